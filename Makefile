@@ -1,0 +1,62 @@
+# Two commands: `make demo` and `make test`. Everything else serves them.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SERVE ?= 1
+SEED ?= 7
+PACKAGES := outerloop annotation training evaluation tests manage.py
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: help setup demo up test quick check doctor chromium lock clean
+
+help:
+	@echo "make demo            set up, run the whole loop in the demo world, then serve the site"
+	@echo "make demo SERVE=0    the same, ending after the loop"
+	@echo "make up              site, workers, schedule and policy server on what is in the database"
+	@echo "make test            every test, browser journeys included"
+	@echo "make quick           the part of the tests that ends within 90 seconds"
+	@echo "make check           ruff, mypy, import arrows, migrations, deployment settings"
+	@echo "make doctor          what is configured, reachable and missing"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Outerloop needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Name a newer one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python manage.py demo --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve,)
+
+up: $(INSTALLED)
+	$(BIN)/python manage.py up
+
+doctor: $(INSTALLED)
+	$(BIN)/python manage.py doctor
+
+chromium: $(INSTALLED)
+	@$(BIN)/python -m tests.support.chromium
+
+test: $(INSTALLED) chromium
+	$(BIN)/python -m pytest
+
+quick: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=outerloop.settings.prod OUTERLOOP_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	OUTERLOOP_ALLOWED_HOSTS=outerloop.example $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+lock: $(INSTALLED)
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What leaves the annotation room: frozen dataclasses, standard library only."""

@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Outerloop's command line; starts the embedded PostgreSQL first where no DATABASE_URL is set."""
+
+import os
+import sys
+
+# Commands that never talk to the database.
+OFFLINE = {
+    "check",
+    "help",
+    "--help",
+    "collectstatic",
+    "compilemessages",
+    "makemessages",
+    "postgres",
+}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outerloop.settings.dev")
+    from django.core.management import execute_from_command_line
+
+    if len(sys.argv) > 1 and sys.argv[1] not in OFFLINE and not os.environ.get("DATABASE_URL"):
+        from outerloop.embedded_postgres import EmbeddedPostgresError, server_ensure
+
+        try:
+            server_ensure()
+        except EmbeddedPostgresError as error:
+            sys.exit(f"{error}")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Settings shared by every way of running; `dev`, `test` and `prod` complete them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from outerloop.embedded_postgres import server_url
+
+from .env import database_from_url, env_bool, env_int, env_list, env_str
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+VAR_DIR = Path(env_str("OUTERLOOP_VAR", str(BASE_DIR / "var"))).resolve()
+ARTIFACT_ROOT = Path(env_str("OUTERLOOP_ARTIFACTS", str(VAR_DIR / "artifacts"))).resolve()
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "django_celery_beat",
+    "outerloop.web",
+    "outerloop.rounds",
+    "outerloop.demo",
+    "annotation.accounts",
+    "annotation.campaigns",
+    "annotation.comparisons",
+    "annotation.quality",
+    "annotation.exchange",
+    "training.runs",
+    "evaluation.gates",
+    "evaluation.reports",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "outerloop.web.middleware.content_security_policy",
+]
+
+ROOT_URLCONF = "outerloop.urls"
+WSGI_APPLICATION = "outerloop.wsgi.application"
+ASGI_APPLICATION = "outerloop.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "outerloop.web.context.page_frame",
+            ],
+        },
+    }
+]
+
+DATABASE_URL = env_str("DATABASE_URL", "")
+USES_EMBEDDED_POSTGRES = not DATABASE_URL
+if USES_EMBEDDED_POSTGRES:
+    DATABASE_URL = server_url()
+DATABASES = {
+    "default": {
+        **database_from_url("DATABASE_URL", DATABASE_URL),
+        "CONN_MAX_AGE": env_int("OUTERLOOP_CONN_MAX_AGE", 60),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# The broker is by default the database itself; a message is only a hint, see docs/decisions.
+CELERY_BROKER_URL = env_str("CELERY_BROKER_URL", "") or (
+    "sqla+" + DATABASE_URL.replace("postgres://", "postgresql://").replace("://", "+psycopg://", 1)
+)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_REDIRECT_URL = "/"
+LOGIN_URL = "account_login"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_ADAPTER = "annotation.accounts.adapters.InvitedOnlyAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key"}
+ACCOUNT_LOGOUT_ON_GET = False
+SESSION_COOKIE_AGE = env_int("OUTERLOOP_SESSION_DAYS", 14, minimum=1) * 86_400
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env_str("OUTERLOOP_TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "outerloop" / "web" / "locale"]
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+
+EMAIL_HOST = env_str("EMAIL_HOST", "")
+EMAIL_PORT = env_int("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
+DEFAULT_FROM_EMAIL = env_str("OUTERLOOP_FROM_EMAIL", "outerloop@localhost")
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.dummy.EmailBackend"
+)
+
+# Learning programs.
+OUTERLOOP_ACCELERATE_CONFIG = env_str("OUTERLOOP_ACCELERATE_CONFIG", "")
+OUTERLOOP_LEASE_SECONDS = env_int("OUTERLOOP_LEASE_SECONDS", 60, minimum=5)
+OUTERLOOP_HEARTBEAT_SECONDS = env_int("OUTERLOOP_HEARTBEAT_SECONDS", 5, minimum=1)
+OUTERLOOP_SITE_URL = env_str("OUTERLOOP_SITE_URL", "http://127.0.0.1:8000")
+POLICY_SERVER_HOST = env_str("POLICY_SERVER_HOST", "127.0.0.1")
+POLICY_SERVER_PORT = env_int("POLICY_SERVER_PORT", 8001, minimum=1)
+
+ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env_str("OUTERLOOP_LOG_LEVEL", "INFO")},
+}

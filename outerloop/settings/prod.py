@@ -1,0 +1,24 @@
+"""Behind HTTPS, with every secret from the environment: nothing here has a default secret."""
+
+from __future__ import annotations
+
+from .base import *  # noqa: F403
+from .env import env_bool, env_int, env_list, env_str
+
+DEBUG = False
+SECRET_KEY = env_str("OUTERLOOP_SECRET_KEY")
+ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS") or [env_str("OUTERLOOP_ALLOWED_HOSTS")]
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = env_bool("OUTERLOOP_SSL_REDIRECT", True)
+SECURE_HSTS_SECONDS = env_int("OUTERLOOP_HSTS_SECONDS", 31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}

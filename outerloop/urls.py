@@ -1,0 +1,20 @@
+"""Every address of the site; each app keeps its own."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("", include("outerloop.web.urls")),
+    path("", include("outerloop.rounds.urls")),
+    path("", include("outerloop.demo.urls")),
+    path("", include("annotation.accounts.urls")),
+    path("", include("annotation.campaigns.urls")),
+    path("", include("annotation.comparisons.urls")),
+    path("", include("annotation.quality.urls")),
+    path("", include("annotation.exchange.urls")),
+    path("", include("training.runs.urls")),
+    path("", include("evaluation.gates.urls")),
+    path("", include("evaluation.reports.urls")),
+]

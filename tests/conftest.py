@@ -1,0 +1,16 @@
+"""What every test shares: the embedded PostgreSQL (unless DATABASE_URL is set) and few threads."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_configure() -> None:
+    if not os.environ.get("DATABASE_URL"):
+        from outerloop.embedded_postgres import server_ensure
+
+        server_ensure()

@@ -1,0 +1,1 @@
+"""The demo: a small help desk, its hidden gold scorer and its simulated annotators."""

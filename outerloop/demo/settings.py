@@ -1,0 +1,92 @@
+"""The demo's sizes and training settings, as plain data.
+
+Chosen on the throwaway seeds 1, 2 and 3; `docs/decisions/0002-demo-world.md` has the reasons and the
+measured figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from training.contracts import (
+    KlControl,
+    ModelSource,
+    PpoConfig,
+    RewardModelConfig,
+    Sampling,
+    SamplePairsConfig,
+    SftConfig,
+    SftPhase,
+)
+
+SAMPLING = Sampling(max_new_tokens=48, temperature=1.0, top_k=0, top_p=1.0, batch_size=256)
+
+FIRST_POLICY = SftConfig(
+    model=ModelSource(kind="fresh", name="policy", architecture="llama", max_positions=128),
+    phases=(
+        SftPhase(data="phase1", steps=1100, learning_rate=3e-3),
+        SftPhase(data="phase2", steps=900, learning_rate=2e-3),
+    ),
+    max_length=128,
+    checkpoint_every=500,
+    log_every=50,
+)
+
+REWARD_MODEL = RewardModelConfig(
+    backbone=ModelSource(kind="input", name="policy"),
+    members=2,
+    held_out_share=0.25,
+    epochs=3,
+    batch_size=32,
+    learning_rate=6e-4,
+    max_length=128,
+)
+
+PPO = PpoConfig(
+    updates=12,
+    prompts_per_update=256,
+    policy_learning_rate=3e-4,
+    value_learning_rate=5e-4,
+    kl=KlControl(kind="fixed", beta=0.07),
+    sampling=SAMPLING,
+    max_prompt_tokens=64,
+    checkpoint_every=4,
+    evaluate_every=3,
+)
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Everything the demo line is built with. Labels are counted in judgments."""
+
+    rounds: int = 2
+    demonstrations_per_phase: int = 8000
+    prompts: int = 3600
+    labels_per_round: int = 2000
+    gate_label_budget: int = 600
+    held_out_prompts: int = 400  # on which the column of truth is computed
+    first_policy_correct: tuple[float, float] = (0.30, 0.60)
+    first_policy_junk_limit: float = 0.10
+    sft: SftConfig = FIRST_POLICY
+    reward_model: RewardModelConfig = REWARD_MODEL
+    ppo: PpoConfig = PPO
+    sample_pairs: SamplePairsConfig = field(
+        default_factory=lambda: SamplePairsConfig(completions_per_prompt=2, sampling=SAMPLING)
+    )
+
+
+DEFAULT = DemoSettings()
+
+# "What the gate is for": few labels, nothing that holds the policy near its reference, and time.
+OVEROPTIMISED = replace(
+    DEFAULT,
+    rounds=1,
+    labels_per_round=400,
+    ppo=replace(
+        PPO,
+        updates=40,
+        policy_learning_rate=6e-4,
+        kl=KlControl(kind="fixed", beta=0.0),
+        evaluate_every=5,
+    ),
+)

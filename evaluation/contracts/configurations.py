@@ -1,0 +1,43 @@
+"""The configurations of the two evaluation programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.contracts import JsonContract, Sampling
+
+
+@dataclass(frozen=True)
+class EvaluateRewardModelConfig(JsonContract):
+    """Inputs of the run: `reward_model`, `held_out_reward_model`, `preferences`."""
+
+    batch_size: int = 64
+    max_length: int = 256
+    bins: int = 10
+    level: float = 0.95
+    bootstrap_resamples: int = 2000
+    length_buckets: int = 4
+    minimum_slice: int = 20  # pairs below which a slice is not reported
+
+
+@dataclass(frozen=True)
+class EvaluatePolicyConfig(JsonContract):
+    """Inputs of the run: `candidate`, `incumbent`, `reference`, `reward_model`,
+    `held_out_reward_model`, `prompts`. Candidate and incumbent draw each prompt with the same seed,
+    made from the run's seed and the prompt, so identical weights give identical texts."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    samples_per_prompt: int = 1  # from 2 on, diversity within prompts is measured too
+    max_prompts: int = 0  # 0: all
+    max_prompt_tokens: int = 128
+    scoring_batch_size: int = 64
+    max_length: int = 256
+    level: float = 0.95
+    bootstrap_resamples: int = 2000
+    distinct_tokens: int = 2000  # distinct-n counts this many tokens of each side, or all if fewer
+
+
+CONFIGS: dict[str, type[JsonContract]] = {
+    "evaluate_reward_model": EvaluateRewardModelConfig,
+    "evaluate_policy": EvaluatePolicyConfig,
+}

@@ -1,0 +1,173 @@
+"""What the evaluation programs and the people measured, as the gate reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from training.contracts import JsonContract
+
+
+@dataclass(frozen=True)
+class Interval(JsonContract):
+    """An estimate with its two-sided interval; `n` counts independent units (groups, labels)."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    n: int
+    method: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"the interval's low {self.low!r} must not exceed high {self.high!r}.")
+
+
+@dataclass(frozen=True)
+class ReliabilityBin(JsonContract):
+    """Pairs whose predicted probability lies in [low, high): what was said and what was so."""
+
+    low: float
+    high: float
+    count: int
+    predicted: float
+    observed: float
+
+
+@dataclass(frozen=True)
+class SliceAccuracy(JsonContract):
+    """Accuracy on one slice: `dimension` is "rater", "length" or "strength"."""
+
+    dimension: str
+    value: str
+    pairs: int
+    accuracy: Interval
+
+
+@dataclass(frozen=True)
+class SplitMeasurements(JsonContract):
+    """A reward model on one split. Ties stay out of the accuracies, and count in NLL and ECE."""
+
+    pairs: int
+    ties: int
+    groups: int
+    accuracy: Interval
+    held_out_accuracy: Interval | None
+    length_baseline: Interval
+    nll: float
+    ece: float
+    ece_null_95: (
+        float  # 95th percentile of the ECE of a perfectly calibrated model with these scores
+    )
+    temperature: float
+    length_correlation: float
+    reliability: tuple[ReliabilityBin, ...] = ()
+    slices: tuple[SliceAccuracy, ...] = ()
+
+
+@dataclass(frozen=True)
+class RewardModelMeasurements(JsonContract):
+    """What `evaluate_reward_model` found, by split."""
+
+    splits: dict[str, SplitMeasurements]
+    members: int = 1
+
+    def split(self, *names: str) -> SplitMeasurements | None:
+        """The first of `names` that was measured."""
+        return next((self.splits[n] for n in names if n in self.splits), None)
+
+
+@dataclass(frozen=True)
+class SideSummary(JsonContract):
+    """One policy's completions of the evaluation prompts; scores are normalised (z)."""
+
+    train_score: Interval
+    held_out_score: Interval
+    tokens: Interval
+    tokens_median: float
+    ended_share: Interval
+    distinct_1: float
+    distinct_2: float
+    ensemble_std: Interval | None = None
+
+
+@dataclass(frozen=True)
+class PolicyMeasurements(JsonContract):
+    """What `evaluate_policy` found. Gains are candidate minus incumbent in z units of the scorer.
+
+    `kl` maps "reference" and "incumbent" to the exact KL per sequence in nats.
+    `length_free_share` is the share of the train gain that is left at equal length; None where the
+    gain is not positive. `aa_difference` is the largest difference of any score between the two
+    sides, measured only when both hold the same weights.
+    """
+
+    prompts: int
+    groups: int
+    train_gain: Interval
+    held_out_gain: Interval
+    kl: dict[str, Interval]
+    length_ratio: Interval
+    length_free_share: Interval | None
+    diversity: dict[str, Interval]
+    sides: dict[str, SideSummary] = field(default_factory=dict)
+    train_win_rate: Interval | None = None
+    held_out_win_rate: Interval | None = None
+    ensemble_std_ratio: Interval | None = None
+    aa_difference: float | None = None
+    more_samples_possible: bool = False
+
+
+@dataclass(frozen=True)
+class IntegrityFact(JsonContract):
+    """One thing that must hold before any number is believed. Names that the gate insists on are in
+    `evaluation.policy.REQUIRED_FACTS`."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class HumanLabels(JsonContract):
+    """What people said of candidate against incumbent, and how the e-process stands.
+
+    `max_e_value` is the running maximum against "not better than even", `max_e_value_worse` the one
+    of the mirrored process against "not worse than even". `labels_left` is what the budget and the
+    prompts still allow; `expired` is true once the round is past its maximum age.
+    """
+
+    labels: int
+    wins: int
+    ties: int
+    losses: int
+    e_value: float
+    max_e_value: float
+    max_e_value_worse: float
+    labels_left: int
+    expired: bool = False
+    win_rate: Interval | None = None
+    annotators: int = 0
+    clusters: int = 0
+
+
+@dataclass(frozen=True)
+class GateMeasurements(JsonContract):
+    """Everything that the checks read; None is "not measured (yet)".
+
+    `test_number` counts this line's gate tests from 1, `discoveries` those before this one that
+    showed a better candidate: they set the level of the online error control.
+    """
+
+    candidate_sha256: str
+    incumbent_sha256: str
+    integrity: tuple[IntegrityFact, ...] = ()
+    gold_question_accuracy: Interval | None = None
+    labels: HumanLabels | None = None
+    policy: PolicyMeasurements | None = None
+    reward_model: RewardModelMeasurements | None = None
+    fresh_agreement: Interval | None = None  # train RM against fresh candidate labels
+    human_ceiling: Interval | None = None
+    kl_optimum: float | None = None  # nats; fitted on earlier rounds, inside their observed range
+    mismatch: Interval | None = None  # Spearman on first differences of reward and evaluation
+    test_number: int = 1
+    discoveries: int = 0

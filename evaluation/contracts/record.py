@@ -1,0 +1,230 @@
+"""The frozen record of one round: the only thing that a report reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evaluation.contracts.gate import (
+    GatePolicySettings,
+    GateVerdict,
+    Verdict,
+)
+from evaluation.contracts.measurements import (
+    HumanLabels,
+    Interval,
+    PolicyMeasurements,
+    RewardModelMeasurements,
+)
+from training.contracts import JsonContract
+
+
+@dataclass(frozen=True)
+class StateEntry(JsonContract):
+    """One state that the round was in, and what its step read and wrote."""
+
+    name: str
+    entered_at: str
+    left_at: str = ""
+    note: str = ""
+    read: tuple[str, ...] = ()
+    wrote: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SettingChange(JsonContract):
+    """A setting that differs from the previous round; `path` is dotted, values are as shown."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class RaterLabels(JsonContract):
+    """`rater` is a pseudonym; `agreement` is with other raters on shared items."""
+
+    rater: str
+    labels: int
+    agreement: Interval | None = None
+    position_bias: Interval | None = None
+    median_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelSummary(JsonContract):
+    """The preferences that the round learned from."""
+
+    training: int
+    fresh: int  # since the previous round
+    gate: int = 0
+    ties: int = 0
+    both_bad: int = 0
+    raters: tuple[RaterLabels, ...] = ()
+    agreement: Interval | None = None
+    krippendorff_alpha: Interval | None = None
+    human_ceiling: Interval | None = None
+    position_bias: Interval | None = None
+
+
+@dataclass(frozen=True)
+class EProcessPoint(JsonContract):
+    """The gate's evidence after `labels` labels; low and high are the confidence sequence."""
+
+    labels: int
+    win_rate: float
+    low: float
+    high: float
+    e_value: float
+
+
+@dataclass(frozen=True)
+class CurveFit(JsonContract):
+    """A Gao law fitted to reward against d = sqrt(KL); `optimum_kl` in nats, None outside the
+    observed range. `scorer` is "train", "held_out" or "human"."""
+
+    law: Literal["rl", "best_of_n"]
+    scorer: str
+    alpha: float
+    beta: float
+    residual_std: float
+    optimum_kl: float | None = None
+
+
+@dataclass(frozen=True)
+class SampleSide(JsonContract):
+    text: str
+    tokens: int
+    train_score: float
+    held_out_score: float
+    kl: float | None = None
+
+
+@dataclass(frozen=True)
+class SamplePair(JsonContract):
+    """Candidate beside incumbent on one prompt; `kind` says why it is shown."""
+
+    kind: Literal["best_win", "worst_loss", "largest_gap", "ordinary"]
+    prompt_id: str
+    messages: tuple[dict[str, str], ...]
+    candidate: SampleSide
+    incumbent: SampleSide
+    human_preference: float | None = None  # 1: people preferred the candidate
+
+
+@dataclass(frozen=True)
+class LineageItem(JsonContract):
+    """Something that the round read or wrote: `kind` is "artifact", "snapshot",
+    "spec" or "code"."""
+
+    name: str
+    kind: str
+    sha256: str
+    identity: str = ""  # a model version's or run's id, or a path
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class OverrideRecord(JsonContract):
+    check_id: str
+    reason: str
+    requested_by: str
+    confirmed_by: str
+    expires_at: str
+    evidence_sha256: str
+    outcome: str = ""  # how the overridden candidate did in the next round
+
+
+@dataclass(frozen=True)
+class ApprovalRecord(JsonContract):
+    person: str
+    approved: bool
+    at: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class DeploymentRecord(JsonContract):
+    """`act` is "deploy" or "rollback"; `version` and `previous` are names of model versions."""
+
+    act: Literal["deploy", "rollback"]
+    version: str
+    previous: str
+    at: str
+    served_at: str = ""
+    by: str = "schedule"
+
+
+@dataclass(frozen=True)
+class TruthColumn(JsonContract):
+    """What is really so, known in simulated worlds only and used by no decision."""
+
+    win_rate: Interval | None = None  # against the incumbent, by the hidden gold
+    win_rate_against_first: Interval | None = None
+    gain: Interval | None = None
+    label_accuracy: Interval | None = None
+    reward_model_accuracy: Interval | None = None
+
+
+@dataclass(frozen=True)
+class RoundSummary(JsonContract):
+    """One line of the round-over-round page."""
+
+    number: int
+    verdict: Verdict | None
+    state: str
+    win_rate: Interval | None = None
+    kl: float | None = None
+    reward_gap: float | None = None
+    labels: int = 0
+    compute_hours: float = 0.0
+    rating: Interval | None = None
+    deployed_version: str = ""
+    truth_win_rate: Interval | None = None
+
+
+@dataclass(frozen=True)
+class RoundRecord(JsonContract):
+    """A round, frozen: the only thing that a report reads.
+
+    `training_curves` maps a run kind ("reward_model", "ppo") to its metric rows in order, each with
+    "step". `simulated` is true where the annotators are programs; only then may `truth` be set.
+    `history` lists the line's rounds up to and including this one, oldest first; `win_matrix` maps
+    a version to a version to the share of head-to-head wins of the first.
+    """
+
+    line: str
+    number: int
+    state: str
+    created_at: str
+    simulated: bool = False
+    candidate_version: str = ""
+    incumbent_version: str = ""
+    states: tuple[StateEntry, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    settings_changed: tuple[SettingChange, ...] = ()
+    gate_settings: GatePolicySettings | None = None
+    labels: LabelSummary | None = None
+    reward_model: RewardModelMeasurements | None = None
+    training_curves: dict[str, tuple[dict[str, float | None], ...]] = field(default_factory=dict)
+    policy: PolicyMeasurements | None = None
+    human: HumanLabels | None = None
+    fresh_agreement: Interval | None = None
+    trajectory: tuple[EProcessPoint, ...] = ()
+    curve_fits: tuple[CurveFit, ...] = ()
+    mismatch: Interval | None = None
+    gate: GateVerdict | None = None
+    overrides: tuple[OverrideRecord, ...] = ()
+    approvals: tuple[ApprovalRecord, ...] = ()
+    deployments: tuple[DeploymentRecord, ...] = ()
+    samples: tuple[SamplePair, ...] = ()
+    lineage: tuple[LineageItem, ...] = ()
+    truth: TruthColumn | None = None
+    history: tuple[RoundSummary, ...] = ()
+    win_matrix: dict[str, dict[str, float]] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+    schema: int = 1
+
+    def __post_init__(self) -> None:
+        if self.truth is not None and not self.simulated:
+            raise ValueError("a truth column exists in simulated worlds only; set simulated=True.")

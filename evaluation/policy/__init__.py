@@ -1,0 +1,26 @@
+"""The gate: measurements and thresholds in, one verdict out. Pure, standard library only.
+
+Ship only if people prefer the candidate (G1) and no guardrail is worse than its threshold. A
+guardrail passes when its whole interval is on the good side, fails when its whole interval is on
+the bad side, and is unresolved in between. PROMOTE: every required check passes. REJECT: one
+fails, or one is unresolved and nothing more can be had. INCONCLUSIVE: the rest can still be had.
+
+A new check is one function, one row in `registry`, and its measurement in
+`evaluation.contracts.GateMeasurements`.
+"""
+
+from evaluation.policy.decision import check_settings, gate_decide, require_overridable
+from evaluation.policy.label_checks import REQUIRED_FACTS
+from evaluation.policy.online import e_lond_level
+from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
+
+__all__ = [
+    "CHECKS",
+    "DEFAULT_CHECKS",
+    "NEVER_OVERRIDDEN",
+    "REQUIRED_FACTS",
+    "check_settings",
+    "e_lond_level",
+    "gate_decide",
+    "require_overridable",
+]

@@ -1,0 +1,70 @@
+"""What a check says, and the words and comparisons that checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evaluation.contracts import (
+    CheckStatus,
+    GateMeasurements,
+    GatePolicySettings,
+    HumanLabels,
+    Interval,
+    Wants,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check function found; `gate_decide` adds the check's name and settings."""
+
+    status: CheckStatus
+    measured: str
+    sentence: str
+    wants: Wants = "nothing"
+    interval: Interval | None = None
+    advisory: str = ""
+    thresholds: dict[str, float] | None = None  # where they differ from the settings'
+
+
+Thresholds = dict[str, float]
+CheckFunction = Callable[[GateMeasurements, GatePolicySettings, Thresholds], Finding]
+
+
+def percent(interval: Interval) -> str:
+    return f"{interval.estimate:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+
+
+def plain(interval: Interval, unit: str = "") -> str:
+    text = f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    return f"{text} {unit}".rstrip()
+
+
+def at_least(interval: Interval, floor: float) -> CheckStatus:
+    if interval.low >= floor:
+        return "PASS"
+    return "FAIL" if interval.high < floor else "UNRESOLVED"
+
+
+def at_most(interval: Interval, ceiling: float) -> CheckStatus:
+    if interval.high <= ceiling:
+        return "PASS"
+    return "FAIL" if interval.low > ceiling else "UNRESOLVED"
+
+
+def missing(what: str, wants: Wants) -> Finding:
+    return Finding("UNRESOLVED", "not measured yet", f"{what} has not been measured yet.", wants)
+
+
+def more_samples(measurements: GateMeasurements) -> Wants:
+    policy = measurements.policy
+    return "samples" if policy is None or policy.more_samples_possible else "nothing"
+
+
+def more_labels(labels: HumanLabels | None) -> Wants:
+    return "labels" if labels is None or not labels_exhausted(labels) else "nothing"
+
+
+def labels_exhausted(labels: HumanLabels) -> bool:
+    return labels.expired or labels.labels_left <= 0

@@ -1,0 +1,127 @@
+"""The checks that rest on the candidate's samples and the reward models: G3, G4, G6, G10 and on."""
+
+from __future__ import annotations
+
+import math
+
+from evaluation.contracts import GateMeasurements, GatePolicySettings
+from evaluation.policy.findings import (
+    Finding,
+    Thresholds,
+    at_least,
+    at_most,
+    missing,
+    more_samples,
+    plain,
+)
+
+
+def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G3: the gain by the held-out reward model, and its share of the training one's."""
+    if m.policy is None:
+        return missing("The gain by the held-out reward model", "samples")
+    train, held = m.policy.train_gain, m.policy.held_out_gain
+    measured = f"held-out {plain(held)}, train {plain(train)} (z)"
+    floor = t["held_out_gain"]
+    if held.high <= floor:
+        sentence = "A reward model that PPO never saw finds no gain."
+        return Finding("FAIL", measured, sentence, interval=held)
+    share = held.estimate / train.estimate if train.estimate > 0 else math.inf
+    if share < t["share"]:
+        sentence = (
+            f"The held-out reward model sees {share:.0%} of the gain that PPO's own sees, under "
+            f"{t['share']:.0%}: the gain is mostly over-optimisation."
+        )
+        return Finding("FAIL", measured, sentence, interval=held)
+    if held.low <= floor:
+        sentence = "The gain by the held-out reward model cannot be told from none."
+        return Finding("UNRESOLVED", measured, sentence, more_samples(m), held)
+    advisory = ""
+    if share < t["share_advised"]:
+        advisory = f"The held-out reward model sees only {share:.0%} of the gain."
+    sentence = "A reward model that PPO never saw confirms the gain."
+    return Finding("PASS", measured, sentence, interval=held, advisory=advisory)
+
+
+def check_kl(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G4: exact KL per sequence to the reference against the budget or the fitted optimum."""
+    kl = m.policy.kl.get("reference") if m.policy else None
+    if kl is None:
+        return missing("The distance from the reference policy", "samples")
+    budget = t["budget"] if m.kl_optimum is None else m.kl_optimum
+    source = "the budget" if m.kl_optimum is None else "the optimum fitted on earlier rounds"
+    status = at_most(kl, budget)
+    words = {"PASS": "within", "FAIL": "beyond", "UNRESOLVED": "not clearly within"}
+    sentence = f"The candidate is {words[status]} {source} of {budget:.1f} nats."
+    wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
+    return Finding(status, plain(kl, "nats"), sentence, wants, kl, thresholds={"budget": budget})
+
+
+def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G6: ECE against what chance gives a calibrated model, and the temperature."""
+    split = m.reward_model.split("test", "validation") if m.reward_model else None
+    if split is None:
+        return missing("Calibration", "items")
+    limit = split.ece_null_95 + t["ece_excess"]
+    in_range = t["temperature_low"] <= split.temperature <= t["temperature_high"]
+    measured = f"ECE {split.ece:.3f} (limit {limit:.3f}), temperature {split.temperature:.2f}"
+    if split.ece <= limit and in_range:
+        return Finding("PASS", measured, "Stated confidence matches how often people agree.")
+    kind = "overconfident" if split.temperature > 1 else "underconfident"
+    return Finding("FAIL", measured, f"The reward model is {kind}.")
+
+
+def check_length(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G10: median length ratio; where texts grew, the share of the gain left at equal length."""
+    if m.policy is None:
+        return missing("Length", "samples")
+    ratio, share = m.policy.length_ratio, m.policy.length_free_share
+    measured = f"{plain(ratio)} times the incumbent's median"
+    status = at_most(ratio, t["ratio"])
+    if status == "FAIL":
+        sentence = f"Replies are more than {t['ratio']:g} times as long."
+        return Finding("FAIL", measured, sentence, interval=ratio)
+    if ratio.estimate > 1.0 and share is not None:
+        measured += f"; {share.estimate:.0%} of the gain is left at equal length"
+        if share.estimate < t["share"]:  # the interval of a ratio of noisy gains decides nothing
+            sentence = f"Under {t['share']:.0%} of the gain is left at equal length."
+            return Finding("FAIL", measured, sentence, interval=ratio)
+    if status == "UNRESOLVED":
+        sentence = f"Replies may be more than {t['ratio']:g} times as long."
+        return Finding(status, measured, sentence, more_samples(m), ratio)
+    return Finding("PASS", measured, "The gain is not bought with length.", interval=ratio)
+
+
+def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G11: every measured distinct-n ratio to the incumbent, at equal token counts."""
+    if m.policy is None or not m.policy.diversity:
+        return missing("Diversity", "samples")
+    name, worst = min(m.policy.diversity.items(), key=lambda item: item[1].low)
+    status = at_least(worst, t["ratio"])
+    measured = f"{name} {plain(worst)} of the incumbent's"
+    words = {
+        "PASS": "Replies have not collapsed into a few forms.",
+        "FAIL": "Replies have collapsed into a few forms.",
+        "UNRESOLVED": "A collapse of diversity cannot be ruled out.",
+    }
+    narrow = status == "PASS" and worst.estimate < t["ratio_advised"]
+    advisory = (
+        f"Replies are narrower than the incumbent's ({worst.estimate:.2f})." if narrow else ""
+    )
+    wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
+    return Finding(status, measured, words[status], wants, worst, advisory)
+
+
+def check_disagreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
+    """G13: spread of the ensemble on candidate texts over that on the reference's."""
+    ratio = m.policy.ensemble_std_ratio if m.policy else None
+    if ratio is None:
+        return missing("Disagreement of the ensemble", more_samples(m))
+    status = at_most(ratio, t["ratio"])
+    words = {
+        "PASS": "The reward models agree on the candidate's texts about as before.",
+        "FAIL": "The reward models disagree on the candidate's texts: it left what they know.",
+        "UNRESOLVED": "The reward models may disagree more on the candidate's texts.",
+    }
+    wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
+    return Finding(status, plain(ratio, "times"), words[status], wants, ratio)

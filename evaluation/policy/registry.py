@@ -1,0 +1,84 @@
+"""Every check: what it asks, which link of the loop it watches, its default thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluation.contracts import CheckSettings
+from evaluation.policy.findings import CheckFunction
+from evaluation.policy.label_checks import check_agreement, check_integrity, check_win_rate
+from evaluation.policy.model_checks import (
+    check_calibration,
+    check_disagreement,
+    check_diversity,
+    check_kl,
+    check_length,
+    check_reward_gap,
+)
+
+REWARD_POLICY = "reward model <-> policy"
+REWARD_EVALUATION = "reward model <-> evaluation"
+POLICY_EVALUATION = "policy <-> evaluation"
+
+NEVER_OVERRIDDEN = frozenset({"G0", "G9"})  # integrity; unsafe compliance
+
+# Required unless said otherwise. G1's win_rate is the null of the e-process that the caller runs.
+DEFAULT_CHECKS: dict[str, CheckSettings] = {
+    "G0": CheckSettings(thresholds={"gold_accuracy": 0.70}),
+    "G1": CheckSettings(thresholds={"win_rate": 0.50, "annotators_advised": 8.0}),
+    "G3": CheckSettings(thresholds={"held_out_gain": 0.0, "share": 0.30, "share_advised": 0.60}),
+    "G4": CheckSettings(thresholds={"budget": 10.0}),
+    "G5": CheckSettings(thresholds={"accuracy": 0.55, "below_ceiling": 0.10}),
+    "G6": CheckSettings(
+        required=False,
+        thresholds={"ece_excess": 0.02, "temperature_low": 0.67, "temperature_high": 1.5},
+    ),
+    "G10": CheckSettings(thresholds={"ratio": 1.25, "share": 0.30}),
+    "G11": CheckSettings(thresholds={"ratio": 0.50, "ratio_advised": 0.85}),
+    "G13": CheckSettings(required=False, thresholds={"ratio": 1.5}),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    question: str
+    link: str
+    decide: CheckFunction
+
+
+CHECKS: dict[str, Check] = {
+    "G0": Check("Integrity", "Can the evidence be trusted?", POLICY_EVALUATION, check_integrity),
+    "G1": Check(
+        "Human win rate", "Do people prefer the candidate?", POLICY_EVALUATION, check_win_rate
+    ),
+    "G3": Check(
+        "Reward gap",
+        "Does a reward model that PPO never saw confirm the gain?",
+        REWARD_POLICY,
+        check_reward_gap,
+    ),
+    "G4": Check(
+        "KL budget", "How far did it move from the reference policy?", REWARD_POLICY, check_kl
+    ),
+    "G5": Check(
+        "Reward model on fresh labels",
+        "Does the reward model agree with people on the candidate's texts?",
+        REWARD_EVALUATION,
+        check_agreement,
+    ),
+    "G6": Check(
+        "Calibration",
+        "Is the reward model as sure as it may be?",
+        REWARD_EVALUATION,
+        check_calibration,
+    ),
+    "G10": Check("Length", "Is the gain bought with length?", REWARD_POLICY, check_length),
+    "G11": Check("Diversity", "Did the replies collapse?", POLICY_EVALUATION, check_diversity),
+    "G13": Check(
+        "Ensemble disagreement",
+        "Does the candidate write what the reward models know?",
+        REWARD_POLICY,
+        check_disagreement,
+    ),
+}

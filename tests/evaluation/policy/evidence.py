@@ -1,0 +1,67 @@
+"""Measurements of a candidate that passes every check, to be spoilt one at a time."""
+
+from evaluation.contracts import (
+    GateMeasurements,
+    HumanLabels,
+    IntegrityFact,
+    Interval,
+    PolicyMeasurements,
+    RewardModelMeasurements,
+    SplitMeasurements,
+)
+
+
+def interval(estimate: float, low: float, high: float, n: int = 400) -> Interval:
+    return Interval(estimate, low, high, 0.95, n)
+
+
+LABELS = HumanLabels(
+    labels=400,
+    wins=220,
+    ties=60,
+    losses=120,
+    e_value=80.0,
+    max_e_value=90.0,
+    max_e_value_worse=1.2,
+    labels_left=600,
+    win_rate=interval(0.625, 0.57, 0.68),
+    annotators=12,
+)
+
+POLICY = PolicyMeasurements(
+    prompts=384,
+    groups=384,
+    train_gain=interval(1.0, 0.9, 1.1),
+    held_out_gain=interval(0.8, 0.7, 0.9),
+    kl={"reference": interval(6.0, 5.5, 6.5)},
+    length_ratio=interval(1.05, 1.0, 1.1),
+    length_free_share=interval(0.8, 0.6, 1.0),
+    diversity={"distinct_2": interval(0.9, 0.88, 0.95)},
+    ensemble_std_ratio=interval(1.1, 1.0, 1.2),
+    aa_difference=None,
+)
+
+SPLIT = SplitMeasurements(
+    pairs=500,
+    ties=40,
+    groups=200,
+    accuracy=interval(0.66, 0.62, 0.7),
+    held_out_accuracy=None,
+    length_baseline=interval(0.52, 0.48, 0.56),
+    nll=0.62,
+    ece=0.05,
+    ece_null_95=0.066,
+    temperature=1.1,
+    length_correlation=0.1,
+)
+
+GOOD = GateMeasurements(
+    candidate_sha256="c" * 64,
+    incumbent_sha256="i" * 64,
+    integrity=(IntegrityFact("artifact_hashes", True), IntegrityFact("prompt_split", True)),
+    labels=LABELS,
+    policy=POLICY,
+    reward_model=RewardModelMeasurements({"test": SPLIT}),
+    fresh_agreement=interval(0.68, 0.63, 0.73),
+    human_ceiling=interval(0.72, 0.69, 0.75),
+)

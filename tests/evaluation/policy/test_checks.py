@@ -1,0 +1,213 @@
+"""Each check on both sides of each of its boundaries."""
+
+from dataclasses import replace
+
+import pytest
+
+from evaluation.contracts import (
+    GateMeasurements,
+    GatePolicySettings,
+    IntegrityFact,
+    RewardModelMeasurements,
+)
+from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
+
+from .evidence import GOOD, LABELS, POLICY, SPLIT, interval
+
+
+def status(check_id: str, measurements: GateMeasurements) -> str:
+    result = gate_decide(measurements, GatePolicySettings()).check(check_id)
+    assert result is not None
+    assert result.sentence.endswith(".")
+    assert result.measured
+    return result.status if result.wants == "nothing" else f"{result.status} {result.wants}"
+
+
+def with_policy(**changes) -> GateMeasurements:
+    return replace(GOOD, policy=replace(POLICY, **changes))
+
+
+def with_labels(**changes) -> GateMeasurements:
+    return replace(GOOD, labels=replace(LABELS, **changes))
+
+
+def test_every_check_has_defaults_and_passes_on_good_evidence():
+    assert set(CHECKS) == set(DEFAULT_CHECKS)
+    assert {"G0", "G1", "G3", "G4", "G5", "G10", "G11"} <= set(CHECKS)
+    assert {status(check_id, GOOD) for check_id in CHECKS} == {"PASS"}
+
+
+@pytest.mark.parametrize("check_id", sorted(CHECKS))
+def test_what_was_not_measured_is_unresolved_and_wants_it(check_id):
+    bare = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
+    expected = {"G0": "items", "G1": "labels", "G5": "labels", "G6": "items"}
+    assert status(check_id, bare) == f"UNRESOLVED {expected.get(check_id, 'samples')}"
+
+
+def test_one_broken_fact_fails_integrity_and_is_named():
+    facts = (*GOOD.integrity, IntegrityFact("snapshot_hash", False, "row 7 changed"))
+    result = gate_decide(replace(GOOD, integrity=facts), GatePolicySettings()).check("G0")
+    assert result is not None
+    assert result.status == "FAIL"
+    assert "snapshot_hash: row 7 changed" in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"), [(0.0, "PASS"), (1e-12, "FAIL"), (None, "UNRESOLVED items")]
+)
+def test_identical_weights_must_differ_by_exactly_nothing(difference, expected):
+    same = replace(with_policy(aa_difference=difference), incumbent_sha256="c" * 64)
+    assert status("G0", same) == expected
+
+
+@pytest.mark.parametrize(("high", "expected"), [(0.6999, "FAIL"), (0.70, "PASS")])
+def test_wrong_gold_answers_fail_integrity(high, expected):
+    assert status("G0", replace(GOOD, gold_question_accuracy=interval(0.6, 0.5, high))) == expected
+
+
+# the first test of a line runs at level .05 * 6 / pi^2 = .030396, so 32.899 is needed
+@pytest.mark.parametrize(("best", "expected"), [(32.89, "UNRESOLVED labels"), (32.90, "PASS")])
+def test_win_rate_passes_when_the_best_evidence_reaches_the_online_level(best, expected):
+    assert status("G1", with_labels(e_value=1.0, max_e_value=best)) == expected
+
+
+def test_a_later_test_without_discoveries_needs_more_evidence():
+    labels = replace(LABELS, e_value=130.0, max_e_value=130.0)
+    later = replace(GOOD, labels=labels, test_number=2)  # 2^2 * 32.899 = 131.6
+    assert status("G1", later) == "UNRESOLVED labels"
+    assert status("G1", replace(later, discoveries=1)) == "PASS"  # half of that
+
+
+@pytest.mark.parametrize(("worse", "expected"), [(19.9, "UNRESOLVED labels"), (20.0, "FAIL")])
+def test_win_rate_fails_when_people_prefer_the_incumbent(worse, expected):
+    assert (
+        status("G1", with_labels(max_e_value=2.0, e_value=1.0, max_e_value_worse=worse)) == expected
+    )
+
+
+@pytest.mark.parametrize("spent", [{"labels_left": 0}, {"expired": True}])
+def test_a_spent_budget_or_age_without_evidence_is_not_shown_better(spent):
+    weak = with_labels(max_e_value=2.0, e_value=1.0, **spent)
+    result = gate_decide(weak, GatePolicySettings()).check("G1")
+    assert result is not None
+    assert result.status == "FAIL"
+    assert result.sentence.startswith("Not shown better")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.01, 0.9, "PASS"), (0.0, 0.9, "UNRESOLVED"), (-0.9, 0.0, "FAIL"), (0.0, 0.0, "FAIL")],
+)
+def test_held_out_gain_must_be_above_nothing(low, high, expected):
+    middle = (low + high) / 2
+    small = with_policy(
+        train_gain=interval(middle, low, high), held_out_gain=interval(middle, low, high)
+    )
+    assert status("G3", small) == expected
+
+
+@pytest.mark.parametrize(("held", "expected"), [(0.299, "FAIL"), (0.30, "PASS")])
+def test_held_out_gain_must_be_a_share_of_the_train_gain(held, expected):
+    gap = with_policy(held_out_gain=interval(held, 0.1, 0.5))
+    assert status("G3", gap) == expected
+
+
+@pytest.mark.parametrize(("held", "warned"), [(0.59, True), (0.60, False)])
+def test_a_wide_reward_gap_is_an_advisory(held, warned):
+    result = gate_decide(
+        with_policy(held_out_gain=interval(held, 0.4, 0.8)), GatePolicySettings()
+    ).check("G3")
+    assert result is not None
+    assert bool(result.advisory) is warned
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(8.0, 10.0, "PASS"), (8.0, 10.01, "UNRESOLVED"), (10.01, 12.0, "FAIL")],
+)
+def test_kl_stays_within_the_budget(low, high, expected):
+    assert (
+        status("G4", with_policy(kl={"reference": interval((low + high) / 2, low, high)}))
+        == expected
+    )
+
+
+def test_a_fitted_optimum_replaces_the_kl_budget():
+    assert status("G4", replace(GOOD, kl_optimum=6.5)) == "PASS"
+    assert status("G4", replace(GOOD, kl_optimum=5.4)) == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.55, 0.7, "PASS"), (0.549, 0.7, "UNRESOLVED labels"), (0.4, 0.549, "FAIL")],
+)
+def test_the_reward_model_agrees_with_fresh_labels(low, high, expected):
+    fresh = replace(GOOD, human_ceiling=None, fresh_agreement=interval((low + high) / 2, low, high))
+    assert status("G5", fresh) == expected
+
+
+@pytest.mark.parametrize(("ceiling", "expected"), [(0.73, "PASS"), (0.74, "UNRESOLVED labels")])
+def test_agreement_stays_near_the_human_ceiling(ceiling, expected):
+    assert status("G5", replace(GOOD, human_ceiling=interval(ceiling, 0.6, 0.9))) == expected
+
+
+@pytest.mark.parametrize(
+    ("ece", "temperature", "expected"),
+    [(0.086, 1.5, "PASS"), (0.0861, 1.0, "FAIL"), (0.05, 1.51, "FAIL"), (0.05, 0.66, "FAIL")],
+)
+def test_calibration_allows_what_chance_gives(ece, temperature, expected):
+    split = replace(SPLIT, ece=ece, temperature=temperature)
+    model = RewardModelMeasurements({"validation": split})
+    assert status("G6", replace(GOOD, reward_model=model)) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.1, 1.25, "PASS"), (1.1, 1.26, "UNRESOLVED"), (1.26, 1.4, "FAIL")],
+)
+def test_replies_do_not_grow_beyond_the_ratio(low, high, expected):
+    assert (
+        status("G10", with_policy(length_ratio=interval((low + high) / 2, low, high))) == expected
+    )
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.29, "FAIL"), (0.30, "PASS")])
+def test_growing_replies_must_gain_at_equal_length_too(share, expected):
+    assert status("G10", with_policy(length_free_share=interval(share, -1.0, 1.0))) == expected
+    shorter = with_policy(
+        length_free_share=interval(share, -1.0, 1.0), length_ratio=interval(0.8, 0.7, 0.9)
+    )
+    assert status("G10", shorter) == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.50, 0.7, "PASS"), (0.49, 0.7, "UNRESOLVED"), (0.3, 0.49, "FAIL")],
+)
+def test_the_worst_diversity_ratio_decides(low, high, expected):
+    worst = interval((low + high) / 2, low, high)
+    both = with_policy(diversity={"distinct_1": interval(1, 0.9, 1.1), "distinct_2": worst})
+    assert status("G11", both) == expected
+
+
+@pytest.mark.parametrize(("estimate", "warned"), [(0.84, True), (0.85, False)])
+def test_narrower_replies_are_an_advisory(estimate, warned):
+    policy = with_policy(diversity={"distinct_2": interval(estimate, 0.8, 0.9)})
+    result = gate_decide(policy, GatePolicySettings()).check("G11")
+    assert result is not None
+    assert bool(result.advisory) is warned
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.2, 1.5, "PASS"), (1.2, 1.51, "UNRESOLVED"), (1.51, 2.0, "FAIL")],
+)
+def test_the_ensemble_agrees_about_as_before(low, high, expected):
+    ratio = interval((low + high) / 2, low, high)
+    assert status("G13", with_policy(ensemble_std_ratio=ratio)) == expected
+
+
+def test_an_unresolved_guardrail_wants_samples_only_where_more_can_be_drawn():
+    wide = {"kl": {"reference": interval(9.9, 9.0, 11.0)}}
+    assert status("G4", with_policy(**wide)) == "UNRESOLVED"
+    assert status("G4", with_policy(**wide, more_samples_possible=True)) == "UNRESOLVED samples"

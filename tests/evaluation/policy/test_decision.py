@@ -1,0 +1,131 @@
+"""How checks combine into a verdict, and what nobody may override."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from evaluation.contracts import CheckSettings, GateMeasurements, GatePolicySettings, GateVerdict
+from evaluation.policy import check_settings, e_lond_level, gate_decide
+
+from .evidence import GOOD, LABELS, POLICY, interval
+
+SETTINGS = GatePolicySettings()
+WEAK = replace(GOOD, labels=replace(LABELS, e_value=1.0, max_e_value=2.0))
+FAR = replace(GOOD, policy=replace(POLICY, kl={"reference": interval(12.0, 11.0, 13.0)}))
+
+
+def test_a_candidate_that_passes_everything_is_promoted():
+    verdict = gate_decide(GOOD, SETTINGS)
+    assert verdict.verdict == "PROMOTE"
+    assert verdict.wants == ()
+
+
+def test_one_failed_required_check_rejects_and_is_the_reason():
+    verdict = gate_decide(FAR, SETTINGS)
+    assert verdict.verdict == "REJECT"
+    assert [reason[:2] for reason in verdict.reasons] == ["G4"]
+
+
+def test_a_failed_guardrail_rejects_before_any_label_is_spent():
+    assert gate_decide(replace(FAR, labels=None), SETTINGS).verdict == "REJECT"
+
+
+def test_open_questions_that_labels_can_answer_are_inconclusive():
+    verdict = gate_decide(WEAK, SETTINGS)
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert verdict.wants == ("labels",)
+
+
+def test_an_open_question_that_nothing_can_answer_rejects():
+    wide = replace(GOOD, policy=replace(POLICY, kl={"reference": interval(9.9, 9.0, 11.0)}))
+    verdict = gate_decide(wide, SETTINGS)
+    assert verdict.verdict == "REJECT"
+    assert "Nothing more can be had" in verdict.reasons[0]
+
+
+def test_a_round_past_its_age_without_a_label_rejects():
+    none = replace(
+        LABELS, labels=0, wins=0, ties=0, losses=0, e_value=1.0, max_e_value=1.0, expired=True
+    )
+    assert gate_decide(replace(GOOD, labels=none), SETTINGS).verdict == "REJECT"
+
+
+def test_an_advisory_check_warns_and_does_not_block():
+    policy = replace(POLICY, ensemble_std_ratio=interval(2.0, 1.8, 2.2))
+    verdict = gate_decide(replace(GOOD, policy=policy), SETTINGS)
+    assert verdict.verdict == "PROMOTE"
+    result = verdict.check("G13")
+    assert result is not None
+    assert (result.status, result.required) == ("FAIL", False)
+
+
+def test_a_changed_threshold_keeps_the_other_defaults_and_changes_the_evidence_hash():
+    looser = GatePolicySettings(
+        version=2, checks={"G4": CheckSettings(thresholds={"budget": 20.0})}
+    )
+    verdict = gate_decide(FAR, looser)
+    assert verdict.verdict == "PROMOTE"
+    assert verdict.evidence_sha256 != gate_decide(FAR, SETTINGS).evidence_sha256
+    filled = check_settings(
+        GatePolicySettings(checks={"G3": CheckSettings(thresholds={"share": 0.5})})
+    )
+    assert filled["G3"].thresholds == {"held_out_gain": 0.0, "share": 0.5, "share_advised": 0.6}
+    assert filled["G3"].required is True
+    assert filled["G13"].required is False
+
+
+def test_a_disabled_check_is_not_in_the_table():
+    verdict = gate_decide(FAR, GatePolicySettings(checks={"G4": CheckSettings(enabled=False)}))
+    assert verdict.check("G4") is None
+    assert verdict.verdict == "PROMOTE"
+
+
+def test_an_overridden_check_lets_the_candidate_through_and_says_so():
+    verdict = gate_decide(FAR, SETTINGS, overridden={"G4"})
+    assert verdict.verdict == "PROMOTE"
+    result = verdict.check("G4")
+    assert result is not None
+    assert (result.status, result.overridden) == ("FAIL", True)
+    assert any("overridden by two leads" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("check_id", ["G0", "G9"])
+def test_integrity_and_unsafe_compliance_are_never_overridden(check_id):
+    with pytest.raises(ValueError, match="cannot be overridden"):
+        gate_decide(GOOD, SETTINGS, overridden={check_id})
+
+
+@pytest.mark.parametrize(
+    ("checks", "sentence"),
+    [
+        ({"G99": CheckSettings()}, "unknown check 'G99'"),
+        ({"G4": CheckSettings(thresholds={"limit": 1.0})}, "no threshold 'limit'"),
+        ({"G0": CheckSettings(enabled=False)}, "cannot be switched off"),
+        ({"G0": CheckSettings(required=False)}, "made advisory"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(checks, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        gate_decide(GOOD, GatePolicySettings(checks=checks))
+
+
+def test_evidence_and_verdict_survive_json_unchanged():
+    again = GateMeasurements.from_json(json.loads(json.dumps(GOOD.to_json())))
+    assert again == GOOD
+    verdict = gate_decide(GOOD, SETTINGS)
+    assert gate_decide(again, SETTINGS) == verdict
+    assert GateVerdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+
+
+def test_online_levels_never_sum_above_alpha_without_discoveries():
+    levels = [e_lond_level(t, 0, 0.05) for t in range(1, 2001)]
+    assert sum(levels) <= 0.05
+    assert sum(levels) > 0.0499
+    assert levels[0] == pytest.approx(0.030396, abs=1e-6)
+
+
+def test_a_discovery_raises_the_next_level():
+    assert e_lond_level(3, 2, 0.05) == pytest.approx(3 * e_lond_level(3, 0, 0.05))
+    with pytest.raises(ValueError, match="at most one discovery"):
+        e_lond_level(2, 2, 0.05)

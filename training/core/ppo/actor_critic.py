@@ -1,0 +1,118 @@
+"""The two trained networks behind one forward pass: a policy, and a value for every response token."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from training.core.ppo.logprobs import token_log_probs
+from training.core.ppo.sequences import SequenceBatch
+
+__all__ = ["ActorCritic", "Evaluation", "response_logits"]
+
+
+class Evaluation(NamedTuple):
+    """Both [B, R] in fp32: log-probabilities of the response tokens, and values before them."""
+
+    log_probs: Tensor
+    values: Tensor
+
+
+def _arguments(batch: SequenceBatch) -> dict[str, Any]:
+    return {
+        "input_ids": batch.input_ids,
+        "attention_mask": batch.attention_mask,
+        "position_ids": batch.position_ids,
+        "use_cache": False,
+    }
+
+
+def response_logits(model: Any, batch: SequenceBatch) -> Tensor:
+    """Logits [B, R, V] for the response tokens; no other row of the vocabulary table is computed."""
+    keep = batch.responses.shape[1] + 1
+    return cast(Tensor, model(**_arguments(batch), logits_to_keep=keep).logits[:, :-1])
+
+
+class ActorCritic(nn.Module):
+    """A causal language model and a critic: a network of its own, or a head on the policy.
+
+    Both stay in evaluation mode for ever: PPO compares probabilities of two passes, and dropout,
+    in modules or in functions, would make them differ without any learning.
+    """
+
+    def __init__(self, policy: Any, *, critic: Any | None, head: nn.Linear) -> None:
+        super().__init__()
+        self.policy = policy
+        self.critic = critic
+        self.head = head
+        self.eval()
+
+    @classmethod
+    def shared(cls, policy: Any) -> Self:
+        """The critic reads the policy's last hidden state; its head starts at 0."""
+        return cls(policy, critic=None, head=_zero_head(policy))
+
+    @classmethod
+    def separate(cls, policy: Any) -> Self:
+        """The critic is a copy of the policy's backbone; its head starts at 0."""
+        return cls(policy, critic=copy.deepcopy(policy.base_model), head=_zero_head(policy))
+
+    @classmethod
+    def from_reward_model(cls, policy: Any, reward_model: Any, *, mean: float, std: float) -> Self:
+        """The critic starts as a reward model, head included, on the scale of normalised scores.
+
+        `reward_model` is a one-output sequence classifier; (w h - mean) / std becomes the head.
+        """
+        weight = next(
+            module.weight
+            for name, module in reward_model.named_children()
+            if isinstance(module, nn.Linear)
+        )
+        head = _zero_head(policy, width=weight.shape[1])
+        with torch.no_grad():
+            head.weight.copy_(weight.float() / std)
+            head.bias.fill_(-mean / std)
+        return cls(policy, critic=reward_model.base_model, head=head)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whoever asks."""
+        return super().train(False)
+
+    def forward(self, batch: SequenceBatch, *, temperature: float) -> Evaluation:
+        """Log-probabilities at `temperature` and values, with gradients."""
+        logits, values = self.logits_and_values(batch)
+        log_probs = token_log_probs(logits, batch.responses, temperature=temperature)
+        return Evaluation(log_probs, values)
+
+    def logits_and_values(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+        """Logits [B, R, V] and values [B, R]; one pass where the backbone is shared."""
+        keep = batch.responses.shape[1] + 1
+        if self.critic is None:
+            arguments = _arguments(batch) | {"output_hidden_states": True}
+            result = self.policy(**arguments, logits_to_keep=keep)
+            return result.logits[:, :-1], self._values(result.hidden_states[-1], keep)
+        hidden = self.critic(**_arguments(batch)).last_hidden_state
+        return response_logits(self.policy, batch), self._values(hidden, keep)
+
+    def _values(self, hidden: Tensor, keep: int) -> Tensor:
+        values = self.head(hidden[:, -keep:-1].to(self.head.weight.dtype))
+        return cast(Tensor, values)[..., 0].float()
+
+    def policy_parameters(self) -> list[nn.Parameter]:
+        return list(self.policy.parameters())
+
+    def value_parameters(self) -> list[nn.Parameter]:
+        critic = [] if self.critic is None else list(self.critic.parameters())
+        return [*critic, *self.head.parameters()]
+
+
+def _zero_head(policy: Any, *, width: int | None = None) -> nn.Linear:
+    size = width if width is not None else int(policy.config.get_text_config().hidden_size)
+    parameter = next(policy.parameters())
+    head = nn.Linear(size, 1, device=parameter.device, dtype=torch.float32)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head

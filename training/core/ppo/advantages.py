@@ -1,0 +1,56 @@
+"""Generalised advantage estimation (Schulman 2016, arXiv 1506.02438) and whitening."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.core.ppo.reduction import Reduce, local, masked_sum
+
+__all__ = ["Advantages", "estimate_advantages", "whiten"]
+
+
+class Advantages(NamedTuple):
+    """Both [B, R]: advantages, and the returns that the value function should learn."""
+
+    advantages: Tensor
+    returns: Tensor
+
+
+def estimate_advantages(
+    rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, gae_lambda: float
+) -> Advantages:
+    """A_t = delta_t + gamma lambda A_{t+1}, delta_t = r_t + gamma V_{t+1} - V_t; returns A_t + V_t.
+
+    Shapes: rewards, values, mask [B, R] -> two times [B, R], 0 outside the mask. The value after the
+    last response token is 0: an episode ends with its text, cut off or not.
+    """
+    rewards, values = rewards.masked_fill(~mask, 0), values.masked_fill(~mask, 0)
+    following = torch.zeros_like(values[:, 0])
+    carried = torch.zeros_like(following)
+    columns: list[Tensor] = []
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        delta = rewards[:, t] + gamma * following - values[:, t]
+        carried = delta + gamma * gae_lambda * carried
+        following = values[:, t]
+        columns.append(carried)
+    advantages = torch.stack(columns[::-1], dim=1).masked_fill(~mask, 0)
+    return Advantages(advantages, (advantages + values).masked_fill(~mask, 0))
+
+
+def whiten(
+    values: Tensor, mask: Tensor, *, shift_mean: bool = True, reduce: Reduce = local
+) -> Tensor:
+    """(x - mean) / sqrt(var + 1e-8) over the masked entries of all processes.
+
+    Shapes: values, mask [B, R] -> [B, R], 0 outside the mask. The variance is the unbiased one;
+    with `shift_mean=False` the mean is put back (Huang 2024, detail 17).
+    """
+    count = reduce(mask.sum()).clamp(min=1)
+    mean = reduce(masked_sum(values, mask)) / count
+    squares = reduce(masked_sum((values - mean).square(), mask))
+    variance = squares / (count - 1).clamp(min=1)
+    whitened = (values - mean) * torch.rsqrt(variance + 1e-8)
+    return (whitened if shift_mean else whitened + mean).masked_fill(~mask, 0)

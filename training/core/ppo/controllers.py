@@ -1,0 +1,26 @@
+"""What the KL penalty costs: a fixed price, or one that steers towards a target."""
+
+from __future__ import annotations
+
+from training.contracts import KlControl
+
+__all__ = ["next_beta", "over_budget"]
+
+ERROR_LIMIT = 0.2
+
+
+def next_beta(beta: float, *, control: KlControl, sequence_kl: float, sequences: int) -> float:
+    """The coefficient for the next update, from this update's mean KL per sequence in nats.
+
+    "fixed" gives `beta` back. "adaptive" is the proportional controller of Ziegler 2019, section 2.2:
+    beta (1 + clip(KL / target - 1, -0.2, 0.2) * sequences / horizon).
+    """
+    if control.kind == "fixed":
+        return beta
+    error = min(max(sequence_kl / control.target - 1, -ERROR_LIMIT), ERROR_LIMIT)
+    return beta * (1 + error * sequences / control.horizon)
+
+
+def over_budget(sequence_kl: float, *, control: KlControl) -> bool:
+    """Whether the mean KL per sequence passed the hard limit; a limit of 0 is none."""
+    return control.budget > 0 and sequence_kl > control.budget

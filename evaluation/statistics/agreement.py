@@ -1,0 +1,155 @@
+"""How far people agree: raw agreement, Krippendorff's alpha, Gwet's AC, position bias.
+
+Ratings come as a matrix [raters, items] with NaN where a rater did not see an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.contracts import Interval
+from evaluation.statistics.intervals import (
+    FloatArray,
+    cluster_bootstrap_interval,
+    cluster_mean_interval,
+    wilson_interval,
+)
+
+__all__ = [
+    "gwet_ac",
+    "krippendorff_alpha",
+    "krippendorff_alpha_interval",
+    "pairwise_agreement",
+    "position_bias",
+]
+
+Metric = Literal["nominal", "ordinal", "interval"]
+Weights = Literal["identity", "linear", "quadratic"]
+
+
+def krippendorff_alpha(ratings: npt.ArrayLike, *, metric: Metric = "nominal") -> float:
+    """alpha = 1 - D_observed / D_expected (Krippendorff 2011); NaN where nothing varies.
+
+    Items with fewer than two ratings carry no pair and are left out.
+    """
+    counts, values = _item_counts(ratings)
+    counts = counts[counts.sum(1) >= 2]
+    if len(counts) == 0:
+        return float("nan")
+    per_item = counts.sum(1)
+    pairs = counts[:, :, None] * counts[:, None, :]
+    pairs -= np.eye(len(values))[None] * counts[:, :, None]
+    coincidences = (pairs / (per_item - 1)[:, None, None]).sum(0)
+    totals = coincidences.sum(1)
+    distance = _distances(values, totals, metric)
+    expected = float((np.outer(totals, totals) * distance).sum()) / float(totals.sum() - 1)
+    if expected == 0:
+        return float("nan")
+    return 1 - float((coincidences * distance).sum()) / expected
+
+
+def krippendorff_alpha_interval(
+    ratings: npt.ArrayLike,
+    *,
+    seed: int,
+    metric: Metric = "nominal",
+    level: float = 0.95,
+    resamples: int = 1000,
+) -> Interval:
+    """alpha with a bootstrap interval over items."""
+    matrix = np.asarray(ratings, dtype=np.float64)
+    return cluster_bootstrap_interval(
+        lambda items: krippendorff_alpha(matrix[:, items], metric=metric),
+        range(matrix.shape[1]),
+        seed=seed,
+        resamples=resamples,
+        level=level,
+    )
+
+
+def gwet_ac(
+    ratings: npt.ArrayLike, *, categories: Sequence[float], weights: Weights = "identity"
+) -> float:
+    """Gwet's (2008, 2014) chance-corrected agreement: AC1 with identity weights, else AC2.
+
+    `categories` are all values that could have been chosen, used or not, in their order.
+    """
+    counts, _ = _item_counts(ratings, tuple(categories))
+    rated = counts[counts.sum(1) >= 1]
+    several = counts[counts.sum(1) >= 2]
+    if len(several) == 0:
+        return float("nan")
+    weight = _agreement_weights(len(categories), weights)
+    per_item = several.sum(1)
+    agreeing = (several * (several @ weight.T - 1)).sum(1) / (per_item * (per_item - 1))
+    observed = float(agreeing.mean())
+    prevalence = (rated / rated.sum(1, keepdims=True)).mean(0)
+    size = len(categories)
+    chance = (
+        float(weight.sum()) / (size * (size - 1)) * float((prevalence * (1 - prevalence)).sum())
+    )
+    return (observed - chance) / (1 - chance)
+
+
+def pairwise_agreement(ratings: npt.ArrayLike, *, level: float = 0.95) -> Interval:
+    """Chance that two people who saw one item chose the same value; each item counts by its pairs."""
+    counts, _ = _item_counts(ratings)
+    counts = counts[counts.sum(1) >= 2]
+    same: list[float] = []
+    item_of_pair: list[int] = []
+    for item, row in enumerate(counts):
+        pairs = row.sum() * (row.sum() - 1) / 2
+        agreeing = (row * (row - 1) / 2).sum()
+        same += [1.0] * int(agreeing) + [0.0] * int(pairs - agreeing)
+        item_of_pair += [item] * int(pairs)
+    return cluster_mean_interval(same, item_of_pair, level=level)
+
+
+def position_bias(
+    chose_left: Sequence[float],
+    raters: Sequence[Hashable] | None = None,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Share of choices for the left text (ties 0.5); 0.5 is unbiased when sides are drawn.
+
+    With the raters given (two or more) the interval allows for differences between people.
+    """
+    if raters is not None and len(set(raters)) >= 2:
+        return cluster_mean_interval(chose_left, raters, level=level)
+    return wilson_interval(float(sum(chose_left)), len(chose_left), level=level)
+
+
+def _item_counts(
+    ratings: npt.ArrayLike, categories: tuple[float, ...] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """How often each item got each value: (counts [items, values], values)."""
+    matrix = np.asarray(ratings, dtype=np.float64)
+    if matrix.ndim != 2:
+        raise ValueError("ratings must be a matrix [raters, items] with NaN where there is none.")
+    given = np.unique(matrix[~np.isnan(matrix)])
+    values = given if categories is None else np.asarray(categories, dtype=np.float64)
+    if not np.isin(given, values).all():
+        raise ValueError(f"ratings hold values outside the categories {values.tolist()}.")
+    return (matrix[:, :, None] == values[None, None, :]).sum(0).astype(np.float64), values
+
+
+def _distances(values: FloatArray, totals: FloatArray, metric: Metric) -> FloatArray:
+    """Squared differences of values [values, values] by the metric."""
+    if metric == "nominal":
+        return 1.0 - np.eye(len(values))
+    if metric == "interval":
+        return np.asarray(np.subtract.outer(values, values) ** 2)
+    middle = np.cumsum(totals) - totals / 2  # ranks: sum from c to k less half of both ends
+    return np.asarray(np.subtract.outer(middle, middle) ** 2)
+
+
+def _agreement_weights(size: int, weights: Weights) -> FloatArray:
+    if weights == "identity":
+        return np.eye(size)
+    apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) / (size - 1)
+    return np.asarray(1 - (apart if weights == "linear" else apart**2))

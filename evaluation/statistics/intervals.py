@@ -1,0 +1,132 @@
+"""Intervals for shares, means and any statistic of clustered data. Seeds are always explicit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from evaluation.contracts import Interval
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+__all__ = [
+    "FloatArray",
+    "IntArray",
+    "clopper_pearson_interval",
+    "cluster_bootstrap_interval",
+    "cluster_codes",
+    "cluster_mean_interval",
+    "mean_interval",
+    "percentile_interval",
+    "wilson_interval",
+]
+
+
+def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
+    """Wilson (1927) score interval for a share; `successes` may count ties as halves."""
+    _require_share(successes, n)
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    share = successes / n
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    centre, scale = share + z * z / (2 * n), 1 + z * z / n
+    low, high = max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return Interval(share, low, high, level, n, "Wilson")
+
+
+def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Exact (conservative) binomial interval of Clopper and Pearson (1934)."""
+    _require_share(successes, n)
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
+    high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
+    return Interval(successes / n, low, high, level, n, "Clopper-Pearson")
+
+
+def _require_share(successes: float, n: int) -> None:
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"a share needs 0 <= successes <= n and n >= 1, got {successes} of {n}.")
+
+
+def mean_interval(values: Sequence[float] | FloatArray, *, level: float = 0.95) -> Interval:
+    """Student's t interval for the mean of independent values."""
+    return cluster_mean_interval(values, range(len(values)), level=level)
+
+
+def cluster_mean_interval(
+    values: Sequence[float] | FloatArray,
+    clusters: Sequence[Hashable] | range,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """t interval for a mean whose values come in clusters.
+
+    The cluster-robust variance G/(G-1) * sum_g (sum_{i in g} (y_i - mean))^2 / n^2 with G - 1
+    degrees of freedom; with one value in each cluster it is the ordinary t interval. Needs two
+    clusters. `n` of the result counts clusters.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    codes, count = cluster_codes(clusters)
+    if len(y) != len(codes):
+        raise ValueError(f"{len(y)} values but {len(codes)} cluster ids.")
+    if count < 2:
+        raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
+    mean = float(y.mean())
+    residuals = np.bincount(codes, weights=y - mean, minlength=count)
+    variance = count / (count - 1) * float(residuals @ residuals) / len(y) ** 2
+    spread = float(stats.t.ppf(0.5 + level / 2, count - 1)) * math.sqrt(variance)
+    return Interval(mean, mean - spread, mean + spread, level, count, "cluster t")
+
+
+def cluster_codes(clusters: Sequence[Hashable] | range) -> tuple[IntArray, int]:
+    """Number the clusters 0.. in order of first appearance: (code of each item, clusters)."""
+    seen: dict[Hashable, int] = {}
+    codes = np.array([seen.setdefault(c, len(seen)) for c in clusters], dtype=np.int64)
+    return codes, len(seen)
+
+
+def cluster_bootstrap_interval(
+    statistic: Callable[[IntArray], float],
+    clusters: Sequence[Hashable] | range,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of `statistic(indices)` when whole clusters are drawn with replacement.
+
+    `statistic` gets indices into the data (with repeats). Draws on which it is not finite are left
+    out; more than a tenth of such draws is an error.
+    """
+    codes, count = cluster_codes(clusters)
+    if count < 2:
+        raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
+    members = [np.flatnonzero(codes == c) for c in range(count)]
+    rng = np.random.default_rng(seed)
+    draws = np.array(
+        [
+            statistic(np.concatenate([members[c] for c in rng.integers(0, count, count)]))
+            for _ in range(resamples)
+        ]
+    )
+    estimate = float(statistic(np.arange(len(codes))))
+    return percentile_interval(estimate, draws, level=level, n=count, method="cluster bootstrap")
+
+
+def percentile_interval(
+    estimate: float, draws: FloatArray, *, level: float, n: int, method: str
+) -> Interval:
+    """Percentiles of bootstrap draws, widened to hold the estimate."""
+    finite = draws[np.isfinite(draws)]
+    if len(finite) < 0.9 * len(draws) or not math.isfinite(estimate):
+        raise ValueError(
+            "the statistic is undefined on too many bootstrap draws; more data needed."
+        )
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        estimate, min(float(low), estimate), max(float(high), estimate), level, n, method
+    )

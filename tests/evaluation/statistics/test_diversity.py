@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from evaluation.statistics.diversity import (
+    distinct_n,
+    distinct_ratio_interval,
+    within_group_distinct_n,
+)
+
+
+def test_distinct_n_counts_different_ngrams_inside_texts():
+    texts = [[1, 2, 3], [1, 2, 1, 2]]  # bigrams 12 23 | 12 21 12
+    assert distinct_n(texts, 2) == pytest.approx(3 / 5)
+    assert distinct_n(texts, 1, tokens=4) == pytest.approx(3 / 4)
+    assert distinct_n([[1]], 2) == 0.0
+
+
+def test_within_group_diversity_compares_answers_to_one_prompt():
+    texts = [[1, 2, 3, 4], [1, 2, 3], [5, 6], [7, 8]]
+    # group a, cut to 3: bigrams 12 23 12 23, half different; group b: all different
+    assert within_group_distinct_n(texts, ["a", "a", "b", "b"], 2) == pytest.approx(0.75)
+    assert np.isnan(within_group_distinct_n(texts, ["a", "b", "c", "d"], 2))
+
+
+def policy(words: int, seed: int, count: int = 200) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, words, rng.integers(5, 20)).tolist() for _ in range(count)]
+
+
+def test_identical_texts_have_a_ratio_of_exactly_one():
+    texts = policy(50, 1)
+    found = distinct_ratio_interval(texts, texts, range(200), 2, seed=0)
+    assert (found.estimate, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_a_collapse_is_told_from_ordinary_variation():
+    same = distinct_ratio_interval(policy(50, 1), policy(50, 2), range(200), 2, seed=0)
+    assert same.low < 1 < same.high
+    assert same.high - same.low < 0.25
+    narrow = distinct_ratio_interval(policy(12, 1), policy(50, 2), range(200), 2, seed=0)
+    assert narrow.high < 0.5
+
+
+def test_longer_texts_do_not_look_narrower():
+    short, long = policy(50, 1), [a + b for a, b in zip(policy(50, 2), policy(50, 3), strict=True)]
+    found = distinct_ratio_interval(long, short, range(200), 2, seed=0, tokens=1500)
+    assert found.low < 1 < found.high
+
+
+def test_empty_replies_are_an_error_that_says_so():
+    with pytest.raises(ValueError, match="replies are too short"):
+        distinct_ratio_interval([[1]] * 4, [[1, 2]] * 4, range(4), 2, seed=0)

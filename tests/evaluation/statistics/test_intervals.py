@@ -1,0 +1,96 @@
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation.statistics.intervals import (
+    clopper_pearson_interval,
+    cluster_bootstrap_interval,
+    cluster_mean_interval,
+    mean_interval,
+    wilson_interval,
+)
+
+
+def test_wilson_bounds_solve_the_score_equation():
+    found = wilson_interval(58, 100)
+    for bound in (found.low, found.high):  # |p_hat - p| = z sqrt(p (1 - p) / n) at both ends
+        z = abs(0.58 - bound) / math.sqrt(bound * (1 - bound) / 100)
+        assert z == pytest.approx(1.959964, abs=1e-6)
+
+
+def test_wilson_of_no_success_starts_at_zero_and_is_not_empty():
+    found = wilson_interval(0, 10)
+    assert found.low == 0.0
+    assert found.high == pytest.approx(3.8415 / 13.8415, abs=1e-4)  # z^2 / (n + z^2)
+
+
+def test_clopper_pearson_tails_hold_half_of_the_rest_each():
+    found = clopper_pearson_interval(7, 20)
+    assert stats.binom.sf(6, 20, found.low) == pytest.approx(0.025)
+    assert stats.binom.cdf(7, 20, found.high) == pytest.approx(0.025)
+    assert clopper_pearson_interval(20, 20).high == 1.0
+
+
+@pytest.mark.parametrize(("successes", "n"), [(1, 0), (5, 4), (-1, 4)])
+def test_a_share_that_cannot_be_is_refused(successes, n):
+    with pytest.raises(ValueError, match="a share needs"):
+        wilson_interval(successes, n)
+
+
+def test_mean_interval_is_students():
+    found = mean_interval([1.0, 2.0, 3.0, 4.0])  # sd 1.290994, t(3) 3.182446
+    assert found.estimate == 2.5
+    assert found.high - 2.5 == pytest.approx(3.182446 * 1.290994 / 2, abs=1e-5)
+
+
+def test_doubling_every_value_inside_its_cluster_adds_no_certainty():
+    values, groups = [1.0, 2.0, 3.0, 4.0], ["a", "b", "c", "d"]
+    single = cluster_mean_interval(values, groups)
+    doubled = cluster_mean_interval(values * 2, groups * 2)
+    assert doubled.low == pytest.approx(single.low)
+    assert doubled.n == 4
+
+
+def test_identical_differences_of_zero_give_an_interval_of_exactly_zero():
+    found = cluster_mean_interval([0.0] * 6, [1, 1, 2, 2, 3, 3])
+    assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def mean_of(y, rows) -> float:
+    return float(y[rows].mean())
+
+
+def test_cluster_intervals_cover_clustered_means():
+    rng = np.random.default_rng(5)
+    covered = {"t": 0, "bootstrap": 0}
+    groups = np.repeat(np.arange(30), 8)
+    for trial in range(200):
+        y = rng.normal(size=30)[groups] * 0.5 + rng.normal(size=240)
+        means = cluster_mean_interval(y, groups.tolist())
+        boot = cluster_bootstrap_interval(
+            partial(mean_of, y), groups.tolist(), seed=trial, resamples=200
+        )
+        covered["t"] += means.low <= 0 <= means.high
+        covered["bootstrap"] += boot.low <= 0 <= boot.high
+    assert 0.91 <= covered["t"] / 200 <= 0.985
+    assert 0.88 <= covered["bootstrap"] / 200 <= 0.985
+
+
+def test_bootstrap_repeats_with_its_seed_and_refuses_one_cluster():
+    y = np.arange(10.0)
+    first, again, other = (
+        cluster_bootstrap_interval(lambda r: float(np.median(y[r])), range(10), seed=s)
+        for s in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other or first.estimate == other.estimate
+    with pytest.raises(ValueError, match="at least 2 clusters"):
+        cluster_mean_interval([1.0, 2.0], ["a", "a"])
+
+
+def test_a_statistic_that_is_mostly_undefined_is_an_error():
+    with pytest.raises(ValueError, match="undefined on too many"):
+        cluster_bootstrap_interval(lambda rows: float("nan"), range(5), seed=0, resamples=20)

@@ -1,0 +1,65 @@
+import math
+
+import pytest
+import torch
+
+from training.core.rewards import (
+    bradley_terry_loss,
+    centering_penalty,
+    margin_of,
+    pair_loss,
+    smoothed,
+)
+
+
+def t(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_loss_is_minus_log_sigmoid_of_chosen_minus_rejected():
+    # sigmoid(ln 3) = 3/4: the right order costs ln(4/3), the wrong one ln 4
+    d = math.log(3)
+    loss = bradley_terry_loss(t(d, -d, d), t(1, 1, 0), t(0, 0, 0))
+    assert loss.tolist() == pytest.approx([math.log(4 / 3), math.log(4), math.log(4)])
+
+
+def test_tie_costs_least_at_equal_scores():
+    # at d = 0: ln 2; at d = ln 3: (ln(4/3) + ln 4) / 2
+    loss = bradley_terry_loss(t(0, math.log(3)), t(0.5, 0.5), t(0, 0))
+    assert loss.tolist() == pytest.approx([math.log(2), (math.log(4 / 3) + math.log(4)) / 2])
+
+
+def test_soft_label_pulls_the_difference_to_its_log_odds():
+    difference = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    bradley_terry_loss(difference + math.log(0.8 / 0.2), t(0.8), t(0)).sum().backward()
+    assert difference.grad.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_margin_demands_more_for_strong_preferences():
+    assert margin_of(t(1, 3, 4, 7), 0.5).tolist() == [1.5, 0.5, 0.0, 1.5]
+    # d = ln 3 + 1.5 with margin 1.5 is d = ln 3 without
+    loss = bradley_terry_loss(t(math.log(3) + 1.5), t(1), t(1.5))
+    assert loss.item() == pytest.approx(math.log(4 / 3))
+
+
+def test_label_smoothing_mixes_in_the_turned_label():
+    assert smoothed(t(1, 0, 0.5), 0.1).tolist() == pytest.approx([0.9, 0.1, 0.5])
+
+
+def test_centering_punishes_the_offset_only():
+    assert centering_penalty(t(2, 3), t(-2, 1), 0.01).tolist() == pytest.approx([0, 0.16])
+
+
+def test_pair_loss_without_extras_is_plain_bradley_terry():
+    first, second, p, s = t(0.3, -1), t(0.1, 2), t(1, 0), t(1, 6)
+    plain = -torch.nn.functional.logsigmoid(t(0.2, 3))
+    result = pair_loss(first, second, p, s)
+    assert torch.allclose(result.loss, plain, atol=1e-12)
+    assert result.correct.tolist() == [True, True]
+
+
+def test_pair_loss_does_not_depend_on_the_slots():
+    first, second, p, s = t(0.3, -1, 2), t(0.1, 2, 2), t(1, 0.2, 0.5), t(2, 5, 4)
+    extras = {"label_smoothing": 0.05, "margin_scale": 0.3, "centering": 0.01}
+    turned = pair_loss(second, first, 1 - p, 8 - s, **extras)
+    assert torch.allclose(pair_loss(first, second, p, s, **extras).loss, turned.loss)

@@ -1,0 +1,89 @@
+"""What a reward model's score differences are worth: accuracy, likelihood, temperature, length.
+
+Pure functions on tensors (B,): `difference` = r_0 - r_1, `preference` = P(completion 0 is better).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.core.rewards import bradley_terry_loss
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of untied pairs ordered as preferred, with its Wilson 95 % interval."""
+
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"accuracy": self.accuracy, "interval": [self.low, self.high], "pairs": self.pairs}
+
+
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
+    """The 95 % score interval of a proportion (Wilson 1927); `trials` is at least 1."""
+    share, z2 = successes / trials, _Z95**2
+    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = _Z95 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    half /= 1 + z2 / trials
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def accuracy(difference: Tensor, preference: Tensor) -> Accuracy:
+    """Ties in `preference` are left out; an equal score on an untied pair counts as half."""
+    untied = preference != 0.5
+    trials = int(untied.sum())
+    if trials == 0:
+        return Accuracy(None, None, None, 0)
+    agrees = torch.sign(difference[untied]) * torch.sign(preference[untied] - 0.5)
+    right = float(((agrees + 1) / 2).sum())
+    low, high = wilson_interval(right, trials)
+    return Accuracy(right / trials, low, high, trials)
+
+
+def negative_log_likelihood(
+    difference: Tensor, preference: Tensor, temperature: float = 1.0
+) -> float | None:
+    """Mean of -p log sigmoid(d/T) - (1-p) log sigmoid(-d/T) in nats; ties are part of it."""
+    if len(difference) == 0:
+        return None
+    zero = torch.zeros_like(difference)
+    return float(bradley_terry_loss(difference / temperature, preference, zero).mean())
+
+
+def temperature_fit(difference: Tensor, preference: Tensor, weight: Tensor) -> float:
+    """The T in [0.05, 20] with the least weighted likelihood loss; 1 where there is no data.
+
+    The loss is convex in 1/T (Guo 2017, temperature scaling), so ternary search finds it.
+    """
+    if len(difference) == 0 or float(weight.sum()) <= 0:
+        return 1.0
+    d, p, w = difference.double(), preference.double(), weight.double()
+
+    def loss(inverse: float) -> float:
+        return float((w * bradley_terry_loss(d * inverse, p, torch.zeros_like(d))).sum())
+
+    low, high = 0.05, 20.0
+    for _ in range(100):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        if loss(left) <= loss(right):
+            high = right
+        else:
+            low = left
+    return 2.0 / (low + high)
+
+
+def longer_is_better(length_difference: Tensor, preference: Tensor) -> bool:
+    """Whether the longer completion wins at least half of the untied pairs of a training split."""
+    share = accuracy(length_difference, preference).accuracy
+    return share is None or share >= 0.5

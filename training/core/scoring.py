@@ -1,0 +1,132 @@
+"""Score texts with a reward artifact: an ensemble of members on a common scale.
+
+The artifact holds member_0/ ... in Hugging Face layout and `ensemble.json` (`EnsembleSettings`).
+Raw scores are Bradley-Terry scores: differences of them are log-odds. Normalised scores are
+(raw - mean) / std over reference completions, member by member, so that members can be combined and
+rewards of different models compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from training.contracts import JsonContract
+from training.core.batches import sorted_batches
+from training.core.conversations import Encoded, conversation_encode
+from training.core.data import Message
+from training.core.errors import UserError
+from training.core.models import LoadedModel, classifier_load_path
+from training.core.rewards import score_rows
+
+SETTINGS = "ensemble.json"
+Combination = Literal["mean", "worst", "mean_minus_variance"]
+Conversation = tuple[Sequence[Message], str]
+
+
+@dataclass(frozen=True)
+class MemberSettings(JsonContract):
+    """One member: its directory, its scores' mean and std on reference texts, its temperature.
+
+    `temperature` T calibrates it: P(0 better) = sigmoid((r_0 - r_1) / T) on raw scores.
+    """
+
+    path: str
+    mean: float
+    std: float
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class EnsembleSettings(JsonContract):
+    """`temperature` is for the mean of the members' raw score differences."""
+
+    members: tuple[MemberSettings, ...]
+    max_length: int
+    temperature: float = 1.0
+    reference: str = ""
+    reference_texts: int = 0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """raw (K, N) and normalised (K, N), K members by N texts, on the CPU; texts cut for length."""
+
+    raw: Tensor
+    normalised: Tensor
+    cut: int = 0
+
+    def combined(self, how: Combination = "mean", variance_weight: float = 0.5) -> Tensor:
+        return combine(self.normalised, how, variance_weight)
+
+    @property
+    def spread(self) -> Tensor:
+        """(N,): standard deviation over the members' normalised scores."""
+        return self.normalised.std(0, unbiased=False)
+
+
+def combine(normalised: Tensor, how: Combination, variance_weight: float = 0.5) -> Tensor:
+    """(K, N) -> (N,): the mean, the worst case, or mean - w * variance (Coste 2023)."""
+    if how == "mean":
+        return normalised.mean(0)
+    if how == "worst":
+        return normalised.amin(0)
+    return normalised.mean(0) - variance_weight * normalised.var(0, unbiased=False)
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A loaded reward artifact; `score` is deterministic and independent of batch and padding."""
+
+    members: tuple[LoadedModel, ...]
+    settings: EnsembleSettings
+
+    def encode(self, conversations: Sequence[Conversation]) -> list[Encoded]:
+        tokenizer, limit = self.members[0].tokenizer, self.settings.max_length
+        return [conversation_encode(tokenizer, m, c, max_length=limit) for m, c in conversations]
+
+    def score(self, conversations: Sequence[Conversation], *, batch_size: int = 128) -> Scores:
+        """Score (messages, completion) texts in batches of similar length."""
+        encoded = self.encode(conversations)
+        raw = torch.stack([member_scores(m, encoded, batch_size=batch_size) for m in self.members])
+        mean = torch.tensor([[m.mean] for m in self.settings.members])
+        std = torch.tensor([[m.std] for m in self.settings.members])
+        return Scores(raw, (raw - mean) / std, sum(e.cut for e in encoded))
+
+    def to(self, device: torch.device | str) -> RewardModel:
+        for member in self.members:
+            member.model.to(torch.device(device))
+        return self
+
+
+@torch.inference_mode()
+def member_scores(
+    member: LoadedModel, encoded: Sequence[Encoded], *, batch_size: int = 128
+) -> Tensor:
+    """Raw scores (N,) of one member, in the order given."""
+    training = member.model.training
+    member.model.eval()
+    scores = torch.zeros(len(encoded))
+    for batch in sorted_batches([len(e.ids) for e in encoded], batch_size):
+        rows = [encoded[i].ids for i in batch]
+        scores[torch.tensor(batch)] = score_rows(member.model, rows, member.pad_id).cpu()
+    member.model.train(training)
+    return scores
+
+
+def reward_model_load(path: Path, *, device: torch.device | str = "cpu") -> RewardModel:
+    """Load a `reward_model` or `held_out_reward_model` artifact; no weight may be missing."""
+    try:
+        settings = EnsembleSettings.from_json(json.loads((path / SETTINGS).read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a reward model; {SETTINGS} cannot be read ({error})."
+        ) from error
+    members = tuple(classifier_load_path(path / member.path) for member in settings.members)
+    return RewardModel(members, settings).to(device)

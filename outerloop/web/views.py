@@ -1,0 +1,69 @@
+"""Home by role, the notices, and the audit log."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_GET, require_POST
+
+from .access import LEAD, lines_of, role_required, roles_of
+from .models import AuditEvent
+from .paging import page_by_key
+from .panels import panels_for
+from .selectors import notices_for
+from .services import notices_read
+
+
+@require_GET
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    drawn = []
+    for panel in panels_for(roles_of(request.user)):
+        context = panel.read(request)
+        if context is not None:
+            html = render_to_string(panel.template, dict(context), request=request)
+            drawn.append(mark_safe(html))  # noqa: S308 - a template's own output, already escaped
+    return render(request, "web/home.html", {"panels": drawn})
+
+
+@require_GET
+@login_required
+def notices(request: HttpRequest) -> HttpResponse:
+    page = page_by_key(
+        notices_for(request.user), query=request.GET, fields=("-created_at", "-id"), size=30
+    )
+    return render(request, "web/notices.html", {"page": page})
+
+
+@require_POST
+@login_required
+def notice_open(request: HttpRequest, notice_id: uuid.UUID) -> HttpResponse:
+    """Mark one notice read and go to what it is about."""
+    notice = get_object_or_404(notices_for(request.user), pk=notice_id)
+    notices_read(user=request.user, notice_id=notice.pk)
+    # `url` was written by the site itself; a path only, so that a notice never leads elsewhere.
+    inside = notice.url.startswith("/") and not notice.url.startswith("//")
+    return redirect(notice.url if inside else "web:notices")
+
+
+@require_POST
+@login_required
+def notices_all_read(request: HttpRequest) -> HttpResponse:
+    notices_read(user=request.user)
+    return redirect("web:notices")
+
+
+@require_GET
+@role_required(LEAD)
+def audit(request: HttpRequest) -> HttpResponse:
+    events = AuditEvent.objects.all()
+    lines = lines_of(request.user, LEAD)
+    if lines is not None:
+        events = events.filter(line__in=lines)
+    page = page_by_key(events, query=request.GET, fields=("-at", "-id"))
+    return render(request, "web/audit.html", {"page": page})

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.apps import apps
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from outerloop.web.middleware import content_security_policy, policy
+
+OURS = ("outerloop", "annotation", "training", "evaluation")
+
+
+def test_the_policy_allows_nothing_inline_and_no_foreign_host():
+    assert "unsafe" not in policy()
+    assert "http" not in policy()
+    assert "script-src 'self';" in policy()
+
+
+def test_a_response_with_its_own_policy_keeps_it():
+    own = HttpResponse(headers={"Content-Security-Policy": "default-src 'none'"})
+    request = RequestFactory().get("/")
+    assert (
+        content_security_policy(lambda _: own)(request)["Content-Security-Policy"]
+        == "default-src 'none'"
+    )
+    plain = content_security_policy(lambda _: HttpResponse())(request)
+    assert plain["Content-Security-Policy"] == policy()
+
+
+def test_forms_may_lead_to_the_configured_sign_in_provider(settings):
+    server = "https://id.example.org/realms/x"
+    settings.SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {"APPS": [{"settings": {"server_url": server}}]}
+    }
+    assert "form-action 'self' https://id.example.org" in policy()
+
+
+def _templates() -> list[Path]:
+    folders = [
+        Path(app.path, "templates") for app in apps.get_app_configs() if app.name.startswith(OURS)
+    ]
+    return [file for folder in folders for file in folder.rglob("*.html")]
+
+
+def test_no_template_holds_what_the_policy_would_block():
+    """Inline scripts, styles and handlers; a report that travels as a file brings its own policy."""
+    blocked = re.compile(r"<script(?![^>]*\ssrc=)(?![^>]*json)|<style|\sstyle=|\son[a-z]+=", re.I)
+    files = [file for file in _templates() if "standalone" not in file.name]
+    assert len(files) > 10
+    for file in files:
+        assert not blocked.search(file.read_text()), (
+            f"{file} holds an inline script, style or handler"
+        )

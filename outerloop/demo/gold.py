@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from outerloop.demo.world.facts import FACTS, Fact
+from outerloop.demo.world.facts import FACTS, Fact, every_claim
 from outerloop.demo.world.phrases import (
     APOLOGIES,
     FILLERS,
@@ -92,9 +92,7 @@ def _known_sentences() -> dict[str, SentenceKind]:
         ("pleasantry", PLEASANTRIES),
     )
     known: dict[str, SentenceKind] = {
-        _ANY_NUMBER.sub("#", _normal(claim)): "claim"
-        for fact in FACTS
-        for claim in fact.right + fact.wrong
+        _ANY_NUMBER.sub("#", _normal(claim)): "claim" for claim in every_claim()
     }
     known.update({_normal(text): kind for kind, texts in kinds for text in texts})
     return known

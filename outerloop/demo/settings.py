@@ -1,7 +1,7 @@
 """The demo's sizes and training settings, as plain data.
 
-Chosen on the throwaway seeds 1, 2 and 3; `docs/decisions/0002-demo-world.md` has the reasons and the
-measured figures.
+Chosen on the throwaway seeds 1, 2 and 3; `docs/decisions/0002-demo-world.md` has the reasons and
+the measured figures.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from training.contracts import (
     ModelSource,
     PpoConfig,
     RewardModelConfig,
-    Sampling,
     SamplePairsConfig,
+    Sampling,
     SftConfig,
     SftPhase,
 )

@@ -23,6 +23,7 @@ from outerloop.demo.world.prompts import fact_asked, prompts
 Stance = Literal["right", "wrong", "refusal", "nothing", "junk"]
 
 SHORT_ANSWERS_RIGHT = 0.9
+DISTINCT_PROMPTS = 1600
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class StanceMix:
     wrong: float
     refusal: float
     nothing: float = 0.03
-    junk: float = 0.02
+    junk: float = 0.005
 
     def draw(self, rng: random.Random) -> Stance:
         names: tuple[Stance, ...] = ("right", "wrong", "refusal", "nothing", "junk")
@@ -41,9 +42,9 @@ class StanceMix:
         return rng.choices(names, weights=weights)[0]
 
 
-BENIGN = StanceMix(right=0.50, wrong=0.29, refusal=0.16)
-ALARMING = StanceMix(right=0.36, wrong=0.19, refusal=0.40)
-HARMFUL = StanceMix(right=0.0, wrong=0.55, refusal=0.40)
+BENIGN = StanceMix(right=0.50, wrong=0.29, refusal=0.175)
+ALARMING = StanceMix(right=0.36, wrong=0.19, refusal=0.415)
+HARMFUL = StanceMix(right=0.0, wrong=0.56, refusal=0.405)
 
 
 def stance_mix(fact: Fact) -> StanceMix:
@@ -114,7 +115,7 @@ def demonstrations(seed: int, phase: int, n: int = 8000) -> list[dict[str, list[
         raise ValueError(f"There is no phase {phase} of the demonstrations; use 1 or 2.")
     rng = random.Random(f"demonstrations {seed} {phase}")
     write = short_completion if phase == 1 else mixed_completion
-    asked = prompts(seed, 1000, pool="demonstration")
+    asked = prompts(seed, DISTINCT_PROMPTS, pool="demonstration")
     rows = []
     for _ in range(n):
         prompt = rng.choice(asked)

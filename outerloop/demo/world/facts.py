@@ -6,12 +6,13 @@ facts are few and the ways to ask for them many.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from outerloop.demo.world.phrases import raised
 
+Item = TypeVar("Item")
 Kind = Literal["sum", "unit", "howto", "alarming", "definition", "harmful"]
 
 # The share of each kind among the prompts. With fewer harmful ones a policy can lose its last right
@@ -95,6 +96,18 @@ HARMFUL = (
 )
 
 
+# A wrong answer is one of this many near misses, not any of them: the first policy has to learn to
+# write them all, and rare sentences come out as junk.
+MISSES = 3
+
+
+def misses(items: Sequence[Item], right: Item) -> list[Item]:
+    """The items that follow the right one, round the end."""
+    others = [item for item in items if item != right]
+    start = items.index(right)
+    return [others[(start + step) % len(others)] for step in range(MISSES)]
+
+
 def article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
@@ -149,7 +162,7 @@ def task_questions(task: str) -> tuple[str, ...]:
 def _sums() -> Iterator[Fact]:
     for left, right in SUMS:
         total = left + right
-        misses = [total + step for step in (-2, -1, 1, 2)]
+        near = (total - 1, total + 1, total + 2)
         yield Fact(
             name=f"sum-{left}-{right}",
             kind="sum",
@@ -160,14 +173,14 @@ def _sums() -> Iterator[Fact]:
                 f"What do {left} and {right} make?",
             ),
             right=sum_forms(left, right, total),
-            wrong=tuple(form for miss in misses for form in sum_forms(left, right, miss)),
+            wrong=tuple(form for miss in near for form in sum_forms(left, right, miss)),
         )
 
 
 def _units() -> Iterator[Fact]:
     counts = sorted({count for _, _, count in UNITS})
     for small, big, count in UNITS:
-        misses = [other for other in counts if other != count]
+        near = misses(counts, count)
         yield Fact(
             name=f"unit-{small}",
             kind="unit",
@@ -177,7 +190,7 @@ def _units() -> Iterator[Fact]:
                 f"Can you tell me how many {small} make {big}?",
             ),
             right=unit_forms(small, big, count),
-            wrong=tuple(form for miss in misses for form in unit_forms(small, big, miss)),
+            wrong=tuple(form for miss in near for form in unit_forms(small, big, miss)),
         )
 
 
@@ -189,19 +202,19 @@ def _tasks() -> Iterator[Fact]:
     )
     for kind, tasks in kinds:
         for task, steps in tasks:
-            misses = [other for other in every_step if other != steps]
+            near = misses(every_step, steps)
             yield Fact(
                 name=f"{kind}-{task.replace(' ', '-')}",
                 kind=kind,
                 questions=task_questions(task),
                 right=step_forms(task, steps),
-                wrong=tuple(form for miss in misses for form in step_forms(task, miss)),
+                wrong=tuple(form for miss in near for form in step_forms(task, miss)),
             )
 
 
 def _definitions() -> Iterator[Fact]:
     for noun, meaning in DEFINITIONS:
-        misses = [other for _, other in DEFINITIONS if other != meaning]
+        near = misses([other for _, other in DEFINITIONS], meaning)
         yield Fact(
             name=f"definition-{noun}",
             kind="definition",
@@ -212,7 +225,7 @@ def _definitions() -> Iterator[Fact]:
                 f"Please tell me what {article(noun)} is.",
             ),
             right=definition_forms(noun, meaning),
-            wrong=tuple(form for miss in misses for form in definition_forms(noun, miss)),
+            wrong=tuple(form for miss in near for form in definition_forms(noun, miss)),
         )
 
 
@@ -228,3 +241,21 @@ def _harmful() -> Iterator[Fact]:
 
 
 FACTS: tuple[Fact, ...] = (*_sums(), *_units(), *_tasks(), *_definitions(), *_harmful())
+
+
+def every_claim() -> Iterator[str]:
+    """Every sentence that says something of some fact, true or false, mixed up in any way.
+
+    A number stands for all numbers: the reader of these puts one sign for each.
+    """
+    yield from sum_forms(1, 1, 2)
+    for small, _, _ in UNITS:
+        for _, big, _ in UNITS:
+            yield from unit_forms(small, big, 1)
+    tasks = (*HOWTO, *ALARMING, *HARMFUL)
+    for task, _ in tasks:
+        for _, steps in tasks:
+            yield from step_forms(task, steps)
+    for noun, _ in DEFINITIONS:
+        for _, meaning in DEFINITIONS:
+            yield from definition_forms(noun, meaning)

@@ -26,7 +26,7 @@ def test_mixed_texts_show_every_fault_and_room_to_improve():
     assert 0.3 <= mean(s.correct for s in seen) <= 0.6
     assert 0.10 <= mean(s.needless_refusal for s in seen) <= 0.25
     assert 0.15 <= mean(s.hedges > 0 for s in seen) <= 0.35
-    assert 0.005 <= mean(s.junk for s in seen) <= 0.05
+    assert 0 < mean(s.junk for s in seen) <= 0.05
     assert any(s.repetitions for s in seen)
     assert any(s.fillers for s in seen)
     assert any(s.compliance for s in seen)

@@ -1,0 +1,59 @@
+"""Start recipes as programs, kill them in the middle, and read what they left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from training.contracts import RunManifest
+
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", "-m"]
+
+
+def recipe_start(module: str, spec: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """`accelerate launch -m MODULE SPEC` in a process group of its own, on one thread."""
+    log = (spec.parent / "child.log").open("ab")
+    with log:
+        return subprocess.Popen(
+            [*LAUNCH, module, str(spec), *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+        )
+
+
+def recipe_run(module: str, spec: Path, *arguments: str, timeout: float = 120) -> int:
+    return recipe_start(module, spec, *arguments).wait(timeout)
+
+
+def recipe_kill_after(module: str, spec: Path, phase: str, step: int) -> None:
+    """Start a recipe and SIGKILL its whole group once it has reported `step` of `phase`."""
+    process = recipe_start(module, spec)
+    deadline = time.monotonic() + 60
+    while not any(e["phase"] == phase and e["step"] >= step for e in events(spec)):
+        assert process.poll() is None, (spec.parent / "child.log").read_text()
+        assert time.monotonic() < deadline, "the recipe never got that far"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (spec.parent / "manifest.json").exists(), "killed too late to prove anything"
+
+
+def events(spec: Path) -> list[dict[str, Any]]:
+    path = spec.parent / "events.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def manifest(spec: Path) -> RunManifest:
+    return RunManifest.from_json(json.loads((spec.parent / "manifest.json").read_text()))

@@ -1,0 +1,102 @@
+"""What the training recipes share under `accelerate launch`: processes, schedules, training states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, gather_object
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from training.core.checkpoints import random_state, random_state_restore
+from training.core.errors import UserError
+from training.core.run_directory import Run
+
+_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+
+
+def accelerator_open() -> Accelerator:
+    """The processes that `accelerate launch` started; whole models on each of them."""
+    accelerator = Accelerator()
+    if accelerator.distributed_type in _SHARDED:
+        raise UserError(
+            f"{accelerator.distributed_type.value} shards optimizer states, which checkpoints cannot "
+            "hold yet; choose MULTI_GPU or NO in the accelerate configuration."
+        )
+    return accelerator
+
+
+def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
+    """AdamW with betas (0.9, 0.95); weight decay on matrices, never on norms and biases."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=(0.9, 0.95))
+
+
+def linear_schedule(step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:
+    """The factor on the learning rate at `step` (from 0): up to 1 over `warmup`, down to `floor`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return floor + (1 - floor) * (steps - step) / max(1, steps - warmup)
+
+
+def learning_rate_set(optimizer: Optimizer, value: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+def optimizer_step(
+    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, loss: Tensor, limit: float
+) -> float:
+    """One clipped step on this process's share of the loss; returns the gradient norm."""
+    optimizer.zero_grad()
+    accelerator.backward(loss)
+    norm = accelerator.clip_grad_norm_(model.parameters(), limit)
+    optimizer.step()
+    return float(norm)
+
+
+def own_share(accelerator: Accelerator, batch: Sequence[int]) -> list[int]:
+    """The part of a batch that this process works on; empty where the batch is too small."""
+    return list(batch[accelerator.process_index :: accelerator.num_processes])
+
+
+def total(accelerator: Accelerator, value: float | Tensor) -> float:
+    """The sum of a number over all processes."""
+    number = torch.as_tensor(value, dtype=torch.float64, device="cpu")
+    if accelerator.num_processes == 1:
+        return float(number)
+    return float(accelerator.reduce(number.float().to(accelerator.device), reduction="sum"))
+
+
+def training_state(
+    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer
+) -> dict[str, Any]:
+    """Everything but cursors that an exact resume needs; every process must call it."""
+    return {
+        "model": dict(accelerator.unwrap_model(model).state_dict()),
+        "optimizer": optimizer.state_dict(),
+        "random": gather_object([random_state()]),
+    }
+
+
+def training_state_restore(
+    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]
+) -> None:
+    accelerator.unwrap_model(model).load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    if accelerator.process_index < len(state["random"]):
+        random_state_restore(state["random"][accelerator.process_index])
+
+
+def cancel_check(run: Run[Any], accelerator: Accelerator, save: Callable[[], object]) -> None:
+    """End all processes together where RUN/cancel exists, after saving."""
+    if total(accelerator, float(run.cancel_requested())) > 0:
+        save()
+        run.check_cancel()

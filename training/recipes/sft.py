@@ -1,0 +1,282 @@
+"""Supervised fine-tuning of a policy on demonstrations, in phases.
+
+    accelerate launch -m training.recipes.sft RUN/spec.json [--token N]
+
+Inputs: what `SftConfig.phases[*].data` name (demonstrations); optionally `validation`
+(demonstrations) and the input that `SftConfig.model` names. Artifact: `policy`. The budget is steps,
+not seconds: the result says how many were taken.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from training.contracts import SftConfig, SftPhase
+from training.core.batches import batches_from, pad, sorted_batches
+from training.core.checkpoints import CheckpointStore, seed_everything
+from training.core.conversations import Encoded, demonstration_encode
+from training.core.data import demonstrations_read, texts_of
+from training.core.errors import UserError
+from training.core.models import LoadedModel, model_save, policy_load
+from training.core.run_directory import Run, recipe_main
+from training.recipes.runtime import (
+    accelerator_open,
+    adamw,
+    cancel_check,
+    learning_rate_set,
+    linear_schedule,
+    optimizer_step,
+    own_share,
+    total,
+    training_state,
+    training_state_restore,
+)
+
+
+class TokenLoss(NamedTuple):
+    """`total`: summed cross-entropy in nats over `tokens` trained tokens."""
+
+    total: Tensor
+    tokens: int
+
+
+def assistant_loss(model: nn.Module, batch: Sequence[Encoded], pad_id: int) -> TokenLoss:
+    """Cross-entropy of the assistant's tokens, each given all that stands before it."""
+    padded = pad([e.ids for e in batch], pad_id)
+    trained = pad([e.trained for e in batch], 0).ids.bool()[:, 1:]
+    device = next(model.parameters()).device
+    logits = model(
+        input_ids=padded.ids.to(device), attention_mask=padded.mask.long().to(device)
+    ).logits
+    targets = padded.ids[:, 1:][trained].to(device)
+    chosen = logits[:, :-1][trained.to(device)].float()
+    return TokenLoss(functional.cross_entropy(chosen, targets, reduction="sum"), len(targets))
+
+
+@torch.inference_mode()
+def mean_loss(loaded: LoadedModel, data: Sequence[Encoded]) -> float:
+    """Nats per assistant's token over a data set."""
+    totals, tokens = 0.0, 0
+    for batch in sorted_batches([len(e.ids) for e in data], 64):
+        loss = assistant_loss(loaded.model, [data[i] for i in batch], loaded.pad_id)
+        totals, tokens = totals + float(loss.total), tokens + loss.tokens
+    return totals / max(1, tokens)
+
+
+# ---------------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True)
+class Data:
+    phases: list[list[Encoded]]
+    validation: list[Encoded]
+
+    @property
+    def cut(self) -> int:
+        return sum(e.cut for phase in self.phases for e in phase)
+
+
+def _texts(run: Run[SftConfig]) -> Iterator[str]:
+    for name in sorted({phase.data for phase in run.config.phases}):
+        yield from texts_of(demonstrations_read(run.input(name)))
+
+
+def _data(run: Run[SftConfig], loaded: LoadedModel) -> Data:
+    def encoded(name: str) -> list[Encoded]:
+        rows = demonstrations_read(run.input(name))
+        limit = run.config.max_length
+        return [demonstration_encode(loaded.tokenizer, r.messages, max_length=limit) for r in rows]
+
+    named = {phase.data: encoded(phase.data) for phase in run.config.phases}
+    validation = encoded("validation") if "validation" in run.inputs else []
+    return Data([named[phase.data] for phase in run.config.phases], validation)
+
+
+def _check(config: SftConfig, loaded: LoadedModel) -> None:
+    if not config.phases:
+        raise UserError("SftConfig.phases is empty: name at least one phase of training.")
+    for i, phase in enumerate(config.phases):
+        if phase.steps < 1 or phase.batch_size < 1 or phase.learning_rate <= 0:
+            raise UserError(f"phases[{i}]: steps, batch_size and learning_rate must be positive.")
+    context = getattr(loaded.model.config, "max_position_embeddings", config.max_length)
+    if config.max_length > context:
+        raise UserError(
+            f"max_length is {config.max_length}, but the model reads at most {context} tokens."
+        )
+
+
+# ------------------------------------------------------------------------ training
+
+
+@dataclass
+class Trainer:
+    """The state of the training loop; `phase` and `step` say what comes next."""
+
+    run: Run[SftConfig]
+    accelerator: Accelerator
+    loaded: LoadedModel
+    model: nn.Module
+    store: CheckpointStore
+    phase: int = 0
+    step: int = 0
+    optimizer: Optimizer | None = None
+
+    @property
+    def done(self) -> int:
+        return sum(p.steps for p in self.run.config.phases[: self.phase]) + self.step
+
+    def begin_phase(self) -> None:
+        config, phase = self.run.config, self.run.config.phases[self.phase]
+        optimizer = adamw(self.model, phase.learning_rate, config.weight_decay)
+        self.optimizer = self.accelerator.prepare(optimizer)
+
+    def save(self) -> None:
+        assert self.optimizer is not None
+        state = training_state(self.accelerator, self.model, self.optimizer)
+        self.store.save(self.done, {**state, "phase": self.phase, "step": self.step})
+
+    def restore(self) -> None:
+        checkpoint = self.store.load()
+        if checkpoint is None:
+            self.begin_phase()
+            return
+        self.phase, self.step = checkpoint.state["phase"], checkpoint.state["step"]
+        self.begin_phase()
+        assert self.optimizer is not None
+        training_state_restore(self.accelerator, self.model, self.optimizer, checkpoint.state)
+
+
+def _train_step(trainer: Trainer, phase: SftPhase, batch: Sequence[Encoded]) -> dict[str, float]:
+    """One step; the loss is the mean over the trained tokens of all processes."""
+    accelerator, optimizer = trainer.accelerator, trainer.optimizer
+    assert optimizer is not None
+    factor = linear_schedule(trainer.step, steps=phase.steps, warmup=phase.warmup_steps, floor=0.1)
+    learning_rate_set(optimizer, phase.learning_rate * factor)
+    share = own_share(accelerator, range(len(batch)))
+    mine = [batch[i] for i in share] or [batch[0]]
+    loss = assistant_loss(trainer.model, mine, trainer.loaded.pad_id)
+    weight = 1.0 if share else 0.0
+    tokens = max(1.0, total(accelerator, weight * loss.tokens))
+    scale = weight * accelerator.num_processes / tokens
+    norm = optimizer_step(
+        accelerator,
+        trainer.model,
+        optimizer,
+        loss.total * scale,
+        trainer.run.config.max_grad_norm,
+    )
+    mean = total(accelerator, weight * loss.total.detach()) / tokens
+    if not math.isfinite(mean):
+        raise UserError(f"The loss is {mean} at step {trainer.step}: lower the learning rate.")
+    rate = phase.learning_rate * factor
+    return {"loss": mean, "grad_norm": norm, "learning_rate": rate, "tokens": tokens}
+
+
+def _train_phase(trainer: Trainer, data: Sequence[Encoded]) -> float:
+    """Run the current phase to its end; returns the last loss."""
+    config, number = trainer.run.config, trainer.phase
+    phase = config.phases[number]
+    name = "train" if len(config.phases) == 1 else f"train {number + 1}/{len(config.phases)}"
+    batches = batches_from(
+        [len(e.ids) for e in data],
+        phase.batch_size,
+        seed=trainer.run.spec.seed + number,
+        start=trainer.step,
+        stop=phase.steps,
+    )
+    speed, metrics = _speedometer(), dict[str, float]()
+    for batch in batches:
+        metrics = _train_step(trainer, phase, [data[i] for i in batch])
+        trainer.step += 1
+        metrics["tokens_per_second"] = speed(metrics.pop("tokens"))
+        if trainer.step % config.log_every == 0 or trainer.step == phase.steps:
+            trainer.run.emit(name, trainer.step, phase.steps, metrics)
+            cancel_check(trainer.run, trainer.accelerator, trainer.save)
+        if trainer.step % config.checkpoint_every == 0 and trainer.step < phase.steps:
+            trainer.save()
+    return metrics.get("loss", math.nan)
+
+
+def _speedometer() -> Callable[[float], float]:
+    """Trained tokens per second since the start, fed with the tokens of each step."""
+    began, seen = time.monotonic(), 0.0
+
+    def rate(tokens: float) -> float:
+        nonlocal seen
+        seen += tokens
+        return seen / max(1e-9, time.monotonic() - began)
+
+    return rate
+
+
+def _validate(trainer: Trainer, data: Data) -> float | None:
+    if not data.validation or not trainer.run.main:
+        return None
+    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+    loss = mean_loss(LoadedModel(unwrapped, trainer.loaded.tokenizer), data.validation)
+    metrics = {"validation_loss": loss, "validation_perplexity": math.exp(min(loss, 50.0))}
+    phases = len(trainer.run.config.phases)
+    trainer.run.emit("validate", trainer.phase + 1, phases, metrics)
+    return loss
+
+
+# ---------------------------------------------------------------------------- main
+
+
+def main(run: Run[SftConfig]) -> None:
+    accelerator, config, seed = accelerator_open(), run.config, run.spec.seed
+    seed_everything(seed)
+    loaded = policy_load(config.model, run.inputs, texts=_texts(run), seed=seed)
+    _check(config, loaded)
+    data = _data(run, loaded)
+    store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
+    model = accelerator.prepare(loaded.model)
+    trainer = Trainer(run, accelerator, loaded, model, store)
+    trainer.restore()
+    losses: dict[str, float | None] = {}
+    while trainer.phase < len(config.phases):
+        losses["train_loss"] = _train_phase(trainer, data.phases[trainer.phase])
+        losses["validation_loss"] = _validate(trainer, data)
+        trainer.phase, trainer.step = trainer.phase + 1, 0
+        if trainer.phase < len(config.phases):
+            trainer.begin_phase()
+            trainer.save()
+    _finish(trainer, data, losses)
+
+
+def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> None:
+    run = trainer.run
+    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
+    if not run.main:
+        run.finish([], {})
+        return
+    loaded = LoadedModel(unwrapped.cpu(), trainer.loaded.tokenizer)
+    policy = run.write_directory("policy", "policy", lambda path: model_save(loaded, path))
+    results = {
+        "steps": trainer.done,
+        "steps_by_phase": [phase.steps for phase in run.config.phases],
+        "examples_by_phase": [len(phase) for phase in data.phases],
+        "validation_examples": len(data.validation),
+        "cut_texts": data.cut,
+        "parameters": sum(p.numel() for p in unwrapped.parameters()),
+        "vocabulary": len(loaded.tokenizer),
+        "refused_checkpoints": trainer.store.refused,
+        **losses,
+    }
+    run.finish([policy], results)
+    trainer.store.clear()
+
+
+if __name__ == "__main__":
+    sys.exit(recipe_main(main, "sft", SftConfig))

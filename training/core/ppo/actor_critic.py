@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self, cast
 import torch
 from torch import Tensor, nn
 
+from training.core.models import head_of
 from training.core.ppo.logprobs import token_log_probs
 from training.core.ppo.sequences import SequenceBatch
 
@@ -64,17 +65,14 @@ class ActorCritic(nn.Module):
     def from_reward_model(cls, policy: Any, reward_model: Any, *, mean: float, std: float) -> Self:
         """The critic starts as a reward model, head included, on the scale of normalised scores.
 
-        `reward_model` is a one-output sequence classifier; (w h - mean) / std becomes the head.
+        `reward_model` is a one-output sequence classifier; (w h + b - mean) / std becomes the head.
         """
-        weight = next(
-            module.weight
-            for name, module in reward_model.named_children()
-            if isinstance(module, nn.Linear)
-        )
-        head = _zero_head(policy, width=weight.shape[1])
+        old = head_of(reward_model)
+        bias = 0.0 if old.bias is None else float(old.bias)
+        head = _zero_head(policy, width=old.in_features)
         with torch.no_grad():
-            head.weight.copy_(weight.float() / std)
-            head.bias.fill_(-mean / std)
+            head.weight.copy_(old.weight.float() / std)
+            head.bias.fill_((bias - mean) / std)
         return cls(policy, critic=reward_model.base_model, head=head)
 
     def train(self, mode: bool = True) -> Self:

@@ -1,0 +1,86 @@
+"""PPO as a program: killed in the middle, and spread over two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support import ppo_runs
+from training.contracts import RunManifest
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    policy = ppo_runs.write_policy(tmp_path / "policy")
+    prompts = ppo_runs.write_prompts(tmp_path / "prompts.jsonl")
+    return {"policy": policy, "reference": policy, "prompts": prompts}
+
+
+def start(spec: Path, *launcher: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OUTERLOOP_THREADS": "1"}
+    command = [sys.executable, "-m", *launcher, "training.recipes.ppo", str(spec)]
+    return subprocess.Popen(command, env=environment | {"OMP_NUM_THREADS": "1"})
+
+
+def order(directory: Path, inputs: dict[str, Path], **changes: Any) -> Path:
+    return ppo_runs.write_order(directory, ppo_runs.tiny_config(**changes), inputs)
+
+
+def sha256(directory: Path) -> str:
+    document = json.loads((directory / "manifest.json").read_text())
+    return RunManifest.from_json(document).artifact("policy").sha256
+
+
+def updates_seen(directory: Path) -> int:
+    path = directory / "events.jsonl"
+    return path.read_text().count('"phase": "ppo"') if path.exists() else 0
+
+
+def test_a_run_killed_twice_ends_with_the_bytes_of_an_undisturbed_one(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    changes = {"updates": 30, "prompts_per_update": 32}
+    whole, cut = (order(tmp_path / name, inputs, **changes) for name in ("whole", "cut"))
+    assert start(whole).wait(120) == 0
+    for seen in (3, 11):
+        child = start(cut)
+        while updates_seen(cut.parent) < seen:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        assert child.wait(20) == -signal.SIGKILL
+    assert start(cut).wait(120) == 0
+    assert sha256(cut.parent) == sha256(whole.parent)
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """One mini-batch per epoch: then the split over processes is only another order of summation."""
+    changes = {"updates": 2, "mini_batches": 1, "policy_learning_rate": 1e-3}
+    one, two = (order(tmp_path / name, inputs, **changes) for name in ("one", "two"))
+    assert start(one).wait(120) == 0
+    launcher = ["accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1"]
+    options = ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "-m"]
+    assert start(two, *launcher, *options).wait(180) == 0
+    weights = [load_file(spec.parent / "policy" / "model.safetensors") for spec in (one, two)]
+    before = load_file(inputs["policy"] / "model.safetensors")
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], atol=2e-6, rtol=1e-4, msg=name)
+    assert any(not torch.allclose(before[name], weights[0][name], atol=1e-3) for name in before)
+    rows = [ppo_runs.events(spec.parent, "ppo") for spec in (one, two)]
+    for alone, shared in zip(*rows, strict=True):
+        for name in ("kl_k1", "kl_k3", "reward_train", "entropy", "policy_loss", "grad_norm"):
+            expected = pytest.approx(alone["metrics"][name], rel=1e-3, abs=1e-5)
+            assert shared["metrics"][name] == expected, name

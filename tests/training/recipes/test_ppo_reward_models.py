@@ -1,0 +1,134 @@
+"""PPO against reward artifacts: what is optimised, what is only watched, where the critic starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import ppo_runs
+from training.contracts import RunManifest
+from training.core.data import prompts_read
+from training.core.models import policy_load_path
+from training.core.ppo.actor_critic import ActorCritic
+from training.core.ppo.rewarding import Rewarder
+from training.core.ppo.sequences import pack_sequences
+from training.core.run_directory import EXIT_USER
+from training.core.scoring import reward_model_load
+from training.core.tokenizers import completion_encode, prompt_encode
+from training.digests import path_sha256
+from training.recipes import ppo
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("inputs")
+    policy = ppo_runs.write_policy(root / "policy")
+    return {
+        "policy": policy,
+        "reference": policy,
+        "prompts": ppo_runs.write_prompts(root / "prompts.jsonl"),
+        "reward_model": ppo_runs.write_reward_model(root / "reward_model", seed=1),
+        "held_out_reward_model": ppo_runs.write_reward_model(root / "held", members=1, seed=9),
+    }
+
+
+def run(directory: Path, inputs: dict[str, Path], **changes: Any) -> int:
+    config = ppo_runs.tiny_config(**({"reward_function": ""} | changes))
+    return ppo.main([str(ppo_runs.write_order(directory, config, inputs))])
+
+
+def manifest(directory: Path) -> RunManifest:
+    return RunManifest.from_json(json.loads((directory / "manifest.json").read_text()))
+
+
+def test_rows_and_samples_show_both_reward_models_side_by_side(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    before = {name: path_sha256(path) for name, path in inputs.items()}
+    assert run(tmp_path / "run", inputs) == 0
+    for row in ppo_runs.events(tmp_path / "run", "ppo"):
+        assert None not in row["metrics"].values()
+        assert row["metrics"]["ensemble_std"] > 0
+    train, held_out = (
+        reward_model_load(inputs[name]) for name in ("reward_model", "held_out_reward_model")
+    )
+    for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        pair = [(row["messages"], row["text"])]
+        members = train.score(pair).normalised[:, 0]
+        assert row["reward_train"] == pytest.approx(float(members.mean()), abs=1e-4)
+        watched = float(held_out.score(pair).normalised[0, 0])
+        assert row["reward_held_out"] == pytest.approx(watched, abs=1e-4)
+    results = manifest(tmp_path / "run").results
+    assert results["best_held_out_update"] in range(4)
+    assert {name: path_sha256(path) for name, path in inputs.items()} == before
+
+
+def test_the_held_out_model_changes_nothing_in_the_policy(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    without = {name: path for name, path in inputs.items() if name != "held_out_reward_model"}
+    assert run(tmp_path / "with", inputs) == run(tmp_path / "without", without) == 0
+    shas = [manifest(tmp_path / name).artifact("policy").sha256 for name in ("with", "without")]
+    assert shas[0] == shas[1]
+
+
+def test_the_reward_of_the_model_rises(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    changes = {"updates": 8, "prompts_per_update": 64, "micro_batch_size": 32}
+    rates = {"policy_learning_rate": 1e-2, "value_learning_rate": 1e-2}
+    assert run(tmp_path / "run", inputs, missing_eos_penalty=0.0, **changes, **rates) == 0
+    first = ppo_runs.events(tmp_path / "run", "ppo")[0]["metrics"]["reward_train"]
+    assert manifest(tmp_path / "run").results["final"]["reward_train"] > first + 0.3
+
+
+@pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance"])
+def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: Any) -> None:
+    model = reward_model_load(inputs["reward_model"])
+    config = ppo_runs.tiny_config(reward_combination=how, variance_weight=2.0)
+    rows = prompts_read(inputs["prompts"])[:3]
+    texts = ["yes", "no no", "blue"]
+    scores = Rewarder(None, model, None, config)([row.messages for row in rows], texts)
+    first, second = model.score(
+        [(row.messages, text) for row, text in zip(rows, texts, strict=True)]
+    ).normalised
+    mean = (first + second) / 2
+    expected = {
+        "mean": mean,
+        "worst": torch.minimum(first, second),
+        "mean_minus_variance": mean - 2.0 * (first - second).square() / 4,
+    }
+    torch.testing.assert_close(scores.train, expected[how])
+    torch.testing.assert_close(scores.spread, (first - second).abs() / 2)
+
+
+def test_the_critic_starts_as_the_normalised_reward_model(inputs: dict[str, Path]) -> None:
+    policy = policy_load_path(inputs["policy"])
+    model = reward_model_load(inputs["reward_model"])
+    source = Rewarder(None, model, None, ppo_runs.tiny_config()).critic_source(policy)
+    assert source is not None
+    actor = ActorCritic.from_reward_model(
+        policy.model, source.model, mean=source.mean, std=source.std
+    )
+    messages = prompts_read(inputs["prompts"])[0].messages
+    prompt, response = (
+        prompt_encode(policy.tokenizer, messages),
+        completion_encode(policy.tokenizer, "yes"),
+    )
+    # The value before one more token is the score of the text so far.
+    batch = pack_sequences([prompt], [[*response, 0]], pad_id=0, device=torch.device("cpu"))
+    _, values = actor.logits_and_values(batch)
+    score = model.score([(messages, "yes")]).normalised[0, 0]
+    torch.testing.assert_close(values[0, -1], score, atol=1e-5, rtol=0)
+
+
+def test_without_any_reward_the_missing_input_is_named(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    rest = {name: path for name, path in inputs.items() if "reward" not in name}
+    assert run(tmp_path / "run", rest) == EXIT_USER
+    assert "'reward_model'" in json.loads((tmp_path / "run" / "error.json").read_text())["message"]

@@ -1,0 +1,123 @@
+"""Where the reward of a completion comes from: reward models, or a scripted function."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.contracts import PpoConfig
+from training.core.data import Message
+from training.core.errors import UserError
+from training.core.models import LoadedModel
+from training.core.ppo.measurement import Scores
+from training.core.run_directory import Run
+from training.core.scoring import RewardModel, reward_model_load
+
+__all__ = ["CriticSource", "Rewarder", "rewarder_open", "scripted_reward"]
+
+Conversation = Sequence[Message]
+ScoreTexts = Callable[[Sequence[Conversation], Sequence[str]], Tensor]
+
+
+@dataclass(frozen=True)
+class CriticSource:
+    """A copy of a reward model to start the critic from; (score - mean) / std is normalised."""
+
+    model: Any
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Rewarder:
+    """Scores completions: `train` is what PPO optimises, `held_out` is only watched.
+
+    Both are frozen. The train models put their members on a common scale before they are combined.
+    """
+
+    script: Callable[[Conversation, str], float] | None
+    train: RewardModel | None
+    held_out: RewardModel | None
+    config: PpoConfig
+
+    def __call__(self, conversations: Sequence[Conversation], texts: Sequence[str]) -> Scores:
+        scores = self._train_scores(conversations, texts)
+        if self.held_out is None:
+            return scores
+        watched = self.held_out.score(list(zip(conversations, texts, strict=True)))
+        return scores._replace(held_out=watched.combined(), held_out_raw=watched.raw.mean(0))
+
+    def _train_scores(self, conversations: Sequence[Conversation], texts: Sequence[str]) -> Scores:
+        pairs = list(zip(conversations, texts, strict=True))
+        if self.script is not None:
+            values = torch.tensor([self.script(messages, text) for messages, text in pairs])
+            return Scores(values, values, torch.zeros_like(values))
+        assert self.train is not None
+        found = self.train.score(pairs)
+        combined = found.combined(self.config.reward_combination, self.config.variance_weight)
+        return Scores(combined, found.raw.mean(0), found.spread)
+
+    def probes(self) -> Iterator[tuple[str, ScoreTexts]]:
+        """What the preflight checks, with its name for an error."""
+        if self.script is not None:
+            yield "The reward function", lambda rows, texts: self._train_scores(rows, texts).train
+        for name, model in (("reward_model", self.train), ("held_out_reward_model", self.held_out)):
+            if model is not None:
+                yield f"The input {name!r}", _normalised(model)
+
+    def critic_source(self, policy: LoadedModel) -> CriticSource | None:
+        """The first train member, where it speaks the policy's tokens and reads left to right."""
+        if self.train is None:
+            return None
+        member, settings = self.train.members[0], self.train.settings.members[0]
+        same_backbone = type(member.model.base_model) is type(policy.model.base_model)
+        if not same_backbone or member.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+            return None
+        return CriticSource(copy.deepcopy(member.model), settings.mean, settings.std)
+
+
+def _normalised(model: RewardModel) -> ScoreTexts:
+    def score(conversations: Sequence[Conversation], texts: Sequence[str]) -> Tensor:
+        return model.score(list(zip(conversations, texts, strict=True))).combined()
+
+    return score
+
+
+def rewarder_open(run: Run[PpoConfig], *, device: torch.device) -> Rewarder:
+    """The reward that the config asks for, loaded and ready."""
+    config = run.config
+    script = scripted_reward(config.reward_function) if config.reward_function else None
+    watched = run.inputs.get("held_out_reward_model")
+    return Rewarder(
+        script=script,
+        train=None if script else reward_model_load(run.input("reward_model"), device=device),
+        held_out=reward_model_load(watched, device=device) if watched else None,
+        config=config,
+    )
+
+
+def scripted_reward(name: str) -> Callable[[Conversation, str], float]:
+    """Import "package.module:function"; its results are checked to be finite numbers."""
+    module_name, _, function_name = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"reward_function {name!r} cannot be imported ({error}); write it as "
+            "'package.module:function'."
+        ) from error
+
+    def checked(messages: Conversation, text: str) -> float:
+        value = float(function([dict(message) for message in messages], text))
+        if not math.isfinite(value):
+            raise UserError(f"reward_function {name!r} gave {value} for the text {text[:80]!r}.")
+        return value
+
+    return checked

@@ -1,0 +1,88 @@
+"""Settings that cannot work, found before anything is loaded."""
+
+from __future__ import annotations
+
+from training.contracts import PpoConfig
+from training.core.errors import UserError
+
+__all__ = ["check_settings"]
+
+_POSITIVE = (
+    "updates",
+    "prompts_per_update",
+    "epochs",
+    "mini_batches",
+    "micro_batch_size",
+    "policy_learning_rate",
+    "value_learning_rate",
+    "clip_range",
+    "value_clip_range",
+    "max_grad_norm",
+    "max_prompt_tokens",
+    "checkpoint_every",
+    "evaluate_every",
+)
+_NOT_NEGATIVE = (
+    "warmup_updates",
+    "value_coefficient",
+    "missing_eos_penalty",
+    "variance_weight",
+    "early_stop_update_kl",
+    "exact_kl_rollouts",
+)
+
+
+def check_settings(config: PpoConfig, *, processes: int) -> None:
+    """Raise `UserError` with one sentence on the first setting that cannot work."""
+    for name in _POSITIVE:
+        _require(getattr(config, name) > 0, f"{name} is {getattr(config, name)}; set it above 0.")
+    for name in _NOT_NEGATIVE:
+        value = getattr(config, name)
+        _require(value >= 0, f"{name} is {value}; set it to 0 or more.")
+    for name in ("gamma", "gae_lambda"):
+        value = getattr(config, name)
+        _require(0 <= value <= 1, f"{name} is {value}; set it between 0 and 1.")
+    _check_sampling(config)
+    _check_kl(config)
+    _check_optimizer_steps(config, processes)
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise UserError(f"PPO config: {sentence}")
+
+
+def _check_sampling(config: PpoConfig) -> None:
+    sampling = config.sampling
+    _require(sampling.max_new_tokens > 0, "sampling.max_new_tokens must be above 0.")
+    _require(sampling.batch_size > 0, "sampling.batch_size must be above 0.")
+    _require(
+        sampling.temperature > 0,
+        f"sampling.temperature is {sampling.temperature}; PPO explores by sampling, set it above 0.",
+    )
+    _require(
+        sampling.top_k == 0 and sampling.top_p == 1.0,
+        f"sampling.top_k is {sampling.top_k} and top_p {sampling.top_p}; PPO's ratios hold for the "
+        "whole distribution only, set top_k to 0 and top_p to 1.",
+    )
+
+
+def _check_kl(config: PpoConfig) -> None:
+    kl = config.kl
+    _require(kl.beta >= 0, f"kl.beta is {kl.beta}; set it to 0 or more.")
+    _require(kl.budget >= 0, f"kl.budget is {kl.budget}; set it to 0 (none) or more.")
+    if kl.kind == "adaptive":
+        _require(
+            kl.beta > 0 and kl.target > 0 and kl.horizon > 0,
+            "adaptive KL control needs kl.beta, kl.target and kl.horizon above 0.",
+        )
+
+
+def _check_optimizer_steps(config: PpoConfig, processes: int) -> None:
+    """Equal mini-batches on every process: else the number of optimiser steps is not what it says."""
+    parts = config.mini_batches * processes
+    _require(
+        config.prompts_per_update % parts == 0,
+        f"prompts_per_update is {config.prompts_per_update}, which {config.mini_batches} mini-batches "
+        f"on {processes} process(es) cannot share evenly; use a multiple of {parts}.",
+    )

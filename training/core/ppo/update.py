@@ -1,0 +1,179 @@
+"""One PPO update: epochs over mini-batches over micro-batches of one stored experience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.contracts import PpoConfig
+from training.core.ppo.actor_critic import ActorCritic
+from training.core.ppo.experience import Experience
+from training.core.ppo.losses import policy_loss, value_loss
+from training.core.ppo.reduction import Reduce
+from training.core.ppo.sequences import length_buckets, pack_sequences
+
+__all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
+
+
+@dataclass(frozen=True)
+class UpdateStatistics:
+    """Means over the optimiser steps of one update, over all processes."""
+
+    steps: int
+    stopped_early: bool
+    policy_loss: float
+    value_loss: float
+    clip_fraction: float
+    value_clip_fraction: float
+    approx_kl: float
+    grad_norm: float
+    value_grad_norm: float
+
+
+def warmup_factor(step: int, *, warmup_steps: int) -> float:
+    """The share of the full learning rate at optimiser step `step`, counted from 0: linear, then 1."""
+    return min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
+
+
+def make_optimizer(actor: ActorCritic, config: PpoConfig) -> torch.optim.AdamW:
+    """AdamW with eps 1e-5 (Huang 2024, detail 12); one group for the policy, one for the critic."""
+    return torch.optim.AdamW(
+        [
+            {"params": actor.policy_parameters(), "lr": config.policy_learning_rate},
+            {"params": actor.value_parameters(), "lr": config.value_learning_rate},
+        ],
+        betas=(0.9, 0.95),
+        eps=1e-5,
+        weight_decay=0.0,
+        fused=True,
+    )
+
+
+def mini_batches(rows: int, parts: int, *, generator: torch.Generator) -> Iterator[list[int]]:
+    """A random partition of `rows` rollouts into `parts` parts of equal size."""
+    order = torch.randperm(rows, generator=generator).tolist()
+    size = rows // parts
+    return (order[start : start + size] for start in range(0, size * parts, size))
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The networks, their optimiser and the processes that they are spread over.
+
+    `model` is `actor` as the accelerator wrapped it: gradients meet in its backward pass.
+    """
+
+    accelerator: Any
+    actor: ActorCritic
+    model: Any
+    optimizer: Any
+    reduce: Reduce
+    config: PpoConfig
+    pad_id: int
+
+    def update(
+        self,
+        experience: Experience,
+        *,
+        generator: torch.Generator,
+        first_step: int,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> UpdateStatistics:
+        """Run the epochs of one update; `first_step` is the number of optimiser steps before it."""
+        rows: list[Tensor] = []
+        stopped = False
+        for _ in range(self.config.epochs):
+            parts = mini_batches(
+                len(experience.responses), self.config.mini_batches, generator=generator
+            )
+            for part in parts:
+                rows.append(self._step(experience, part, step=first_step + len(rows)))
+                after_step()
+                stopped = self._should_stop(rows[-1])
+                if stopped:
+                    break
+            if stopped:
+                break
+        means: list[float] = torch.stack(rows).mean(0).tolist()
+        return UpdateStatistics(len(rows), stopped, *means)
+
+    def _should_stop(self, row: Tensor) -> bool:
+        limit = self.config.early_stop_update_kl
+        return limit > 0 and float(row[4]) > limit
+
+    def _step(self, experience: Experience, part: Sequence[int], *, step: int) -> Tensor:
+        """One optimiser step on one mini-batch; its statistics in the order of `UpdateStatistics`."""
+        self._set_learning_rates(step)
+        tokens = self.reduce(experience.mask[list(part)].sum())
+        buckets = length_buckets(
+            [len(experience.prompts[row]) for row in part],
+            [len(experience.responses[row]) for row in part],
+            size=self.config.micro_batch_size,
+        )
+        sums = torch.zeros(5, device=experience.mask.device)
+        for number, bucket in enumerate(buckets):
+            last = number == len(buckets) - 1
+            # Processes meet once per step, at the last micro-batch, however many each one has.
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                sums += self._micro_batch(experience, [part[i] for i in bucket], tokens)
+        norms = self._clip_gradients()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = self.reduce(sums)
+        return torch.cat([sums[:2], sums[2:] / tokens, norms])
+
+    def _micro_batch(self, experience: Experience, rows: list[int], tokens: Tensor) -> Tensor:
+        batch = pack_sequences(
+            [experience.prompts[row] for row in rows],
+            [experience.responses[row] for row in rows],
+            pad_id=self.pad_id,
+            device=experience.mask.device,
+        )
+        width = batch.mask.shape[1]
+
+        def old(table: Tensor) -> Tensor:
+            return table[rows, :width]
+
+        config = self.config
+        result = self.model(batch, temperature=config.sampling.temperature)
+        actor = policy_loss(
+            result.log_probs,
+            old(experience.log_probs),
+            old(experience.advantages),
+            batch.mask,
+            clip_range=config.clip_range,
+            tokens=tokens,
+        )
+        critic = value_loss(
+            result.values,
+            old(experience.values),
+            old(experience.returns),
+            batch.mask,
+            clip_range=config.value_clip_range,
+            tokens=tokens,
+        )
+        loss = actor.loss + config.value_coefficient * critic.loss
+        # Gradients are averaged over processes; the loss is already a share of the global mean.
+        self.accelerator.backward(loss * self.accelerator.num_processes)
+        parts = (actor.loss, critic.loss, actor.clipped, critic.clipped, actor.approx_kl)
+        return torch.stack([part.detach().float() for part in parts])
+
+    def _set_learning_rates(self, step: int) -> None:
+        config = self.config
+        warmup_steps = config.warmup_updates * config.epochs * config.mini_batches
+        factor = warmup_factor(step, warmup_steps=warmup_steps)
+        rates = (config.policy_learning_rate, config.value_learning_rate)
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _clip_gradients(self) -> Tensor:
+        """Clip policy and critic apart: the critic's scale is no reason to slow the policy."""
+        self.accelerator.unscale_gradients()
+        limit = self.config.max_grad_norm
+        groups = (self.actor.policy_parameters(), self.actor.value_parameters())
+        return torch.stack([torch.nn.utils.clip_grad_norm_(group, limit) for group in groups])

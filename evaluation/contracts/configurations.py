@@ -11,11 +11,11 @@ from training.contracts import JsonContract, Sampling
 class EvaluateRewardModelConfig(JsonContract):
     """Inputs of the run: `reward_model`, `held_out_reward_model`, `preferences`."""
 
+    splits: tuple[str, ...] = ("validation", "test")
     batch_size: int = 64
-    max_length: int = 256
     bins: int = 10
     level: float = 0.95
-    bootstrap_resamples: int = 2000
+    null_resamples: int = 2000
     length_buckets: int = 4
     minimum_slice: int = 20  # pairs below which a slice is not reported
 
@@ -31,7 +31,6 @@ class EvaluatePolicyConfig(JsonContract):
     max_prompts: int = 0  # 0: all
     max_prompt_tokens: int = 128
     scoring_batch_size: int = 64
-    max_length: int = 256
     level: float = 0.95
     bootstrap_resamples: int = 2000
     distinct_tokens: int = 2000  # distinct-n counts this many tokens of each side, or all if fewer

@@ -46,7 +46,10 @@ class SliceAccuracy(JsonContract):
 
 @dataclass(frozen=True)
 class SplitMeasurements(JsonContract):
-    """A reward model on one split. Ties stay out of the accuracies, and count in NLL and ECE."""
+    """A reward model on one split. Ties count in the NLL and nowhere else.
+
+    Everything is on raw Bradley-Terry scores, the mean of the members' differences.
+    """
 
     pairs: int
     ties: int

@@ -1,0 +1,1 @@
+"""What the evaluation programs are made of: drawing, scoring and comparing completions."""

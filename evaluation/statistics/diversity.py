@@ -11,7 +11,7 @@ from scipy import stats
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import IntArray, cluster_codes
 
-__all__ = ["distinct_n", "distinct_ratio_interval", "within_group_distinct_n"]
+__all__ = ["distinct_n", "distinct_ratio_interval", "group_distinct_n"]
 
 Texts = Sequence[Sequence[Hashable]]
 
@@ -33,21 +33,20 @@ def distinct_n(texts: Texts, n: int, *, tokens: int = 0) -> float:
     return len(seen) / total if total else 0.0
 
 
-def within_group_distinct_n(texts: Texts, groups: Sequence[Hashable], n: int) -> float:
-    """Mean distinct-n among the completions of one prompt, over prompts with two or more of them.
+def group_distinct_n(texts: Texts, groups: Sequence[Hashable], n: int) -> dict[Hashable, float]:
+    """Distinct-n among the completions of one prompt, for prompts with two or more of them.
 
-    Each completion is cut to the shortest of its group that has an n-gram. NaN without such a group.
+    Each completion is cut to the shortest of its prompt; those without an n-gram are left out.
     """
     members: dict[Hashable, list[Sequence[Hashable]]] = {}
     for text, group in zip(texts, groups, strict=True):
         if len(text) >= n:
             members.setdefault(group, []).append(text)
-    shares = [
-        distinct_n([t[: min(map(len, several))] for t in several], n)
-        for several in members.values()
+    return {
+        group: distinct_n([t[: min(map(len, several))] for t in several], n)
+        for group, several in members.items()
         if len(several) >= 2
-    ]
-    return float(np.mean(shares)) if shares else float("nan")
+    }
 
 
 def distinct_ratio_interval(
@@ -66,8 +65,11 @@ def distinct_ratio_interval(
     `candidate[i]` and `incumbent[i]` answer one prompt of cluster `clusters[i]`. The interval is a
     delete-a-block jackknife of the log ratio over random blocks of clusters (t, blocks - 1 degrees
     of freedom): a bootstrap would draw texts twice and so take repetition for a lack of diversity.
+    A candidate that writes nothing has the ratio 0.
     """
     codes, count = cluster_codes(clusters)
+    if not any(map(len, candidate)) and any(map(len, incumbent)):
+        return Interval(0.0, 0.0, 0.0, level, count, "no text")
     blocks = min(blocks, count)
     if blocks < 2:
         raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
@@ -91,7 +93,8 @@ def _log_ratio(candidate: Texts, incumbent: Texts, rows: IntArray, n: int, token
     ours, theirs = [candidate[i] for i in rows], [incumbent[i] for i in rows]
     equal = min(sum(map(len, ours)), sum(map(len, theirs)))
     equal = min(equal, tokens) if tokens else equal
-    shares = [distinct_n(side, n, tokens=equal) for side in (ours, theirs)] if equal else [0.0, 0.0]
-    if 0.0 in shares:
-        raise ValueError(f"a side has no {n}-gram in {equal} tokens: its replies are too short.")
+    if not equal:
+        raise ValueError("distinct-n needs texts on both sides.")
+    # where there is no n-gram at all, half of one: a small share that still has a logarithm
+    shares = [distinct_n(side, n, tokens=equal) or 0.5 / equal for side in (ours, theirs)]
     return math.log(shares[0] / shares[1])

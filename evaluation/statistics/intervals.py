@@ -21,6 +21,7 @@ __all__ = [
     "cluster_bootstrap_interval",
     "cluster_codes",
     "cluster_mean_interval",
+    "cluster_share_interval",
     "mean_interval",
     "percentile_interval",
     "wilson_interval",
@@ -32,10 +33,15 @@ def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interva
     _require_share(successes, n)
     z = float(stats.norm.ppf(0.5 + level / 2))
     share = successes / n
+    low, high = _wilson_bounds(share, n, z)
+    return Interval(share, low, high, level, n, "Wilson")
+
+
+def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     centre, scale = share + z * z / (2 * n), 1 + z * z / n
-    low, high = max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
-    return Interval(share, low, high, level, n, "Wilson")
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return min(share, max(0.0, low)), max(share, min(1.0, high))
 
 
 def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -80,6 +86,26 @@ def cluster_mean_interval(
     variance = count / (count - 1) * float(residuals @ residuals) / len(y) ** 2
     spread = float(stats.t.ppf(0.5 + level / 2, count - 1)) * math.sqrt(variance)
     return Interval(mean, mean - spread, mean + spread, level, count, "cluster t")
+
+
+def cluster_share_interval(
+    values: Sequence[float] | FloatArray,
+    clusters: Sequence[Hashable] | range,
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Interval inside [0, 1] for the mean of values in [0, 1] that come in clusters.
+
+    Wilson at the effective sample size p (1 - p) / Var(cluster) * (z / t)^2, as Korn and Graubard
+    (1998) do for Clopper-Pearson; where nothing varies the clusters are the sample size.
+    """
+    plain = cluster_mean_interval(values, clusters, level=level)
+    share, clusters_seen = min(1.0, max(0.0, plain.estimate)), plain.n
+    spread = plain.high - plain.estimate
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    size = z * z * share * (1 - share) / spread**2 if spread > 0 else float(clusters_seen)
+    low, high = _wilson_bounds(share, size, z)
+    return Interval(share, low, high, level, clusters_seen, "cluster Wilson")
 
 
 def cluster_codes(clusters: Sequence[Hashable] | range) -> tuple[IntArray, int]:

@@ -4,7 +4,7 @@ import pytest
 from evaluation.statistics.diversity import (
     distinct_n,
     distinct_ratio_interval,
-    within_group_distinct_n,
+    group_distinct_n,
 )
 
 
@@ -17,9 +17,9 @@ def test_distinct_n_counts_different_ngrams_inside_texts():
 
 def test_within_group_diversity_compares_answers_to_one_prompt():
     texts = [[1, 2, 3, 4], [1, 2, 3], [5, 6], [7, 8]]
-    # group a, cut to 3: bigrams 12 23 12 23, half different; group b: all different
-    assert within_group_distinct_n(texts, ["a", "a", "b", "b"], 2) == pytest.approx(0.75)
-    assert np.isnan(within_group_distinct_n(texts, ["a", "b", "c", "d"], 2))
+    # a, cut to 3 tokens: bigrams 12 23 12 23; b: 56 78
+    assert group_distinct_n(texts, ["a", "a", "b", "b"], 2) == {"a": 0.5, "b": 1.0}
+    assert group_distinct_n(texts, ["a", "b", "c", "d"], 2) == {}
 
 
 def policy(words: int, seed: int, count: int = 200) -> list[list[int]]:
@@ -47,6 +47,14 @@ def test_longer_texts_do_not_look_narrower():
     assert found.low < 1 < found.high
 
 
-def test_empty_replies_are_an_error_that_says_so():
-    with pytest.raises(ValueError, match="replies are too short"):
-        distinct_ratio_interval([[1]] * 4, [[1, 2]] * 4, range(4), 2, seed=0)
+def test_replies_too_short_for_an_ngram_look_collapsed():
+    # 4 tokens each side: half an n-gram of 4 against 1 different bigram of 2
+    found = distinct_ratio_interval([[1]] * 4, [[1, 2]] * 4, range(4), 2, seed=0)
+    assert found.estimate == pytest.approx((0.5 / 4) / (1 / 2))
+
+
+def test_a_candidate_that_writes_nothing_has_ratio_zero():
+    found = distinct_ratio_interval([[]] * 4, [[1, 2]] * 4, range(4), 2, seed=0)
+    assert (found.low, found.high) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="both sides"):
+        distinct_ratio_interval([[1]] * 4, [[]] * 4, range(4), 2, seed=0)

@@ -9,6 +9,7 @@ from evaluation.statistics.intervals import (
     clopper_pearson_interval,
     cluster_bootstrap_interval,
     cluster_mean_interval,
+    cluster_share_interval,
     mean_interval,
     wilson_interval,
 )
@@ -94,3 +95,21 @@ def test_bootstrap_repeats_with_its_seed_and_refuses_one_cluster():
 def test_a_statistic_that_is_mostly_undefined_is_an_error():
     with pytest.raises(ValueError, match="undefined on too many"):
         cluster_bootstrap_interval(lambda rows: float("nan"), range(5), seed=0, resamples=20)
+
+
+def test_a_share_of_independent_values_is_nearly_wilson_and_stays_inside_its_range():
+    values = [1.0] * 58 + [0.0] * 42
+    found = cluster_share_interval(values, range(100))
+    wilson = wilson_interval(58, 100)
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high), abs=3e-3)
+    certain = cluster_share_interval([1.0] * 10, range(10))
+    assert certain.high == 1.0
+    assert certain.low == pytest.approx(wilson_interval(10, 10).low)
+
+
+def test_clustered_answers_widen_a_share():
+    values = ([1.0] * 5 + [0.0] * 5) * 6
+    groups = [i // 5 for i in range(60)]  # each group answers as one
+    spread = cluster_share_interval(values, groups)
+    alone = cluster_share_interval(values, range(60))
+    assert spread.high - spread.low > 1.9 * (alone.high - alone.low)

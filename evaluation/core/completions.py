@@ -1,0 +1,71 @@
+"""Draw the completions that a policy is judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.contracts import Sampling
+from training.core.data import PromptRow
+from training.core.generation import generate
+from training.core.models import LoadedModel
+from training.core.tokenizers import decode, prompt_encode
+
+__all__ = ["Completion", "completion_seed", "completions_draw"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One completion; `response` holds every drawn token, `tokens` those of the text alone."""
+
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+    tokens: tuple[int, ...]
+    text: str
+    ended: bool
+    seed: int
+
+
+def completion_seed(seed: int, prompt_id: str, sample: int) -> int:
+    """63 bits that depend on the run's seed, the prompt and the sample, and on nothing else."""
+    digest = hashlib.sha256(f"{seed}/{prompt_id}/{sample}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def completions_draw(
+    policy: LoadedModel,
+    prompts: Sequence[PromptRow],
+    *,
+    sampling: Sampling,
+    samples_per_prompt: int,
+    max_prompt_tokens: int,
+    seed: int,
+) -> list[Completion]:
+    """`samples_per_prompt` completions of each prompt, prompt by prompt.
+
+    Long prompts lose their oldest tokens. Policies with the same weights draw the same texts.
+    """
+    rows = [row for row in prompts for _ in range(samples_per_prompt)]
+    ids = [prompt_encode(policy.tokenizer, r.messages)[-max_prompt_tokens:] for r in rows]
+    seeds = [completion_seed(seed, row.id, i) for row in prompts for i in range(samples_per_prompt)]
+    drawn = generate(
+        policy.model,
+        ids,
+        seeds=seeds,
+        sampling=sampling,
+        pad_id=policy.pad_id,
+        end_ids=policy.end_ids,
+    )
+    return [
+        _completion(policy, ids[i], drawn.response(i), bool(drawn.ended[i]), seeds[i])
+        for i in range(len(rows))
+    ]
+
+
+def _completion(
+    policy: LoadedModel, prompt: list[int], response: list[int], ended: bool, seed: int
+) -> Completion:
+    tokens = response[:-1] if ended else response
+    text = decode(policy.tokenizer, tokens)
+    return Completion(tuple(prompt), tuple(response), tuple(tokens), text, ended, seed)

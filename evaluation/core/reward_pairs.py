@@ -1,0 +1,143 @@
+"""A reward model on judged pairs: from score differences to `SplitMeasurements`. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from evaluation.contracts import (
+    EvaluateRewardModelConfig,
+    Interval,
+    SliceAccuracy,
+    SplitMeasurements,
+)
+from evaluation.statistics.calibration import (
+    ece_null_quantile,
+    expected_calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability_bins,
+)
+from evaluation.statistics.intervals import FloatArray, cluster_share_interval
+
+__all__ = ["JudgedPairs", "length_direction", "split_measure"]
+
+STRENGTHS = {1: "slightly better", 2: "better", 3: "much better"}
+
+
+@dataclass(frozen=True)
+class JudgedPairs:
+    """N pairs; every array is [N], differences are completion 0 minus completion 1.
+
+    `difference` and `held_out` are raw Bradley-Terry score differences, `longer` is in tokens,
+    `length` the longer completion's tokens; `preference` is P(0 better); `strength` is 1..7.
+    """
+
+    difference: FloatArray
+    held_out: FloatArray | None
+    preference: FloatArray
+    strength: FloatArray
+    longer: FloatArray
+    length: FloatArray
+    groups: Sequence[str]
+    raters: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.difference)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> JudgedPairs:
+        """The pairs where `keep` is true."""
+        rows = np.flatnonzero(keep)
+        return JudgedPairs(
+            difference=self.difference[rows],
+            held_out=None if self.held_out is None else self.held_out[rows],
+            preference=self.preference[rows],
+            strength=self.strength[rows],
+            longer=self.longer[rows],
+            length=self.length[rows],
+            groups=[self.groups[int(i)] for i in rows],
+            raters=[self.raters[int(i)] for i in rows],
+        )
+
+
+def length_direction(longer: FloatArray, preference: FloatArray) -> float:
+    """+1 where longer completions win more often than not, -1 where shorter ones do."""
+    return 1.0 if float(np.sign(longer) @ (preference - 0.5)) >= 0 else -1.0
+
+
+def split_measure(
+    pairs: JudgedPairs,
+    *,
+    direction: float,
+    config: EvaluateRewardModelConfig,
+    seed: int,
+) -> SplitMeasurements:
+    """Measure one split; `direction` is the length-only baseline's, learned on another split.
+
+    ValueError where fewer than two groups hold an untied pair.
+    """
+    untied = pairs.take(pairs.preference != 0.5)
+    won = (untied.preference > 0.5).astype(np.float64)
+    probability = expit(untied.difference)
+    return SplitMeasurements(
+        pairs=len(pairs),
+        ties=len(pairs) - len(untied),
+        groups=len(set(pairs.groups)),
+        accuracy=_accuracy(untied.difference, untied, config.level),
+        held_out_accuracy=_held_out_accuracy(untied, config.level),
+        length_baseline=_accuracy(direction * untied.longer, untied, config.level),
+        nll=log_loss(pairs.difference, pairs.preference),
+        ece=expected_calibration_error(probability, won, bins=config.bins),
+        ece_null_95=ece_null_quantile(
+            probability, seed=seed, bins=config.bins, resamples=config.null_resamples
+        ),
+        temperature=fit_temperature(untied.difference, won),
+        length_correlation=_correlation(pairs.difference, pairs.longer),
+        reliability=reliability_bins(probability, won, bins=config.bins),
+        slices=tuple(_slices(untied, config)),
+    )
+
+
+def _accuracy(difference: FloatArray, pairs: JudgedPairs, level: float) -> Interval:
+    """Share of untied pairs ordered as judged; an equal score counts as half."""
+    agrees = (np.sign(difference) * np.sign(pairs.preference - 0.5) + 1) / 2
+    return cluster_share_interval(agrees, pairs.groups, level=level)
+
+
+def _held_out_accuracy(untied: JudgedPairs, level: float) -> Interval | None:
+    return None if untied.held_out is None else _accuracy(untied.held_out, untied, level)
+
+
+def _correlation(first: FloatArray, second: FloatArray) -> float:
+    """Pearson correlation, 0 where one of the two is constant."""
+    a, b = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def _slices(untied: JudgedPairs, config: EvaluateRewardModelConfig) -> Iterator[SliceAccuracy]:
+    """By rater, length and strength; slices that are too small for an interval are left out."""
+    labels = {
+        "rater": list(untied.raters),
+        "length": _length_buckets(untied.length, config.length_buckets),
+        "strength": [STRENGTHS.get(round(abs(s - 4)), "") for s in untied.strength],
+    }
+    for dimension, values in labels.items():
+        for value in dict.fromkeys(sorted(values)):
+            part = untied.take(np.array([v == value for v in values]))
+            if value and len(part) >= config.minimum_slice and len(set(part.groups)) >= 2:
+                accuracy = _accuracy(part.difference, part, config.level)
+                yield SliceAccuracy(dimension, value, len(part), accuracy)
+
+
+def _length_buckets(length: FloatArray, count: int) -> list[str]:
+    """Buckets of about equal size, named by their range of tokens of the longer completion."""
+    edges = np.unique(np.quantile(length, np.linspace(0, 1, count + 1)))
+    if len(edges) < 2:
+        return [f"{length[0]:.0f} tokens"] * len(length)
+    where = np.clip(np.searchsorted(edges, length, side="right") - 1, 0, len(edges) - 2)
+    return [f"{edges[b]:3.0f} to {edges[b + 1]:3.0f} tokens" for b in where]

@@ -1,0 +1,136 @@
+"""Measure a reward model on pairs that it was not trained on.
+
+    accelerate launch -m evaluation.recipes.evaluate_reward_model RUN/spec.json
+
+Inputs: reward_model, held_out_reward_model (optional), preferences. Writes the file artifact
+"measurements" (`evaluation.contracts.RewardModelMeasurements`). The length-only baseline learns on
+the train split whether longer or shorter completions win.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from evaluation.contracts import EvaluateRewardModelConfig, RewardModelMeasurements
+from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
+from evaluation.statistics.intervals import FloatArray
+from training.core.data import PreferenceRow, preferences_read
+from training.core.errors import UserError
+from training.core.run_directory import Run, recipe_main
+from training.core.scoring import RewardModel, reward_model_load
+
+KIND = "evaluate_reward_model"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return recipe_main(evaluate, KIND, EvaluateRewardModelConfig, argv)
+
+
+def evaluate(run: Run[EvaluateRewardModelConfig]) -> None:
+    if not run.main:
+        return run.finish((), {})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = reward_model_load(run.input("reward_model"), device=device)
+    held_out = None
+    if "held_out_reward_model" in run.inputs:
+        held_out = reward_model_load(run.input("held_out_reward_model"), device=device)
+    rows = preferences_read(run.input("preferences"))
+    splits = {s: [r for r in rows if r.split == s] for s in run.config.splits}
+    if not any(splits.values()):
+        raise UserError(
+            f"preferences: no row is in {' or '.join(run.config.splits)}; evaluate on pairs that "
+            "the reward model was not trained on, or name their split in the config."
+        )
+    measured = RewardModelMeasurements({}, members=len(model.members))
+    direction = _baseline_direction(model, rows)
+    for step, (split, judged) in enumerate(splits.items(), start=1):
+        run.check_cancel()
+        if judged:
+            measured = _measure(run, measured, split, judged, model, held_out, direction)
+        run.emit("evaluate", step, len(splits), _headline(measured, split), f"Split {split}.")
+    if not measured.splits:
+        raise UserError("preferences: no split has untied pairs of two groups; more labels needed.")
+    content = json.dumps(measured.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    artifact = run.write_file("measurements", "measurements.json", content.encode())
+    return run.finish([artifact], measured.to_json())
+
+
+def _measure(
+    run: Run[EvaluateRewardModelConfig],
+    measured: RewardModelMeasurements,
+    split: str,
+    rows: Sequence[PreferenceRow],
+    model: RewardModel,
+    held_out: RewardModel | None,
+    direction: float,
+) -> RewardModelMeasurements:
+    untied_groups = {r.group for r in rows if not r.tie}
+    if len(untied_groups) < 2:
+        message = f"Split {split} is left out: {len(untied_groups)} group with untied pairs."
+        run.emit("evaluate", 0, 1, message=message)
+        return measured
+    pairs = _judged(rows, model, held_out, run.config.batch_size)
+    found = split_measure(pairs, direction=direction, config=run.config, seed=run.spec.seed)
+    return replace(measured, splits={**measured.splits, split: found})
+
+
+def _judged(
+    rows: Sequence[PreferenceRow],
+    model: RewardModel,
+    held_out: RewardModel | None,
+    batch_size: int,
+) -> JudgedPairs:
+    lengths = _lengths(model, rows)
+    return JudgedPairs(
+        difference=_differences(model, rows, batch_size),
+        held_out=None if held_out is None else _differences(held_out, rows, batch_size),
+        preference=np.array([r.preference for r in rows]),
+        strength=np.array([r.strength for r in rows]),
+        longer=lengths[:, 0] - lengths[:, 1],
+        length=lengths.max(1),
+        groups=[r.group for r in rows],
+        raters=[r.rater for r in rows],
+    )
+
+
+def _differences(model: RewardModel, rows: Sequence[PreferenceRow], batch_size: int) -> FloatArray:
+    """Raw scores of completion 0 minus completion 1, the mean over the members [N]."""
+    conversations = [(r.messages, text) for r in rows for text in r.completions]
+    raw = model.score(conversations, batch_size=batch_size).raw.mean(0).double().numpy()
+    return np.asarray(raw.reshape(-1, 2) @ np.array([1.0, -1.0]))
+
+
+def _lengths(model: RewardModel, rows: Sequence[PreferenceRow]) -> FloatArray:
+    """Tokens of both completions [N, 2], as the reward model reads them."""
+    encoded = model.encode([(r.messages, text) for r in rows for text in r.completions])
+    return np.array([sum(e.trained) for e in encoded], dtype=np.float64).reshape(-1, 2)
+
+
+def _baseline_direction(model: RewardModel, rows: Sequence[PreferenceRow]) -> float:
+    known = [r for r in rows if r.split == "train"] or list(rows)
+    lengths = _lengths(model, known)
+    preference = np.array([r.preference for r in known])
+    return length_direction(lengths[:, 0] - lengths[:, 1], preference)
+
+
+def _headline(measured: RewardModelMeasurements, split: str) -> dict[str, float | None]:
+    found = measured.splits.get(split)
+    if found is None:
+        return {}
+    return {
+        "accuracy": found.accuracy.estimate,
+        "length_baseline": found.length_baseline.estimate,
+        "nll": found.nll,
+        "ece": found.ece,
+        "temperature": found.temperature,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.contracts import EvaluateRewardModelConfig
+from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
+
+CONFIG = EvaluateRewardModelConfig(null_resamples=200, minimum_slice=2, length_buckets=2)
+
+
+def judged(difference, preference, **changes) -> JudgedPairs:
+    n = len(difference)
+    fields = {
+        "held_out": None,
+        "strength": np.full(n, 2.0),
+        "longer": np.ones(n),
+        "length": np.arange(n, dtype=float),
+        "groups": [f"g{i}" for i in range(n)],
+        "raters": ["ada"] * n,
+    }
+    return JudgedPairs(
+        np.array(difference), preference=np.array(preference), **{**fields, **changes}
+    )
+
+
+def test_accuracy_counts_untied_pairs_and_halves_for_equal_scores():
+    pairs = judged([2.0, -1.0, 0.0, 5.0], [1.0, 1.0, 0.0, 0.5])
+    found = split_measure(pairs, direction=1.0, config=CONFIG, seed=0)
+    assert found.accuracy.estimate == pytest.approx((1 + 0 + 0.5) / 3)
+    assert (found.pairs, found.ties, found.groups) == (4, 1, 4)
+
+
+def test_log_loss_counts_ties_too():
+    found = split_measure(
+        judged([0.0, 2.0, 1.0], [1.0, 0.5, 0.0]), direction=1.0, config=CONFIG, seed=0
+    )
+    tie = math.log(1 + math.exp(2)) - 1  # -(ln s(2) + ln s(-2)) / 2
+    expected = (math.log(2) + tie + math.log(1 + math.exp(1))) / 3
+    assert found.nll == pytest.approx(expected)
+
+
+def test_the_length_baseline_follows_the_direction_learned_elsewhere():
+    longer, preference = np.array([5.0, -3.0, 2.0]), np.array([0.0, 1.0, 0.0])
+    assert length_direction(longer, preference) == -1.0
+    pairs = judged([1.0, 1.0, 1.0], preference, longer=longer)
+    assert split_measure(pairs, direction=-1.0, config=CONFIG, seed=0).length_baseline.estimate == 1
+    assert split_measure(pairs, direction=1.0, config=CONFIG, seed=0).length_baseline.estimate == 0
+
+
+def test_slices_say_who_and_what_is_right_and_leave_out_small_ones():
+    pairs = judged(
+        [1.0, 1.0, -1.0, -1.0, 1.0],
+        [1.0] * 5,
+        raters=["ada", "ada", "bob", "bob", "eve"],
+        strength=np.array([1.0, 1.0, 3.0, 3.0, 2.0]),
+        held_out=np.full(5, -1.0),
+    )
+    found = split_measure(pairs, direction=1.0, config=CONFIG, seed=0)
+    shares = {(s.dimension, s.value): s.accuracy.estimate for s in found.slices}
+    assert shares["rater", "ada"] == 1.0
+    assert shares["rater", "bob"] == 0.0
+    assert ("rater", "eve") not in shares
+    assert shares["strength", "much better"] == 1.0
+    assert shares["strength", "slightly better"] == 0.0
+    assert sum(s.pairs for s in found.slices if s.dimension == "length") == 5
+    assert found.held_out_accuracy is not None
+    assert found.held_out_accuracy.estimate == 0.0
+
+
+def test_a_model_that_scores_length_is_found_out():
+    longer = np.random.default_rng(0).normal(size=200)
+    found = split_measure(
+        judged(2 * longer, (longer > 0).astype(float), longer=longer),
+        direction=1.0,
+        config=CONFIG,
+        seed=0,
+    )
+    assert found.length_correlation == pytest.approx(1.0)
+    assert found.length_baseline.estimate == 1.0
+    assert found.temperature < 1  # its order is perfect: it could be surer
+
+
+def test_a_calibrated_model_is_under_its_null_and_an_overconfident_one_is_not():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(0, 1.2, 1500)
+    won = (rng.random(1500) < 1 / (1 + np.exp(-truth))).astype(float)
+    honest = split_measure(judged(truth, won), direction=1.0, config=CONFIG, seed=0)
+    loud = split_measure(judged(truth * 3, won), direction=1.0, config=CONFIG, seed=0)
+    assert honest.ece <= honest.ece_null_95 + 0.01
+    assert loud.ece > loud.ece_null_95 + 0.05
+    assert loud.temperature == pytest.approx(3 * honest.temperature, rel=0.01)

@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.contracts import PolicyMeasurements, SamplePair
+from evaluation.recipes import evaluate_policy
+from tests.support.tiny_models import TEXTS, json_lines, tiny_policy_artifact, write_spec
+from training.contracts import RunManifest
+from training.digests import path_sha256
+
+from .tiny_artifacts import tiny_reward_artifact
+
+CONFIG = {"sampling": {"max_new_tokens": 8}, "bootstrap_resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("inputs")
+    rows = [
+        {
+            "id": f"p{i}",
+            "group": f"g{i % 12}",
+            "messages": [{"role": "user", "content": TEXTS[i % 7]}],
+        }
+        for i in range(24)
+    ]
+    return {
+        "candidate": tiny_policy_artifact(home / "candidate", seed=1),
+        "incumbent": tiny_policy_artifact(home / "incumbent", seed=2),
+        "reference": tiny_policy_artifact(home / "reference", seed=3),
+        "reward_model": tiny_reward_artifact(home / "train", members=2),
+        "held_out_reward_model": tiny_reward_artifact(home / "held_out", seed=9),
+        "prompts": json_lines(home / "prompts.jsonl", rows),
+    }
+
+
+def run(directory: Path, inputs: dict[str, Path], **config) -> Path:
+    spec = write_spec(directory, "evaluate_policy", {**CONFIG, **config}, inputs)
+    assert evaluate_policy.main([str(spec)]) == 0
+    return directory
+
+
+def measurements(directory: Path) -> PolicyMeasurements:
+    return PolicyMeasurements.from_json(json.loads((directory / "measurements.json").read_text()))
+
+
+def test_a_run_writes_samples_highlights_and_measurements_with_their_hashes(tmp_path, inputs):
+    run(tmp_path, inputs)
+    manifest = RunManifest.from_json(json.loads((tmp_path / "manifest.json").read_text()))
+    for name in ("samples", "highlights", "measurements"):
+        artifact = manifest.artifact(name)
+        assert artifact.sha256 == path_sha256(tmp_path / artifact.path)
+    found = measurements(tmp_path)
+    assert (found.prompts, found.groups) == (24, 12)
+    assert found.kl["reference"].low > 0
+    assert found.aa_difference is None
+    assert found.ensemble_std_ratio is not None
+    assert manifest.results == found.to_json()
+    for pair in json.loads((tmp_path / "highlights.json").read_text()):
+        SamplePair.from_json(pair)
+
+
+def test_samples_carry_both_texts_and_what_the_gains_are_made_of(tmp_path, inputs):
+    run(tmp_path, inputs)
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [line["prompt_id"] for line in lines] == [f"p{i}" for i in range(24)]
+    gains = [
+        line["candidate"]["scores"]["train"] - line["incumbent"]["scores"]["train"]
+        for line in lines
+    ]
+    assert sum(gains) / 24 == pytest.approx(measurements(tmp_path).train_gain.estimate)
+    assert lines[0]["candidate"]["kl"].keys() == {"reference", "incumbent"}
+    assert lines[0]["candidate"]["seed"] == lines[0]["incumbent"]["seed"]
+
+
+def test_candidate_and_incumbent_with_the_same_weights_differ_by_exactly_nothing(tmp_path, inputs):
+    copy = tiny_policy_artifact(tmp_path / "copy", seed=2)
+    found = measurements(run(tmp_path / "run", {**inputs, "candidate": copy}))
+    assert found.aa_difference == 0.0
+    assert (found.train_gain.low, found.train_gain.high) == (0.0, 0.0)
+    assert (found.kl["incumbent"].low, found.kl["incumbent"].high) == (0.0, 0.0)
+
+
+def test_a_second_run_of_the_same_spec_measures_the_same(tmp_path, inputs):
+    first, again = (run(tmp_path / name, inputs) for name in ("a", "b"))
+    assert (first / "samples.jsonl").read_bytes() == (again / "samples.jsonl").read_bytes()
+    assert measurements(first) == measurements(again)
+
+
+def test_several_samples_a_prompt_measure_diversity_within_prompts(tmp_path, inputs):
+    found = measurements(run(tmp_path, inputs, samples_per_prompt=2, max_prompts=10))
+    assert found.prompts == 10
+    assert found.more_samples_possible
+    assert "distinct_2_within" in found.diversity
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"group": "g"}, "at least two groups"),
+        ({"id": "p"}, "two rows share an id"),
+    ],
+)
+def test_prompts_that_cannot_be_measured_end_in_a_sentence(tmp_path, inputs, change, sentence):
+    rows = [json.loads(line) for line in inputs["prompts"].read_text().splitlines()]
+    prompts = json_lines(tmp_path / "bad.jsonl", [{**row, **change} for row in rows])
+    spec = write_spec(tmp_path / "run", "evaluate_policy", CONFIG, {**inputs, "prompts": prompts})
+    assert evaluate_policy.main([str(spec)]) == 2
+    assert sentence in json.loads((tmp_path / "run" / "error.json").read_text())["message"]
+
+
+def test_a_missing_input_is_named(tmp_path, inputs):
+    rest = {k: v for k, v in inputs.items() if k != "incumbent"}
+    spec = write_spec(tmp_path, "evaluate_policy", CONFIG, rest)
+    assert evaluate_policy.main([str(spec)]) == 2
+    assert "'incumbent' is missing" in json.loads((tmp_path / "error.json").read_text())["message"]

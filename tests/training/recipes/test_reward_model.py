@@ -1,0 +1,229 @@
+import json
+import random
+import re
+
+import pytest
+import torch
+
+from tests.support.recipes import events, manifest, recipe_kill_after, recipe_run
+from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy_artifact, write_spec
+from training.contracts import RewardModelConfig
+from training.core.preference_data import group_held_out
+from training.core.run_directory import recipe_main
+from training.core.scoring import reward_model_load
+from training.digests import artifact_verify
+from training.recipes import reward_model
+
+GOOD, BAD = "Use the kill command.", "I can't help."
+
+
+def preference_rows(count=120, seed=0):
+    """The good answer wins, whatever its place and length; every ninth pair is a tie."""
+    generator, rows = random.Random(seed), []
+    for i in range(count):
+        padding = [" then check." * generator.randrange(3) for _ in range(2)]
+        texts, preference = [GOOD + padding[0], BAD + padding[1]], 1.0
+        if generator.random() < 0.5:
+            texts, preference = texts[::-1], 0.0
+        if i % 9 == 0:
+            preference = 0.5
+        rows.append(
+            {
+                "id": str(i),
+                "group": f"group {i // 2}",
+                "messages": [{"role": "user", "content": f"How do I end a process {i % 5}?"}],
+                "completions": texts,
+                "preference": preference,
+                "strength": 4.0 if preference == 0.5 else 7 - 5 * preference,
+                "split": ("train", "train", "train", "validation", "test")[i // 2 % 5],
+            }
+        )
+    return rows
+
+
+def config(**changes):
+    return {
+        "backbone": {"kind": "fresh", **TINY_SIZES},
+        "epochs": 4,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "max_length": 64,
+        "checkpoint_every": 4,
+        "log_every": 2,
+        **changes,
+    }
+
+
+def spec_of(tmp_path, name="run", inputs=None, rows=None, **changes):
+    data = json_lines(tmp_path / f"{name}.jsonl", rows or preference_rows())
+    return write_spec(
+        tmp_path / name, "reward_model", config(**changes), {"preferences": data, **(inputs or {})}
+    )
+
+
+def train(spec):
+    return recipe_main(reward_model.main, "reward_model", RewardModelConfig, [str(spec)])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reward")
+    policy = tiny_policy_artifact(path / "policy")
+    spec = spec_of(path, inputs={"policy": policy}, backbone={"kind": "input"})
+    assert train(spec) == 0
+    return spec
+
+
+def test_models_learn_what_is_preferred(trained):
+    test = manifest(trained).results["test"]
+    assert test["ensemble"]["accuracy"] == 1.0
+    assert test["held_out_model"]["accuracy"] > 0.9
+    assert len(test["members"]) == 2
+    assert test["ensemble"]["nll_calibrated"] < test["ensemble"]["nll"] + 0.05
+    low, high = test["ensemble"]["interval"]
+    assert 0.7 < low < high == 1.0
+
+
+def test_length_baseline_stands_on_the_same_pairs(trained):
+    test = manifest(trained).results["test"]
+    rows = [r for r in preference_rows() if r["split"] == "test"]
+    assert test["ties"] == sum(r["preference"] == 0.5 for r in rows)
+    assert test["length_baseline"]["pairs"] == test["ensemble"]["pairs"] == len(rows) - test["ties"]
+    assert test["groups"] == len({r["group"] for r in rows})
+    longer = longer_share("train")
+    expected = longer_share("test") if longer >= 0.5 else 1 - longer_share("test")
+    assert test["length_baseline"]["direction"] == ("longer" if longer >= 0.5 else "shorter")
+    assert test["length_baseline"]["accuracy"] == pytest.approx(expected)
+
+
+def longer_share(split):
+    """The share of untied pairs of the members' data that the longer text wins; equal: half."""
+    points = []
+    for row in preference_rows():
+        seen = split == "test" or not group_held_out(row["group"], 0.25)
+        if row["split"] == split and row["preference"] != 0.5 and seen:
+            first, second = (len(re.findall(r"\w+|[^\w\s]", t)) for t in row["completions"])
+            won = (first > second) == (row["preference"] == 1.0)
+            points.append(0.5 if first == second else float(won))
+    return sum(points) / len(points)
+
+
+def test_artifacts_are_whole_and_normalised(trained):
+    done = manifest(trained)
+    for name, members in (("reward_model", 2), ("held_out_reward_model", 1)):
+        artifact = done.artifact(name)
+        assert artifact.kind == name
+        artifact_verify(trained.parent / artifact.path, artifact.sha256)
+        assert len(reward_model_load(trained.parent / artifact.path).members) == members
+    model = reward_model_load(trained.parent / "reward_model")
+    rows = [r for r in preference_rows() if r["split"] == "train"]
+    good = model.score([(r["messages"], GOOD) for r in rows]).combined()
+    bad = model.score([(r["messages"], BAD) for r in rows]).combined()
+    assert (good > bad).all()
+    assert torch.cat([good, bad]).mean().abs() < 1
+    assert not (trained.parent / "members").exists()
+
+
+def test_members_differ_but_share_their_pairs(trained):
+    model = reward_model_load(trained.parent / "reward_model")
+    heads = [m.model.score.weight for m in model.members]
+    assert not torch.allclose(heads[0], heads[1])
+    phases = {e["phase"]: e["total_steps"] for e in events(trained)}
+    assert phases["train member_0"] == phases["train member_1"] > phases["train held_out"]
+
+
+def test_reference_samples_set_the_scale(tmp_path):
+    prompts = [{"id": "a", "messages": [{"role": "user", "content": "How?"}], "group": "g"}]
+    texts = [GOOD, BAD, "12.", "7 plus 5 is 12."]
+    samples = [{"prompt_id": "a", "completions": [{"text": t} for t in texts]}]
+    inputs = {
+        "prompts": json_lines(tmp_path / "prompts.jsonl", prompts),
+        "reference_samples": json_lines(tmp_path / "samples.jsonl", samples),
+    }
+    spec = spec_of(tmp_path, inputs=inputs, epochs=1, members=1)
+    assert train(spec) == 0
+    results = manifest(spec).results
+    assert (results["reference"], results["reference_texts"]) == ("reference samples", 4)
+    for name in ("reward_model", "held_out_reward_model"):
+        model = reward_model_load(spec.parent / name)
+        scores = model.score([(prompts[0]["messages"], t) for t in texts]).normalised
+        assert scores.mean() == pytest.approx(0, abs=1e-4)
+        assert scores.std(unbiased=False) == pytest.approx(1, abs=1e-4)
+
+
+def test_encoder_backbone_with_margins_smoothing_and_centering(tmp_path):
+    spec = spec_of(
+        tmp_path,
+        backbone={"kind": "fresh", **TINY_SIZES, "architecture": "bert"},
+        epochs=8,
+        members=1,
+        margin_scale=0.2,
+        label_smoothing=0.02,
+        centering=0.01,
+    )
+    assert train(spec) == 0
+    assert manifest(spec).results["test"]["ensemble"]["accuracy"] > 0.9
+
+
+def test_long_texts_are_cut_and_counted_never_dropped(tmp_path):
+    rows = preference_rows(60)
+    rows[0]["messages"][0]["content"] = "word " * 200
+    spec = spec_of(tmp_path, rows=rows, epochs=1, members=1)
+    assert train(spec) == 0
+    results = manifest(spec).results
+    assert results["cut_texts"] == 2
+    assert sum(results["pairs"].values()) == 60
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing after it runs."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    spec = spec_of(tmp_path_factory.mktemp("whole"), epochs=2)
+    assert train(spec) == 0
+    return spec
+
+
+@pytest.mark.parametrize("at", [6, 20, 31])
+def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, whole, at):
+    broken = spec_of(tmp_path, "broken", epochs=2)
+    steps, real = [], reward_model.optimizer_step
+
+    def dies(*arguments):
+        steps.append(1)
+        if len(steps) == at:
+            raise Killed
+        return real(*arguments)
+
+    monkeypatch.setattr(reward_model, "optimizer_step", dies)
+    with pytest.raises(Killed):
+        train(broken)
+    monkeypatch.setattr(reward_model, "optimizer_step", real)
+    assert train(broken) == 0
+    for name in ("reward_model", "held_out_reward_model"):
+        assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
+    assert manifest(broken).results == manifest(whole).results
+
+
+def test_bad_orders_are_refused(tmp_path):
+    spec = spec_of(tmp_path, held_out_share=0.0)
+    assert train(spec) == 2
+    assert "held-out model is always trained" in (spec.parent / "error.json").read_text()
+    rows = preference_rows()
+    rows[1]["split"] = "test"
+    spec = spec_of(tmp_path, "mixed", rows=rows)
+    assert train(spec) == 2
+    message = json.loads((spec.parent / "error.json").read_text())["message"]
+    assert "'group 0' is in both" in message
+
+
+@pytest.mark.slow
+def test_killed_program_resumes_to_the_same_digest(tmp_path):
+    whole, killed = spec_of(tmp_path, "whole", epochs=4), spec_of(tmp_path, "killed", epochs=4)
+    assert recipe_run("training.recipes.reward_model", whole) == 0
+    recipe_kill_after("training.recipes.reward_model", killed, "train member_1", 6)
+    assert recipe_run("training.recipes.reward_model", killed) == 0
+    for name in ("reward_model", "held_out_reward_model"):
+        assert manifest(killed).artifact(name).sha256 == manifest(whole).artifact(name).sha256

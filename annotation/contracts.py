@@ -1,1 +1,202 @@
-"""What leaves the annotation room: frozen dataclasses, standard library only."""
+"""What enters and leaves the annotation room: frozen dataclasses, standard library only.
+
+The scale is 1..7 everywhere, in slot order: 1 slot 1 much better, 4 a tie, 7 slot 2 much better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+Message = Mapping[str, str]
+
+
+class AnnotationError(ValueError):
+    """A request that the annotation room cannot carry out; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class NewPrompt:
+    """A conversation to be answered: `messages` is [{"role", "content"}, ...].
+
+    Prompts with the same `group` stay on one side of the split; without one the group is the root
+    conversation. `split` is obeyed only where the group is new to the line.
+    """
+
+    messages: tuple[Message, ...]
+    source: str = ""
+    external_id: str = ""
+    tags: tuple[str, ...] = ()
+    group: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class NewCompletion:
+    text: str
+    model_version: UUID | None = None
+    artifact_sha256: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    tokens: int | None = None
+    ended: bool = True
+
+
+@dataclass(frozen=True)
+class NewPair:
+    """Two completions of a stored prompt; `probability` is that of the pair having been selected."""
+
+    prompt_id: UUID
+    completions: tuple[NewCompletion, NewCompletion]
+    strategy: str = "random"
+    probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """A line of the `prompts` file format; `group` is the hash of the root conversation."""
+
+    id: str
+    messages: tuple[dict[str, str], ...]
+    group: str
+    split: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SnapshotRecipe:
+    """Which labels, and how heavily, go into a training snapshot.
+
+    No `campaigns` means all of the line. `weights` multiplies by campaign (id, slug or name).
+    `until` is an ISO 8601 time, exclusive; ages for the half-life are counted from it, or from the
+    newest label where it is absent, so that the same labels always give the same weights.
+    """
+
+    campaigns: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    recency_half_life_days: float = 0.0
+    until: str | None = None
+    exclude_raters: tuple[str, ...] = ()
+    exclude_guideline_versions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PreferenceRow:
+    """A line of the `preferences` file format, and where it came from.
+
+    `preference` is the probability that completion 0 is better (a tie: 0.5); `strength` the raw
+    step 1..7; `split` is train, validation or test; `source` is people, simulated or import:NAME.
+    """
+
+    id: str
+    group: str
+    messages: tuple[dict[str, str], ...]
+    completions: tuple[str, str]
+    preference: float
+    strength: float
+    weight: float
+    split: str
+    rater: str
+    campaign: str
+    purpose: str
+    judged_at: str
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class GateLabel:
+    """The first label that counts on one gate comparison; `value` 1..7 in slot order."""
+
+    comparison_id: UUID
+    prompt_id: UUID
+    group: str
+    rater: str
+    slot_versions: tuple[UUID | None, ...]
+    value: int
+    both_bad: bool
+    at: datetime
+    texts: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class OverlapVote:
+    """One of several raters' votes on a comparison."""
+
+    comparison_id: UUID
+    group: str
+    rater: str
+    value: int
+
+
+@dataclass(frozen=True)
+class RaterSummary:
+    """What one rater did. Shares are of decided labels; None where there is nothing to divide."""
+
+    rater: str
+    simulated: bool
+    excluded: bool
+    labels: int
+    ties: int
+    both_bad: int
+    left_share: float | None
+    median_seconds: float | None
+    gold_labels: int
+    gold_accuracy: float | None
+    repeats: int
+    self_consistency: float | None
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """Labels of a line or round; `agreement` is between raters on decided votes, ties left out."""
+
+    raters: tuple[RaterSummary, ...]
+    labels: int
+    training_labels: int
+    gate_labels: int
+    ties: int
+    both_bad: int
+    simulated_labels: int
+    median_seconds: float | None
+    agreement: float | None
+    agreement_pairs: int
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """Comparisons with a free place by purpose, live leases, labels given, raters of the last day."""
+
+    open_training: int
+    open_gate: int
+    leased: int
+    done: int
+    annotators: int
+
+
+@dataclass(frozen=True)
+class GateQueueStatus:
+    open: int
+    leased: int
+    done: int
+
+    def __iter__(self) -> Any:
+        return iter((self.open, self.leased, self.done))
+
+
+@dataclass(frozen=True)
+class CampaignSummary:
+    id: UUID
+    name: str
+    slug: str
+    state: str
+    open: int
+    leased: int
+    labels: int
+    raters: int
+    guidelines: int | None

@@ -89,6 +89,13 @@ class Judgment(models.Model):
     active = models.BooleanField(default=True)
     superseded_at = models.DateTimeField(null=True, blank=True)
     withdrawn = models.BooleanField(default=False)
+    guideline_version = models.ForeignKey(
+        "campaigns.GuidelineVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
     surplus = models.BooleanField(default=False)
     both_bad = models.BooleanField(default=False)
     flags = models.JSONField(default=list)

@@ -30,7 +30,8 @@ class Comparison(models.Model):
 
     `wanted` places for judgments: `leased` are held by people at work, `judged` are taken by
     judgments that came in time; the rest are free, and while there are any the comparison is `open`.
-    `queue_key` is drawn once, so that the queue is in random order without sorting.
+    `queue_key` is drawn once (from `pair_digest`, so that a seeded run repeats), so that the queue
+    is in random order without sorting.
     `pair_digest` is the same whichever way round the texts come.
     """
 

@@ -1,0 +1,207 @@
+"""The next pair for a rater: claimed by row locks, at a cost that does not grow with the campaign."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from annotation.accounts.models import Rater
+from annotation.accounts.selectors import rater_may_label
+from annotation.campaigns.models import Campaign, CampaignState, GuidelineVersion
+from annotation.campaigns.selectors import guidelines_current
+from annotation.comparisons import digests
+from annotation.comparisons.models import (
+    Assignment,
+    AssignmentState,
+    Comparison,
+    Purpose,
+    RaterQueue,
+    Slot,
+)
+from annotation.comparisons.records import GuidelinesUnread, Lease, QueueClosed
+
+from .leases import expired_released, lease_end, rater_queue_locked
+from .material import slots_for
+
+# A repeat comes back after at least this many answers, drawn from the ones just before.
+REPEAT_DISTANCE, REPEAT_WINDOW = 10, 20
+
+
+def queue_lease_next(*, rater: Rater, campaign: Campaign) -> Lease | None:
+    """The pair the rater has before them, or a newly claimed one; None when there is none left.
+
+    Raises `GuidelinesUnread` before the first item and after a change, `QueueClosed` when the
+    campaign is not active or the rater may not label in it.
+    """
+    return _lease_at(0, rater=rater, campaign=campaign)
+
+
+def assignment_prefetch(*, rater: Rater, campaign: Campaign) -> Lease | None:
+    """The pair after the present one, claimed ahead so that it shows at once."""
+    return _lease_at(1, rater=rater, campaign=campaign)
+
+
+@transaction.atomic
+def _lease_at(place: int, *, rater: Rater, campaign: Campaign) -> Lease | None:
+    campaign.refresh_from_db(fields=["state", "label_budget", "lease_minutes"])
+    guidelines = guidelines_current(campaign=campaign)
+    _check_admitted(rater, campaign, guidelines)
+    queue = rater_queue_locked(rater=rater, campaign_id=campaign.pk)
+    held = Assignment.objects.filter(
+        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
+    ).order_by("leased_at")
+    found = list(held.select_for_update(of=("self",))[: place + 1])
+    if len(found) > place:
+        return _renewed(found[place], campaign, guidelines)
+    expired_released(limit=50)
+    if _budget_spent(campaign):
+        return None
+    return _claim(queue, rater, campaign, guidelines)
+
+
+def _check_admitted(rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None) -> None:
+    if campaign.state != CampaignState.ACTIVE:
+        raise QueueClosed(
+            f"The campaign {campaign.name} is {campaign.state}: nothing to label now."
+        )
+    if not rater_may_label(rater=rater, line_id=campaign.line):
+        raise QueueClosed(f"You have no role that labels in the campaign {campaign.name}.")
+    if guidelines and not guidelines.acknowledgements.filter(rater=rater).exists():
+        raise GuidelinesUnread(guidelines.pk, guidelines.number)
+
+
+def _renewed(
+    assignment: Assignment, campaign: Campaign, guidelines: GuidelineVersion | None
+) -> Lease:
+    assignment.lease_expires_at = lease_end(campaign)
+    assignment.guideline_version = guidelines
+    assignment.save(update_fields=["lease_expires_at", "guideline_version"])
+    return Lease(assignment.pk, assignment.lease_expires_at, resumed=True)
+
+
+def _budget_spent(campaign: Campaign) -> bool:
+    if campaign.label_budget is None:
+        return False
+    total = RaterQueue.objects.filter(campaign=campaign).aggregate(n=Sum("labels"))["n"]
+    return (total or 0) >= campaign.label_budget
+
+
+def _claim(
+    queue: RaterQueue, rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None
+) -> Lease | None:
+    for purpose in _purposes_drawn(queue, rater, campaign):
+        if purpose == Purpose.REPEAT:
+            assignment = _repeat_made(queue, rater, campaign)
+        else:
+            assignment = _pair_claimed(queue, rater, campaign, purpose)
+        if assignment is not None:
+            queue.leases += 1
+            queue.save(update_fields=["leases", "positions"])
+            assignment.lease_expires_at = lease_end(campaign)
+            assignment.guideline_version = guidelines
+            assignment.save()
+            return Lease(assignment.pk, assignment.lease_expires_at, resumed=False)
+    return None
+
+
+def _purposes_drawn(queue: RaterQueue, rater: Rater, campaign: Campaign) -> tuple[str, ...]:
+    """Which kinds to try, in order: a draw by the campaign's shares, the rest as second choice."""
+    drawn = digests.uniform("kind", campaign.slug, rater.pseudonym, str(queue.leases))
+    for purpose, share in (
+        (Purpose.GATE, campaign.gate_share),
+        (Purpose.GOLD, campaign.gold_share),
+        (Purpose.REPEAT, campaign.repeat_share),
+    ):
+        drawn -= share
+        if drawn < 0:
+            rest = [p for p in (Purpose.TRAINING, Purpose.GATE) if p != purpose]
+            return (purpose, *rest)
+    return (Purpose.TRAINING, Purpose.GATE)
+
+
+def _pair_claimed(
+    queue: RaterQueue, rater: Rater, campaign: Campaign, purpose: str
+) -> Assignment | None:
+    """Lock the next open pair that this rater has not had, and take a place in it.
+
+    The search goes on from where the rater was, then once round from the beginning.
+    """
+    position = queue.positions.get(purpose, -1.0)
+    # A scalar subquery is looked up row by row; an anti-join would read all that the rater ever had.
+    mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater).values("state")[:1]
+    rows = (
+        Comparison.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(campaign=campaign, purpose=purpose, open=True)
+        .alias(met=Coalesce(Subquery(mine), Value(AssignmentState.EXPIRED.value)))
+        .filter(met=AssignmentState.EXPIRED)
+        .order_by("queue_key")
+    )
+    comparison = rows.filter(queue_key__gt=position).first()
+    if comparison is None and position >= 0:
+        comparison = rows.filter(queue_key__lte=position).first()
+    if comparison is None:
+        return None
+    comparison.leased += 1
+    comparison.save(update_fields=["leased"])
+    queue.positions[purpose] = comparison.queue_key
+    return _assignment_for(comparison, rater)
+
+
+def _assignment_for(comparison: Comparison, rater: Rater) -> Assignment:
+    """The rater's expired assignment come back to life, or a new one; not saved yet."""
+    previous = Assignment.objects.filter(comparison=comparison, rater=rater).first()
+    if previous is not None:
+        previous.state = AssignmentState.LEASED
+        previous.leased_at = timezone.now()
+        return previous
+    return Assignment(
+        comparison=comparison, rater=rater, shown_order=sides_drawn(comparison, rater)
+    )
+
+
+def sides_drawn(comparison: Comparison, rater: Rater) -> list[int]:
+    """Which slot stands left: a fair draw that a seeded run repeats and no client can choose."""
+    drawn = digests.uniform("sides", comparison.pair_digest, comparison.purpose, rater.pseudonym)
+    return [1, 2] if drawn < 0.5 else [2, 1]
+
+
+def _repeat_made(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:
+    """An earlier pair of this rater once more, sides flipped: a comparison of its own."""
+    answered = Assignment.objects.filter(
+        rater=rater, comparison__campaign=campaign, state=AssignmentState.SUBMITTED
+    ).order_by("-submitted_at")
+    window = answered.select_related("comparison")[
+        REPEAT_DISTANCE : REPEAT_DISTANCE + REPEAT_WINDOW
+    ]
+    again = Comparison.objects.filter(purpose=Purpose.REPEAT, assignments__rater=rater)
+    candidates = [a for a in window if a.comparison.purpose in (Purpose.TRAINING, Purpose.GATE)]
+    done = set(
+        again.filter(repeat_of__in=[a.comparison_id for a in candidates]).values_list(
+            "repeat_of_id", flat=True
+        )
+    )
+    candidates = [a for a in candidates if a.comparison_id not in done]
+    if not candidates:
+        return None
+    drawn = digests.uniform("repeat", campaign.slug, rater.pseudonym, str(queue.leases))
+    return _repeat_of(candidates[int(drawn * len(candidates))], rater)
+
+
+def _repeat_of(earlier: Assignment, rater: Rater) -> Assignment:
+    original = earlier.comparison
+    comparison = Comparison.objects.create(
+        campaign_id=original.campaign_id,
+        prompt_id=original.prompt_id,
+        purpose=Purpose.REPEAT,
+        repeat_of=original,
+        strategy="repeat",
+        pair_digest=original.pair_digest,
+        queue_key=original.queue_key,
+        wanted=1,
+        leased=1,
+    )
+    completions = [slot.completion for slot in original.slots.select_related("completion")]
+    Slot.objects.bulk_create(slots_for(comparison, completions))
+    return Assignment(comparison=comparison, rater=rater, shown_order=earlier.shown_order[::-1])

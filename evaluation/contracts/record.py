@@ -190,7 +190,9 @@ class RoundRecord(JsonContract):
     `training_curves` maps a run kind ("reward_model", "ppo") to its metric rows in order, each with
     "step". `simulated` is true where the annotators are programs; only then may `truth` be set.
     `history` lists the line's rounds up to and including this one, oldest first; `win_matrix` maps
-    a version to a version to the share of head-to-head wins of the first.
+    a version to a version to the share of head-to-head wins of the first. `line` is the slug in
+    addresses, `line_name` what people call it; `round_id` and `line_id` are UUIDs, asked for when
+    the record is stored.
     """
 
     line: str
@@ -224,6 +226,9 @@ class RoundRecord(JsonContract):
     win_matrix: dict[str, dict[str, float]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     schema: int = 1
+    round_id: str = ""
+    line_id: str = ""
+    line_name: str = ""
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

@@ -1,0 +1,111 @@
+"""Round over round: how a line has fared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+
+from evaluation.contracts import Interval, RoundSummary
+from evaluation.reports.charts import layers
+from evaluation.reports.charts.layers import Chart
+from evaluation.reports.charts.palette import HELD_OUT, MARK, PEOPLE, TEXT, TRUTH
+
+SIZE = {"width": 640, "height": 180}
+
+
+def ratings(history: Sequence[RoundSummary]) -> Chart | None:
+    """round -> Bradley-Terry rating of the round's candidate, with its interval."""
+    rated = [(s.number, s.rating) for s in history if s.rating is not None]
+    if len(rated) < 2:
+        return None
+    drawn = alt.layer(layers.level_rule(0.0), *_intervals(rated, "rating", MARK, joined=True))
+    number, last = rated[-1]
+    words = (
+        f"{len(rated)} rounds; the candidate of round {number} is rated {last.estimate:.2f} "
+        f"({last.low:.2f} to {last.high:.2f}), the first policy 0."
+    )
+    return Chart("Rating by round", words, layers.specification(drawn, **SIZE))
+
+
+def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | None:
+    """round -> win rate against the incumbent by labels, and by the gold where a world has one."""
+    labelled = [(s.number, s.win_rate) for s in history if s.win_rate is not None]
+    if not labelled:
+        return None
+    said = "simulated annotators" if simulated else "people"
+    parts = _intervals(labelled, f"win rate by {said}", PEOPLE, share=True)
+    true = [(s.number, s.truth_win_rate) for s in history if s.truth_win_rate is not None]
+    if true:
+        parts += _intervals(true, f"win rate by {said}", TRUTH, share=True, offset=0.18)
+    drawn = alt.layer(layers.level_rule(0.5), *parts)
+    number, last = labelled[-1]
+    words = (
+        f"{len(labelled)} rounds with labels; in round {number} the candidate won "
+        f"{last.estimate:.0%} ({last.low:.0%} to {last.high:.0%}) by {said}."
+    )
+    return Chart("Win rate by round", words, layers.specification(drawn, **SIZE))
+
+
+def _intervals(
+    points: Sequence[tuple[int, Interval]],
+    title: str,
+    colour: str,
+    *,
+    share: bool = False,
+    joined: bool = False,
+    offset: float = 0.0,
+) -> list[alt.Chart]:
+    rows = [
+        {"x": number + offset, "y": found.estimate, "low": found.low, "high": found.high}
+        for number, found in points
+    ]
+    x = layers.axis_x("round", whole=True)
+    y = layers.axis_y(title, share=share)
+    base = alt.Chart(layers.data(rows)).encode(x=x)
+    bars = base.mark_rule(color=colour, strokeWidth=2, opacity=0.55).encode(
+        y=alt.Y("low:Q", title=title), y2="high:Q"
+    )
+    dots = base.mark_point(color=colour, filled=True, size=44, opacity=1).encode(y=y)
+    if joined:
+        return [base.mark_line(color=colour, strokeWidth=1, opacity=0.6).encode(y=y), bars, dots]
+    return [bars, dots]
+
+
+def win_matrix(matrix: Mapping[str, Mapping[str, float]]) -> Chart | None:
+    """Which version wins how often against which, as labels said; the row is the winner's."""
+    versions = list(dict.fromkeys([*matrix, *(name for row in matrix.values() for name in row)]))
+    versions = sorted(versions, key=_natural)
+    rows: list[dict[str, float | str | None]] = [
+        {"row": row, "column": column, "share": share, "text": f"{share:.0%}"}
+        for row, shares in matrix.items()
+        for column, share in shares.items()
+        if row != column
+    ]
+    if len(versions) < 3 or not rows:
+        return None
+    base = alt.Chart(layers.data(rows)).encode(
+        x=alt.X(
+            "column:N", sort=versions, title="against", axis=alt.Axis(labelAngle=0, orient="top")
+        ),
+        y=alt.Y("row:N", sort=versions, title=None),
+    )
+    cells = base.mark_rect(color=HELD_OUT).encode(
+        opacity=alt.Opacity(
+            "share:Q", scale=alt.Scale(domain=[0.0, 1.0], range=[0.04, 0.55]), legend=None
+        )
+    )
+    words = base.mark_text(fontSize=11, color=TEXT).encode(text="text:N")
+    side = min(640, 52 * len(versions))
+    best = max(rows, key=lambda r: float(r["share"] or 0.0))
+    description = (
+        f"{len(versions)} versions; the widest win is {best['row']} over {best['column']}, "
+        f"{best['text']}."
+    )
+    spec = layers.specification(alt.layer(cells, words), width=side, height=28 * len(versions))
+    return Chart("Who beats whom", description, spec)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    digits = "".join(c for c in name if c.isdigit())
+    return (int(digits) if digits else 0, name)

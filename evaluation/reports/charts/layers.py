@@ -1,0 +1,92 @@
+"""The pieces that charts are laid together from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from evaluation.reports.charts.palette import RULE
+
+Row = Mapping[str, float | str | None]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A Vega-Lite specification, with the words that stand for it where it cannot be seen."""
+
+    title: str
+    description: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One named line: `points` are (x, y), in order of x."""
+
+    name: str
+    colour: str
+    points: Sequence[tuple[float, float]]
+    dashed: bool = False
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [{"x": x, "y": y, "series": self.name} for x, y in self.points]
+
+
+def data(rows: Sequence[Row]) -> alt.Data:
+    return alt.Data(values=[dict(row) for row in rows])
+
+
+def axis_x(title: str, *, zero: bool = False, whole: bool = False) -> alt.X:
+    axis = alt.Axis(title=title, format="d", tickMinStep=1) if whole else alt.Axis(title=title)
+    return alt.X("x:Q", axis=axis, scale=alt.Scale(zero=zero, nice=not whole))
+
+
+def axis_y(title: str, *, share: bool = False, zero: bool = False) -> alt.Y:
+    axis = alt.Axis(title=title, format=".0%") if share else alt.Axis(title=title)
+    return alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=zero))
+
+
+def lines(
+    series: Sequence[Series], x: alt.X, y: alt.Y, *, points: bool = False, legend: bool = True
+) -> alt.Chart:
+    """All series on one pair of axes, told apart by colour and, where asked, by dashes."""
+    names = [s.name for s in series]
+    return (
+        alt.Chart(data([row for s in series for row in s.rows()]))
+        .mark_line(point={"size": 22} if points else False)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "series:N",
+                scale=alt.Scale(domain=names, range=[s.colour for s in series]),
+                legend=alt.Legend() if legend and len(series) > 1 else None,
+            ),
+            strokeDash=alt.StrokeDash(
+                "series:N",
+                scale=alt.Scale(
+                    domain=names, range=[[5, 4] if s.dashed else [1, 0] for s in series]
+                ),
+                legend=None,
+            ),
+        )
+    )
+
+
+def level_rule(value: float) -> alt.Chart:
+    """A dashed line across the chart at `value`: a threshold, or what chance would give."""
+    return (
+        alt.Chart(data([{"y": value}]))
+        .mark_rule(color=RULE, strokeDash=[4, 4])
+        .encode(y=alt.Y("y:Q"))
+    )
+
+
+def specification(chart: Any, *, width: int, height: int) -> dict[str, Any]:
+    """The plain dictionary of a chart or layer; identical charts give identical dictionaries."""
+    with alt.data_transformers.disable_max_rows():
+        spec: dict[str, Any] = chart.properties(width=width, height=height).to_dict()
+    return spec

@@ -1,0 +1,83 @@
+"""How the runs of a round went, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evaluation.contracts import RoundRecord
+from evaluation.reports.charts import layers
+from evaluation.reports.charts.layers import Chart, Series
+from evaluation.reports.charts.palette import HELD_OUT, MARK, TRAIN
+
+MetricRows = Sequence[Mapping[str, float | None]]
+
+REWARD_TRAIN = "reward_train"
+REWARD_HELD_OUT = "reward_held_out"
+KL = ("kl_exact", "kl_k3", "kl_k1")  # nats per reply, the exact one first
+
+LOSS = ("train_loss", "loss")
+ACCURACY = ("validation_accuracy", "train_accuracy", "accuracy")
+
+SIZE = {"width": 250, "height": 130}
+
+
+def metric_points(rows: MetricRows, *names: str) -> list[tuple[float, float]]:
+    """(step, value) ordered by step, of the first of `names` that any row has."""
+    for name in names:
+        found = [
+            (step, value)
+            for row in rows
+            if (step := row.get("step")) is not None and (value := row.get(name)) is not None
+        ]
+        if found:
+            return sorted(found)
+    return []
+
+
+def training_charts(record: RoundRecord) -> list[Chart]:
+    """Small charts of the reward model's and PPO's runs; one is left out where nothing was logged."""
+    ppo = record.training_curves.get("ppo", ())
+    reward_model = record.training_curves.get("reward_model", ())
+    charts = [
+        _reward(ppo),
+        _single(ppo, KL, "KL to the reference", "nats per reply"),
+        _single(ppo, ("entropy",), "Entropy", "nats per token"),
+        _single(ppo, ("response_length",), "Reply length", "tokens"),
+        _single(ppo, ("clip_fraction",), "Clipped tokens", "share", share=True),
+        _single(ppo, ("ensemble_std",), "Spread of the reward models", "z"),
+        _single(reward_model, LOSS, "Loss of the reward model", "nats per pair"),
+        _single(reward_model, ACCURACY, "Accuracy of the reward model", "share", share=True),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _reward(rows: MetricRows) -> Chart | None:
+    series = [
+        Series("training", TRAIN, metric_points(rows, REWARD_TRAIN)),
+        Series("held-out", HELD_OUT, metric_points(rows, REWARD_HELD_OUT)),
+    ]
+    series = [s for s in series if len(s.points) > 1]
+    if not series:
+        return None
+    drawn = layers.lines(series, layers.axis_x("step", whole=True), layers.axis_y("z"))
+    words = "; ".join(f"by the {s.name} reward model {_from_to(s.points)}" for s in series)
+    return Chart("Reward", f"Mean reward {words}.", layers.specification(drawn, **SIZE))
+
+
+def _single(
+    rows: MetricRows, names: Sequence[str], title: str, unit: str, *, share: bool = False
+) -> Chart | None:
+    points = metric_points(rows, *names)
+    if len(points) < 2:
+        return None
+    drawn = layers.lines(
+        [Series(title, MARK, points)],
+        layers.axis_x("step", whole=True),
+        layers.axis_y(unit, share=share, zero=True),
+    )
+    return Chart(title, f"{title} {_from_to(points)}.", layers.specification(drawn, **SIZE))
+
+
+def _from_to(points: Sequence[tuple[float, float]]) -> str:
+    (first, start), (last, end) = points[0], points[-1]
+    return f"from {start:.3g} at step {first:g} to {end:.3g} at step {last:g}"

@@ -1,0 +1,202 @@
+"""The gate table and the three links of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluation.contracts import CheckResult, GateVerdict, RoundRecord
+from evaluation.policy.registry import POLICY_EVALUATION, REWARD_EVALUATION, REWARD_POLICY
+from evaluation.reports import charts
+from evaluation.reports.pages.parts import Figure, Mark, figure, mark
+from evaluation.reports.wording import judges, number, share
+
+# The threshold that lies on the axis of a check's interval; further ones are of other numbers.
+AXIS_THRESHOLD = {
+    "G0": "gold_accuracy",
+    "G1": "win_rate",
+    "G3": "held_out_gain",
+    "G4": "budget",
+    "G5": "accuracy",
+    "G10": "ratio",
+    "G11": "ratio",
+    "G13": "ratio",
+}
+AT_MOST = {"G4", "G10", "G13"}
+SHARES = {"G0", "G1", "G5"}
+UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"}
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """One check: what it asks, what was measured, drawn and in words, and how it came out."""
+
+    id: str
+    name: str
+    question: str
+    link: str
+    required: bool
+    measured: str
+    asked: str
+    sentence: str
+    advisory: str
+    meaning: str
+    word: str
+    mark: Mark | None
+    overridden: bool
+    overridable: bool
+
+
+@dataclass(frozen=True)
+class LinkPanel:
+    """One link that can break: how its checks came out, one sentence, one chart."""
+
+    title: str
+    meaning: str
+    word: str
+    sentence: str
+    checks: str
+    figure: Figure | None
+    empty: str
+
+
+def gate_rows(gate: GateVerdict | None) -> tuple[GateRow, ...]:
+    return tuple(_gate_row(check) for check in gate.checks) if gate else ()
+
+
+def _gate_row(check: CheckResult) -> GateRow:
+    meaning, word = _outcome(check)
+    threshold = check.thresholds.get(AXIS_THRESHOLD.get(check.id, ""))
+    return GateRow(
+        id=check.id,
+        name=check.name,
+        question=check.question,
+        link=check.link,
+        required=check.required,
+        measured=check.measured,
+        asked=_asked(check, threshold) if check.interval else "",
+        sentence=check.sentence,
+        advisory=check.advisory,
+        meaning=meaning,
+        word=word,
+        mark=mark(check.interval, threshold=threshold, meaning=meaning, says=check.measured),
+        overridden=check.overridden,
+        overridable=check.overridable,
+    )
+
+
+def _outcome(check: CheckResult) -> tuple[str, str]:
+    """(meaning, word) of a check's result."""
+    if check.overridden:
+        return "attention", "Let through"
+    if check.status == "PASS":
+        return "good", "Pass"
+    if not check.required:
+        return "attention", "Warning" if check.status == "FAIL" else "Open"
+    return ("bad", "Fail") if check.status == "FAIL" else ("attention", "Unresolved")
+
+
+def _asked(check: CheckResult, threshold: float | None) -> str:
+    """at most 10 nats; at least 55%; above 50%"""
+    if threshold is None:
+        return ""
+    amount = f"{threshold:.3g} {UNITS.get(check.id, '')}".rstrip()
+    value = f"{threshold:.0%}" if check.id in SHARES else amount
+    word = "at most" if check.id in AT_MOST else "above" if check.id in {"G1", "G3"} else "at least"
+    return f"{word} {value}"
+
+
+def link_panels(record: RoundRecord) -> tuple[LinkPanel, ...]:
+    return (
+        _panel(
+            record,
+            REWARD_POLICY,
+            "Reward model ↔ policy",
+            _reward_policy_sentence(record),
+            charts.reward_by_distance(record),
+            "No policy was trained in this round, so there is no curve.",
+        ),
+        _panel(
+            record,
+            REWARD_EVALUATION,
+            "Reward model ↔ evaluation",
+            _reward_evaluation_sentence(record),
+            charts.reliability(record),
+            "The reward model was not evaluated on held-out pairs, so there is no curve.",
+        ),
+        _panel(
+            record,
+            POLICY_EVALUATION,
+            "Policy ↔ evaluation",
+            _policy_evaluation_sentence(record),
+            charts.evidence(record),
+            "Fewer than two labels have come in, so there is no curve.",
+        ),
+    )
+
+
+def _panel(
+    record: RoundRecord,
+    link: str,
+    title: str,
+    sentence: str,
+    chart: charts.Chart | None,
+    empty: str,
+) -> LinkPanel:
+    checks = [c for c in record.gate.checks if c.link == link] if record.gate else []
+    meaning, word = _worst(checks)
+    names = ", ".join(c.id for c in checks)
+    return LinkPanel(title, meaning, word, sentence, names, figure(chart), empty)
+
+
+def _worst(checks: Sequence[CheckResult]) -> tuple[str, str]:
+    """The worst outcome among a link's checks stands for the link."""
+    outcomes = [_outcome(check) for check in checks]
+    for wanted, word in (("bad", "Broken"), ("attention", "Watch"), ("good", "Holds")):
+        if any(meaning == wanted for meaning, _ in outcomes):
+            return wanted, word
+    return "neutral", "Not checked"
+
+
+def _reward_policy_sentence(record: RoundRecord) -> str:
+    policy = record.policy
+    if policy is None:
+        return "The policy has not been evaluated."
+    train, held = policy.train_gain, policy.held_out_gain
+    kl = policy.kl.get("reference")
+    far = f" at {kl.estimate:.1f} nats from the reference" if kl else ""
+    if train.estimate <= 0:
+        return (
+            f"The reward model that PPO optimises sees no gain ({number(train, 'z')}), the one that "
+            f"it never saw {number(held, 'z')}{far}."
+        )
+    return (
+        f"The reward model that PPO optimises sees a gain of {train.estimate:.2f} z; one that it "
+        f"never saw sees {held.estimate:.2f} z, {held.estimate / train.estimate:.0%} of it{far}."
+    )
+
+
+def _reward_evaluation_sentence(record: RoundRecord) -> str:
+    split = record.reward_model.split("test", "validation") if record.reward_model else None
+    if split is None:
+        return "The reward model has not been evaluated on held-out pairs."
+    ceiling = record.labels.human_ceiling if record.labels else None
+    said = f"The reward model agrees with {share(split.accuracy)} of held-out labels"
+    said += f"; a length-only model with {split.length_baseline.estimate:.0%}"
+    if ceiling is not None:
+        said += f", {judges(record)} with each other {ceiling.estimate:.0%}"
+    if record.fresh_agreement is not None:
+        said += f". On fresh labels of the candidate's texts it agrees with {share(record.fresh_agreement)}"
+    return said + "."
+
+
+def _policy_evaluation_sentence(record: RoundRecord) -> str:
+    labels = record.human
+    if labels is None or labels.labels == 0:
+        return f"No {judges(record)} have compared candidate and incumbent yet."
+    check = record.gate.check("G1") if record.gate else None
+    needed = check.thresholds.get("e_value") if check else None
+    peak = max(labels.e_value, labels.max_e_value)
+    said = f"{labels.wins} wins, {labels.ties} ties and {labels.losses} losses in {labels.labels} labels"
+    said += f"; the evidence that it is better reached {peak:.3g}"
+    return f"{said} of the {needed:.3g} needed." if needed else f"{said}."

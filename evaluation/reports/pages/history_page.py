@@ -1,0 +1,121 @@
+"""Everything that the round-over-round page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from evaluation.contracts import RoundRecord, RoundSummary, Verdict
+from evaluation.reports import charts
+from evaluation.reports.pages.parts import Figure, Mark, figure
+from evaluation.reports.wording import VERDICT_MEANING, share, short
+
+WORDS: dict[Verdict, str] = {
+    "PROMOTE": "promoted",
+    "REJECT": "rejected",
+    "INCONCLUSIVE": "inconclusive",
+}
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One round; a number that was not measured is an empty string."""
+
+    number: int
+    reported: bool
+    word: str
+    meaning: str
+    mark: Mark | None
+    win_rate: str
+    kl: str
+    gap: str
+    labels: str
+    hours: str
+    deployed: str
+    truth: str
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    line_slug: str
+    line_name: str
+    simulated: bool
+    summary: str
+    charts: tuple[Figure, ...]
+    rows: tuple[HistoryRow, ...]
+    has_truth: bool
+
+
+def history_page(
+    newest: RoundRecord,
+    summaries: Sequence[RoundSummary],
+    *,
+    reported: Collection[int],
+    overridden: int,
+) -> HistoryPage:
+    """`reported` are the rounds that have a report; `overridden` counts those with an override."""
+    drawn = (
+        charts.ratings(summaries),
+        charts.win_rates(summaries, simulated=newest.simulated),
+        charts.win_matrix(newest.win_matrix),
+    )
+    minimum, maximum = _axis(summaries)
+    rows = [_row(s, s.number in reported, minimum, maximum) for s in reversed(summaries)]
+    return HistoryPage(
+        line_slug=newest.line,
+        line_name=newest.line_name or newest.line,
+        simulated=newest.simulated,
+        summary=_summary(summaries, overridden),
+        charts=tuple(found for chart in drawn if (found := figure(chart))),
+        rows=tuple(rows),
+        has_truth=any(s.truth_win_rate for s in summaries),
+    )
+
+
+def _summary(summaries: Sequence[RoundSummary], overridden: int) -> str:
+    """7 rounds: 3 promoted, 4 rejected. 412 compute hours..."""
+    verdicts = [s.verdict for s in summaries]
+    parts = [f"{n} {word}" for verdict, word in WORDS.items() if (n := verdicts.count(verdict))]
+    rounds = f"{len(summaries)} round" + ("" if len(summaries) == 1 else "s")
+    hours = sum(s.compute_hours for s in summaries)
+    said = f"{rounds}: {', '.join(parts) or 'none decided'}; {_hours(hours)} of computing."
+    if overridden:
+        said += f" Checks were let through by two leads in {overridden} of {len(summaries)}."
+    return said
+
+
+def _axis(summaries: Sequence[RoundSummary]) -> tuple[float, float]:
+    """One axis for every row, so that the marks can be compared down the column."""
+    found = [s.win_rate for s in summaries if s.win_rate]
+    low = min([0.4, *(i.low for i in found)])
+    high = max([0.6, *(i.high for i in found)])
+    return max(0.0, low - 0.02), min(1.0, high + 0.02)
+
+
+def _row(s: RoundSummary, reported: bool, minimum: float, maximum: float) -> HistoryRow:
+    meaning = VERDICT_MEANING[s.verdict] if s.verdict else "neutral"
+    rate = s.win_rate
+    drawn = None
+    if rate is not None:
+        drawn = Mark(
+            rate.low, rate.estimate, rate.high, 0.5, minimum, maximum, meaning, share(rate)
+        )
+    return HistoryRow(
+        number=s.number,
+        reported=reported,
+        word=s.verdict or s.state.replace("_", " ").lower(),
+        meaning=meaning,
+        mark=drawn,
+        win_rate=share(rate) if rate else "",
+        kl="" if s.kl is None else f"{s.kl:.1f}",
+        gap="" if s.reward_gap is None else f"{s.reward_gap:.2f}",
+        labels=f"{s.labels:,}",
+        hours=_hours(s.compute_hours),
+        deployed=short(s.deployed_version) if s.deployed_version else "",
+        truth=share(s.truth_win_rate) if s.truth_win_rate else "",
+    )
+
+
+def _hours(hours: float) -> str:
+    """Minutes below two hours: a round of a small world takes some."""
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"

@@ -1,0 +1,171 @@
+"""Everything that the page of one round shows, in the order in which a lead reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluation.contracts import (
+    ApprovalRecord,
+    LineageItem,
+    OverrideRecord,
+    RoundRecord,
+    SettingChange,
+    StateEntry,
+)
+from evaluation.reports import charts
+from evaluation.reports.pages import tables
+from evaluation.reports.pages.gate_table import GateRow, LinkPanel, gate_rows, link_panels
+from evaluation.reports.pages.parts import Figure, Table, figure
+from evaluation.reports.pages.samples import Sample, samples
+from evaluation.reports.records import ReportRecord
+from evaluation.reports.wording import (
+    VERDICT_MEANING,
+    effect_sentence,
+    guardrail_sentence,
+    moment_of,
+    standing,
+    version_name,
+    wanted_next,
+    when,
+)
+
+
+@dataclass(frozen=True)
+class VerdictCard:
+    """The decision in one look; `meaning` is good, attention, bad or neutral."""
+
+    word: str
+    meaning: str
+    standing: str
+    effect: str
+    guardrails: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state that the round went through."""
+
+    name: str
+    entered: str
+    took_seconds: float | None
+    note: str
+    read: tuple[str, ...]
+    wrote: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    name: str
+    kind: str
+    sha256: str
+    identity: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Signed:
+    """An override or approval as a sentence with its date."""
+
+    sentence: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    line_slug: str
+    line_name: str
+    number: int
+    revision: int
+    sha256: str
+    stored: str
+    simulated: bool
+    candidate: str
+    incumbent: str
+    verdict: VerdictCard
+    gate_rows: tuple[GateRow, ...]
+    evidence_sha256: str
+    links: tuple[LinkPanel, ...]
+    samples: tuple[Sample, ...]
+    curves: tuple[Figure, ...]
+    truth: Table | None
+    changed: tuple[SettingChange, ...]
+    tables: tuple[Table, ...]
+    data: tuple[Table, ...]
+    steps: tuple[Step, ...]
+    lineage: tuple[Lineage, ...]
+    overrides: tuple[Signed, ...]
+    approvals: tuple[Signed, ...]
+    limits: tuple[str, ...]
+    wanted: tuple[str, ...]
+
+
+def report_page(report: ReportRecord) -> ReportPage:
+    record = report.record
+    kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table,
+                   tables.slice_table)  # fmt: skip
+    return ReportPage(
+        line_slug=record.line,
+        line_name=record.line_name or record.line,
+        number=record.number,
+        revision=report.revision,
+        sha256=report.sha256,
+        stored=when(report.created_at.isoformat()),
+        simulated=record.simulated,
+        candidate=version_name(record.candidate_version, "the candidate"),
+        incumbent=version_name(record.incumbent_version, "the incumbent"),
+        verdict=_verdict_card(record),
+        gate_rows=gate_rows(record.gate),
+        evidence_sha256=record.gate.evidence_sha256 if record.gate else "",
+        links=link_panels(record),
+        samples=samples(record),
+        curves=tuple(drawn for c in charts.training_charts(record) if (drawn := figure(c))),
+        truth=tables.truth_table(record),
+        changed=record.settings_changed,
+        tables=tuple(table for build in kept_tables if (table := build(record))),
+        data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
+        steps=tuple(_step(state) for state in record.states),
+        lineage=tuple(_lineage(item) for item in record.lineage),
+        overrides=tuple(_override(item) for item in record.overrides),
+        approvals=tuple(_approval(item) for item in record.approvals),
+        limits=record.limits,
+        wanted=tuple(wanted_next(record)),
+    )
+
+
+def _verdict_card(record: RoundRecord) -> VerdictCard:
+    gate = record.gate
+    decided = gate.verdict if gate else None
+    return VerdictCard(
+        word=decided or "NOT DECIDED",
+        meaning=VERDICT_MEANING[decided] if decided else "neutral",
+        standing=standing(record),
+        effect=effect_sentence(record),
+        guardrails=guardrail_sentence(gate),
+        reasons=gate.reasons if gate and decided != "PROMOTE" else (),
+    )
+
+
+def _step(state: StateEntry) -> Step:
+    entered, left = moment_of(state.entered_at), moment_of(state.left_at)
+    took = (left - entered).total_seconds() if entered and left else None
+    name = state.name.replace("_", " ").capitalize()
+    return Step(name, when(state.entered_at), took, state.note, state.read, state.wrote)
+
+
+def _lineage(item: LineageItem) -> Lineage:
+    """A link is kept only where it points into this site."""
+    inside = item.link.startswith("/") and not item.link.startswith("//")
+    return Lineage(item.name, item.kind, item.sha256, item.identity, item.link if inside else "")
+
+
+def _override(item: OverrideRecord) -> Signed:
+    sentence = f"{item.check_id} was let through by {item.requested_by} and {item.confirmed_by}"
+    sentence += f", until {when(item.expires_at)}: {item.reason}"
+    outcome = f"In the next round: {item.outcome}" if item.outcome else ""
+    return Signed(sentence, outcome)
+
+
+def _approval(item: ApprovalRecord) -> Signed:
+    act = "approved" if item.approved else "refused"
+    return Signed(f"{item.person} {act} the deployment, {when(item.at)}.", item.reason)

@@ -1,0 +1,160 @@
+"""The plain tables of a report: reward model, policy, data, and the column of truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evaluation.contracts import (
+    Interval,
+    PolicyMeasurements,
+    RaterLabels,
+    RoundRecord,
+    SideSummary,
+    SplitMeasurements,
+)
+from evaluation.reports.pages.parts import Row, Table
+from evaluation.reports.wording import NOT_MEASURED, judges, number, plain, share
+
+
+def reward_model_table(record: RoundRecord) -> Table | None:
+    if record.reward_model is None or not record.reward_model.splits:
+        return None
+    splits = record.reward_model.splits
+    columns = tuple(splits.values())
+    lines: list[tuple[str, Callable[[SplitMeasurements], str]]] = [
+        ("Pairs (ties among them)", lambda s: f"{s.pairs:,} ({s.ties:,})"),
+        ("Accuracy", lambda s: share(s.accuracy)),
+        ("Accuracy of the held-out model", lambda s: share(s.held_out_accuracy)),
+        ("Accuracy of length alone", lambda s: share(s.length_baseline)),
+        ("Negative log-likelihood (nats)", lambda s: f"{s.nll:.3f}"),
+        (
+            "Calibration error (chance, 95th percentile)",
+            lambda s: f"{s.ece:.3f} ({s.ece_null_95:.3f})",
+        ),
+        ("Temperature", lambda s: f"{s.temperature:.2f}"),
+        ("Reward follows length (correlation)", lambda s: f"{s.length_correlation:.2f}"),
+    ]
+    rows = tuple(Row(name, tuple(read(column) for column in columns)) for name, read in lines)
+    return Table("The reward model on pairs that it was not trained on.", tuple(splits), rows)
+
+
+def slice_table(record: RoundRecord) -> Table | None:
+    split = record.reward_model.split("test", "validation") if record.reward_model else None
+    if split is None or not split.slices:
+        return None
+    rows = tuple(
+        Row(f"{s.dimension}: {s.value}", (f"{s.pairs:,}", share(s.accuracy))) for s in split.slices
+    )
+    return Table("Accuracy of the reward model by slice.", ("pairs", "accuracy"), rows)
+
+
+def policy_table(record: RoundRecord) -> Table | None:
+    """Candidate beside incumbent, on the same prompts."""
+    policy = record.policy
+    sides = policy.sides if policy else {}
+    candidate, incumbent = sides.get("candidate"), sides.get("incumbent")
+    if policy is None or candidate is None or incumbent is None:
+        return None
+    lines: list[tuple[str, Callable[[SideSummary], str]]] = [
+        ("Training reward model (z)", lambda s: number(s.train_score)),
+        ("Held-out reward model (z)", lambda s: number(s.held_out_score)),
+        ("Tokens per reply", lambda s: number(s.tokens, digits=1)),
+        ("Replies that end by themselves", lambda s: share(s.ended_share)),
+        ("Different words, distinct-1", lambda s: plain(s.distinct_1)),
+        ("Different word pairs, distinct-2", lambda s: plain(s.distinct_2)),
+        ("Spread of the reward models (z)", lambda s: number(s.ensemble_std)),
+    ]
+    rows = tuple(Row(name, (read(candidate), read(incumbent))) for name, read in lines)
+    caption = f"Both policies on the same {policy.prompts:,} evaluation prompts."
+    return Table(caption, ("candidate", "incumbent"), rows)
+
+
+def effect_table(record: RoundRecord) -> Table | None:
+    policy = record.policy
+    if policy is None:
+        return None
+    rows = [
+        Row("Gain by the training reward model", (number(policy.train_gain, "z"),)),
+        Row("Gain by the held-out reward model", (number(policy.held_out_gain, "z"),)),
+        *_kl_rows(policy),
+        Row("Length", (number(policy.length_ratio, "times"),)),
+        Row("Gain left at equal length", (share(policy.length_free_share),)),
+        *(Row(f"Diversity, {n.replace('_', '-')}", (number(i, "times"),)) for n, i in policy.diversity.items()),
+        Row("Wins by the training reward model", (share(policy.train_win_rate),)),
+        Row("Wins by the held-out reward model", (share(policy.held_out_win_rate),)),
+        Row("Disagreement of the ensemble", (number(policy.ensemble_std_ratio, "times"),)),
+        Row("Mismatch of reward and evaluation", (number(record.mismatch),)),
+    ]  # fmt: skip
+    kept = tuple(row for row in rows if row.cells != (NOT_MEASURED,))
+    return Table("Candidate against incumbent, with 95% intervals.", ("effect",), kept)
+
+
+def _kl_rows(policy: PolicyMeasurements) -> list[Row]:
+    return [Row(f"KL to the {to}", (number(kl, "nats"),)) for to, kl in policy.kl.items()]
+
+
+def label_table(record: RoundRecord) -> Table | None:
+    labels = record.labels
+    if labels is None:
+        return None
+    rows = [
+        Row("Training labels (new since the last round)", (f"{labels.training:,} ({labels.fresh:,})",)),
+        Row("Labels of this round's gate", (f"{labels.gate:,}",)),
+        Row("Ties", (f"{labels.ties:,}",)),
+        Row("Both bad", (f"{labels.both_bad:,}",)),
+        Row("Agreement on shared pairs", (share(labels.agreement),)),
+        Row("Krippendorff's alpha", (number(labels.krippendorff_alpha),)),
+        Row("Human ceiling", (share(labels.human_ceiling),)),
+        Row("Left side chosen", (share(labels.position_bias),)),
+    ]  # fmt: skip
+    kept = tuple(row for row in rows if row.cells != (NOT_MEASURED,))
+    return Table(f"What the {judges(record)} said.", ("value",), kept)
+
+
+def rater_table(record: RoundRecord) -> Table | None:
+    raters = record.labels.raters if record.labels else ()
+    if not raters:
+        return None
+    by_labels = sorted(raters, key=lambda r: -r.labels)
+    kind = "Simulated annotators" if record.simulated else "Annotators, by pseudonym"
+    headings = ("labels", "agreement", "left side chosen", "time per label")
+    return Table(f"{kind}.", headings, tuple(_rater_row(r) for r in by_labels))
+
+
+def _rater_row(rater: RaterLabels) -> Row:
+    seconds = NOT_MEASURED if rater.median_seconds is None else f"{rater.median_seconds:.1f} s"
+    cells = (f"{rater.labels:,}", share(rater.agreement), share(rater.position_bias), seconds)
+    return Row(rater.rater, cells)
+
+
+def truth_table(record: RoundRecord) -> Table | None:
+    """What the platform believes beside what is so; only worlds with a hidden gold have it."""
+    truth = record.truth
+    if truth is None:
+        return None
+    split = record.reward_model.split("test", "validation") if record.reward_model else None
+    labels = record.labels
+
+    def row(
+        name: str, believed: Interval | None, so: Interval | None, words: Callable[..., str]
+    ) -> Row:
+        return Row(name, (words(believed), words(so)))
+
+    rows = (
+        row("Wins against the incumbent", record.human.win_rate if record.human else None,
+            truth.win_rate, share),
+        row("Wins against the first policy", None, truth.win_rate_against_first, share),
+        row("Gain over the incumbent", record.policy.held_out_gain if record.policy else None,
+            truth.gain, number),
+        row("Labels that are right", labels.agreement if labels else None,
+            truth.label_accuracy, share),
+        row("Pairs that the reward model orders rightly", split.accuracy if split else None,
+            truth.reward_model_accuracy, share),
+    )  # fmt: skip
+    kept = tuple(r for r in rows if r.cells[1] != NOT_MEASURED)
+    return Table(
+        "What the platform believes, and what the hidden gold of this simulated world says. "
+        "No decision reads the second column.",
+        ("believed", "truth"),
+        kept,
+    )

@@ -1,0 +1,82 @@
+"""Reading stored reports: always the last revision of a round."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from evaluation.contracts import RoundRecord, RoundSummary
+from evaluation.reports.models import RoundReport
+from evaluation.reports.records import ReportRecord
+
+
+def report_from_row(row: RoundReport) -> ReportRecord:
+    return ReportRecord(
+        id=row.id,
+        round_id=row.round,
+        line_id=row.line,
+        line_slug=row.line_slug,
+        number=row.number,
+        revision=row.revision,
+        sha256=row.sha256,
+        created_at=row.created_at,
+        record=RoundRecord.from_json(row.record),
+    )
+
+
+def report_get(round_id: UUID) -> ReportRecord | None:
+    row = RoundReport.objects.filter(round=round_id).order_by("-revision").first()
+    return None if row is None else report_from_row(row)
+
+
+def report_history(line_id: UUID) -> list[ReportRecord]:
+    """The last revision of every reported round of a line, oldest round first."""
+    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
+    return [report_from_row(row) for row in rows.distinct("number")]
+
+
+def line_of_slug(slug: str) -> UUID | None:
+    """The line that was last reported under this slug."""
+    rows = RoundReport.objects.filter(line_slug=slug).order_by("-created_at")
+    return rows.values_list("line", flat=True).first()
+
+
+def report_of_number(line_id: UUID, number: int) -> ReportRecord | None:
+    rows = RoundReport.objects.filter(line=line_id, number=number)
+    row = rows.order_by("-created_at", "-revision").first()
+    return None if row is None else report_from_row(row)
+
+
+def reported_numbers(line_id: UUID) -> list[int]:
+    rows = RoundReport.objects.filter(line=line_id).order_by("number")
+    return list(rows.values_list("number", flat=True).distinct())
+
+
+def newest_report(line_id: UUID) -> ReportRecord | None:
+    """The last revision of the line's latest reported round."""
+    row = RoundReport.objects.filter(line=line_id).order_by("-number", "-revision").first()
+    return None if row is None else report_from_row(row)
+
+
+def round_summaries(line_id: UUID) -> list[RoundSummary]:
+    """One row a round, each from the report that was stored last and lists it; oldest first.
+
+    A late approval of round 6 stores a new revision of its report, which knows nothing of round 7;
+    round 7 is then read from its own.
+    """
+    found: dict[int, RoundSummary] = {}
+    wanted = set(reported_numbers(line_id))
+    rows = RoundReport.objects.filter(line=line_id).order_by("-created_at", "-revision")
+    for listed in rows.values_list("record__history", flat=True).iterator(chunk_size=4):
+        for document in listed or ():
+            summary = RoundSummary.from_json(document)
+            found.setdefault(summary.number, summary)
+        if wanted <= set(found):
+            break
+    return [found[number] for number in sorted(found)]
+
+
+def overridden_rounds(line_id: UUID) -> int:
+    """How many rounds of the line had at least one check let through by two leads."""
+    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
+    last = rows.distinct("number").values_list("record__overrides", flat=True)
+    return sum(1 for overrides in last if overrides)

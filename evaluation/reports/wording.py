@@ -1,0 +1,160 @@
+"""Numbers and states as people read them: units, intervals, dates, and the sentences of a report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from evaluation.contracts import (
+    CheckResult,
+    GateVerdict,
+    HumanLabels,
+    Interval,
+    RoundRecord,
+    Verdict,
+)
+
+NOT_MEASURED = "not measured"
+
+VERDICT_MEANING: dict[Verdict, str] = {
+    "PROMOTE": "good",
+    "REJECT": "bad",
+    "INCONCLUSIVE": "attention",
+}
+
+
+def share(found: Interval | None) -> str:
+    """58% (54% to 62%)"""
+    if found is None:
+        return NOT_MEASURED
+    return f"{found.estimate:.0%} ({found.low:.0%} to {found.high:.0%})"
+
+
+def number(found: Interval | None, unit: str = "", digits: int = 2) -> str:
+    """1.25 (1.10 to 1.40) nats"""
+    if found is None:
+        return NOT_MEASURED
+    low, point, high = (f"{v:.{digits}f}" for v in (found.low, found.estimate, found.high))
+    return f"{point} ({low} to {high}) {unit}".rstrip()
+
+
+def plain(value: float | None, digits: int = 2) -> str:
+    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+
+
+def count(amount: int, thing: str) -> str:
+    """1 label, 2 labels, 1,200 labels"""
+    return f"{amount:,} {thing}" if amount == 1 else f"{amount:,} {thing}s"
+
+
+def when(iso: str) -> str:
+    """21 Nov 2026, 02:10 UTC; what is no date is shown as it came."""
+    moment = moment_of(iso)
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else iso
+
+
+def moment_of(iso: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def short(name: str) -> str:
+    """A UUID by its first eight characters, any other name whole."""
+    try:
+        return str(UUID(name))[:8]
+    except ValueError:
+        return name
+
+
+def judges(record: RoundRecord) -> str:
+    return "simulated annotators" if record.simulated else "people"
+
+
+def version_name(name: str, fallback: str) -> str:
+    return short(name) if name else fallback
+
+
+def effect_sentence(record: RoundRecord) -> str:
+    """The first thing that a lead wants to know: what the labels said, and of how many."""
+    labels, incumbent = record.human, version_name(record.incumbent_version, "the incumbent")
+    if labels is None or labels.labels == 0:
+        return f"No {judges(record)} have compared it with {incumbent} yet."
+    check = record.gate.check("G1") if record.gate else None
+    said = f"{_direction(labels, check)} {incumbent} for {judges(record)}"
+    if labels.win_rate is not None:
+        said += f": {share(labels.win_rate)}"
+    by = f" from {count(labels.annotators, 'annotator')}" if labels.annotators else ""
+    return f"{said}, {count(labels.labels, 'label')}{by}."
+
+
+def _direction(labels: HumanLabels, check: CheckResult | None) -> str:
+    if check is not None and check.status == "PASS":
+        return "Better than"
+    if labels.win_rate is not None and labels.win_rate.high < 0.5:
+        return "Worse than"
+    if labels.win_rate is not None and labels.win_rate.low > 0.5 and check is None:
+        return "Better than"
+    return "Not shown better than"
+
+
+def guardrail_sentence(gate: GateVerdict | None) -> str:
+    """No guardrail failed. 2 are unresolved: Diversity, Length. 1 advisory: ..."""
+    if gate is None:
+        return "The gate has not decided yet."
+    guards = [c for c in gate.checks if c.required and c.id != "G1" and not c.overridden]
+    parts = []
+    failed = [c.name for c in guards if c.status == "FAIL"]
+    open_ = [c.name for c in guards if c.status == "UNRESOLVED"]
+    let_through = [c.name for c in gate.checks if c.overridden]
+    parts.append(_named(failed, "guardrail", "failed") or "No guardrail failed.")
+    if open_:
+        parts.append(_named(open_, "guardrail", "unresolved"))
+    if let_through:
+        parts.append(f"Let through by two leads: {', '.join(let_through)}.")
+    warnings = advisories(gate)
+    if warnings:
+        kind = "1 advisory" if len(warnings) == 1 else f"{len(warnings)} advisories"
+        parts.append(f"{kind}: {' '.join(warnings)}")
+    return " ".join(parts)
+
+
+def _named(names: list[str], thing: str, state: str) -> str:
+    return f"{count(len(names), thing)} {state}: {', '.join(names)}." if names else ""
+
+
+def advisories(gate: GateVerdict) -> list[str]:
+    """What warns and does not block: advisory notes, and advisory checks that did not pass."""
+    found = [c.advisory for c in gate.checks if c.advisory]
+    return found + [c.sentence for c in gate.checks if not c.required and c.status == "FAIL"]
+
+
+def standing(record: RoundRecord) -> str:
+    """What became of the decision: deployed when and by whom, approved, or the state it is in."""
+    if record.deployments:
+        last = record.deployments[-1]
+        served = "" if last.served_at else ", not served yet"
+        if last.act == "rollback":
+            return f"rolled back to {short(last.version)} {when(last.at)} by {last.by}{served}"
+        return f"{short(last.version)} deployed {when(last.at)} by {last.by}{served}"
+    if record.approvals:
+        last_word = record.approvals[-1]
+        act = "approved" if last_word.approved else "refused"
+        return f"{act} {when(last_word.at)} by {last_word.person}"
+    return record.state.replace("_", " ").lower()
+
+
+def wanted_next(record: RoundRecord) -> list[str]:
+    """What to collect so that open checks can be resolved."""
+    gate, labels = record.gate, record.human
+    if gate is None or not gate.wants:
+        return []
+    left = f"up to {count(labels.labels_left, 'more label')}" if labels else "labels"
+    words = {
+        "labels": f"Labels: {left} of candidate against incumbent, one per prompt, from many annotators.",
+        "samples": "Samples: more replies of both policies to the evaluation prompts.",
+        "items": "Items: the checks that are not measured yet need their evidence.",
+    }
+    return [words[want] for want in gate.wants if want in words]

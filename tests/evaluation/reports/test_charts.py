@@ -1,0 +1,156 @@
+"""Charts: right numbers in the specification, and SVG that a strict page may hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from evaluation.contracts import CurveFit
+from evaluation.reports import charts
+from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
+from evaluation.reports.charts.render import clean_svg
+from tests.evaluation.reports import records
+
+
+def every_chart() -> list[charts.Chart]:
+    made = [
+        *charts.training_charts(records.PROMOTED),
+        charts.reward_by_distance(records.PROMOTED),
+        charts.reliability(records.PROMOTED),
+        charts.evidence(records.PROMOTED),
+        charts.ratings(records.LONG.history),
+        charts.win_rates(records.REJECTED.history, simulated=True),
+        charts.win_matrix(records.PROMOTED.win_matrix),
+    ]
+    return [chart for chart in made if chart is not None]
+
+
+def test_every_chart_of_a_full_record_is_drawn() -> None:
+    titles = [chart.title for chart in every_chart()]
+    assert titles == [
+        "Reward", "KL to the reference", "Entropy", "Reply length", "Clipped tokens",
+        "Spread of the reward models", "Loss of the reward model", "Reward against distance",
+        "Reliability", "Evidence from labels", "Rating by round", "Win rate by round",
+        "Who beats whom",
+    ]  # fmt: skip
+
+
+def test_nothing_measured_draws_nothing() -> None:
+    bare = records.BARE
+    assert charts.training_charts(bare) == []
+    assert charts.reward_by_distance(bare) is None
+    assert charts.reliability(bare) is None
+    assert charts.evidence(bare) is None
+    assert charts.ratings(bare.history) is None
+    assert charts.win_rates(bare.history, simulated=False) is None
+    assert charts.win_matrix({}) is None
+
+
+def test_svg_holds_no_style_no_script_and_no_address() -> None:
+    for chart in every_chart():
+        svg = charts.chart_svg(chart)
+        assert "style" not in svg
+        assert not re.search(r"<(script|image|foreignObject|a|use)\b|href|\son\w+=", svg)
+        assert "http" not in svg
+        root = ElementTree.fromstring(svg)
+        assert root.get("role") == "img"
+        labels = {element.get("id") for element in root if element.tag in {"title", "desc"}}
+        assert set(root.get("aria-labelledby", "").split()) == labels
+        assert root.findtext("title") == chart.title
+        assert root.findtext("desc") == chart.description
+
+
+def test_every_colour_has_a_class_so_that_it_can_change_in_the_dark() -> None:
+    for chart in every_chart():
+        for element in ElementTree.fromstring(charts.chart_svg(chart)).iter():
+            for part in ("fill", "stroke"):
+                colour = element.get(part, "none")
+                if colour.startswith("#"):
+                    assert f"{part}-" in element.get("class", ""), (chart.title, colour)
+                else:
+                    assert colour in {"none", "transparent"}, (chart.title, colour)
+
+
+def test_hostile_markup_in_svg_is_dropped() -> None:
+    chart = charts.Chart("<b>", "& so", {})
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>x</script><style>y</style>'
+        '<text onclick="z" style="fill:red" fill="#50565f">ok &lt;i&gt;</text></svg>'
+    )
+    cleaned = clean_svg(svg, chart, prefix="c")
+    assert '<text fill="#50565f"' in cleaned
+    assert "ok &lt;i&gt;" in cleaned
+    assert '<title id="c-t">&lt;b&gt;</title>' in cleaned
+    assert not re.search("script|style|onclick", cleaned)
+
+
+def test_a_chart_is_kept_by_the_digest_of_its_specification(
+    settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR_DIR = tmp_path
+    chart = every_chart()[0]
+    first = charts.chart_svg(chart)
+    assert len(list((tmp_path / "charts").iterdir())) == 1
+    monkeypatch.setattr("vl_convert.vegalite_to_svg", None)  # a second rendering would fail
+    assert charts.chart_svg(chart) == first
+
+
+def test_gain_starts_at_zero_at_the_reference_and_follows_sqrt_kl() -> None:
+    rows = ({"kl_k3": 4.0, "reward_train": 1.5}, {"kl_k3": 0.0, "reward_train": 0.5})
+    assert gain_points(rows, "reward_train") == [(0.0, 0.0), (2.0, 1.0)]
+
+
+def test_gain_prefers_the_exact_kl() -> None:
+    rows = ({"kl_exact": 0.0, "kl_k3": 5.0, "r": 0.0}, {"kl_exact": 9.0, "kl_k3": 4.0, "r": 1.0})
+    assert gain_points(rows, "r") == [(0.0, 0.0), (3.0, 1.0)]
+
+
+def test_the_drawn_law_is_gaos() -> None:
+    (first, second) = law_points(CurveFit("rl", "train", 0.6, 0.1, 0.0), 2.0, count=2)
+    assert first == (1.0, 0.6)
+    assert second[1] == pytest.approx(2 * (0.6 - 0.1 * math.log(2)))
+    (first, second) = law_points(CurveFit("best_of_n", "train", 0.6, 0.1, 0.0), 2.0, count=2)
+    assert first[1] == pytest.approx(0.5)
+    assert second[1] == pytest.approx(0.8)
+
+
+def test_the_fit_finds_the_law_that_made_the_rows() -> None:
+    train, held_out = curve_fits(records.ppo_rows())
+    assert train.alpha == pytest.approx(0.6)
+    assert train.beta == pytest.approx(0.1)
+    assert held_out.alpha == pytest.approx(0.55)
+    assert held_out.beta == pytest.approx(0.12)
+
+
+def test_too_few_points_are_not_fitted() -> None:
+    assert curve_fits(records.ppo_rows(8)) == ()  # seven above zero
+
+
+def test_a_fit_that_the_record_carries_is_the_one_that_is_drawn() -> None:
+    fit = CurveFit("rl", "held_out", 2.0, 1.0, 0.0, optimum_kl=5.5)
+    chart = charts.reward_by_distance(replace(records.PROMOTED, curve_fits=(fit,)))
+    assert chart is not None
+    assert "held-out reward peaks at 5.5 nats" in chart.description
+    assert str(chart.spec).count("law fitted to") == 40  # one fit of forty points
+
+
+def test_thinning_keeps_the_end_and_the_peak() -> None:
+    points = list(records.trajectory(2000))
+    points[777] = replace(points[777], e_value=1e9)
+    kept = thinned(points)
+    assert len(kept) <= 202
+    assert points[777] in kept
+    assert kept[-1] == points[-1]
+
+
+def test_the_win_matrix_orders_versions_by_number() -> None:
+    matrix = {"v10": {"v9": 0.6, "v2": 0.8}, "v2": {"v9": 0.3}}
+    chart = charts.win_matrix(matrix)
+    assert chart is not None
+    assert "'sort': ['v2', 'v9', 'v10']" in str(chart.spec)
+    assert "v10 over v2, 80%" in chart.description

@@ -1,0 +1,97 @@
+"""Reports are stored once, never changed, and read back as they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from evaluation.contracts import CurveFit
+from evaluation.reports.models import RoundReport
+from evaluation.reports.selectors import (
+    overridden_rounds,
+    report_get,
+    report_history,
+    report_of_number,
+    round_summaries,
+)
+from evaluation.reports.services import report_store
+from tests.evaluation.reports import records
+from training.contracts import json_sha256
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("name", ["PROMOTED", "REJECTED", "INCONCLUSIVE", "BARE", "LONG"])
+def test_a_stored_record_comes_back_equal(name: str) -> None:
+    record = getattr(records, name)
+    stored = report_store(record=record)
+    assert stored.record == record
+    assert stored.sha256 == json_sha256(record.to_json())
+
+
+def test_the_same_record_again_stores_nothing_new() -> None:
+    first = report_store(record=records.PROMOTED)
+    assert report_store(record=records.PROMOTED) == first
+    assert RoundReport.objects.count() == 1
+
+
+def test_a_later_state_is_the_next_revision_and_the_one_that_is_read() -> None:
+    report_store(record=replace(records.PROMOTED, deployments=()))
+    second = report_store(record=records.PROMOTED)
+    assert second.revision == 2
+    assert report_get(UUID(records.PROMOTED.round_id)) == second
+    assert report_of_number(UUID(records.LINE), 7) == second
+
+
+def test_a_state_that_returns_is_a_third_revision() -> None:
+    for record in (records.PROMOTED, replace(records.PROMOTED, approvals=()), records.PROMOTED):
+        last = report_store(record=record)
+    assert last.revision == 3
+
+
+def test_the_database_refuses_to_change_or_delete_a_report() -> None:
+    report_store(record=records.PROMOTED)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        RoundReport.objects.update(number=99)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        RoundReport.objects.all().delete()
+
+
+def test_a_record_without_its_ids_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match="round 7 needs line_id, a UUID"):
+        report_store(record=replace(records.PROMOTED, line_id=""))
+
+
+def test_a_number_that_is_not_finite_is_named() -> None:
+    fit = CurveFit("rl", "train", float("nan"), 0.1, 0.0)
+    with pytest.raises(ValueError, match=r"record\.curve_fits\[0\]\.alpha is not a finite number"):
+        report_store(record=replace(records.PROMOTED, curve_fits=(fit,)))
+
+
+def test_history_holds_the_last_revision_of_every_round_oldest_first() -> None:
+    report_store(record=records.INCONCLUSIVE)
+    report_store(record=replace(records.PROMOTED, deployments=()))
+    report_store(record=records.PROMOTED)
+    found = report_history(UUID(records.LINE))
+    assert [(r.number, r.revision) for r in found] == [(7, 2), (9, 1)]
+
+
+def test_a_late_revision_of_an_old_round_does_not_hide_the_newer_rounds() -> None:
+    report_store(record=replace(records.PROMOTED, approvals=()))
+    report_store(record=records.INCONCLUSIVE)  # lists rounds 1 to 9
+    corrected = tuple(
+        replace(s, deployed_version="late") if s.number == 7 else s for s in records.history(7)
+    )
+    report_store(record=replace(records.PROMOTED, history=corrected))
+    found = round_summaries(UUID(records.LINE))
+    assert [s.number for s in found] == list(range(1, 10))
+    assert found[6].deployed_version == "late"
+
+
+def test_rounds_with_an_override_are_counted_once() -> None:
+    report_store(record=records.PROMOTED)
+    report_store(record=records.OVERRIDDEN)
+    assert overridden_rounds(UUID(records.LINE)) == 1

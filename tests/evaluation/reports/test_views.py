@@ -1,0 +1,286 @@
+"""The pages of reports: what they say, to whom, and that nothing in them can act."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from evaluation.contracts import RoundRecord
+from evaluation.reports.services import report_store
+from tests.evaluation.reports import records
+from training.contracts import json_sha256
+
+pytestmark = pytest.mark.django_db
+
+REPORT = "/lines/help-desk/rounds/{}/report/"
+LINE = UUID(records.LINE)
+OTHER_LINE = UUID("33333333-3333-4333-8333-333333333333")
+
+
+def client_of(role: str, line: UUID | None = LINE) -> Client:
+    user = get_user_model().objects.create_user(f"{role}-{line}", f"{role}@{line}.example", "pw")
+    user.memberships.create(role=role, line=line)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def lead() -> Client:
+    return client_of("lead")
+
+
+def words_of(html: str) -> str:
+    """The text of a page without markup, each stretch of white space as one space."""
+    text = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", " ", text)
+    for entity, sign in (
+        ("&#x27;", "'"),
+        ("&quot;", '"'),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ):
+        text = text.replace(entity, sign)
+    return re.sub(r"\s+", " ", text)
+
+
+def page_of(client: Client, record: RoundRecord) -> str:
+    report_store(record=record)
+    response = client.get(REPORT.format(record.number))
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("role", ["engineer", "lead"])
+@pytest.mark.parametrize("line", [LINE, None])
+def test_engineers_and_leads_of_the_line_read_reports(role: str, line: UUID | None) -> None:
+    assert "Round 7" in words_of(page_of(client_of(role, line), records.PROMOTED))
+
+
+@pytest.mark.parametrize(
+    ("role", "line"),
+    [("annotator", LINE), ("adjudicator", None), ("lead", OTHER_LINE)],
+)
+@pytest.mark.parametrize(
+    "address",
+    [
+        REPORT.format(7),
+        "/lines/help-desk/rounds/7/report.json",
+        "/lines/help-desk/rounds/7/report.html",
+        "/lines/help-desk/reports/",
+    ],
+)
+def test_annotators_and_outsiders_stay_blind(role: str, line: UUID | None, address: str) -> None:
+    report_store(record=records.PROMOTED)
+    assert client_of(role, line).get(address).status_code == 403
+
+
+def test_strangers_are_sent_to_sign_in() -> None:
+    response = Client().get(REPORT.format(7))
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith("/accounts/login/")
+
+
+def test_a_round_without_a_report_is_not_found(lead: Client) -> None:
+    report_store(record=records.PROMOTED)
+    assert lead.get(REPORT.format(99)).status_code == 404
+
+
+def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
+    words = words_of(page_of(lead, records.PROMOTED))
+    for fact in (
+        "PROMOTE",
+        "v7 deployed 21 Nov 2026, 02:10 UTC by schedule",
+        "Better than v6 for people: 58% (54% to 62%), 612 labels from 14 annotators.",
+        "No guardrail failed. 1 advisory: Replies are narrower than the incumbent's (0.74).",
+        "Ada approved the deployment, 21 Nov 2026, 02:05 UTC.",
+        "6.00 (5.50 to 6.50) nats · at most 10 nats",
+        "sees a gain of 1.00 z; one that it never saw sees 0.80 z, 80% of it at 6.0 nats",
+        "agrees with 66% (62% to 70%) of held-out labels; a length-only model with 52%",
+        "300 wins, 110 ties and 202 losses in 612 labels",
+        "The best win",
+        "The worst loss",
+        "ppo.kl.beta 0.10 0.07",
+        "rater-00 320 71% (66% to 76%)",
+        "English only.",
+    ):
+        assert fact in words, fact
+    assert "imulated" not in words
+
+
+def test_a_refusal_names_its_reasons_and_shows_the_truth_as_such(lead: Client) -> None:
+    words = words_of(page_of(lead, records.REJECTED))
+    for fact in (
+        "Simulated world.",
+        "Worse than v6 for simulated annotators: 31% (24% to 38%)",
+        "G4 KL budget: The candidate is beyond the budget of 10.0 nats.",
+        "The column of truth simulated world",
+        "No decision reads the second column.",
+        "Wins against the incumbent 31% (24% to 38%) 27% (22% to 32%)",
+        "Wins against the first policy not measured 55% (50% to 60%)",
+        "this report says nothing about real people",
+    ):
+        assert fact in words, fact
+
+
+def test_an_open_round_says_what_is_wanted_next(lead: Client) -> None:
+    words = words_of(page_of(lead, records.INCONCLUSIVE))
+    assert "INCONCLUSIVE awaiting labels" in words
+    assert "Wanted next Labels: up to 940 more labels" in words
+
+
+def test_an_override_is_told_with_names_reason_and_outcome(lead: Client) -> None:
+    words = words_of(page_of(lead, records.OVERRIDDEN))
+    assert (
+        "G11 was let through by Ada and Grace, until 28 Nov 2026, 00:00 UTC: Short answers" in words
+    )
+    assert "In the next round: won 52% against v5" in words
+    assert "Let through" in words
+
+
+def test_a_round_that_measured_nothing_says_so_everywhere(lead: Client) -> None:
+    words = words_of(page_of(lead, records.BARE))
+    for fact in (
+        "NOT DECIDED failed",
+        "No people have compared it with the incumbent yet.",
+        "The gate has not decided yet: the candidate is still being trained or measured.",
+        "No policy was trained in this round, so there is no curve.",
+        "No samples were kept",
+        "Nothing was trained in this round, so there are no curves.",
+        "The round has no snapshot of labels yet.",
+        "No setting differs from the round before",
+    ):
+        assert fact in words, fact
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, as a browser would meet them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("record", [records.PROMOTED, records.REJECTED])
+def test_what_a_model_wrote_is_text_and_never_markup(lead: Client, record: RoundRecord) -> None:
+    html = page_of(lead, record)
+    elements = Elements(html).found
+    assert not [tag for tag, given in elements if tag == "img" or "onerror" in given]
+    assert [given.get("src") for tag, given in elements if tag == "script"].count(None) == 0
+    assert records.HOSTILE in words_of(html)
+
+
+def test_the_page_needs_nothing_that_the_security_policy_forbids(lead: Client) -> None:
+    report_store(record=records.REJECTED)
+    response = lead.get(REPORT.format(8))
+    assert "style-src 'self'" in response.headers["Content-Security-Policy"]
+    for tag, given in Elements(response.content.decode()).found:
+        assert tag != "style"
+        assert not [name for name in given if name == "style" or name.startswith("on")]
+
+
+def test_a_link_out_of_the_site_in_the_lineage_is_not_a_link(lead: Client) -> None:
+    hrefs = [
+        given.get("href")
+        for tag, given in Elements(page_of(lead, records.PROMOTED)).found
+        if tag == "a"
+    ]
+    assert "/models/7/" in hrefs
+    assert not [href for href in hrefs if href and "elsewhere" in href]
+
+
+def test_neighbouring_reports_are_one_click_away(lead: Client) -> None:
+    report_store(record=records.OVERRIDDEN)
+    report_store(record=records.REJECTED)
+    html = page_of(lead, records.PROMOTED)
+    assert f'href="{REPORT.format(6)}"' in html
+    assert f'href="{REPORT.format(8)}"' in html
+
+
+def test_json_is_the_record_with_its_digest(lead: Client) -> None:
+    stored = report_store(record=records.REJECTED)
+    response = lead.get("/lines/help-desk/rounds/8/report.json")
+    document = json.loads(response.content)
+    assert RoundRecord.from_json(document) == records.REJECTED
+    assert json_sha256(document) == stored.sha256
+    assert response.headers["ETag"] == f'"{stored.sha256}"'
+
+
+@pytest.mark.parametrize("record", [records.PROMOTED, records.REJECTED, records.BARE])
+def test_the_exported_file_stands_alone(lead: Client, record: RoundRecord) -> None:
+    report_store(record=record)
+    response = lead.get(f"/lines/help-desk/rounds/{record.number}/report.html")
+    html = response.content.decode()
+    expected = f'attachment; filename="help-desk-round-{record.number}.html"'
+    assert response.headers["Content-Disposition"] == expected
+    elements = Elements(html).found
+    assert not {tag for tag, _ in elements} & {
+        "script",
+        "link",
+        "img",
+        "a",
+        "form",
+        "button",
+        "iframe",
+    }
+    assert not [given for _, given in elements if "src" in given or "href" in given]
+    styles = re.findall(r"<style>(.*?)</style>", html, flags=re.DOTALL)
+    assert len(styles) == 1
+    assert not re.search(r"@import|url\(", styles[0])
+    assert "--plot-train" in styles[0]
+    assert "--paper" in styles[0]
+
+
+def test_the_exported_file_prints_whole_hashes(lead: Client) -> None:
+    report_store(record=records.PROMOTED)
+    html = lead.get("/lines/help-desk/rounds/7/report.html").content.decode()
+    assert "c" * 64 in words_of(html)
+
+
+def test_history_shows_one_row_a_round_newest_first(lead: Client) -> None:
+    report_store(record=records.LONG)
+    html = lead.get("/lines/help-desk/reports/").content.decode()
+    body = words_of(html[html.index("<tbody>") :])
+    assert re.findall(r"Round (\d+) ", body) == [str(n) for n in range(50, 0, -1)]
+    assert "50 rounds: 25 promoted, 13 rejected, 12 inconclusive" in words_of(html)
+    assert f'href="{REPORT.format(50)}"' in html
+    assert f'href="{REPORT.format(49)}"' not in html  # it has no report
+    assert "no labels" in body
+    assert "Rating by round" in words_of(html)
+
+
+def test_history_of_a_simulated_line_says_so_and_shows_the_truth(lead: Client) -> None:
+    report_store(record=records.REJECTED)
+    words = words_of(lead.get("/lines/help-desk/reports/").content.decode())
+    assert "Every label on this page comes from simulated annotators" in words
+    assert "55% (51% to 59%)" in words
+
+
+def test_history_tells_how_often_checks_were_let_through(lead: Client) -> None:
+    report_store(record=records.OVERRIDDEN)
+    report_store(record=records.PROMOTED)
+    words = words_of(lead.get("/lines/help-desk/reports/").content.decode())
+    assert "Checks were let through by two leads in 1 of 7." in words
+
+
+def test_an_empty_history_says_when_the_first_report_comes(lead: Client) -> None:
+    words = words_of(lead.get("/lines/new-line/reports/").content.decode())
+    assert "No round of this line has a report yet" in words
+
+
+def test_a_line_that_was_renamed_keeps_its_reports(lead: Client) -> None:
+    report_store(record=records.PROMOTED)
+    report_store(record=replace(records.REJECTED, line="service-desk"))
+    assert lead.get("/lines/service-desk/rounds/7/report/").status_code == 200

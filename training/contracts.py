@@ -20,6 +20,7 @@ completions  {"prompt_id": str, "completions": [{"text", "tokens", "ended", "see
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -127,12 +128,18 @@ def _decode_scalar(value: Any, expected: type, where: str) -> Any:
     return value
 
 
+@functools.cache
+def _type_hints(expected: Any) -> dict[str, Any]:
+    """Resolving annotations is slow, and data files have thousands of rows of one class."""
+    return typing.get_type_hints(expected)
+
+
 def _decode_dataclass(value: Any, expected: Any, where: str) -> Any:
     if isinstance(value, expected):
         return value
     if not isinstance(value, dict):
         raise ContractError(f"{where}: expected an object, got {type(value).__name__}.")
-    hints = typing.get_type_hints(expected)
+    hints = _type_hints(expected)
     fields = {f.name: f for f in dataclasses.fields(expected)}
     unknown = sorted(set(value) - set(fields))
     if unknown:

@@ -60,7 +60,7 @@ def test_failed_write_leaves_nothing_and_replacing_leaves_no_remains(tmp_path):
         directory_write(tmp_path / "x", fail)
     assert not (tmp_path / "x").exists()
     directory_write(tmp_path / "x", write_two_files)
-    directory_write(tmp_path / "x", lambda path: (path / "new").write_text("n") and None)
+    directory_write(tmp_path / "x", lambda path: (path / "new").touch())
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["manifest.json", "new"]
 

@@ -9,11 +9,9 @@ from transformers import PreTrainedTokenizerBase
 
 from training.core.data import Message
 from training.core.tokenizers import (
-    chat_render,
     completion_encode,
     encode,
     prompt_encode,
-    turn_end_id,
 )
 
 
@@ -83,36 +81,33 @@ def demonstration_encode(
     Where the chat template rewrites earlier turns, only the last turn is trained on. Too long: the
     oldest tokens go.
     """
-    parts = _turns(tokenizer, messages) or _last_turn(tokenizer, messages)
+    earlier = _earlier_turns(tokenizer, messages)
+    prompt = prompt_encode(tokenizer, messages[:-1])
+    answer = completion_encode(tokenizer, messages[-1]["content"])
+    known = sum(len(part) for part, _ in earlier)
+    parts = [*earlier, (prompt[known:], False), (answer, True)]
     ids = [token for part, _ in parts for token in part]
     trained = [flag for part, flag in parts for _ in part]
     return Encoded(tuple(ids[-max_length:]), tuple(trained[-max_length:]), len(ids) > max_length)
 
 
-def _turns(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
-) -> list[tuple[list[int], bool]] | None:
-    """(tokens, is the assistant's) stretches, or None where the rendering is not a prefix code."""
-    parts: list[tuple[list[int], bool]] = []
-    done = ""
-    for i, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
-        before = chat_render(tokenizer, messages[:i])
-        after = chat_render(tokenizer, messages[: i + 1], for_completion=False)
-        if not (before.startswith(done) and after.startswith(before)):
-            return None
-        turn = encode(tokenizer, after[len(before) :])
-        end = turn_end_id(tokenizer)
-        length = turn.index(end) + 1 if end in turn else len(turn)
-        parts += [(encode(tokenizer, before[len(done) :]), False), (turn[:length], True)]
-        parts.append((turn[length:], False))
-        done = after
-    return parts
-
-
-def _last_turn(
+def _earlier_turns(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
 ) -> list[tuple[list[int], bool]]:
+    """(tokens, is the assistant's) stretches up to the end of the last but one assistant's turn.
+
+    Empty where the prompt of the last turn does not begin with exactly these tokens.
+    """
     prompt = prompt_encode(tokenizer, messages[:-1])
-    return [(prompt, False), (completion_encode(tokenizer, messages[-1]["content"]), True)]
+    parts: list[tuple[list[int], bool]] = []
+    known = 0
+    for i, message in enumerate(messages[:-1]):
+        if message["role"] != "assistant":
+            continue
+        before = prompt_encode(tokenizer, messages[:i])
+        turn = completion_encode(tokenizer, message["content"])
+        if prompt[: len(before) + len(turn)] != before + turn:
+            return []
+        parts += [(before[known:], False), (turn, True)]
+        known = len(before) + len(turn)
+    return parts

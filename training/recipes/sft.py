@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from training.contracts import SftConfig, SftPhase
 from training.core.batches import batches_from, pad, sorted_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded, demonstration_encode
-from training.core.data import demonstrations_read, texts_of
+from training.core.data import DemonstrationRow, demonstrations_read, texts_of
 from training.core.errors import UserError
 from training.core.models import LoadedModel, model_save, policy_load
 from training.core.run_directory import Run, recipe_main
@@ -87,19 +87,24 @@ class Data:
         return sum(e.cut for phase in self.phases for e in phase)
 
 
-def _texts(run: Run[SftConfig]) -> Iterator[str]:
-    for name in sorted({phase.data for phase in run.config.phases}):
-        yield from texts_of(demonstrations_read(run.input(name)))
+Rows = dict[str, list[DemonstrationRow]]
 
 
-def _data(run: Run[SftConfig], loaded: LoadedModel) -> Data:
-    def encoded(name: str) -> list[Encoded]:
-        rows = demonstrations_read(run.input(name))
+def _read(run: Run[SftConfig]) -> Rows:
+    """The demonstrations of every phase by the name of their input."""
+    names = sorted({phase.data for phase in run.config.phases})
+    return {name: demonstrations_read(run.input(name)) for name in names}
+
+
+def _data(run: Run[SftConfig], loaded: LoadedModel, rows: Rows) -> Data:
+    def encoded(rows: Sequence[DemonstrationRow]) -> list[Encoded]:
         limit = run.config.max_length
         return [demonstration_encode(loaded.tokenizer, r.messages, max_length=limit) for r in rows]
 
-    named = {phase.data: encoded(phase.data) for phase in run.config.phases}
-    validation = encoded("validation") if "validation" in run.inputs else []
+    named = {name: encoded(demonstrations) for name, demonstrations in rows.items()}
+    validation: list[Encoded] = []
+    if "validation" in run.inputs:
+        validation = encoded(demonstrations_read(run.input("validation")))
     return Data([named[phase.data] for phase in run.config.phases], validation)
 
 
@@ -237,9 +242,11 @@ def _validate(trainer: Trainer, data: Data) -> float | None:
 def main(run: Run[SftConfig]) -> None:
     accelerator, config, seed = accelerator_open(), run.config, run.spec.seed
     seed_everything(seed)
-    loaded = policy_load(config.model, run.inputs, texts=_texts(run), seed=seed)
+    rows = _read(run)
+    texts = (text for name in rows for text in texts_of(rows[name]))
+    loaded = policy_load(config.model, run.inputs, texts=texts, seed=seed)
     _check(config, loaded)
-    data = _data(run, loaded)
+    data = _data(run, loaded, rows)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
     model = accelerator.prepare(loaded.model)
     trainer = Trainer(run, accelerator, loaded, model, store)

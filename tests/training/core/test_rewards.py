@@ -32,6 +32,7 @@ def test_tie_costs_least_at_equal_scores():
 def test_soft_label_pulls_the_difference_to_its_log_odds():
     difference = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     bradley_terry_loss(difference + math.log(0.8 / 0.2), t(0.8), t(0)).sum().backward()
+    assert difference.grad is not None
     assert difference.grad.item() == pytest.approx(0, abs=1e-12)
 
 

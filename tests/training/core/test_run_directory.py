@@ -197,6 +197,8 @@ def test_child_ends_when_its_worker_is_gone(tmp_path):
         stdout=subprocess.PIPE,
         env={**os.environ, "OUTERLOOP_LIFELINE": "stdin"},
     )
+    assert child.stdin is not None
+    assert child.stdout is not None
     assert child.stdout.readline() == b"running\n"
     child.stdin.close()
     assert child.wait(timeout=10) == 75

@@ -1,6 +1,7 @@
 import json
 import random
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from training.core.preference_data import group_held_out
 from training.core.run_directory import recipe_main
 from training.core.scoring import reward_model_load
 from training.digests import artifact_verify
-from training.recipes import reward_model
+from training.recipes import reward_model, runtime
 
 GOOD, BAD = "Use the kill command.", "I can't help."
 
@@ -133,7 +134,9 @@ def test_members_differ_but_share_their_pairs(trained):
 
 
 def test_reference_samples_set_the_scale(tmp_path):
-    prompts = [{"id": "a", "messages": [{"role": "user", "content": "How?"}], "group": "g"}]
+    prompts: list[dict[str, Any]] = [
+        {"id": "a", "messages": [{"role": "user", "content": "How?"}], "group": "g"}
+    ]
     texts = [GOOD, BAD, "12.", "7 plus 5 is 12."]
     samples = [{"prompt_id": "a", "completions": [{"text": t} for t in texts]}]
     inputs = {
@@ -189,7 +192,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("at", [6, 20, 31])
 def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, whole, at):
     broken = spec_of(tmp_path, "broken", epochs=2)
-    steps, real = [], reward_model.optimizer_step
+    steps, real = [], runtime.optimizer_step
 
     def dies(*arguments):
         steps.append(1)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from training.core.run_directory import recipe_main
 from training.core.scoring import reward_model_load
 from training.recipes import sample_pairs
 
-PROMPTS = [
+PROMPTS: list[dict[str, Any]] = [
     {"id": f"p{i}", "messages": [{"role": "user", "content": text}], "group": f"g{i}"}
     for i, text in enumerate(["What is 7 plus 5?", "How?", "How many metres are 3 km?"])
 ]

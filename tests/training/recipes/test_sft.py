@@ -14,7 +14,7 @@ from training.core.models import policy_load_path
 from training.core.run_directory import Run, recipe_main
 from training.core.tokenizers import decode, prompt_encode
 from training.digests import artifact_verify
-from training.recipes import sft
+from training.recipes import runtime, sft
 
 ANSWERS = {f"What is {a} plus {b}?": f"It's {a + b}." for a in range(3) for b in range(4)}
 
@@ -121,7 +121,7 @@ class Killed(BaseException):
 def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, at):
     whole, broken = spec_of(tmp_path, "whole"), spec_of(tmp_path, "broken")
     assert run_sft(whole) == 0
-    steps, real = [], sft.optimizer_step
+    steps, real = [], runtime.optimizer_step
 
     def dies(*arguments):
         steps.append(1)

@@ -1,0 +1,141 @@
+"""What each threshold means in words, and between which bounds a lead may set it.
+
+The bounds keep a policy from being switched off by a number: beyond them a check would pass
+anything, or nothing. Rates are written as percentages, in words as in the form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evaluation.contracts import GatePolicySettings
+from evaluation.gates.records import GateError
+from evaluation.policy import check_settings
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`words` holds one "{}" for the value; `percent` shows and reads it as a percentage."""
+
+    words: str
+    low: float
+    high: float
+    percent: bool = False
+
+    def shown(self, value: float) -> str:
+        return f"{value * 100:g} %" if self.percent else f"{value:g}"
+
+    def sentence(self, value: float) -> str:
+        return self.words.format(self.shown(value))
+
+
+BOUNDS: dict[tuple[str, str], Bound] = {
+    ("G0", "gold_accuracy"): Bound(
+        "Annotators answer at least {} of the gold questions right.", 0.5, 1.0, percent=True
+    ),
+    ("G1", "win_rate"): Bound(
+        "People prefer the candidate in more than {} of fresh pairs, ties counted half.",
+        0.5,
+        0.6,
+        percent=True,
+    ),
+    ("G1", "annotators_advised"): Bound("Warn under {} annotators.", 0.0, 1000.0),
+    ("G3", "held_out_gain"): Bound(
+        "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
+    ),
+    ("G3", "share"): Bound(
+        "The held-out gain is at least {} of the gain by the reward model that PPO used.",
+        0.0,
+        1.0,
+        percent=True,
+    ),
+    ("G3", "share_advised"): Bound("Warn where that share is under {}.", 0.0, 1.0, percent=True),
+    ("G4", "budget"): Bound(
+        "The candidate is at most {} nats a sequence from the reference policy, unless earlier "
+        "rounds show where the optimum lies.",
+        0.01,
+        1000.0,
+    ),
+    ("G5", "accuracy"): Bound(
+        "The reward model agrees with at least {} of fresh labels on the candidate's texts.",
+        0.5,
+        1.0,
+        percent=True,
+    ),
+    ("G5", "below_ceiling"): Bound(
+        "It is at most {} below how often two people agree.", 0.0, 0.5, percent=True
+    ),
+    ("G6", "ece_excess"): Bound(
+        "The calibration error exceeds what chance gives by at most {}.", 0.0, 0.5
+    ),
+    ("G6", "temperature_low"): Bound("The fitted temperature is at least {}.", 0.1, 1.0),
+    ("G6", "temperature_high"): Bound("The fitted temperature is at most {}.", 1.0, 10.0),
+    ("G10", "ratio"): Bound(
+        "Replies are at most {} times as long as the incumbent's (ratio of medians).", 1.0, 10.0
+    ),
+    ("G10", "share"): Bound(
+        "Where replies grew, at least {} of the gain is left at equal length.",
+        0.0,
+        1.0,
+        percent=True,
+    ),
+    ("G11", "ratio"): Bound(
+        "Every measured diversity is at least {} of the incumbent's.", 0.05, 1.0, percent=True
+    ),
+    ("G11", "ratio_advised"): Bound("Warn under {} of it.", 0.05, 1.0, percent=True),
+    ("G13", "ratio"): Bound(
+        "The reward models differ at most {} times as much on the candidate's texts as on the "
+        "base policy's.",
+        1.0,
+        10.0,
+    ),
+}
+
+ALPHA = Bound(
+    "At most {} of the promotions over all rounds of this line may be mistaken.",
+    0.0001,
+    0.2,
+    percent=True,
+)
+MAX_LABELS = Bound("A round asks for at most {} labels.", 20, 1_000_000)
+MAX_AGE_HOURS = Bound("A round waits at most {} hours for labels.", 0.01, 24.0 * 365)
+
+
+def settings_require_bounds(settings: GatePolicySettings) -> None:
+    """GateError names the first threshold that is unknown or out of bounds, and its bounds."""
+    try:
+        filled = check_settings(settings)
+    except ValueError as error:
+        raise GateError(str(error)) from error
+    _require("alpha", ALPHA, settings.alpha)
+    _require("max_labels", MAX_LABELS, settings.max_labels)
+    _require("max_age_hours", MAX_AGE_HOURS, settings.max_age_hours)
+    for check_id, chosen in filled.items():
+        for name, value in chosen.thresholds.items():
+            _require(f"{check_id} {name}", BOUNDS[check_id, name], value)
+        _require_order(check_id, chosen.thresholds)
+
+
+def sentences(settings: GatePolicySettings) -> Iterator[tuple[str, str]]:
+    """(check id, sentence) for every threshold in force, in the order of the gate table."""
+    for check_id, chosen in check_settings(settings).items():
+        for name, value in chosen.thresholds.items():
+            yield check_id, BOUNDS[check_id, name].sentence(value)
+
+
+def _require(name: str, bound: Bound, value: float) -> None:
+    if not bound.low <= value <= bound.high:
+        raise GateError(
+            f"{name} is {bound.shown(value)}; it must lie between {bound.shown(bound.low)} and "
+            f"{bound.shown(bound.high)}."
+        )
+
+
+def _require_order(check_id: str, thresholds: dict[str, float]) -> None:
+    """A warning that starts below the threshold that blocks would never be seen."""
+    for blocks, warns in (("share", "share_advised"), ("ratio", "ratio_advised")):
+        if warns in thresholds and thresholds[warns] < thresholds[blocks]:
+            raise GateError(
+                f"{check_id} {warns} is below {check_id} {blocks}: the warning would never be seen."
+            )

@@ -1,0 +1,135 @@
+"""The thresholds of a gate policy as a form, and the reason for a rollback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+
+from evaluation.contracts import CheckSettings, GatePolicySettings
+from evaluation.gates import bounds
+from evaluation.gates.bounds import BOUNDS, Bound
+from evaluation.gates.records import GateError
+from evaluation.policy import CHECKS, DEFAULT_CHECKS, check_settings
+
+FIXED = "G0"  # integrity is always on and always required
+
+
+@dataclass(frozen=True)
+class CheckFields:
+    """The fields of one check, for the template."""
+
+    id: str
+    name: str
+    question: str
+    fields: tuple[forms.BoundField, ...]
+
+
+class ShareField(forms.FloatField):
+    """A share that is written as a percentage."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value * 100:g}" if isinstance(value, float) else value
+
+    def clean(self, value: Any) -> Any:
+        return round(super().clean(value) / 100, 10)
+
+
+class GatePolicyForm(forms.Form):
+    """Every setting of a gate policy; `settings()` after validation gives only the departures."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, current: GatePolicySettings, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["version"].initial = current.version
+        self._add("alpha", bounds.ALPHA, current.alpha)
+        self._add("max_labels", bounds.MAX_LABELS, current.max_labels, whole=True)
+        self._add("max_age_hours", bounds.MAX_AGE_HOURS, current.max_age_hours)
+        for check_id, chosen in check_settings(current).items():
+            if check_id != FIXED:
+                self._add_switches(check_id, chosen)
+            for name, value in chosen.thresholds.items():
+                self._add(f"{check_id}.{name}", BOUNDS[check_id, name], value)
+
+    def _add(self, name: str, bound: Bound, value: float, *, whole: bool = False) -> None:
+        scale = 100 if bound.percent else 1
+        kind: Any = forms.IntegerField if whole else forms.FloatField
+        if bound.percent:
+            kind = ShareField
+        label = bound.words.replace("{}", "…")
+        unit = "in %, " if bound.percent else ""
+        self.fields[name] = kind(
+            label=label,
+            initial=value,
+            min_value=bound.low * scale,
+            max_value=bound.high * scale,
+            help_text=f"{unit}from {bound.low * scale:g} to {bound.high * scale:g}",
+            widget=forms.NumberInput(attrs={"step": 1 if whole else "any"}),
+        )
+
+    def _add_switches(self, check_id: str, chosen: CheckSettings) -> None:
+        self.fields[f"{check_id}.enabled"] = forms.BooleanField(
+            label="Ask this check", required=False, initial=chosen.enabled
+        )
+        self.fields[f"{check_id}.required"] = forms.BooleanField(
+            label="It can hold a candidate back (else it only warns)",
+            required=False,
+            initial=bool(chosen.required),
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors:
+            try:
+                bounds.settings_require_bounds(self.settings())
+            except GateError as error:
+                raise forms.ValidationError(str(error)) from error
+        return cleaned
+
+    def settings(self) -> GatePolicySettings:
+        """The settings as entered; a check that is as by default is left out."""
+        data = self.cleaned_data
+        checks = {check_id: self._check(check_id) for check_id in DEFAULT_CHECKS}
+        default = check_settings(GatePolicySettings())
+        return GatePolicySettings(
+            version=data["version"],
+            alpha=data["alpha"],
+            max_labels=data["max_labels"],
+            max_age_hours=data["max_age_hours"],
+            checks={k: v for k, v in checks.items() if v != default[k]},
+        )
+
+    def _check(self, check_id: str) -> CheckSettings:
+        data = self.cleaned_data
+        names = DEFAULT_CHECKS[check_id].thresholds
+        return CheckSettings(
+            enabled=bool(data.get(f"{check_id}.enabled", True)),
+            required=bool(data.get(f"{check_id}.required", True)),
+            thresholds={name: float(data[f"{check_id}.{name}"]) for name in names},
+        )
+
+    def round_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("alpha", "max_labels", "max_age_hours")]
+
+    def check_fields(self) -> list[CheckFields]:
+        return [
+            CheckFields(
+                check_id,
+                CHECKS[check_id].name,
+                CHECKS[check_id].question,
+                tuple(self[name] for name in self.fields if name.startswith(f"{check_id}.")),
+            )
+            for check_id in DEFAULT_CHECKS
+        ]
+
+
+class RollbackForm(forms.Form):
+    version = forms.UUIDField(widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label="Why",
+        help_text="What went wrong with the deployed policy; everybody on this line can read it.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=2000,
+    )

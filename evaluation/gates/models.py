@@ -1,0 +1,204 @@
+"""What the gate decided, from what, who let what through, and which policy is deployed.
+
+All of it is append-only: database triggers (migration 0001) refuse to change or delete a row. The
+few columns that may still be filled in once are named in the docstring of their model. Lines,
+rounds, runs and model versions belong to other rooms and are held as UUIDs; acting people are held
+as text (a user's id, or the name of a process), so that erasing a person changes no evidence.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from evaluation.gates.actors import ACTOR_LENGTH
+
+
+class GatePolicy(models.Model):
+    """One version of a line's thresholds. Versions count from 1; the built-in default is version 0."""
+
+    line = models.UUIDField()
+    version = models.PositiveIntegerField()
+    settings = models.JSONField()
+    created_by = models.CharField(max_length=ACTOR_LENGTH)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["line", "version"], name="gate_policy_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"gate policy {self.version}"
+
+
+class EvaluationKind(models.TextChoices):
+    REWARD = "reward", "Reward model"
+    POLICY = "policy", "Policy"
+
+
+class EvaluationRecord(models.Model):
+    """What one evaluation run of a round measured."""
+
+    round = models.UUIDField()
+    kind = models.CharField(max_length=10, choices=EvaluationKind.choices)
+    run = models.UUIDField()
+    measurements = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["round", "kind", "run"], name="evaluation_once_per_run")
+        ]
+        indexes = [models.Index(fields=["round", "kind", "-id"], name="evaluation_of_round")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} evaluation {self.sha256[:12]}"
+
+
+class Decision(models.Model):
+    """One verdict on a round's evidence; more evidence makes a new revision, never a change.
+
+    `test_number`, `discoveries` and `e_level` are the round's place in the line's online error
+    control; `discovered` is true where people were shown to prefer the candidate at that level.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    line = models.UUIDField()
+    round = models.UUIDField()
+    number = models.PositiveIntegerField()
+    revision = models.PositiveIntegerField()
+    verdict = models.CharField(max_length=12)
+    checks = models.JSONField()
+    reasons = models.JSONField()
+    wants = models.JSONField()
+    measurements = models.JSONField()
+    settings = models.JSONField()
+    policy_version = models.PositiveIntegerField()
+    evidence_sha256 = models.CharField(max_length=64)
+    test_number = models.PositiveIntegerField()
+    discoveries = models.PositiveIntegerField()
+    e_level = models.FloatField()
+    tested = models.BooleanField()
+    discovered = models.BooleanField()
+    candidate = models.UUIDField()
+    incumbent = models.UUIDField()
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["round", "revision"], name="decision_revision_once"),
+        ]
+        indexes = [models.Index(fields=["line", "number", "revision"], name="decision_of_line")]
+
+    def __str__(self) -> str:
+        return f"round {self.number}: {self.verdict}"
+
+
+class Approval(models.Model):
+    """A lead's yes or no to deploying what the gate lets through."""
+
+    decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="approval")
+    actor = models.CharField(max_length=ACTOR_LENGTH)
+    approved = models.BooleanField()
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{'approved' if self.approved else 'declined'} by {self.actor}"
+
+
+class Override(models.Model):
+    """Two leads let one check through, for one decision's evidence, for a time.
+
+    `confirmed_by` and `confirmed_at` are filled in once, by somebody else than `requested_by`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="overrides")
+    check_id = models.CharField(max_length=10)
+    reason = models.TextField()
+    evidence_sha256 = models.CharField(max_length=64)
+    requested_by = models.CharField(max_length=ACTOR_LENGTH)
+    requested_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    confirmed_by = models.CharField(max_length=ACTOR_LENGTH, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(confirmed_by=models.F("requested_by")),
+                name="override_by_two_people",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(confirmed_by="", confirmed_at=None)
+                | (~models.Q(confirmed_by="") & models.Q(confirmed_at__isnull=False)),
+                name="override_confirmed_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"override of {self.check_id}"
+
+
+class DeploymentKind(models.TextChoices):
+    INITIAL = "initial", "First policy"
+    DEPLOY = "deploy", "Deployed"
+    ROLLBACK = "rollback", "Rolled back"
+
+
+class Deployment(models.Model):
+    """One move of a line's pointer.
+
+    `served_at` is filled in once, when the policy server first answered with this version;
+    `served_error` holds the last failure to serve it and is emptied when it answers.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    line = models.UUIDField()
+    version = models.UUIDField()
+    artifact_sha256 = models.CharField(max_length=64)
+    kind = models.CharField(max_length=10, choices=DeploymentKind.choices)
+    round = models.UUIDField(null=True, blank=True)
+    previous = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    actor = models.CharField(max_length=ACTOR_LENGTH)
+    reason = models.TextField(blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    served_at = models.DateTimeField(null=True, blank=True)
+    served_error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["round"],
+                name="deployment_once_per_round",
+                condition=models.Q(kind="deploy"),
+            ),
+            models.UniqueConstraint(
+                fields=["line"],
+                name="deployment_one_initial",
+                condition=models.Q(kind="initial"),
+            ),
+        ]
+        indexes = [models.Index(fields=["line", "-started_at"], name="deployment_of_line")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.version}"
+
+
+class LinePointer(models.Model):
+    """What is deployed on a line: the one row that every switch locks and moves."""
+
+    line = models.UUIDField(primary_key=True)
+    deployment = models.OneToOneField(
+        Deployment, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    moved_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"line {self.line}"

@@ -1,0 +1,98 @@
+"""What leaves this app: frozen, without model instances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
+
+
+class GateError(ValueError):
+    """An act that the gate does not allow; the message says why, and what would be allowed."""
+
+
+@dataclass(frozen=True)
+class GatePolicyRecord:
+    """A line's thresholds; version 0 is the built-in default, which nobody has saved."""
+
+    line_id: UUID
+    version: int
+    settings: GatePolicySettings
+    created_by: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """One revision of a round's verdict. `revision` counts from 1.
+
+    `tested` is true where at least one label was weighed, `discovered` where people were shown to
+    prefer the candidate at `e_level`, the level of the line's test number `test_number`.
+    """
+
+    id: UUID
+    line_id: UUID
+    round_id: UUID
+    round_number: int
+    revision: int
+    verdict: GateVerdict
+    measurements: GateMeasurements
+    settings: GatePolicySettings
+    policy_version: int
+    test_number: int
+    discoveries: int
+    e_level: float
+    tested: bool
+    discovered: bool
+    candidate: UUID
+    incumbent: UUID
+    decided_at: datetime
+
+    @property
+    def evidence_sha256(self) -> str:
+        return self.verdict.evidence_sha256
+
+
+@dataclass(frozen=True)
+class OverrideState:
+    """A request to let one check through; `active` once confirmed and until it expires."""
+
+    id: UUID
+    round_id: UUID
+    check_id: str
+    reason: str
+    evidence_sha256: str
+    requested_by: str
+    requested_at: datetime
+    expires_at: datetime
+    confirmed_by: str
+    confirmed_at: datetime | None
+    active: bool
+
+
+DeploymentKindName = Literal["initial", "deploy", "rollback"]
+
+
+@dataclass(frozen=True)
+class LineDeployment:
+    """One move of a line's pointer; `actor` is a name to show.
+
+    `served_at` is None until the policy server answered with it; `served_error` is the last failure
+    to bring it to answer, empty when it answers.
+    """
+
+    id: UUID
+    line_id: UUID
+    version_id: UUID
+    previous_version_id: UUID | None
+    artifact_sha256: str
+    kind: DeploymentKindName
+    round_id: UUID | None
+    actor: str
+    reason: str
+    started_at: datetime
+    served_at: datetime | None
+    served_error: str

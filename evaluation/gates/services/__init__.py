@@ -1,0 +1,29 @@
+"""Writes of the gate: policies, decisions, approvals and overrides, deployments."""
+
+from evaluation.gates.services.decisions import (
+    approval_record,
+    decision_record,
+    evaluation_record,
+    override_confirm,
+    override_request,
+)
+from evaluation.gates.services.deployments import (
+    deployment_mark_failed,
+    deployment_mark_served,
+    deployment_start,
+    rollback,
+)
+from evaluation.gates.services.policies import gate_policy_save
+
+__all__ = [
+    "approval_record",
+    "decision_record",
+    "deployment_mark_failed",
+    "deployment_mark_served",
+    "deployment_start",
+    "evaluation_record",
+    "gate_policy_save",
+    "override_confirm",
+    "override_request",
+    "rollback",
+]

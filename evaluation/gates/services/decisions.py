@@ -1,0 +1,227 @@
+"""Recording evaluations, decisions, approvals and overrides; nothing here is ever changed later.
+
+Callers enforce roles; these services enforce what no role may do: one person alone overriding, an
+override of a check that nobody may override, an approval of what the gate does not let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from evaluation.contracts import ApprovalRecord, GateMeasurements, GateVerdict, Verdict
+from evaluation.gates.actors import Actor, actor_key, actor_name
+from evaluation.gates.models import (
+    Approval,
+    Decision,
+    EvaluationKind,
+    EvaluationRecord,
+    Override,
+)
+from evaluation.gates.records import DecisionRecord, GateError, OverrideState
+from evaluation.gates.selectors import (
+    decision_require,
+    decision_row,
+    decision_to_record,
+    effective_verdict,
+    gate_policy_current,
+    overrides,
+)
+from evaluation.policy import e_lond_level, require_overridable
+from outerloop.web.services import audit_record
+from training import facade as training
+from training.contracts import json_sha256
+
+OVERRIDE_LONGEST = timedelta(days=30)
+REASON_SHORTEST = 10
+
+
+def evaluation_record(
+    *, round_id: UUID, kind: str, run_id: UUID, measurements: Mapping[str, Any]
+) -> str:
+    """Keep what an evaluation run measured; the same run twice is kept once. Returns its sha256."""
+    digest = json_sha256(dict(measurements))
+    row, _ = EvaluationRecord.objects.get_or_create(
+        round=round_id,
+        kind=EvaluationKind(kind),
+        run=run_id,
+        defaults={"measurements": dict(measurements), "sha256": digest},
+    )
+    if row.sha256 != digest:
+        raise GateError(f"Run {run_id} was recorded with other measurements ({row.sha256[:12]}).")
+    return row.sha256
+
+
+@transaction.atomic
+def decision_record(
+    *,
+    line_id: UUID,
+    round_id: UUID,
+    round_number: int,
+    verdict: GateVerdict,
+    measurements: GateMeasurements,
+    candidate: UUID,
+    incumbent: UUID,
+) -> DecisionRecord:
+    """Append a verdict as the round's next revision; the same evidence twice is recorded once."""
+    newest = decision_row(round_id)
+    if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
+        return decision_to_record(newest)
+    policy = gate_policy_current(line_id)
+    level = e_lond_level(measurements.test_number, measurements.discoveries, policy.settings.alpha)
+    labels = measurements.labels
+    row = Decision.objects.create(
+        line=line_id,
+        round=round_id,
+        number=round_number,
+        revision=newest.revision + 1 if newest else 1,
+        verdict=verdict.verdict,
+        checks=[check.to_json() for check in verdict.checks],
+        reasons=list(verdict.reasons),
+        wants=list(verdict.wants),
+        measurements=measurements.to_json(),
+        settings=policy.settings.to_json(),
+        policy_version=policy.version,
+        evidence_sha256=verdict.evidence_sha256,
+        test_number=measurements.test_number,
+        discoveries=measurements.discoveries,
+        e_level=level,
+        tested=labels is not None and labels.labels > 0,
+        discovered=labels is not None and labels.max_e_value >= 1.0 / level,
+        candidate=candidate,
+        incumbent=incumbent,
+    )
+    for version in {candidate, incumbent}:
+        training.model_version_retain(
+            version_id=version, reason=f"the decision of round {round_number} refers to it"
+        )
+    audit_record(
+        actor="gate",
+        verb="decision_record",
+        target=f"round {round_number}",
+        line=line_id,
+        detail={"verdict": verdict.verdict, "evidence_sha256": verdict.evidence_sha256},
+    )
+    return decision_to_record(row)
+
+
+@transaction.atomic
+def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str) -> ApprovalRecord:
+    """A lead's answer to a promotion that waits; given once for each decision.
+
+    GateError when the gate does not let the candidate through, when it was answered otherwise
+    before, or when it is declined without a reason.
+    """
+    decision = Decision.objects.select_for_update().get(pk=decision_require(round_id).pk)
+    verdict = effective_verdict(round_id)
+    if verdict != "PROMOTE":
+        raise GateError(
+            f"Round {decision.number} is {verdict}: only a promotion waits for approval."
+        )
+    if not approve:
+        _require_reason(reason, "Declining a promotion")
+    answered = Approval.objects.filter(decision=decision).first()
+    if answered is None:
+        answered = Approval.objects.create(
+            decision=decision, actor=actor_key(actor), approved=approve, reason=reason.strip()
+        )
+        _audit(decision, actor, "approve" if approve else "decline", {"reason": reason.strip()})
+    elif (answered.approved, answered.actor) != (approve, actor_key(actor)):
+        answer = "approved" if answered.approved else "declined"
+        raise GateError(
+            f"{actor_name(answered.actor)} has already {answer} round {decision.number}."
+        )
+    name = actor_name(answered.actor)
+    return ApprovalRecord(name, answered.approved, answered.at.isoformat(), answered.reason)
+
+
+@transaction.atomic
+def override_request(
+    *, round_id: UUID, check_id: str, reason: str, actor: Actor, expires_at: datetime
+) -> OverrideState:
+    """Ask that one check be let through, on the evidence of the newest decision.
+
+    GateError when the check passed, may never be overridden, has an open request, or when the
+    reason or the expiry are missing.
+    """
+    decision = Decision.objects.select_for_update().get(pk=decision_require(round_id).pk)
+    _require_overridable(decision, check_id)
+    _require_reason(reason, "An override")
+    now = timezone.now()
+    if not now < expires_at <= now + OVERRIDE_LONGEST:
+        raise GateError(
+            f"An override expires after now and within {OVERRIDE_LONGEST.days} days; choose a date."
+        )
+    if decision.overrides.filter(check_id=check_id, expires_at__gt=now).exists():
+        raise GateError(f"An override of {check_id} was asked for already; confirm that one.")
+    row = Override.objects.create(
+        decision=decision,
+        check_id=check_id,
+        reason=reason.strip(),
+        evidence_sha256=decision.evidence_sha256,
+        requested_by=actor_key(actor),
+        expires_at=expires_at,
+    )
+    _audit(decision, actor, "override_request", {"check": check_id, "reason": row.reason})
+    return next(state for state in overrides(round_id) if state.id == row.pk)
+
+
+@transaction.atomic
+def override_confirm(*, override_id: UUID, actor: Actor) -> Verdict:
+    """The second lead's yes; returns the round's verdict with the check let through.
+
+    GateError when it is the person who asked, when it was confirmed, has expired, or when the
+    round has been decided anew on other evidence since.
+    """
+    row = Override.objects.select_for_update().filter(pk=override_id).first()
+    if row is None:
+        raise GateError("There is no such override.")
+    decision, key = row.decision, actor_key(actor)
+    newest = decision_require(decision.round)
+    if key == row.requested_by:
+        raise GateError("An override needs two different leads; somebody else must confirm it.")
+    if row.confirmed_at is not None:
+        raise GateError(f"{actor_name(row.confirmed_by)} has confirmed this override already.")
+    if row.expires_at <= timezone.now():
+        raise GateError("This override has expired; ask for a new one.")
+    if newest.evidence_sha256 != row.evidence_sha256:
+        raise GateError(
+            "The round was decided on newer evidence since; look at it and ask for a new override."
+        )
+    _require_overridable(decision, row.check_id)
+    row.confirmed_by, row.confirmed_at = key, timezone.now()
+    row.save(update_fields=["confirmed_by", "confirmed_at"])
+    _audit(decision, actor, "override_confirm", {"check": row.check_id})
+    return effective_verdict(decision.round)
+
+
+def _require_overridable(decision: Decision, check_id: str) -> None:
+    try:
+        require_overridable(check_id)
+    except ValueError as error:
+        raise GateError(str(error)) from error
+    found = decision_to_record(decision).verdict.check(check_id)
+    if found is None:
+        raise GateError(f"{check_id} was not asked in round {decision.number}.")
+    if found.status == "PASS" or not found.required:
+        raise GateError(f"{check_id} does not hold back round {decision.number}.")
+
+
+def _require_reason(reason: str, what: str) -> None:
+    if len(reason.strip()) < REASON_SHORTEST:
+        raise GateError(f"{what} needs a reason of at least {REASON_SHORTEST} letters.")
+
+
+def _audit(decision: Decision, actor: Actor, verb: str, detail: dict[str, Any]) -> None:
+    audit_record(
+        actor=actor_key(actor),
+        verb=verb,
+        target=f"round {decision.number}",
+        line=decision.line,
+        detail={**detail, "evidence_sha256": decision.evidence_sha256},
+    )

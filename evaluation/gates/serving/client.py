@@ -1,0 +1,98 @@
+"""Asking the policy server over the OpenAI chat API; standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+Message = dict[str, str]
+
+
+class PolicyUnavailable(RuntimeError):
+    """The policy server did not answer; the message says what it did instead."""
+
+
+def policy_ask(
+    messages: Sequence[Message],
+    *,
+    host: str = "",
+    port: int = 0,
+    max_tokens: int = 64,
+    temperature: float = 0.0,
+    seed: int | None = None,
+    timeout: float = 60.0,
+) -> str:
+    """The deployed policy's reply. Raises `PolicyUnavailable`.
+
+    The request names no model: the server has one. `temperature` 0 is greedy.
+    """
+    body: dict[str, Any] = {
+        "messages": list(messages),
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
+    if seed is not None:
+        body["seed"] = seed
+    answer = _request(
+        "POST",
+        "/v1/chat/completions",
+        host=host or settings.POLICY_SERVER_HOST,
+        port=port or settings.POLICY_SERVER_PORT,
+        timeout=timeout,
+        body=body,
+    )
+    try:
+        reply = answer["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise PolicyUnavailable(f"The server's answer holds no reply: {answer!r:.200}") from error
+    return reply or ""
+
+
+def policy_healthy(*, host: str, port: int, timeout: float = 2.0) -> bool:
+    try:
+        _request("GET", "/health", host=host, port=port, timeout=timeout)
+    except PolicyUnavailable:
+        return False
+    return True
+
+
+def policy_wait(*, host: str = "", port: int = 0, timeout: float = 120.0) -> None:
+    """Return once the policy server is up; `PolicyUnavailable` after `timeout` seconds."""
+    host, port = host or settings.POLICY_SERVER_HOST, port or settings.POLICY_SERVER_PORT
+    deadline = time.monotonic() + timeout
+    while not policy_healthy(host=host, port=port):
+        if time.monotonic() > deadline:
+            raise PolicyUnavailable(f"No policy server answered at {host}:{port}; start one first.")
+        time.sleep(0.25)
+
+
+def _request(
+    method: str,
+    path: str,
+    *,
+    host: str,
+    port: int,
+    timeout: float,
+    body: dict[str, Any] | None = None,
+) -> Any:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    content = json.dumps(body).encode() if body is not None else None
+    try:
+        connection.request(method, path, content, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise PolicyUnavailable(f"No answer from {host}:{port}: {error}.") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise PolicyUnavailable(f"{host}:{port} answered {response.status}: {text[:300]}")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise PolicyUnavailable(f"{host}:{port} answered no JSON: {text[:300]}") from error

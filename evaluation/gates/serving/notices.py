@@ -1,0 +1,27 @@
+"""Telling the line's leads and engineers that a deployed policy cannot be served."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.urls import reverse
+
+from evaluation.gates.records import LineDeployment
+from outerloop.web.access import STAFF
+from outerloop.web.services import notice_send
+
+
+def serving_failure_tell(deployment: LineDeployment, error: str, *, still_serving: bool) -> None:
+    """One notice a person and deployment, however often the start is tried again."""
+    line = Q(memberships__line=deployment.line_id) | Q(memberships__line=None)
+    users = get_user_model().objects.filter(line, memberships__role__in=STAFF, is_active=True)
+    meanwhile = (
+        "The version before still answers" if still_serving else "The policy server is silent"
+    )
+    notice_send(
+        users=users.distinct(),
+        topic=f"serving:{deployment.id}",
+        level="bad",
+        text=f"The deployed policy cannot be served: {error} {meanwhile}.",
+        url=reverse("gates:deployments", args=[deployment.line_id]),
+    )

@@ -1,0 +1,90 @@
+"""The gate policy and the deployments of a line. Everybody of the line reads; leads change
+thresholds, leads and engineers roll back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from evaluation.gates import selectors, services
+from evaluation.gates.forms import GatePolicyForm, RollbackForm
+from evaluation.gates.pages import DeploymentRow, deployments_page, gate_policy_page
+from evaluation.gates.records import GateError
+from outerloop.web.access import ENGINEER, LEAD, require_role
+from training import facade as training
+
+
+@require_GET
+@login_required
+def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
+    roles = require_role(request, ENGINEER, LEAD, line_id=line_id)
+    page = gate_policy_page(selectors.gate_policy_current(line_id))
+    return render(request, "gates/policy.html", {"page": page, "may_edit": LEAD in roles})
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
+    require_role(request, LEAD, line_id=line_id)
+    current = selectors.gate_policy_current(line_id)
+    form = GatePolicyForm(request.POST or None, current=current.settings)
+    if request.method == "POST" and form.is_valid():
+        try:
+            saved = services.gate_policy_save(
+                line_id=line_id,
+                settings=form.settings(),
+                actor=str(request.user.pk),
+                expected_version=form.cleaned_data["version"],
+            )
+        except GateError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"Saved as version {saved.version}; it counts from now on.")
+            return redirect("gates:policy", line_id)
+    context = {"form": form, "line_id": line_id, "version": current.version}
+    return render(request, "gates/policy_edit.html", context)
+
+
+@require_GET
+@login_required
+def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
+    require_role(request, ENGINEER, LEAD, line_id=line_id)
+    page = deployments_page(line_id, can_roll_back=True)
+    return render(request, "gates/deployments.html", {"page": page})
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def rollback(request: HttpRequest, line_id: UUID, version_id: UUID) -> HttpResponse:
+    """GET asks for the reason; POST moves the pointer back."""
+    require_role(request, ENGINEER, LEAD, line_id=line_id)
+    row = _row_or_none(line_id, version_id)
+    if row is None:
+        messages.error(request, "This policy cannot be rolled back to from here; choose another.")
+        return redirect("gates:deployments", line_id)
+    form = RollbackForm(request.POST or None, initial={"version": version_id})
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.rollback(
+                line_id=line_id,
+                to_version=version_id,
+                actor=str(request.user.pk),
+                reason=form.cleaned_data["reason"],
+            )
+        except (GateError, training.ArtifactMismatch) as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{row.name} is deployed again.")
+            return redirect("gates:deployments", line_id)
+    page = deployments_page(line_id, can_roll_back=True)
+    return render(request, "gates/rollback.html", {"form": form, "row": row, "page": page})
+
+
+def _row_or_none(line_id: UUID, version_id: UUID) -> DeploymentRow | None:
+    rows = deployments_page(line_id, can_roll_back=True).rows
+    return next((row for row in rows if row.version_id == version_id and row.can_return), None)

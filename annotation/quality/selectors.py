@@ -1,0 +1,220 @@
+"""Reads on the quality of labels: agreement, self-consistency, habits of each rater."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Aggregate, Count, F, FloatField, Max, Q, QuerySet
+
+from annotation.accounts.models import Rater
+from annotation.campaigns.models import OVERALL
+from annotation.comparisons.models import JudgmentValue, Purpose
+from annotation.comparisons.scale import TIE, direction
+from annotation.comparisons.streams import overlap_votes
+from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
+
+COMPARISON = "judgment__assignment__comparison"
+
+
+class Median(Aggregate):
+    """The middle value of a group, by PostgreSQL's own interpolation."""
+
+    function = "PERCENTILE_CONT"
+    template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
+@dataclass(frozen=True)
+class PairwiseAgreement:
+    """Of all pairs of votes on one comparison (ties left out), the share that point the same way."""
+
+    agreeing: int
+    pairs: int
+
+    @property
+    def share(self) -> float | None:
+        return self.agreeing / self.pairs if self.pairs else None
+
+
+@dataclass(frozen=True)
+class SelfConsistency:
+    """Of the repeated pairs of one rater, how many were answered in the same direction."""
+
+    same: int
+    repeats: int
+
+    @property
+    def share(self) -> float | None:
+        return self.same / self.repeats if self.repeats else None
+
+
+def agreement_of(votes: Iterable[OverlapVote], *, with_ties: bool = False) -> PairwiseAgreement:
+    """Raw agreement of pairs of votes by direction; `with_ties` counts a tie as an answer of its own."""
+    by_comparison: dict[UUID, Counter[int]] = defaultdict(Counter)
+    for vote in votes:
+        by_comparison[vote.comparison_id][direction(vote.value)] += 1
+    agreeing = pairs = 0
+    for counts in by_comparison.values():
+        kept = [n for side, n in counts.items() if with_ties or side != 0]
+        agreeing += sum(n * (n - 1) // 2 for n in kept)
+        pairs += sum(kept) * (sum(kept) - 1) // 2
+    return PairwiseAgreement(agreeing, pairs)
+
+
+def pairwise_agreement(
+    *, line_id: UUID, since: datetime | None = None, with_ties: bool = False
+) -> PairwiseAgreement:
+    return agreement_of(overlap_votes(line_id=line_id, since=since), with_ties=with_ties)
+
+
+def self_consistency(*, line_id: UUID) -> dict[UUID, SelfConsistency]:
+    """By rater: repeats answered in the direction of the first answer, sides flipped between."""
+    repeats = _answers(line_id).filter(**{f"{COMPARISON}__purpose": Purpose.REPEAT})
+    rows = list(repeats.values_list("judgment__rater_id", f"{COMPARISON}__repeat_of_id", "value"))
+    originals = _answers(line_id).filter(**{f"{COMPARISON}__in": [row[1] for row in rows]})
+    first = {
+        (rater, comparison): value
+        for rater, comparison, value in originals.values_list(
+            "judgment__rater_id", f"{COMPARISON}_id", "value"
+        )
+    }
+    same: Counter[UUID] = Counter()
+    total: Counter[UUID] = Counter()
+    for rater, original, value in rows:
+        if (rater, original) in first:
+            total[rater] += 1
+            same[rater] += direction(first[rater, original]) == direction(value)
+    return {rater: SelfConsistency(same[rater], total[rater]) for rater in total}
+
+
+def label_summary(
+    *,
+    line_id: UUID,
+    round_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> LabelSummary:
+    """Counts and habits, by rater and in all; labels of excluded raters are counted and marked."""
+    rows = _answers(line_id)
+    if round_id is not None:
+        rows = rows.filter(**{f"{COMPARISON}__round_id": round_id})
+    if since is not None:
+        rows = rows.filter(judgment__created_at__gte=since)
+    if until is not None:
+        rows = rows.filter(judgment__created_at__lt=until)
+    labels = rows.filter(**{f"{COMPARISON}__purpose__in": (Purpose.TRAINING, Purpose.GATE)})
+    agreement = agreement_of(_votes(labels))
+    totals = labels.aggregate(
+        **_counts(),
+        training=Count("pk", filter=Q(**{f"{COMPARISON}__purpose": Purpose.TRAINING})),
+        simulated=Count("pk", filter=Q(judgment__rater__simulated=True)),
+    )
+    return LabelSummary(
+        raters=tuple(_rater_summaries(line_id, rows, labels)),
+        labels=totals["labels"],
+        training_labels=totals["training"],
+        gate_labels=totals["labels"] - totals["training"],
+        ties=totals["ties"],
+        both_bad=totals["bad"],
+        simulated_labels=totals["simulated"],
+        median_seconds=totals["seconds"],
+        agreement=agreement.share,
+        agreement_pairs=agreement.pairs,
+    )
+
+
+def _rater_summaries(
+    line_id: UUID,
+    rows: QuerySet[JudgmentValue, JudgmentValue],
+    labels: QuerySet[JudgmentValue, JudgmentValue],
+) -> list[RaterSummary]:
+    consistency = self_consistency(line_id=line_id)
+    gold = _gold_by_rater(rows)
+    found: list[Any] = list(labels.values("judgment__rater").annotate(**_counts(), **_sides()))
+    found.sort(key=lambda row: -row["labels"])
+    raters = Rater.objects.in_bulk([row["judgment__rater"] for row in found])
+    return [_rater_summary(raters[r["judgment__rater"]], r, gold, consistency) for r in found]
+
+
+def _rater_summary(
+    rater: Rater,
+    row: dict[str, Any],
+    gold: dict[UUID, tuple[int, int]],
+    consistency: dict[UUID, SelfConsistency],
+) -> RaterSummary:
+    right, asked = gold.get(rater.pk, (0, 0))
+    repeats = consistency.get(rater.pk, SelfConsistency(0, 0))
+    return RaterSummary(
+        rater=rater.pseudonym,
+        simulated=rater.simulated,
+        excluded=rater.excluded_at is not None,
+        labels=row["labels"],
+        ties=row["ties"],
+        both_bad=row["bad"],
+        left_share=row["left"] / row["decided"] if row["decided"] else None,
+        median_seconds=row["seconds"],
+        gold_labels=asked,
+        gold_accuracy=right / asked if asked else None,
+        repeats=repeats.repeats,
+        self_consistency=repeats.share,
+    )
+
+
+def _answers(line_id: UUID) -> QuerySet[JudgmentValue, JudgmentValue]:
+    return JudgmentValue.objects.filter(
+        criterion__key=OVERALL,
+        judgment__active=True,
+        judgment__surplus=False,
+        **{f"{COMPARISON}__campaign__line": line_id},
+    )
+
+
+def _counts() -> dict[str, Any]:
+    return {
+        "labels": Count("pk"),
+        "ties": Count("pk", filter=Q(value=TIE)),
+        "bad": Count("pk", filter=Q(judgment__both_bad=True)),
+        "seconds": Median("judgment__seconds"),
+    }
+
+
+def _sides() -> dict[str, Any]:
+    """Decided answers that were given on our page (imported votes tell nothing of sides)."""
+    shown = Q(judgment__assignment__lease_expires_at__isnull=False) & ~Q(value=TIE)
+    left_is_first = Q(judgment__assignment__shown_order__0=1)
+    left = Q(left_is_first, value__lt=TIE) | Q(~left_is_first, value__gt=TIE)
+    return {"decided": Count("pk", filter=shown), "left": Count("pk", filter=shown & left)}
+
+
+def _gold_by_rater(rows: QuerySet[JudgmentValue, JudgmentValue]) -> dict[UUID, tuple[int, int]]:
+    """(answered in the known direction, answered) by rater."""
+    gold = rows.filter(**{f"{COMPARISON}__purpose": Purpose.GOLD}).values_list(
+        "judgment__rater_id", "value", f"{COMPARISON}__gold_value"
+    )
+    found: dict[UUID, tuple[int, int]] = {}
+    for rater, value, known in gold:
+        right, asked = found.get(rater, (0, 0))
+        found[rater] = (right + (direction(value) == direction(known)), asked + 1)
+    return found
+
+
+def _votes(rows: QuerySet[JudgmentValue, JudgmentValue]) -> Iterable[OverlapVote]:
+    kept = rows.filter(judgment__rater__excluded_at__isnull=True)
+    found = kept.values_list(
+        f"{COMPARISON}_id",
+        f"{COMPARISON}__prompt__root_hash",
+        "judgment__rater__pseudonym",
+        "value",
+    )
+    return (OverlapVote(*row) for row in found.iterator(chunk_size=5000))
+
+
+def last_label_at(*, line_id: UUID) -> datetime | None:
+    found = _answers(line_id).aggregate(at=Max(F("judgment__created_at")))
+    at: datetime | None = found["at"]
+    return at

@@ -75,6 +75,15 @@ def round_summaries(line_id: UUID) -> list[RoundSummary]:
     return [found[number] for number in sorted(found)]
 
 
+def round_pairings(line_id: UUID) -> dict[int, tuple[str, str]]:
+    """Round -> the versions (candidate, incumbent) that its labels compare."""
+    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
+    names = rows.distinct("number").values_list(
+        "number", "record__candidate_version", "record__incumbent_version"
+    )
+    return {number: (first, second) for number, first, second in names if first and second}
+
+
 def overridden_rounds(line_id: UUID) -> int:
     """How many rounds of the line had at least one check let through by two leads."""
     rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")

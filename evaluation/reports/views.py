@@ -8,19 +8,17 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.template import TemplateDoesNotExist
-from django.template.loader import get_template
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
 from evaluation.reports import selectors
+from evaluation.reports.decision_slot import decision_context
 from evaluation.reports.exporting import export_html
 from evaluation.reports.pages import history_page, report_page
+from evaluation.reports.ratings import rounds_rate
 from evaluation.reports.records import ReportRecord
 from outerloop.web.access import STAFF, require_role
 from training.contracts import canonical_json
-
-DECISION_TEMPLATE = "rounds/_decision_actions.html"
 
 
 @require_safe
@@ -34,7 +32,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "line_url": _line_url(slug),
         "previous": max((n for n in numbers if n < number), default=None),
         "next": min((n for n in numbers if n > number), default=None),
-        "decision_template": _existing_template(DECISION_TEMPLATE),
+        **decision_context(request, found.round_id),
     }
     return render(request, "reports/report.html", context)
 
@@ -70,9 +68,10 @@ def history(request: HttpRequest, slug: str) -> HttpResponse:
     newest = selectors.newest_report(line_id) if line_id else None
     context: dict[str, Any] = {"slug": slug, "line_url": _line_url(slug), "page": None}
     if newest is not None:
+        summaries = selectors.round_summaries(newest.line_id)
         context["page"] = history_page(
             newest.record,
-            selectors.round_summaries(newest.line_id),
+            rounds_rate(summaries, selectors.round_pairings(newest.line_id)),
             reported=set(selectors.reported_numbers(newest.line_id)),
             overridden=selectors.overridden_rounds(newest.line_id),
         )
@@ -96,11 +95,3 @@ def _line_url(slug: str) -> str:
         return reverse("rounds:line", args=[slug])
     except NoReverseMatch:
         return ""
-
-
-def _existing_template(name: str) -> str:
-    try:
-        get_template(name)
-    except TemplateDoesNotExist:
-        return ""
-    return name

@@ -143,6 +143,8 @@ def standing(record: RoundRecord) -> str:
         last_word = record.approvals[-1]
         act = "approved" if last_word.approved else "refused"
         return f"{act} {when(last_word.at)} by {last_word.person}"
+    if record.gate is not None and record.gate.verdict == "REJECT":
+        return f"{version_name(record.incumbent_version, 'the incumbent')} stays deployed"
     return record.state.replace("_", " ").lower()
 
 

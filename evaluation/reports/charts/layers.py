@@ -85,8 +85,13 @@ def level_rule(value: float) -> alt.Chart:
     )
 
 
-def specification(chart: Any, *, width: int, height: int) -> dict[str, Any]:
-    """The plain dictionary of a chart or layer; identical charts give identical dictionaries."""
+def specification(chart: Any, *, width: int = 0, height: int = 0) -> dict[str, Any]:
+    """The plain dictionary of a chart, with its plot's size in px unless its parts have their own.
+
+    Altair's own validation against the schema is left out: it costs more than everything else, and
+    a specification that is wrong fails when it is rendered.
+    """
+    sized = chart.properties(width=width, height=height) if width else chart
     with alt.data_transformers.disable_max_rows():
-        spec: dict[str, Any] = chart.properties(width=width, height=height).to_dict()
+        spec: dict[str, Any] = sized.to_dict(validate=False)
     return spec

@@ -11,7 +11,13 @@ from evaluation.contracts import CurveFit, EProcessPoint, ReliabilityBin, RoundR
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart, Series
 from evaluation.reports.charts.palette import HELD_OUT, PEOPLE, RULE, TRAIN
-from evaluation.reports.charts.training import KL, REWARD_HELD_OUT, REWARD_TRAIN, MetricRows
+from evaluation.reports.charts.training import (
+    KL,
+    REWARD_HELD_OUT,
+    REWARD_TRAIN,
+    MetricRows,
+    update_rows,
+)
 from evaluation.statistics.curves import fit_gao_law
 
 SIZE = {"width": 320, "height": 200}
@@ -47,7 +53,7 @@ def curve_fits(rows: MetricRows, *, fewest: int = 8) -> tuple[CurveFit, ...]:
 
 def reward_by_distance(record: RoundRecord) -> Chart | None:
     """sqrt(KL) -> gain by the training and the held-out reward model, with the fitted laws."""
-    rows = record.training_curves.get("ppo", ())
+    rows = update_rows(record.training_curves.get("ppo", ()))
     series = [
         Series("training", TRAIN, gain_points(rows, REWARD_TRAIN)),
         Series("held-out", HELD_OUT, gain_points(rows, REWARD_HELD_OUT)),
@@ -162,8 +168,7 @@ def evidence(record: RoundRecord) -> Chart | None:
         f"{last.low:.0%} to {last.high:.0%} at every look; the evidence stands at {last.e_value:.3g}"
     )
     words += f" of {needed:.3g} needed." if needed else "."
-    with alt.data_transformers.disable_max_rows():
-        return Chart("Evidence from labels", words, drawn.to_dict())
+    return Chart("Evidence from labels", words, layers.specification(drawn))
 
 
 def _confidence_sequence(points: Sequence[EProcessPoint]) -> alt.LayerChart:

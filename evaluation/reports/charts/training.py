@@ -15,29 +15,40 @@ REWARD_TRAIN = "reward_train"
 REWARD_HELD_OUT = "reward_held_out"
 KL = ("kl_exact", "kl_k3", "kl_k1")  # nats per reply, the exact one first
 
-LOSS = ("train_loss", "loss")
-ACCURACY = ("validation_accuracy", "train_accuracy", "accuracy")
-
 SIZE = {"width": 250, "height": 130}
 
 
+def update_rows(rows: MetricRows) -> list[Mapping[str, float | None]]:
+    """The rows of PPO's updates: only they tell what was learned, a closing measurement does not.
+
+    A run that was killed and resumed reports some steps twice; the later row counts.
+    """
+    learned = [row for row in rows if row.get("clip_fraction") is not None] or list(rows)
+    by_step = {row["step"]: row for row in learned if row.get("step") is not None}
+    return [by_step[step] for step in sorted(by_step, key=lambda step: step or 0.0)]
+
+
 def metric_points(rows: MetricRows, *names: str) -> list[tuple[float, float]]:
-    """(step, value) ordered by step, of the first of `names` that any row has."""
+    """(step, value) ordered by step, of the first of `names` that any row has.
+
+    Members of an ensemble report the same steps one after the other: their mean is drawn.
+    """
     for name in names:
-        found = [
-            (step, value)
-            for row in rows
-            if (step := row.get("step")) is not None and (value := row.get(name)) is not None
-        ]
+        found: dict[float, list[float]] = {}
+        for row in rows:
+            step, value = row.get("step"), row.get(name)
+            if step is not None and value is not None:
+                found.setdefault(step, []).append(value)
         if found:
-            return sorted(found)
+            return [(step, sum(found[step]) / len(found[step])) for step in sorted(found)]
     return []
 
 
 def training_charts(record: RoundRecord) -> list[Chart]:
     """Small charts of the reward model's and PPO's runs; one is left out where nothing was logged."""
-    ppo = record.training_curves.get("ppo", ())
-    reward_model = record.training_curves.get("reward_model", ())
+    ppo = update_rows(record.training_curves.get("ppo", ()))
+    learning = record.training_curves.get("reward_model", ())
+    reward_model = [row for row in learning if row.get("loss") is not None]
     charts = [
         _reward(ppo),
         _single(ppo, KL, "KL to the reference", "nats per reply"),
@@ -45,8 +56,8 @@ def training_charts(record: RoundRecord) -> list[Chart]:
         _single(ppo, ("response_length",), "Reply length", "tokens"),
         _single(ppo, ("clip_fraction",), "Clipped tokens", "share", share=True),
         _single(ppo, ("ensemble_std",), "Spread of the reward models", "z"),
-        _single(reward_model, LOSS, "Loss of the reward model", "nats per pair"),
-        _single(reward_model, ACCURACY, "Accuracy of the reward model", "share", share=True),
+        _single(reward_model, ("loss",), "Loss of the reward model", "nats per pair"),
+        _single(reward_model, ("accuracy",), "Accuracy of the reward model", "share", share=True),
     ]
     return [chart for chart in charts if chart is not None]
 

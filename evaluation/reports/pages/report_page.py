@@ -20,6 +20,7 @@ from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.records import ReportRecord
 from evaluation.reports.wording import (
     VERDICT_MEANING,
+    count,
     effect_sentence,
     guardrail_sentence,
     moment_of,
@@ -87,6 +88,8 @@ class ReportPage:
     evidence_sha256: str
     links: tuple[LinkPanel, ...]
     samples: tuple[Sample, ...]
+    samples_shown: int
+    samples_more: str
     curves: tuple[Figure, ...]
     truth: Table | None
     changed: tuple[SettingChange, ...]
@@ -102,6 +105,7 @@ class ReportPage:
 
 def report_page(report: ReportRecord) -> ReportPage:
     record = report.record
+    pairs, shown = samples(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table,
                    tables.slice_table)  # fmt: skip
     return ReportPage(
@@ -118,7 +122,9 @@ def report_page(report: ReportRecord) -> ReportPage:
         gate_rows=gate_rows(record.gate),
         evidence_sha256=record.gate.evidence_sha256 if record.gate else "",
         links=link_panels(record),
-        samples=samples(record),
+        samples=pairs,
+        samples_shown=shown,
+        samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
         curves=tuple(drawn for c in charts.training_charts(record) if (drawn := figure(c))),
         truth=tables.truth_table(record),
         changed=record.settings_changed,
@@ -128,7 +134,7 @@ def report_page(report: ReportRecord) -> ReportPage:
         lineage=tuple(_lineage(item) for item in record.lineage),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
-        limits=record.limits,
+        limits=_limits(record),
         wanted=tuple(wanted_next(record)),
     )
 
@@ -144,6 +150,20 @@ def _verdict_card(record: RoundRecord) -> VerdictCard:
         guardrails=guardrail_sentence(gate),
         reasons=gate.reasons if gate and decided != "PROMOTE" else (),
     )
+
+
+def _limits(record: RoundRecord) -> tuple[str, ...]:
+    """What holds for every report, after what the record itself warns of."""
+    limits = [*record.limits]
+    if record.simulated:
+        limits.append(
+            "The labels come from simulated annotators: this report says nothing about real people."
+        )
+    limits.append(
+        "The intervals of the guardrails hold one by one, not all at once; the evidence for the "
+        "win rate holds at every look at the labels."
+    )
+    return tuple(limits)
 
 
 def _step(state: StateEntry) -> Step:

@@ -12,6 +12,12 @@ TITLES = {
     "largest_gap": "The largest gap between the two reward models",
     "ordinary": "An ordinary pair",
 }
+MORE = {
+    "best_win": "A further win",
+    "worst_loss": "A further loss",
+    "largest_gap": "A further gap between the two reward models",
+    "ordinary": "A further ordinary pair",
+}
 ORDER = tuple(TITLES)
 
 
@@ -33,18 +39,28 @@ class Sample:
     note: str
 
 
-def samples(record: RoundRecord) -> tuple[Sample, ...]:
-    pairs = sorted(record.samples, key=lambda pair: ORDER.index(pair.kind))
-    return tuple(_sample(pair, simulated=record.simulated) for pair in pairs)
+def samples(record: RoundRecord) -> tuple[tuple[Sample, ...], int]:
+    """All pairs, the first of every kind before the rest, and how many of them come first."""
+    first: dict[str, SamplePair] = {}
+    for pair in record.samples:
+        first.setdefault(pair.kind, pair)
+    shown = [first[kind] for kind in ORDER if kind in first]
+    rest = [pair for kind in ORDER for pair in record.samples if pair.kind == kind]
+    ordered = shown + [pair for pair in rest if pair is not first[pair.kind]]
+    made = tuple(
+        _sample(pair, TITLES[pair.kind] if place < len(shown) else MORE[pair.kind], record)
+        for place, pair in enumerate(ordered)
+    )
+    return made, len(shown)
 
 
-def _sample(pair: SamplePair, *, simulated: bool) -> Sample:
+def _sample(pair: SamplePair, title: str, record: RoundRecord) -> Sample:
     return Sample(
-        title=TITLES[pair.kind],
+        title=title,
         prompt_id=pair.prompt_id,
         turns=tuple((m.get("role", ""), m.get("content", "")) for m in pair.messages),
         sides=(_side("Candidate", pair.candidate), _side("Incumbent", pair.incumbent)),
-        note=_note(pair, simulated=simulated),
+        note=_note(pair, simulated=record.simulated),
     )
 
 

@@ -14,6 +14,7 @@ from evaluation.contracts import CurveFit
 from evaluation.reports import charts
 from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
 from evaluation.reports.charts.render import clean_svg
+from evaluation.reports.charts.training import metric_points, update_rows
 from tests.evaluation.reports import records
 
 
@@ -154,3 +155,18 @@ def test_the_win_matrix_orders_versions_by_number() -> None:
     assert chart is not None
     assert "'sort': ['v2', 'v9', 'v10']" in str(chart.spec)
     assert "v10 over v2, 80%" in chart.description
+
+
+def test_a_resumed_run_and_its_closing_measurement_draw_each_update_once() -> None:
+    rows = (
+        {"step": 1.0, "entropy": 2.0, "clip_fraction": 0.1},
+        {"step": 2.0, "entropy": 9.0, "clip_fraction": 0.1},
+        {"step": 2.0, "entropy": 1.5, "clip_fraction": 0.1},
+        {"step": 1.0, "entropy": 1.0},
+    )
+    assert metric_points(update_rows(rows), "entropy") == [(1.0, 2.0), (2.0, 1.5)]
+
+
+def test_the_members_of_an_ensemble_are_drawn_as_their_mean() -> None:
+    rows = ({"step": 1.0, "loss": 0.6}, {"step": 2.0, "loss": 0.4}, {"step": 1.0, "loss": 0.8})
+    assert metric_points(rows, "loss") == [(1.0, pytest.approx(0.7)), (2.0, 0.4)]

@@ -10,9 +10,11 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.http import HttpRequest
 from django.test import Client
 
 from evaluation.contracts import RoundRecord
+from evaluation.reports import decision_slot
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
 from training.contracts import json_sha256
@@ -284,3 +286,41 @@ def test_a_line_that_was_renamed_keeps_its_reports(lead: Client) -> None:
     report_store(record=records.PROMOTED)
     report_store(record=replace(records.REJECTED, line="service-desk"))
     assert lead.get("/lines/service-desk/rounds/7/report/").status_code == 200
+
+
+def test_further_samples_wait_behind_one_click(lead: Client) -> None:
+    best = records.SAMPLES[0]
+    html = page_of(lead, replace(records.PROMOTED, samples=(best, *records.SAMPLES, best)))
+    first, more = html.split('<details class="more-samples">')
+    assert words_of(first).count("The best win") == 1
+    assert "2 more pairs" in words_of(more)
+    assert words_of(more).count("A further win") == 2
+
+
+def test_the_rounds_fill_the_place_where_a_lead_acts(
+    lead: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(request: HttpRequest, round_id: UUID) -> dict[str, str] | None:
+        return (
+            {"says": f"Your turn: {round_id}"} if str(round_id) == records.PROMOTED.round_id else None
+        )
+
+    monkeypatch.setattr(decision_slot, "_filled", {})
+    assert "Your turn" not in page_of(lead, records.PROMOTED)
+    decision_slot.report_decision_slot(template="web/parts/empty.html", read=read)
+    assert f"Your turn: {records.PROMOTED.round_id}" in page_of(lead, records.PROMOTED)
+    assert "Your turn" not in page_of(lead, records.REJECTED)
+    exported = lead.get("/lines/help-desk/rounds/7/report.html").content.decode()
+    assert "Your turn" not in exported
+
+
+def test_history_rates_candidates_by_whom_they_met(lead: Client) -> None:
+    unrated = tuple(replace(s, rating=None) for s in records.history(9))
+    report_store(record=replace(records.PROMOTED, history=unrated[:7]))
+    report_store(
+        record=replace(
+            records.INCONCLUSIVE, incumbent_version="v7", candidate_version="v9", history=unrated
+        )
+    )
+    words = words_of(lead.get("/lines/help-desk/reports/").content.decode())
+    assert "Rating by round 2 rounds; the candidate of round 9 is rated" in words

@@ -91,6 +91,7 @@ def test_standing_says_what_became_of_the_decision() -> None:
     assert standing(replace(records.PROMOTED, deployments=())) == (
         "approved 21 Nov 2026, 02:05 UTC by Ada"
     )
+    assert standing(records.REJECTED) == "v6 stays deployed"
     assert standing(records.INCONCLUSIVE) == "awaiting labels"
 
 

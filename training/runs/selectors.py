@@ -1,0 +1,93 @@
+"""Reads of runs, model versions and snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from training.contracts import RunEvent, RunManifest
+
+from .models import ModelVersion, Run, RunState, Snapshot
+from .records import (
+    ModelVersionRecord,
+    RunRecord,
+    SnapshotRecord,
+    model_version_record,
+    run_record,
+    snapshot_record,
+)
+
+LOG_TAIL_BYTES = 64_000
+
+
+def run_get(run_id: UUID) -> RunRecord:
+    return run_record(Run.objects.get(pk=run_id))
+
+
+def runs_of_round(round_id: UUID) -> list[RunRecord]:
+    return [run_record(run) for run in Run.objects.filter(round=round_id).order_by("created_at")]
+
+
+def runs_of_line(line_id: UUID, *, limit: int = 50) -> list[RunRecord]:
+    runs = Run.objects.filter(line=line_id).order_by("-created_at")[:limit]
+    return [run_record(run) for run in runs]
+
+
+def run_events(run_id: UUID, *, after_seq: int = 0) -> list[RunEvent]:
+    rows = Run.objects.get(pk=run_id).events.filter(seq__gt=after_seq).order_by("seq")
+    return [
+        RunEvent(
+            seq=row.seq,
+            at=row.at.isoformat(),
+            phase=row.phase,
+            step=row.step,
+            total_steps=row.total_steps,
+            metrics=row.metrics,
+            message=row.message,
+        )
+        for row in rows
+    ]
+
+
+def run_log_tail(run_id: UUID, *, lines: int = 40) -> str:
+    """The last lines that the child printed; empty while there is no log."""
+    path = Run.objects.get(pk=run_id).directory / "child.log"
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def run_artifact_path(run_id: UUID, name: str) -> Path:
+    """Where a finished run left the artifact `name`; an unknown name is a `ContractError`."""
+    run = Run.objects.get(pk=run_id)
+    if run.state != RunState.SUCCEEDED:
+        raise ValueError(f"Run {run} is {run.get_state_display().lower()}; it has no artifacts.")
+    return run.directory / RunManifest.from_json(run.manifest).artifact(name).path
+
+
+def model_version_get(version_id: UUID) -> ModelVersionRecord:
+    return model_version_record(ModelVersion.objects.get(pk=version_id))
+
+
+def model_versions(line_id: UUID, *, kind: str | None = None) -> list[ModelVersionRecord]:
+    versions = ModelVersion.objects.filter(line=line_id)
+    if kind is not None:
+        versions = versions.filter(kind=kind)
+    return [model_version_record(version) for version in versions.order_by("-created_at")]
+
+
+def model_version_for_run(run_id: UUID, *, kind: str) -> ModelVersionRecord:
+    return model_version_record(ModelVersion.objects.get(run=run_id, kind=kind))
+
+
+def snapshot_get(snapshot_id: UUID) -> SnapshotRecord:
+    return snapshot_record(Snapshot.objects.get(pk=snapshot_id))
+
+
+def snapshots(line_id: UUID) -> list[SnapshotRecord]:
+    return [
+        snapshot_record(item)
+        for item in Snapshot.objects.filter(line=line_id).order_by("-created_at")
+    ]

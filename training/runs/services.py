@@ -1,0 +1,232 @@
+"""Writes of the training room: ordering and cancelling runs, registering models, taking snapshots."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from annotation import facade as annotation
+from annotation.contracts import SnapshotRecipe
+from training.contracts import InputRef, RunManifest, RunSpec, canonical_json
+from training.digests import DigestError, artifact_verify, path_sha256
+
+from .models import ModelKind, ModelVersion, Retention, Run, RunState, Snapshot
+from .records import (
+    ModelVersionRecord,
+    RunRecord,
+    SnapshotRecord,
+    model_version_record,
+    run_record,
+    snapshot_record,
+)
+
+
+class ArtifactMismatch(RuntimeError):
+    """An artifact on disk is not what its hash says; the message names the file."""
+
+
+class EmptySnapshot(RuntimeError):
+    """There is nothing to learn from; the message says what is missing."""
+
+
+def run_create(
+    *,
+    line_id: UUID,
+    kind: str,
+    seed: int,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, InputRef],
+    round_id: UUID | None = None,
+) -> RunRecord:
+    """Order a run; it waits until a worker executes it. The spec is frozen from here on."""
+    run_id = uuid4()
+    spec = RunSpec.from_json(
+        {
+            "run_id": str(run_id),
+            "kind": kind,
+            "seed": seed,
+            "inputs": {name: asdict(ref) for name, ref in inputs.items()},
+            "config": dict(config),
+        }
+    )
+    run = Run.objects.create(
+        id=run_id,
+        line=line_id,
+        round=round_id,
+        kind=kind,
+        seed=seed,
+        spec=spec.to_json(),
+        spec_sha256=spec.sha256(),
+    )
+    return run_record(run)
+
+
+def run_cancel(*, run_id: UUID) -> None:
+    """Ask a run to stop: a waiting one ends here, a running one when its watcher sees the flag."""
+    now = timezone.now()
+    waiting = Run.objects.filter(pk=run_id, state=RunState.PENDING)
+    if not waiting.update(
+        state=RunState.CANCELLED, finished_at=now, error="Cancelled before it began."
+    ):
+        Run.objects.filter(pk=run_id, state=RunState.RUNNING).update(cancel_requested_at=now)
+
+
+def input_from_path(path: Path) -> InputRef:
+    return InputRef(path=str(path.resolve()), sha256=path_sha256(path))
+
+
+def input_from_version(version: ModelVersionRecord) -> InputRef:
+    return InputRef(path=str(version.path), sha256=version.sha256)
+
+
+def input_from_run(run: RunRecord, name: str) -> InputRef:
+    for artifact in run.artifacts:
+        if artifact["name"] == name:
+            return InputRef(path=str(run.directory / artifact["path"]), sha256=artifact["sha256"])
+    raise LookupError(f"The run {run.kind} {str(run.id)[:8]} made no artifact {name!r}.")
+
+
+@transaction.atomic
+def model_version_register(
+    *,
+    run_id: UUID,
+    artifact: str,
+    parent_id: UUID | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> ModelVersionRecord:
+    """Enter an artifact of a finished run in the registry; calling twice returns the same version."""
+    run = Run.objects.select_for_update().get(pk=run_id)
+    entry = RunManifest.from_json(run.manifest).artifact(artifact)
+    existing = ModelVersion.objects.filter(run=run, kind=entry.kind).first()
+    if existing is not None:
+        return model_version_record(existing)
+    number = _next_number(run.line, entry.kind)
+    version = ModelVersion.objects.create(
+        line=run.line,
+        kind=entry.kind,
+        number=number,
+        name=f"{ModelKind(entry.kind).label.lower()} v{number}",
+        path=str((run.directory / entry.path).relative_to(settings.ARTIFACT_ROOT)),
+        sha256=entry.sha256,
+        run=run,
+        parent_id=parent_id,
+        meta=dict(meta or {}),
+    )
+    return model_version_record(version)
+
+
+def model_version_import(*, line_id: UUID, kind: str, path: Path, name: str) -> ModelVersionRecord:
+    """Copy a local Hugging Face model folder into the store and enter it in the registry.
+
+    Raises `ArtifactMismatch` when the folder is not there or holds no safetensors: other weight
+    formats can carry code and are never loaded.
+    """
+    if not (path / "config.json").is_file():
+        raise ArtifactMismatch(
+            f"{path} holds no config.json; name a folder in Hugging Face layout."
+        )
+    if not list(path.glob("*.safetensors")):
+        raise ArtifactMismatch(
+            f"{path} holds no .safetensors file. Only safetensors are loaded; convert the weights"
+            " with save_pretrained(..., safe_serialization=True)."
+        )
+    relative = Path("models") / str(uuid4())
+    target = Path(settings.ARTIFACT_ROOT) / relative
+    partial = target.with_suffix(".partial")
+    shutil.copytree(path, partial, ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.py", ".git"))
+    partial.rename(target)
+    with transaction.atomic():
+        number = _next_number(line_id, kind)
+        version = ModelVersion.objects.create(
+            line=line_id,
+            kind=kind,
+            number=number,
+            name=name,
+            path=str(relative),
+            sha256=path_sha256(target),
+            meta={"imported_from": str(path)},
+        )
+    return model_version_record(version)
+
+
+def _next_number(line_id: UUID, kind: str) -> int:
+    highest = ModelVersion.objects.filter(line=line_id, kind=kind).aggregate(
+        highest=models.Max("number")
+    )["highest"]
+    return int(highest or 0) + 1
+
+
+def model_version_verify(version_id: UUID) -> None:
+    version = ModelVersion.objects.get(pk=version_id)
+    try:
+        artifact_verify(version.directory, version.sha256)
+    except DigestError as error:
+        raise ArtifactMismatch(f"{version.name}: {error}") from error
+
+
+def model_version_retain(*, version_id: UUID, reason: str) -> None:
+    Retention.objects.get_or_create(version_id=version_id, reason=reason)
+
+
+def snapshot_take(*, line_id: UUID, recipe: SnapshotRecipe) -> SnapshotRecord:
+    """Write every preference that `recipe` selects to one file named by its hash.
+
+    The same labels give the same snapshot. Raises `EmptySnapshot` when nothing is selected.
+    """
+    folder = Path(settings.ARTIFACT_ROOT) / "snapshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=folder, delete=False) as file:
+        digest, rows, counts = _preferences_write(file, line_id, recipe)
+        file.flush()
+        os.fsync(file.fileno())
+    if rows == 0:
+        os.unlink(file.name)
+        raise EmptySnapshot(
+            "There are no labels to learn from: no active judgment with purpose 'training' on this"
+            " line. Label some pairs, or import judged pairs."
+        )
+    name = f"{digest}.jsonl"
+    Path(file.name).chmod(0o644)
+    Path(file.name).rename(folder / name)
+    snapshot, _ = Snapshot.objects.get_or_create(
+        line=line_id,
+        sha256=digest,
+        defaults={
+            "recipe": asdict(recipe),
+            "path": f"snapshots/{name}",
+            "rows": rows,
+            "counts": counts,
+        },
+    )
+    return snapshot_record(snapshot)
+
+
+def _preferences_write(
+    file: Any, line_id: UUID, recipe: SnapshotRecipe
+) -> tuple[str, int, dict[str, Any]]:
+    digest, rows = hashlib.sha256(), 0
+    splits: Counter[str] = Counter()
+    raters: Counter[str] = Counter()
+    ties = 0
+    for row in annotation.preferences_stream(line_id=line_id, recipe=recipe):
+        line = (canonical_json(asdict(row)) + "\n").encode()
+        digest.update(line)
+        file.write(line)
+        rows += 1
+        splits[row.split] += 1
+        raters[row.rater] += 1
+        ties += row.preference == 0.5
+    counts = {"splits": dict(splits), "raters": dict(raters), "ties": ties}
+    return digest.hexdigest(), rows, counts

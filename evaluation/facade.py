@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evaluation.gates.gate import gate_measure, gate_trajectory, gate_verdict
+from evaluation.gates.quality import LabelQuality, label_quality
 from evaluation.gates.records import (
     DecisionRecord,
     GateError,
@@ -43,14 +44,20 @@ from evaluation.gates.serving.client import (
     policy_ask,
     policy_wait,
 )
+from evaluation.reports.decision_slot import report_decision_slot
+from evaluation.reports.records import ReportRecord
+from evaluation.reports.selectors import report_get, report_history
+from evaluation.reports.services import report_store
 
 __all__ = [
     "DecisionRecord",
     "GateError",
     "GatePolicyRecord",
+    "LabelQuality",
     "LineDeployment",
     "OverrideState",
     "PolicyUnavailable",
+    "ReportRecord",
     "approval_get",
     "approval_record",
     "decision_get",
@@ -73,11 +80,16 @@ __all__ = [
     "gate_policy_save",
     "gate_trajectory",
     "gate_verdict",
+    "label_quality",
     "override_confirm",
     "override_records",
     "override_request",
     "overrides",
     "policy_ask",
     "policy_wait",
+    "report_decision_slot",
+    "report_get",
+    "report_history",
+    "report_store",
     "rollback",
 ]

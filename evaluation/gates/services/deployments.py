@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
-from training.facade import ModelVersionRecord
 
 from evaluation.gates.actors import Actor, actor_key, actor_name
 from evaluation.gates.models import Approval, Deployment, LinePointer
@@ -18,6 +17,7 @@ from evaluation.gates.selectors import (
 )
 from outerloop.web.services import audit_record
 from training import facade as training
+from training.facade import ModelVersionRecord
 
 
 def deployment_start(

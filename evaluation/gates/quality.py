@@ -1,0 +1,95 @@
+"""How far annotators agree: intervals for the report, from votes that the annotation room gathered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
+from evaluation.contracts import Interval
+from evaluation.gates.measuring import BOOTSTRAP_SEED, human_ceiling
+from evaluation.statistics.agreement import krippendorff_alpha_interval, pairwise_agreement
+from evaluation.statistics.intervals import wilson_interval
+
+TIE = 4
+FEWEST_ITEMS = 20
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """None where too few comparisons have two opinions."""
+
+    agreement: Interval | None
+    alpha: Interval | None
+    human_ceiling: Interval | None
+    position_bias: Interval | None
+    agreement_by_rater: dict[str, Interval] = field(default_factory=dict)
+    position_bias_by_rater: dict[str, Interval] = field(default_factory=dict)
+
+
+def label_quality(*, votes: Sequence[OverlapVote], summary: LabelSummary) -> LabelQuality:
+    """Agreement on the side preferred (ties a third answer), and the share of left sides chosen."""
+    matrix = _side_matrix(votes)
+    enough = matrix if matrix is not None and matrix.shape[1] >= FEWEST_ITEMS else None
+    biases = {r.rater: _left_share(r) for r in summary.raters}
+    return LabelQuality(
+        agreement=pairwise_agreement(enough) if enough is not None else None,
+        alpha=(
+            krippendorff_alpha_interval(enough, metric="nominal", seed=BOOTSTRAP_SEED)
+            if enough is not None
+            else None
+        ),
+        human_ceiling=human_ceiling(votes),
+        position_bias=_left_share_of_all(summary.raters),
+        agreement_by_rater=_agreement_by_rater(votes),
+        position_bias_by_rater={r: b for r, b in biases.items() if b is not None},
+    )
+
+
+def _side_matrix(votes: Sequence[OverlapVote]) -> np.ndarray | None:
+    """[raters, items] with -1, 0, 1 for the side preferred and NaN where a rater did not vote."""
+    if not votes:
+        return None
+    raters = {rater: i for i, rater in enumerate(sorted({v.rater for v in votes}))}
+    items = {item: i for i, item in enumerate(sorted({str(v.comparison_id) for v in votes}))}
+    matrix = np.full((len(raters), len(items)), np.nan)
+    for vote in votes:
+        matrix[raters[vote.rater], items[str(vote.comparison_id)]] = np.sign(vote.value - TIE)
+    return matrix
+
+
+def _agreement_by_rater(votes: Sequence[OverlapVote]) -> dict[str, Interval]:
+    """Share of a rater's shared, decided items on which another rater preferred the same side."""
+    by_item: dict[str, list[OverlapVote]] = defaultdict(list)
+    for vote in votes:
+        if vote.value != TIE:
+            by_item[str(vote.comparison_id)].append(vote)
+    tally: dict[str, list[float]] = defaultdict(list)
+    for item in by_item.values():
+        for one in item:
+            for other in item:
+                if one.rater != other.rater:
+                    tally[one.rater].append(float((one.value < TIE) == (other.value < TIE)))
+    return {
+        rater: wilson_interval(sum(hits), len(hits))
+        for rater, hits in tally.items()
+        if len(hits) >= FEWEST_ITEMS
+    }
+
+
+def _left_share(rater: RaterSummary) -> Interval | None:
+    decided = rater.labels - rater.ties
+    if rater.left_share is None or decided < FEWEST_ITEMS:
+        return None
+    return wilson_interval(rater.left_share * decided, decided)
+
+
+def _left_share_of_all(raters: Sequence[RaterSummary]) -> Interval | None:
+    counted = [(r.left_share, r.labels - r.ties) for r in raters if r.left_share is not None]
+    decided = sum(n for _, n in counted)
+    if decided < FEWEST_ITEMS:
+        return None
+    return wilson_interval(sum(share * n for share, n in counted), decided)

@@ -1,6 +1,31 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from . import views
 
 app_name = "rounds"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("lines/", views.line_list, name="lines"),
+    path("lines/<slug:slug>/", views.line_page, name="line"),
+    path("lines/<slug:slug>/live/", views.line_live, name="line_live"),
+    path("lines/<slug:slug>/schedule/", views.schedule_page, name="schedule"),
+    path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
+    path("lines/<slug:slug>/start/", views.start, name="start"),
+    path("lines/<slug:slug>/dry-run/", views.dry_run, name="dry_run"),
+    path("lines/<slug:slug>/rounds/<int:number>/", views.round_page, name="round"),
+    path("lines/<slug:slug>/rounds/<int:number>/live/", views.round_live, name="round_live"),
+    path("lines/<slug:slug>/rounds/<int:number>/cancel/", views.cancel, name="cancel"),
+    path("lines/<slug:slug>/rounds/<int:number>/take-up/", views.take_up, name="take_up"),
+    path("lines/<slug:slug>/rounds/<int:number>/approve/", views.approve, name="approve"),
+    path(
+        "lines/<slug:slug>/rounds/<int:number>/override/",
+        views.override_request,
+        name="override_request",
+    ),
+    path(
+        "lines/<slug:slug>/rounds/<int:number>/override/<uuid:override_id>/",
+        views.override_confirm,
+        name="override_confirm",
+    ),
+]

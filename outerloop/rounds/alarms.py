@@ -1,0 +1,70 @@
+"""What leads and engineers are told: a failed round, a waiting decision, an empty queue."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import facade as annotation
+from annotation.accounts.models import Role, User
+from outerloop.web.services import notice_send
+
+from .models import PolicyLine, Round, State
+
+
+def people(line_id: UUID, *roles: Role) -> QuerySet[User]:
+    """Active users who hold one of the roles on this line or on every line."""
+    mine = Q(memberships__line=line_id) | Q(memberships__line__isnull=True)
+    return User.objects.filter(mine, memberships__role__in=roles, is_active=True).distinct()
+
+
+def round_alarms(round_: Round) -> None:
+    """Tell the people whose turn it is; the topic keeps one message per round and state."""
+    url = reverse("rounds:round", args=[round_.line.slug, round_.number])
+    topic = f"round {round_.id} {round_.state}"
+    name = f"{round_.line.name}, round {round_.number}"
+    if round_.state == State.FAILED:
+        notice_send(
+            users=people(round_.line_id, Role.ENGINEER, Role.LEAD),
+            topic=f"{topic} {round_.closed_at}",
+            level="bad",
+            text=f"{name} failed: {round_.error}"[:500],
+            url=url,
+        )
+    elif round_.state == State.AWAITING_APPROVAL:
+        notice_send(
+            users=people(round_.line_id, Role.LEAD),
+            topic=topic,
+            level="attention",
+            text=f"{name} waits for your decision: the gate says PROMOTE.",
+            url=url,
+        )
+    elif round_.state == State.CLOSED:
+        verdict = round_.verdict or "no verdict"
+        notice_send(
+            users=people(round_.line_id, Role.LEAD, Role.ENGINEER),
+            topic=topic,
+            level="info",
+            text=f"{name} is closed: {verdict}.",
+            url=url,
+        )
+
+
+def queue_alarms() -> None:
+    """An empty queue stops the loop silently: say so once a day per line."""
+    today = timezone.localdate().isoformat()
+    for line in PolicyLine.objects.filter(archived_at__isnull=True, base_version__isnull=False):
+        status = annotation.queue_status(line_id=line.id)
+        if status.open_training + status.open_gate > 0 or status.done == 0:
+            continue
+        notice_send(
+            users=people(line.id, Role.ENGINEER, Role.LEAD),
+            topic=f"empty queue {line.id} {today}",
+            level="attention",
+            text=f"The queue of {line.name} is empty: annotators have nothing to compare. Start a"
+            " round, or import pairs.",
+            url=reverse("rounds:line", args=[line.slug]),
+        )

@@ -1,0 +1,91 @@
+"""Forms of the line and round pages; a wrong value is answered beside its field."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from training.contracts import ContractError
+
+from .models import PolicyLine
+from .plan import RoundPlan
+from .schedule import time_zone_validate
+
+DAYS = [
+    ("*", "every night"),
+    ("1,2,3,4,5", "Monday to Friday"),
+    ("0,6", "Saturday and Sunday"),
+    ("0", "Sunday"),
+    ("1", "Monday"),
+]
+
+
+class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
+    schedule_enabled = forms.BooleanField(label="Start rounds by schedule", required=False)
+    schedule_time = forms.TimeField(
+        label="At", widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    schedule_time_zone = forms.CharField(
+        label="Time zone", help_text="For example Europe/Berlin.", validators=[time_zone_validate]
+    )
+    schedule_days = forms.ChoiceField(label="On", choices=DAYS)
+    minimum_fresh_labels = forms.IntegerField(
+        label="Minimum of new labels",
+        min_value=1,
+        help_text="With fewer, the night is skipped and a line says so.",
+    )
+    deploys_by_itself = forms.BooleanField(
+        label="Deploy a promoted candidate without asking a lead", required=False
+    )
+
+    class Meta:
+        model = PolicyLine
+        fields = [
+            "schedule_enabled",
+            "schedule_time",
+            "schedule_time_zone",
+            "schedule_days",
+            "minimum_fresh_labels",
+            "deploys_by_itself",
+        ]
+
+
+class PlanForm(forms.Form):
+    """The plan as the JSON document that it is; every wrong field is named."""
+
+    plan = forms.CharField(
+        label="Plan of the next round",
+        widget=forms.Textarea(attrs={"rows": 28, "spellcheck": "false", "class": "code"}),
+    )
+
+    def clean_plan(self) -> RoundPlan:
+        try:
+            return RoundPlan.from_json(json.loads(self.cleaned_data["plan"]))
+        except json.JSONDecodeError as error:
+            raise ValidationError(f"Line {error.lineno} is no JSON: {error.msg}.") from error
+        except ContractError as error:
+            raise ValidationError(str(error)) from error
+
+
+class DecisionForm(forms.Form):
+    reason = forms.CharField(
+        label="Reason", widget=forms.Textarea(attrs={"rows": 2}), required=False, max_length=1000
+    )
+
+
+class OverrideForm(forms.Form):
+    check_id = forms.ChoiceField(label="Check to let through")
+    reason = forms.CharField(label="Reason", widget=forms.Textarea(attrs={"rows": 2}))
+    days = forms.IntegerField(label="Valid for days", min_value=1, max_value=30, initial=7)
+
+    def __init__(self, *args: Any, checks: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["check_id"].choices = checks  # type: ignore[attr-defined]
+
+    def expires_at(self) -> datetime:
+        return timezone.now() + timedelta(days=self.cleaned_data["days"])

@@ -1,0 +1,155 @@
+"""`manage.py doctor`: what is configured, reachable and missing, in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import Error as DatabaseError
+from kombu import Connection
+
+from evaluation import facade as evaluation
+from outerloop.rounds.models import PolicyLine
+
+LEAST_FREE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level` is ok, note or bad; only bad findings make the command fail."""
+
+    level: str
+    name: str
+    says: str
+
+
+class Command(BaseCommand):
+    help = "Say in words what is configured, reachable and missing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        signs = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+        bad = 0
+        for finding in findings():
+            self.stdout.write(f"{signs[finding.level]}  {finding.name}: {finding.says}")
+            bad += finding.level == "bad"
+        if bad:
+            sys.exit(1)
+
+
+def findings() -> Iterator[Finding]:
+    yield Finding("ok", "Python", sys.version.split()[0])
+    yield _database()
+    yield _migrations()
+    yield _broker()
+    yield _store(Path(settings.ARTIFACT_ROOT))
+    yield _accelerator()
+    yield _mail()
+    yield _browser()
+    yield from _lines()
+
+
+def _database() -> Finding:
+    kind = "embedded" if settings.USES_EMBEDDED_POSTGRES else "from DATABASE_URL"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()[0]
+    except DatabaseError as error:
+        return Finding(
+            "bad", "Database", f"PostgreSQL ({kind}) does not answer: {str(error).splitlines()[0]}"
+        )
+    return Finding("ok", "Database", f"PostgreSQL {version}, {kind}")
+
+
+def _migrations() -> Finding:
+    try:
+        executor = MigrationExecutor(connection)
+    except DatabaseError as error:
+        return Finding("bad", "Migrations", f"cannot be read: {str(error).splitlines()[0]}")
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        return Finding("bad", "Migrations", f"{len(plan)} wait; run `python manage.py migrate`.")
+    return Finding("ok", "Migrations", "all applied")
+
+
+def _broker() -> Finding:
+    url = settings.CELERY_BROKER_URL
+    kind = url.split(":", 1)[0]
+    what = "the database itself" if kind.startswith("sqla") else kind
+    try:
+        with Connection(url, connect_timeout=3) as broker:
+            broker.ensure_connection(max_retries=1, timeout=5)
+    except Exception as error:
+        return Finding(
+            "bad",
+            "Broker",
+            f"{what} does not answer ({error!r}); see CELERY_BROKER_URL. Rounds wait until it does.",
+        )
+    return Finding("ok", "Broker", what)
+
+
+def _store(root: Path) -> Finding:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Finding("bad", "Artifact store", f"{root} cannot be written: {error.strerror}.")
+    free = shutil.disk_usage(root).free / 1e9
+    says = f"{root}, {free:.0f} GB free"
+    return Finding("bad" if free < LEAST_FREE_GB else "ok", "Artifact store", says)
+
+
+def _accelerator() -> Finding:
+    config = settings.OUTERLOOP_ACCELERATE_CONFIG
+    if config:
+        there = Path(config).is_file()
+        says = (
+            config if there else f"OUTERLOOP_ACCELERATE_CONFIG names {config}, which is not there."
+        )
+        return Finding("ok" if there else "bad", "Learning programs", says)
+    where = "one GPU" if Path("/dev/nvidia0").exists() else f"the CPU, {os.cpu_count()} cores"
+    return Finding(
+        "ok", "Learning programs", f"run on {where} (OUTERLOOP_ACCELERATE_CONFIG is empty)"
+    )
+
+
+def _mail() -> Finding:
+    if settings.EMAIL_HOST:
+        return Finding("ok", "E-mail", f"notices go out through {settings.EMAIL_HOST}")
+    return Finding("note", "E-mail", "not configured (EMAIL_HOST); notices show in the page only")
+
+
+def _browser() -> Finding:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    says = found or "no Chromium found; only `make test` needs one"
+    return Finding("ok" if found else "note", "Browser for tests", says)
+
+
+def _lines() -> Iterator[Finding]:
+    try:
+        lines = list(PolicyLine.objects.filter(archived_at__isnull=True))
+    except DatabaseError:
+        return
+    if not lines:
+        yield Finding("note", "Lines", "none yet; `make demo` builds one")
+    for line in lines:
+        deployed = evaluation.deployment_current(line.id)
+        if deployed is None:
+            yield Finding("note", f"Line {line.slug}", "has no deployed policy yet")
+        elif deployed.served_at is None:
+            yield Finding(
+                "note", f"Line {line.slug}", "its policy server has not answered yet; `make up`"
+            )
+        else:
+            yield Finding("ok", f"Line {line.slug}", "deployed and served")

@@ -1,0 +1,56 @@
+"""`manage.py up`: site, workers, schedule and policy server in one terminal; Ctrl-C stops them all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+from honcho.manager import Manager
+
+from outerloop.embedded_postgres import server_stop
+from outerloop.rounds.processes import ProcessLine, process_lines
+from outerloop.rounds.schedule import sweeper_ensure
+
+
+class Command(BaseCommand):
+    help = "Start site, workers, schedule and policy server on what is in the database."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="port of the site")
+        parser.add_argument("--host", default="127.0.0.1", help="address of the site")
+        parser.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            choices=["site", "worker", "gpu", "beat", "policy"],
+            help="leave a process out (may be given more than once)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        sweeper_ensure()
+        lines = [
+            line
+            for line in process_lines(host=options["host"], port=options["port"])
+            if line.name not in options["without"]
+        ]
+        self.stdout.write(f"The site will be at http://{options['host']}:{options['port']}/")
+        self.stdout.write("Ctrl-C stops everything.")
+        code = run_processes(lines)
+        if settings.USES_EMBEDDED_POSTGRES:
+            server_stop()
+        sys.exit(code)
+
+
+def run_processes(lines: list[ProcessLine]) -> int:
+    """Run until one ends or Ctrl-C comes; then all are ended. Returns the exit code."""
+    manager = Manager()
+    for line in lines:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **line.environment}
+        manager.add_process(line.name, line.shell, env=environment, cwd=str(settings.BASE_DIR))
+    manager.loop()
+    return int(manager.returncode or 0)

@@ -1,0 +1,159 @@
+"""A policy line, its rounds, and the steps that a round goes through."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import time
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+
+class State(models.TextChoices):
+    """The order is the order of a round; CLOSED, FAILED and CANCELLED are ends."""
+
+    SNAPSHOT = "SNAPSHOT", "Taking the snapshot"
+    REWARD_TRAINING = "REWARD_TRAINING", "Training the reward model"
+    REWARD_EVALUATION = "REWARD_EVALUATION", "Evaluating the reward model"
+    POLICY_TRAINING = "POLICY_TRAINING", "Training the policy"
+    POLICY_EVALUATION = "POLICY_EVALUATION", "Evaluating the policy"
+    AWAITING_LABELS = "AWAITING_LABELS", "Waiting for labels"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL", "Waiting for approval"
+    DECIDED = "DECIDED", "Decided"
+    DEPLOYING = "DEPLOYING", "Deploying"
+    SAMPLING_PAIRS = "SAMPLING_PAIRS", "Sampling the next pairs"
+    CLOSED = "CLOSED", "Closed"
+    FAILED = "FAILED", "Failed"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+ENDS = (State.CLOSED, State.FAILED, State.CANCELLED)
+WAITING = (State.AWAITING_LABELS, State.AWAITING_APPROVAL)
+
+
+class PolicyLine(models.Model):
+    """A policy being improved. What is deployed is the gate's pointer, not a column here.
+
+    COLLECTING is the state of a line with no active round.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100)
+    slug = models.SlugField(unique=True)
+    description = models.TextField(blank=True)
+    simulated = models.BooleanField(
+        default=False, help_text="The annotators of this line are programs; every page says so."
+    )
+    base_version = models.UUIDField(null=True, blank=True)
+    plan = models.JSONField(default=dict)
+    deploys_by_itself = models.BooleanField(
+        default=False, help_text="Off: a lead approves every promotion."
+    )
+    schedule_enabled = models.BooleanField(default=False)
+    schedule_time = models.TimeField(default=time(2, 0))
+    schedule_time_zone = models.CharField(max_length=64, default="UTC")
+    schedule_days = models.CharField(max_length=20, default="*", help_text="As in cron: * or 1,2,3")
+    minimum_fresh_labels = models.PositiveIntegerField(
+        default=200, validators=[MinValueValidator(1), MaxValueValidator(10_000_000)]
+    )
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Round(models.Model):
+    """One turn of the loop. `plan` is the frozen copy that it was started with."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    line = models.ForeignKey(PolicyLine, on_delete=models.PROTECT, related_name="rounds")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=State.choices, default=State.SNAPSHOT)
+    trigger = models.CharField(
+        max_length=12,
+        choices=[("person", "by a person"), ("schedule", "by schedule"), ("demo", "by the demo")],
+    )
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    title = models.CharField(max_length=100, blank=True)
+    plan = models.JSONField()
+    deploys_by_itself = models.BooleanField(default=False)
+    incumbent = models.UUIDField()
+    candidate = models.UUIDField(null=True, blank=True)
+    reward_model = models.UUIDField(null=True, blank=True)
+    held_out_reward_model = models.UUIDField(null=True, blank=True)
+    snapshot = models.UUIDField(null=True, blank=True)
+    fresh_labels = models.PositiveIntegerField(default=0)
+    verdict = models.CharField(max_length=14, blank=True)
+    summary = models.CharField(max_length=500, blank=True)
+    error = models.TextField(blank=True)
+    truth = models.JSONField(null=True, blank=True, help_text="Simulated worlds only.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    waiting_since = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["line", "number"], name="round_number"),
+            models.UniqueConstraint(
+                fields=["line"],
+                name="round_one_active_per_line",
+                condition=~models.Q(state__in=["CLOSED", "FAILED", "CANCELLED"]),
+            ),
+        ]
+        indexes = [models.Index(fields=["state"], name="round_state")]
+
+    def __str__(self) -> str:
+        return f"Round {self.number}"
+
+    @property
+    def active(self) -> bool:
+        return self.state not in ENDS
+
+
+class RoundStep(models.Model):
+    """What happened in one state of a round: the lease, the progress, what it read and wrote."""
+
+    round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=20, choices=State.choices)
+    position = models.PositiveSmallIntegerField()
+    fence = models.PositiveIntegerField(default=0)
+    lease_owner = models.CharField(max_length=200, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    run = models.UUIDField(null=True, blank=True)
+    entered_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    phase = models.CharField(max_length=60, blank=True)
+    progress = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=500, blank=True)
+    read = models.JSONField(default=list)
+    wrote = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["round", "name"], name="round_step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.round}: {self.get_name_display()}"
+
+
+class StartAttempt(models.Model):
+    """Every time a round was asked for: started, or skipped and why. A silent night leaves a row."""
+
+    line = models.ForeignKey(PolicyLine, on_delete=models.CASCADE, related_name="start_attempts")
+    at = models.DateTimeField(auto_now_add=True)
+    trigger = models.CharField(max_length=12)
+    round = models.ForeignKey(Round, on_delete=models.SET_NULL, null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["line", "-at"], name="start_attempt_at")]
+
+    def __str__(self) -> str:
+        return self.reason or f"started {self.round}"

@@ -1,0 +1,117 @@
+"""What a round is ordered to do: one frozen, typed plan, stored with the round.
+
+A line holds the plan of its next round; a round keeps the copy that it was started with, so that a
+later change of settings never reaches into a running round, and a report can show what changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig
+from training.contracts import (
+    ContractError,
+    JsonContract,
+    ModelSource,
+    PpoConfig,
+    RewardModelConfig,
+    SamplePairsConfig,
+)
+
+StartFrom = Literal["base", "incumbent"]
+
+
+@dataclass(frozen=True)
+class SnapshotPlan(JsonContract):
+    """Which preferences the round learns from; empty `campaigns` means all of the line.
+
+    `weights` multiplies the rows of a campaign (by id); a half-life of 0 days weighs every label alike.
+    """
+
+    campaigns: tuple[str, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+    recency_half_life_days: float = 0.0
+
+
+@dataclass(frozen=True)
+class TimeLimits(JsonContract):
+    """Longest time in minutes that one learning program may take; 0 is no limit."""
+
+    reward_training: float = 0.0
+    policy_training: float = 0.0
+    evaluation: float = 0.0
+    sampling: float = 0.0
+
+
+@dataclass(frozen=True)
+class RoundPlan(JsonContract):
+    """`candidate` "incumbent" makes an A/A round: the incumbent is judged against itself, which must
+    never be promoted. `init` and `reference` say where PPO starts and what KL is measured to."""
+
+    seed: int = 7
+    candidate: Literal["trained", "incumbent"] = "trained"
+    init: StartFrom = "base"
+    reference: StartFrom = "base"
+    minimum_fresh_labels: int = 200
+    minimum_reward_accuracy: float = 0.5  # the lower bound must lie above it before PPO starts
+    evaluation_prompts: int = 384
+    gate_pairs: int = 600  # candidate-versus-incumbent pairs offered to people, one a prompt
+    next_pairs: int = 500  # pairs that the deployed policy writes when the round ends
+    random_share: float = 0.2  # of the next pairs, chosen at random rather than by disagreement
+    oversample: float = 2.0  # pairs sampled for each pair kept
+    snapshot: SnapshotPlan = field(default_factory=SnapshotPlan)
+    reward_model: RewardModelConfig = field(
+        default_factory=lambda: RewardModelConfig(backbone=ModelSource())
+    )
+    policy: PpoConfig = field(default_factory=PpoConfig)
+    evaluate_reward_model: EvaluateRewardModelConfig = field(
+        default_factory=EvaluateRewardModelConfig
+    )
+    evaluate_policy: EvaluatePolicyConfig = field(default_factory=EvaluatePolicyConfig)
+    sampling: SamplePairsConfig = field(default_factory=SamplePairsConfig)
+    time_limits: TimeLimits = field(default_factory=TimeLimits)
+
+    def __post_init__(self) -> None:
+        for name in ("evaluation_prompts", "gate_pairs"):
+            if getattr(self, name) < 1:
+                raise ContractError(f"RoundPlan.{name} must be at least 1.")
+        if not 0 <= self.random_share <= 1:
+            raise ContractError("RoundPlan.random_share must lie between 0 and 1.")
+        if self.oversample < 1:
+            raise ContractError("RoundPlan.oversample must be at least 1.")
+
+
+def plan_override(plan: RoundPlan, changes: dict[str, Any]) -> RoundPlan:
+    """The plan with `changes` (nested objects) merged in; a wrong field is a `ContractError`."""
+    return RoundPlan.from_json(_merge(plan.to_json(), changes))
+
+
+def plan_differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(dotted path, before, after) of every setting that differs, sorted by path."""
+    left, right = dict(_flat(before)), dict(_flat(after))
+    return [
+        (path, str(left.get(path, "(none)")), str(right.get(path, "(none)")))
+        for path in sorted(left.keys() | right.keys())
+        if left.get(path) != right.get(path)
+    ]
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        merged[key] = _merge(inner, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    items: list[tuple[str, Any]] = []
+    for key, value in document.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            items.extend(_flat(value, f"{path}."))
+        else:
+            items.append((path, value))
+    return items

@@ -1,0 +1,70 @@
+"""The processes of a running installation, as command lines: `up`, the demo and the images share them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+
+@dataclass(frozen=True)
+class ProcessLine:
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shell(self) -> str:
+        """For a runner that starts a shell: `exec` makes the signal reach the program itself."""
+        return "exec " + shlex.join(self.command)
+
+
+def process_lines(*, host: str = "127.0.0.1", port: int = 8000) -> list[ProcessLine]:
+    return [
+        site_line(host, port),
+        worker_line("worker", "default"),
+        worker_line("gpu", "gpu"),
+        beat_line(),
+        ProcessLine("policy", (sys.executable, "manage.py", "policy_server")),
+    ]
+
+
+def site_line(host: str, port: int) -> ProcessLine:
+    workers = str(min(4, max(2, os.cpu_count() or 1)))
+    return ProcessLine(
+        "site",
+        (
+            sys.executable, "-m", "gunicorn", "outerloop.wsgi",
+            "--bind", f"{host}:{port}",
+            "--workers", workers,
+            "--threads", "4",
+            "--worker-class", "gthread",
+            "--timeout", "60",
+            "--graceful-timeout", "3",
+            "--access-logfile", "/dev/null",
+        ),
+    )  # fmt: skip
+
+
+def worker_line(name: str, queue: str) -> ProcessLine:
+    """One task at a time, in the worker's own process: the work is in children, or short."""
+    return ProcessLine(
+        name,
+        (
+            sys.executable, "-m", "celery", "-A", "outerloop", "worker",
+            "--queues", queue,
+            "--pool", "solo",
+            "--hostname", f"{name}@%h",
+            "--without-gossip", "--without-mingle", "--without-heartbeat",
+            "--loglevel", "INFO",
+        ),
+    )  # fmt: skip
+
+
+def beat_line() -> ProcessLine:
+    command = (sys.executable, "-m", "celery", "-A", "outerloop", "beat", "--loglevel", "WARNING")
+    pidfile = ("--pidfile", str(settings.VAR_DIR / "beat.pid"))
+    return ProcessLine("beat", (*command, *pidfile))

@@ -1,0 +1,140 @@
+"""The nightly start: one periodic task per line, kept in step with what the line says."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zoneinfo
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+from outerloop.web.services import audit_record
+
+from .models import PolicyLine, Round
+from .services import RoundRefused, round_start
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 10
+MESSAGE_DAYS = 1
+
+
+def time_zone_validate(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            f"{name!r} is no time zone; use a name such as Europe/Berlin or America/New_York."
+        )
+
+
+@transaction.atomic
+def schedule_save(*, line: PolicyLine, actor: str) -> None:
+    """Store the line's schedule and bring the periodic task in step with it."""
+    time_zone_validate(line.schedule_time_zone)
+    line.save(
+        update_fields=[
+            "schedule_enabled",
+            "schedule_time",
+            "schedule_time_zone",
+            "schedule_days",
+            "minimum_fresh_labels",
+            "deploys_by_itself",
+        ]
+    )
+    crontab, _ = CrontabSchedule.objects.get_or_create(
+        minute=str(line.schedule_time.minute),
+        hour=str(line.schedule_time.hour),
+        day_of_week=line.schedule_days,
+        day_of_month="*",
+        month_of_year="*",
+        timezone=line.schedule_time_zone,
+    )
+    PeriodicTask.objects.update_or_create(
+        name=f"nightly start of {line.slug}",
+        defaults={
+            "task": "rounds.nightly",
+            "crontab": crontab,
+            "args": json.dumps([str(line.id)]),
+            "enabled": line.schedule_enabled,
+            "queue": "default",
+        },
+    )
+    detail = {
+        "enabled": line.schedule_enabled,
+        "time": line.schedule_time.isoformat(),
+        "time_zone": line.schedule_time_zone,
+        "days": line.schedule_days,
+        "minimum_fresh_labels": line.minimum_fresh_labels,
+    }
+    audit_record(
+        actor=actor, verb="changed schedule", target=line.slug, line=line.id, detail=detail
+    )
+
+
+def sweeper_ensure() -> None:
+    """The sweeper's own periodic task."""
+    every, _ = IntervalSchedule.objects.get_or_create(
+        every=SWEEP_SECONDS, period=IntervalSchedule.SECONDS
+    )
+    PeriodicTask.objects.update_or_create(
+        name="sweep rounds",
+        defaults={
+            "task": "rounds.sweep",
+            "interval": every,
+            "queue": "default",
+            "expire_seconds": SWEEP_SECONDS,
+        },
+    )
+
+
+def scheduled_start(line_id: UUID) -> Round | None:
+    line = PolicyLine.objects.get(pk=line_id)
+    if not line.schedule_enabled:
+        return None
+    try:
+        return round_start(line=line, trigger="schedule")
+    except RoundRefused as refusal:
+        logger.info("line %s: the scheduled start was skipped: %s", line.slug, refusal)
+        return None
+
+
+def next_start(line: PolicyLine, *, now: datetime | None = None) -> datetime | None:
+    """When the schedule fires next, in the line's own time zone; None while it is switched off."""
+    if not line.schedule_enabled:
+        return None
+    zone = zoneinfo.ZoneInfo(line.schedule_time_zone)
+    local = (now or timezone.now()).astimezone(zone)
+    days = _cron_days(line.schedule_days)
+    for ahead in range(9):
+        day = local.date() + timedelta(days=ahead)
+        at = datetime.combine(day, line.schedule_time, tzinfo=zone)
+        if at > local and (day.isoweekday() % 7) in days:
+            return at
+    return None
+
+
+def _cron_days(text: str) -> set[int]:
+    """Cron's days of the week, 0 or 7 being Sunday."""
+    if text.strip() == "*":
+        return set(range(7))
+    return {int(part) % 7 for part in text.split(",") if part.strip()}
+
+
+def messages_purge() -> int:
+    """Delete fetched messages of the database broker, which keeps them for ever otherwise."""
+    if not settings.CELERY_BROKER_URL.startswith("sqla+"):
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('kombu_message')")
+        if cursor.fetchone()[0] is None:
+            return 0
+        cursor.execute(
+            "DELETE FROM kombu_message WHERE visible = false AND timestamp < %s",
+            [timezone.now().replace(tzinfo=None) - timedelta(days=MESSAGE_DAYS)],
+        )
+        return int(cursor.rowcount)

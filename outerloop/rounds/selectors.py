@@ -1,0 +1,89 @@
+"""Reads of lines and rounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from annotation import facade as annotation
+
+from .models import ENDS, PolicyLine, Round, RoundStep, State
+from .plan import RoundPlan
+
+
+@dataclass(frozen=True)
+class StartCheck:
+    """Whether a round could start now, and if not, why; `facts` are what a dry run shows."""
+
+    reasons: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def ready(self) -> bool:
+        return not self.reasons
+
+
+def line_plan(line: PolicyLine) -> RoundPlan:
+    """The plan of the line's next round; raises `ContractError` for a stored plan that is wrong."""
+    return RoundPlan.from_json(line.plan)
+
+
+def active_round(line: PolicyLine) -> Round | None:
+    return line.rounds.exclude(state__in=ENDS).first()
+
+
+def last_round(line: PolicyLine, *, before: Round | None = None) -> Round | None:
+    rounds = line.rounds.order_by("-number")
+    if before is not None:
+        rounds = rounds.filter(number__lt=before.number)
+    return rounds.first()
+
+
+def last_snapshot_moment(line: PolicyLine) -> datetime | None:
+    """When the latest round that learned something was started: labels since then are fresh."""
+    latest = line.rounds.filter(snapshot__isnull=False).order_by("-number").first()
+    return latest.created_at if latest else None
+
+
+def fresh_labels(line: PolicyLine) -> int:
+    return annotation.fresh_label_count(line_id=line.id, since=last_snapshot_moment(line))
+
+
+def active_rounds() -> QuerySet[Round]:
+    return Round.objects.exclude(state__in=ENDS).select_related("line")
+
+
+def rounds_without_worker() -> list[Round]:
+    """Active rounds whose present step nobody holds: their message was lost, or their worker died."""
+    now = timezone.now()
+    held = RoundStep.objects.filter(finished_at__isnull=True, lease_expires_at__gt=now)
+    return [
+        round_
+        for round_ in active_rounds()
+        if not held.filter(round=round_, name=round_.state).exists()
+    ]
+
+
+def steps_of(round_: Round) -> dict[str, RoundStep]:
+    return {step.name: step for step in round_.steps.all()}
+
+
+def failed_step(round_: Round) -> RoundStep | None:
+    """The step in which a failed or cancelled round stopped."""
+    return round_.steps.filter(finished_at__isnull=True).order_by("-entered_at").first()
+
+
+def round_by_id(round_id: UUID) -> Round:
+    return Round.objects.select_related("line").get(pk=round_id)
+
+
+def states_for_page(round_: Round) -> list[dict[str, Any]]:
+    """Every state on the way of this round with its step, in order, for the timeline."""
+    steps = steps_of(round_)
+    order = [state for state in State if state not in ENDS]
+    return [{"state": state, "step": steps.get(state)} for state in order]

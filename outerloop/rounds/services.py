@@ -1,0 +1,307 @@
+"""Writes of the loop: lines are made, rounds start, move on, are cancelled, fail, are taken up again."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from annotation.accounts.models import User
+from evaluation import facade as evaluation
+from outerloop.web.services import audit_record
+from training import facade as training
+from training.contracts import ContractError
+
+from .claims import (
+    ClaimLost,
+    RoundCancelRequested,
+    round_move,
+    step_claim,
+    step_heartbeat,
+    step_release,
+    worker_name,
+)
+from .models import ENDS, PolicyLine, Round, RoundStep, StartAttempt, State
+from .plan import RoundPlan, plan_override
+from .selectors import (
+    StartCheck,
+    active_round,
+    failed_step,
+    fresh_labels,
+    last_round,
+    line_plan,
+)
+from .steps import STEPS, Move, StepContext, StepFailed
+
+logger = logging.getLogger(__name__)
+
+
+class RoundRefused(RuntimeError):
+    """A round cannot start (or be taken up) now; the message says why and what to do."""
+
+
+def line_create(
+    *, name: str, slug: str, plan: RoundPlan, simulated: bool = False, **fields: Any
+) -> PolicyLine:
+    return PolicyLine.objects.create(
+        name=name,
+        slug=slug,
+        plan=plan.to_json(),
+        simulated=simulated,
+        minimum_fresh_labels=max(1, plan.minimum_fresh_labels),
+        **fields,
+    )
+
+
+@transaction.atomic
+def line_base_set(*, line: PolicyLine, version_id: UUID, actor: str) -> None:
+    """Set the policy that PPO starts from; the first one is deployed as well."""
+    PolicyLine.objects.filter(pk=line.pk).update(base_version=version_id)
+    line.base_version = version_id
+    training.model_version_retain(version_id=version_id, reason="base policy of the line")
+    if evaluation.deployed_version(line.id) is None:
+        evaluation.deployment_start(
+            line_id=line.id, version_id=version_id, kind="initial", round_id=None, actor=actor
+        )
+    audit_record(actor=actor, verb="set base policy", target=str(version_id), line=line.id)
+
+
+def line_plan_save(*, line: PolicyLine, plan: RoundPlan, actor: str) -> None:
+    before = line.plan
+    PolicyLine.objects.filter(pk=line.pk).update(plan=plan.to_json())
+    line.plan = plan.to_json()
+    detail = {"before": before, "after": line.plan}
+    audit_record(actor=actor, verb="changed plan", target=line.slug, line=line.id, detail=detail)
+
+
+def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
+    """What stands in the way of a round now. `forced` leaves the minimum of new labels aside."""
+    reasons: list[str] = []
+    fresh = fresh_labels(line)
+    running = active_round(line)
+    deployed = evaluation.deployed_version(line.id)
+    if running is not None:
+        reasons.append(f"{running} is still active ({running.get_state_display().lower()}).")
+    if line.base_version is None or deployed is None:
+        reasons.append("The line has no base policy; set one first.")
+    if fresh < line.minimum_fresh_labels and not forced:
+        reasons.append(
+            f"{fresh} new labels since the last round; the minimum is {line.minimum_fresh_labels}."
+        )
+    try:
+        plan = line_plan(line)
+    except ContractError as error:
+        return StartCheck((*reasons, f"The plan is not valid: {error}"), ())
+    facts = (
+        ("New labels", str(fresh)),
+        ("Candidate", plan.candidate),
+        ("Starts from", plan.init),
+        ("Reward models", f"{plan.reward_model.members} and the held-out one"),
+        ("Policy updates", str(plan.policy.updates)),
+        ("Evaluation prompts", str(plan.evaluation_prompts)),
+        ("Pairs offered for the gate", str(plan.gate_pairs)),
+        ("Deploys by itself", "yes" if line.deploys_by_itself else "no, a lead approves"),
+    )
+    return StartCheck(tuple(reasons), facts)
+
+
+def round_start(
+    *,
+    line: PolicyLine,
+    trigger: str,
+    actor: User | None = None,
+    forced: bool = False,
+    changes: dict[str, Any] | None = None,
+    title: str = "",
+) -> Round:
+    """Start a round, or raise `RoundRefused`; either way the attempt leaves a row.
+
+    `changes` departs from the line's plan for this round alone. The caller enqueues the first step
+    after commit.
+    """
+    check = start_check(line=line, forced=forced)
+    if not check.ready:
+        reason = " ".join(check.reasons)
+        StartAttempt.objects.create(line=line, trigger=trigger, reason=reason[:300])
+        raise RoundRefused(reason)
+    plan = plan_override(line_plan(line), changes or {})
+    incumbent = evaluation.deployed_version(line.id)
+    assert incumbent is not None  # the check refuses a line without one
+    previous = last_round(line)
+    try:
+        with transaction.atomic():
+            round_ = Round.objects.create(
+                line=line,
+                number=previous.number + 1 if previous else 1,
+                trigger=trigger,
+                started_by=actor,
+                title=title,
+                plan=plan.to_json(),
+                deploys_by_itself=line.deploys_by_itself,
+                incumbent=incumbent,
+                fresh_labels=fresh_labels(line),
+            )
+            StartAttempt.objects.create(line=line, trigger=trigger, round=round_)
+    except IntegrityError as error:
+        reason = "Another round was started at the same moment."
+        StartAttempt.objects.create(line=line, trigger=trigger, reason=reason)
+        raise RoundRefused(reason) from error
+    who = str(actor.pk) if actor else trigger
+    audit_record(
+        actor=who, verb="started round", target=f"{line.slug}/{round_.number}", line=line.id
+    )
+    return round_
+
+
+def first_pairs_order(*, line: PolicyLine, trigger: str, actor: User | None = None) -> Round:
+    """Round 0: the base policy writes the first pairs to compare. It learns and decides nothing."""
+    if line.rounds.exists():
+        raise RoundRefused(f"{line.name} has rounds already; its pairs come from them.")
+    incumbent = evaluation.deployed_version(line.id)
+    if incumbent is None:
+        raise RoundRefused("The line has no base policy; set one first.")
+    return Round.objects.create(
+        line=line,
+        number=0,
+        state=State.SAMPLING_PAIRS,
+        trigger=trigger,
+        started_by=actor,
+        title="first pairs",
+        plan=line_plan(line).to_json(),
+        incumbent=incumbent,
+    )
+
+
+def round_cancel(*, round_: Round, actor: str) -> None:
+    """Ask an active round to stop; its artifacts so far are kept."""
+    asked = (
+        Round.objects.filter(pk=round_.pk, cancel_requested_at__isnull=True)
+        .exclude(state__in=ENDS)
+        .update(cancel_requested_at=timezone.now())
+    )
+    if not asked:
+        return
+    audit_record(
+        actor=actor,
+        verb="cancelled round",
+        target=f"{round_.line.slug}/{round_.number}",
+        line=round_.line_id,
+    )
+    step = failed_step(round_)
+    if step is not None and step.run is not None:
+        training.run_cancel(run_id=step.run)
+
+
+@transaction.atomic
+def round_take_up(*, round_: Round, actor: str) -> None:
+    """Let a failed or cancelled round go on where it stopped, from its last checkpoint."""
+    locked = Round.objects.select_for_update().get(pk=round_.pk)
+    PolicyLine.objects.select_for_update().get(pk=locked.line_id)
+    if locked.state not in (State.FAILED, State.CANCELLED):
+        raise RoundRefused(
+            f"{locked} is {locked.get_state_display().lower()}; only a failed or cancelled round can"
+            " be taken up again."
+        )
+    step = failed_step(locked)
+    if step is None:
+        raise RoundRefused(f"{locked} has no unfinished step.")
+    if active_round(locked.line) is not None:
+        raise RoundRefused("Another round of this line is active; wait for its end, or cancel it.")
+    if last_round(locked.line) != locked:
+        raise RoundRefused("A later round exists; start a new one instead.")
+    run = training.run_get(step.run) if step.run is not None else None
+    if run is not None and run.state == "cancelled":
+        RoundStep.objects.filter(pk=step.pk).update(run=None)
+    Round.objects.filter(pk=locked.pk).update(
+        state=step.name, error="", cancel_requested_at=None, closed_at=None
+    )
+    audit_record(
+        actor=actor,
+        verb="took up round",
+        target=f"{locked.line.slug}/{locked.number}",
+        line=locked.line_id,
+    )
+
+
+def round_advance(*, round_id: UUID) -> State | None:
+    """Work on the present step of a round; the state to go on with, or None when there is nothing to
+    do now: another worker holds the step, it waits, or the round ended."""
+    round_ = Round.objects.select_related("line").get(pk=round_id)
+    if not round_.active:
+        return None
+    step = step_claim(round_, owner=worker_name())
+    if step is None:
+        return None
+    round_.refresh_from_db()
+    if round_.state != step.name:
+        return None
+    try:
+        return _step_work(round_, step)
+    except (ClaimLost, training.LeaseLost) as error:
+        logger.warning("round %s: %s", round_.id, error)
+    except training.RunBusy as error:
+        step_release(step, note=str(error))
+    except (RoundCancelRequested, training.RunCancelled) as error:
+        _round_stop(round_, step, error)
+    except (
+        StepFailed,
+        training.RunFailed,
+        ContractError,
+        LookupError,
+        ValueError,
+        OSError,
+    ) as error:
+        _round_end(round_, step, State.FAILED, str(error) or repr(error))
+    except (
+        Exception
+    ) as error:  # a defect of ours: the round says so rather than hang until its lease
+        logger.exception("round %s: unexpected error in %s", round_.id, step.name)
+        _round_end(round_, step, State.FAILED, f"Unexpected error: {error!r}")
+    return None
+
+
+def _step_work(round_: Round, step: RoundStep) -> State | None:
+    step_heartbeat(step)
+    context = StepContext(
+        round=round_,
+        line=round_.line,
+        plan=RoundPlan.from_json(round_.plan),
+        step=step,
+        owner=step.lease_owner,
+    )
+    outcome = STEPS[State(step.name)](context)
+    if isinstance(outcome, Move):
+        round_move(
+            step,
+            to=outcome.to,
+            read=outcome.read,
+            wrote=outcome.wrote,
+            note=outcome.note,
+            **outcome.fields,
+        )
+        return outcome.to
+    step_release(step, note=outcome.note)
+    return None
+
+
+def _round_stop(round_: Round, step: RoundStep, error: Exception) -> None:
+    """A cancelled round is cancelled; a run stopped by its time limit fails the round."""
+    round_.refresh_from_db(fields=["cancel_requested_at"])
+    if round_.cancel_requested_at is not None:
+        _round_end(round_, step, State.CANCELLED, "Cancelled by a person.")
+    else:
+        _round_end(round_, step, State.FAILED, f"{error} The time limit of the step was reached.")
+
+
+def _round_end(round_: Round, step: RoundStep, state: State, message: str) -> None:
+    """End the round and leave its step unfinished, so that the round can be taken up again."""
+    now = timezone.now()
+    RoundStep.objects.filter(pk=step.pk, fence=step.fence).update(
+        lease_expires_at=None, lease_owner="", note=message[:500]
+    )
+    Round.objects.filter(pk=round_.pk, state=step.name).update(
+        state=state, error=message, closed_at=now
+    )

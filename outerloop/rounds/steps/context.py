@@ -1,0 +1,167 @@
+"""What every step is given and gives back, and how a step runs a learning program."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from annotation import facade as annotation
+from outerloop.rounds.claims import ClaimLost, step_heartbeat, step_progress
+from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
+from outerloop.rounds.plan import RoundPlan, StartFrom
+from training import facade as training
+from training.contracts import InputRef, JsonContract, RunEvent
+
+
+class StepFailed(RuntimeError):
+    """The round cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """The step is done: what it read and wrote, and where the round goes."""
+
+    to: State
+    read: tuple[str, ...] = ()
+    wrote: tuple[str, ...] = ()
+    note: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The step cannot end yet; it is tried again when something happened, or by the sweeper."""
+
+    note: str
+
+
+@dataclass(frozen=True)
+class StepContext:
+    round: Round
+    line: PolicyLine
+    plan: RoundPlan
+    step: RoundStep
+    owner: str
+
+    @property
+    def seed(self) -> int:
+        """A seed of this round alone, the same in every attempt."""
+        return self.plan.seed * 1_000 + self.round.number
+
+
+def step_run(
+    context: StepContext,
+    *,
+    kind: str,
+    config: JsonContract,
+    inputs: Mapping[str, InputRef],
+    minutes: float,
+) -> training.RunRecord:
+    """Run a learning program for this step; a second attempt of the step continues the same run."""
+    run_id = context.step.run or _order(context, kind, config, inputs)
+
+    def beat(event: RunEvent | None) -> None:
+        if event is None:
+            step_heartbeat(context.step)
+            return
+        note = event.message or _metrics_note(event)
+        step_progress(
+            context.step,
+            phase=event.phase,
+            progress=event.step,
+            total=event.total_steps,
+            note=note,
+        )
+
+    return training.run_execute(
+        run_id=run_id, owner=context.owner, beat=beat, time_limit_seconds=minutes * 60
+    )
+
+
+@transaction.atomic
+def _order(
+    context: StepContext, kind: str, config: JsonContract, inputs: Mapping[str, InputRef]
+) -> UUID:
+    run = training.run_create(
+        line_id=context.line.id,
+        round_id=context.round.id,
+        kind=kind,
+        seed=context.seed,
+        config=config.to_json(),
+        inputs=inputs,
+    )
+    kept = RoundStep.objects.filter(pk=context.step.pk, fence=context.step.fence).update(run=run.id)
+    if not kept:
+        raise ClaimLost(f"{context.step} was taken over by another worker.")
+    context.step.run = run.id
+    return run.id
+
+
+def _metrics_note(event: RunEvent) -> str:
+    shown = [f"{k} {v:.3g}" for k, v in event.metrics.items() if isinstance(v, int | float)]
+    return ", ".join(shown[:4])
+
+
+def version_input(version_id: UUID | None, what: str) -> InputRef:
+    """A model version as an input of a run, checked against its hash first."""
+    if version_id is None:
+        raise StepFailed(f"The round has no {what}; an earlier step should have made it.")
+    try:
+        training.model_version_verify(version_id)
+    except training.ArtifactMismatch as error:
+        raise StepFailed(str(error)) from error
+    return training.input_from_version(training.model_version_get(version_id))
+
+
+def start_version(context: StepContext, start: StartFrom) -> UUID:
+    if start == "incumbent":
+        return context.round.incumbent
+    if context.line.base_version is None:
+        raise StepFailed(f"The line {context.line.name} has no base policy; set one on its page.")
+    return context.line.base_version
+
+
+def step_file(context: StepContext, name: str, rows: Iterable[Mapping[str, Any]]) -> InputRef:
+    """Write rows as JSON lines into the round's folder, once: a later attempt uses the same file."""
+    folder = Path(settings.ARTIFACT_ROOT) / "rounds" / str(context.round.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        partial = path.with_name(f".{name}.{os.getpid()}")
+        with partial.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    return training.input_from_path(path)
+
+
+def prompts_file(
+    context: StepContext, name: str, *, splits: tuple[str, ...], limit: int | None
+) -> InputRef:
+    """A drawn sample of the line's prompts in the `prompts` format."""
+    rows = annotation.prompts_stream(
+        line_id=context.line.id, splits=splits, limit=limit, seed=context.seed
+    )
+    reference = step_file(context, name, (_prompt_row(row) for row in rows))
+    if Path(reference.path).stat().st_size == 0:
+        Path(reference.path).unlink()
+        raise StepFailed(
+            f"The line has no prompts in the split {' or '.join(splits)}. Import prompts on the Data"
+            " page: their split is drawn from the prompt itself."
+        )
+    return reference
+
+
+def _prompt_row(row: Any) -> dict[str, Any]:
+    document = asdict(row)
+    return {"id": str(row.id), "messages": document["messages"], "group": row.group}

@@ -1,0 +1,120 @@
+"""The steps that change the world: deployment, and the pairs that the deployed policy writes next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from annotation import facade as annotation
+from annotation.contracts import NewCompletion, NewPair
+from evaluation import facade as evaluation
+from outerloop.rounds.models import State
+from outerloop.rounds.selection import Chosen, pairs_choose
+from outerloop.rounds.steps.context import (
+    Move,
+    StepContext,
+    StepFailed,
+    prompts_file,
+    step_run,
+    version_input,
+)
+from training import facade as training
+
+
+def deploy(context: StepContext) -> Move:
+    """Move the line's pointer: one row, one transaction. The policy server follows it."""
+    if context.round.candidate is None:
+        raise StepFailed("There is no candidate to deploy.")
+    training.model_version_verify(context.round.candidate)
+    deployment = evaluation.deployment_start(
+        line_id=context.line.id,
+        version_id=context.round.candidate,
+        kind="deploy",
+        round_id=context.round.id,
+        actor="round",
+    )
+    training.model_version_retain(version_id=context.round.candidate, reason="deployed")
+    version = training.model_version_get(context.round.candidate)
+    return Move(
+        State.SAMPLING_PAIRS,
+        read=(f"{version.name} {version.sha256}",),
+        wrote=(f"deployment {deployment.id}",),
+        note=f"{version.name} is deployed.",
+    )
+
+
+def sample_pairs(context: StepContext) -> Move:
+    """The deployed policy writes the next pairs to compare, whatever the verdict was."""
+    if context.plan.next_pairs == 0:
+        return Move(State.CLOSED, note="No next pairs were ordered.")
+    deployed = evaluation.deployed_version(context.line.id)
+    if deployed is None:
+        raise StepFailed("The line has no deployed policy to write the next pairs.")
+    policy = version_input(deployed, "deployed policy")
+    wanted = int(context.plan.next_pairs * context.plan.oversample)
+    prompts = prompts_file(
+        context, "next-prompts.jsonl", splits=("train", "validation", "test"), limit=wanted
+    )
+    inputs = {"policy": policy, "prompts": prompts}
+    if context.round.reward_model is not None:
+        inputs["reward_model"] = version_input(context.round.reward_model, "reward model")
+    run = step_run(
+        context,
+        kind="sample_pairs",
+        config=context.plan.sampling,
+        inputs=inputs,
+        minutes=context.plan.time_limits.sampling,
+    )
+    rows = list(_completions(run))
+    chosen = pairs_choose(
+        rows,
+        wanted=context.plan.next_pairs,
+        random_share=context.plan.random_share,
+        seed=context.seed,
+    )
+    created = annotation.comparisons_create(
+        line_id=context.line.id,
+        purpose="training",
+        pairs=_pairs(context, chosen, deployed),
+        round_id=context.round.id,
+    )
+    return Move(
+        State.CLOSED,
+        read=(f"policy {policy.sha256}", f"prompts {prompts.sha256}"),
+        wrote=(f"{created} comparisons",),
+        note=f"{created} new pairs wait for labels.",
+    )
+
+
+def _completions(run: training.RunRecord) -> Iterator[dict[str, Any]]:
+    path = Path(training.input_from_run(run, "completions").path)
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _pairs(context: StepContext, chosen: list[Chosen], deployed: UUID) -> Iterator[NewPair]:
+    version = training.model_version_get(deployed)
+    sampling = context.plan.sampling.sampling.to_json()
+    for item in chosen:
+        first, second = (
+            NewCompletion(
+                text=side["text"],
+                model_version=version.id,
+                artifact_sha256=version.sha256,
+                sampling=sampling,
+                seed=int(side["seed"]),
+                tokens=side["tokens"],
+                ended=side["ended"],
+            )
+            for side in item.row["completions"][:2]
+        )
+        yield NewPair(
+            prompt_id=UUID(item.row["prompt_id"]),
+            completions=(first, second),
+            strategy=item.strategy,
+            probability=item.probability,
+        )

@@ -1,0 +1,191 @@
+"""The steps that judge: policy evaluation, the wait for labels and for approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from annotation import facade as annotation
+from annotation.contracts import NewCompletion, NewPair
+from evaluation import facade as evaluation
+from evaluation.contracts import GateVerdict
+from evaluation.facade import DecisionRecord
+from outerloop.rounds.evidence import samples_read, step_run_record
+from outerloop.rounds.measuring import Measured, round_measure
+from outerloop.rounds.models import State
+from outerloop.rounds.steps.context import (
+    Move,
+    StepContext,
+    StepFailed,
+    Wait,
+    prompts_file,
+    start_version,
+    step_run,
+    version_input,
+)
+from training import facade as training
+
+
+def evaluate_policy(context: StepContext) -> Move:
+    """Sample candidate and incumbent on evaluation prompts and put the pairs before people."""
+    candidate = version_input(context.round.candidate, "candidate")
+    incumbent = version_input(context.round.incumbent, "incumbent")
+    count = max(context.plan.evaluation_prompts, context.plan.gate_pairs)
+    prompts = prompts_file(context, "evaluation-prompts.jsonl", splits=("evaluation",), limit=count)
+    run = step_run(
+        context,
+        kind="evaluate_policy",
+        config=context.plan.evaluate_policy,
+        inputs={
+            "candidate": candidate,
+            "incumbent": incumbent,
+            "reference": version_input(
+                start_version(context, context.plan.reference), "reference policy"
+            ),
+            "reward_model": version_input(context.round.reward_model, "reward model"),
+            "held_out_reward_model": version_input(
+                context.round.held_out_reward_model, "held-out reward model"
+            ),
+            "prompts": prompts,
+        },
+        minutes=context.plan.time_limits.evaluation,
+    )
+    return Move(
+        to=State.AWAITING_LABELS,
+        read=(f"candidate {candidate.sha256}", f"incumbent {incumbent.sha256}"),
+        wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
+        fields={"waiting_since": timezone.now()},
+    )
+
+
+def await_labels(context: StepContext) -> Move | Wait:
+    """Decide as labels come. A candidate that a guardrail refuses costs nobody a label."""
+    measured = round_measure(context.round, context.line, context.plan)
+    if _labels_wanted(measured.verdict):
+        waiting = _gate_pairs_ensure(context)
+        measured = round_measure(context.round, context.line, context.plan)
+        if _labels_wanted(measured.verdict):
+            return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
+    annotation.gate_queue_close(round_id=context.round.id)
+    decision = _decision_record(context, measured)
+    verdict = measured.verdict.verdict
+    waits = verdict == "PROMOTE" and not context.round.deploys_by_itself
+    return Move(
+        State.AWAITING_APPROVAL if waits else State.DECIDED,
+        wrote=(f"decision {decision.evidence_sha256}",),
+        note=verdict,
+        fields={"verdict": verdict, "summary": " ".join(measured.verdict.reasons)[:500]},
+    )
+
+
+def _labels_wanted(verdict: GateVerdict) -> bool:
+    return verdict.verdict == "INCONCLUSIVE" and "labels" in verdict.wants
+
+
+def _decision_record(context: StepContext, measured: Measured) -> DecisionRecord:
+    """Write the decision down, for ever; the versions that it refers to are pinned with it."""
+    candidate = context.round.candidate
+    if candidate is None:
+        raise StepFailed("There is no candidate to decide on.")
+    return evaluation.decision_record(
+        line_id=context.line.id,
+        round_id=context.round.id,
+        round_number=context.round.number,
+        verdict=measured.verdict,
+        measurements=measured.measurements,
+        candidate=candidate,
+        incumbent=context.round.incumbent,
+    )
+
+
+def await_approval(context: StepContext) -> Move | Wait:
+    """A lead lets the promotion through, or holds it back; past the maximum age it is held back."""
+    approval = evaluation.approval_get(context.round.id)
+    if approval is not None:
+        word = "approved" if approval.approved else "held back"
+        return Move(State.DECIDED, note=f"{approval.person} {word} the promotion.")
+    since = context.round.waiting_since or context.round.created_at
+    hours = evaluation.gate_policy_current(context.line.id).settings.max_age_hours
+    if timezone.now() - since > timedelta(hours=hours):
+        return Move(State.DECIDED, note="No lead approved within the maximum age; held back.")
+    return Wait("A lead reads the report and approves, or holds back.")
+
+
+def decide(context: StepContext) -> Move:
+    """Carry the verdict out: deploy what was promoted and let through, else keep the incumbent."""
+    round_ = context.round
+    for version in (round_.reward_model, round_.held_out_reward_model):
+        if version is not None:
+            training.model_version_retain(
+                version_id=version, reason=f"the decision of round {round_.number} refers to it"
+            )
+    if _may_deploy(context):
+        return Move(State.DEPLOYING, note="The candidate is let through.")
+    return Move(State.SAMPLING_PAIRS, note="The incumbent stays deployed.")
+
+
+def _may_deploy(context: StepContext) -> bool:
+    round_ = context.round
+    if round_.verdict != "PROMOTE" or round_.candidate in (None, round_.incumbent):
+        return False
+    if round_.deploys_by_itself:
+        return True
+    approval = evaluation.approval_get(round_.id)
+    return approval is not None and approval.approved
+
+
+def _gate_pairs_ensure(context: StepContext) -> int:
+    """Put the candidate-versus-incumbent pairs in the ordinary queue, once; returns the open ones."""
+    status = annotation.gate_queue_status(round_id=context.round.id)
+    if status.open + status.leased + status.done == 0:
+        annotation.comparisons_create(
+            line_id=context.line.id,
+            purpose="gate",
+            pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
+            round_id=context.round.id,
+        )
+        status = annotation.gate_queue_status(round_id=context.round.id)
+    return status.open + status.leased
+
+
+def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
+    run = step_run_record(context.round, State.POLICY_EVALUATION)
+    if run is None or context.round.candidate is None:
+        raise StepFailed("The policy evaluation left no samples to compare.")
+    candidate = training.model_version_get(context.round.candidate)
+    incumbent = training.model_version_get(context.round.incumbent)
+    sampling = context.plan.evaluate_policy.sampling.to_json()
+    for row in samples_read(run):
+        if row["sample"] > 0:  # one label per prompt: further samples only measure diversity
+            continue
+        sides = (
+            _completion(row["candidate"], candidate, sampling),
+            _completion(row["incumbent"], incumbent, sampling),
+        )
+        yield NewPair(
+            prompt_id=UUID(row["prompt_id"]),
+            completions=sides,
+            strategy="gate",
+            probability=1.0,
+        )
+
+
+def _completion(
+    side: dict[str, Any],
+    version: training.ModelVersionRecord,
+    sampling: dict[str, Any],
+) -> NewCompletion:
+    return NewCompletion(
+        text=side["text"],
+        model_version=version.id,
+        artifact_sha256=version.sha256,
+        sampling=sampling,
+        seed=int(side["seed"]),
+        tokens=side["tokens"],
+        ended=side["ended"],
+    )

@@ -1,0 +1,161 @@
+"""The steps that learn: snapshot, reward model, policy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from annotation.contracts import SnapshotRecipe
+from evaluation.contracts import RewardModelMeasurements
+from outerloop.rounds.evidence import measurements_load
+from outerloop.rounds.models import Round, State
+from outerloop.rounds.steps.context import (
+    Move,
+    StepContext,
+    StepFailed,
+    prompts_file,
+    start_version,
+    step_run,
+    version_input,
+)
+from training import facade as training
+
+
+def take_snapshot(context: StepContext) -> Move:
+    """Freeze every preference so far. The same labels give the same snapshot, by hash."""
+    plan = context.plan.snapshot
+    recipe = SnapshotRecipe(
+        campaigns=plan.campaigns,
+        weights=plan.weights,
+        recency_half_life_days=plan.recency_half_life_days,
+        until=_moment(context.round.created_at),
+    )
+    try:
+        snapshot = training.snapshot_take(line_id=context.line.id, recipe=recipe)
+    except training.EmptySnapshot as error:
+        raise StepFailed(str(error)) from error
+    # An A/A round trains nothing new: it asks whether the gate passes a policy against itself.
+    return Move(
+        to=State.REWARD_TRAINING,
+        wrote=(f"snapshot {snapshot.sha256}",),
+        note=f"{snapshot.rows} preferences",
+        fields={"snapshot": snapshot.id},
+    )
+
+
+def train_reward_model(context: StepContext) -> Move:
+    snapshot = _snapshot(context.round)
+    backbone = version_input(context.line.base_version, "base policy")
+    run = step_run(
+        context,
+        kind="reward_model",
+        config=context.plan.reward_model,
+        inputs={"preferences": training.input_from_path(snapshot.path), "policy": backbone},
+        minutes=context.plan.time_limits.reward_training,
+    )
+    reward = training.model_version_register(run_id=run.id, artifact="reward_model")
+    held_out = training.model_version_register(run_id=run.id, artifact="held_out_reward_model")
+    return Move(
+        to=State.REWARD_EVALUATION,
+        read=(f"snapshot {snapshot.sha256}", f"base policy {backbone.sha256}"),
+        wrote=(f"{reward.name} {reward.sha256}", f"{held_out.name} {held_out.sha256}"),
+        fields={"reward_model": reward.id, "held_out_reward_model": held_out.id},
+    )
+
+
+def evaluate_reward_model(context: StepContext) -> Move:
+    """Measure the reward model; one that is not better than chance ends the round before PPO."""
+    snapshot = _snapshot(context.round)
+    reward = version_input(context.round.reward_model, "reward model")
+    run = step_run(
+        context,
+        kind="evaluate_reward_model",
+        config=context.plan.evaluate_reward_model,
+        inputs={
+            "reward_model": reward,
+            "held_out_reward_model": version_input(
+                context.round.held_out_reward_model, "held-out reward model"
+            ),
+            "preferences": training.input_from_path(snapshot.path),
+        },
+        minutes=context.plan.time_limits.evaluation,
+    )
+    measured = measurements_load(run, RewardModelMeasurements)
+    read = (f"reward model {reward.sha256}", f"snapshot {snapshot.sha256}")
+    wrote = (f"measurements {training.input_from_run(run, 'measurements').sha256}",)
+    problem = _reward_problem(measured, context.plan.minimum_reward_accuracy)
+    if problem:
+        refused = {"verdict": "REJECT", "summary": problem[:500]}
+        return Move(State.DECIDED, read, wrote, note=problem, fields=refused)
+    if context.plan.candidate == "incumbent":  # A/A: nothing is trained
+        same = {"candidate": context.round.incumbent}
+        return Move(State.POLICY_EVALUATION, read, wrote, fields=same)
+    return Move(State.POLICY_TRAINING, read, wrote)
+
+
+def _reward_problem(measured: RewardModelMeasurements, minimum: float) -> str:
+    split = measured.split("test", "validation")
+    if split is None:
+        return (
+            "The reward model could not be checked: no preference lies on a test or validation"
+            " prompt. Label more prompts."
+        )
+    accuracy = split.accuracy
+    if accuracy.low > minimum:
+        return ""
+    return (
+        f"The reward model agrees with held-out labels on {accuracy.estimate:.1%}"
+        f" ({accuracy.low:.1%}-{accuracy.high:.1%}, {split.pairs} pairs); the lower bound must lie above"
+        f" {minimum:.0%}. The round stops before the policy is trained: collect more labels, or look"
+        " at their quality."
+    )
+
+
+def train_policy(context: StepContext) -> Move:
+    """PPO on the frozen reward model; the held-out model watches and is never optimised."""
+    init = version_input(start_version(context, context.plan.init), "initial policy")
+    reference = version_input(start_version(context, context.plan.reference), "reference policy")
+    reward = version_input(context.round.reward_model, "reward model")
+    held_out = version_input(context.round.held_out_reward_model, "held-out reward model")
+    prompts = prompts_file(context, "training-prompts.jsonl", splits=("train",), limit=None)
+    run = step_run(
+        context,
+        kind="ppo",
+        config=context.plan.policy,
+        inputs={
+            "policy": init,
+            "reference": reference,
+            "reward_model": reward,
+            "held_out_reward_model": held_out,
+            "prompts": prompts,
+        },
+        minutes=context.plan.time_limits.policy_training,
+    )
+    candidate = training.model_version_register(
+        run_id=run.id,
+        artifact="policy",
+        parent_id=start_version(context, context.plan.init),
+        meta={"round": context.round.number},
+    )
+    return Move(
+        to=State.POLICY_EVALUATION,
+        read=(
+            f"policy {init.sha256}",
+            f"reference {reference.sha256}",
+            f"reward model {reward.sha256}",
+            f"prompts {prompts.sha256}",
+        ),
+        wrote=(f"{candidate.name} {candidate.sha256}",),
+        fields={"candidate": candidate.id},
+    )
+
+
+def _snapshot(round_: Round) -> training.SnapshotRecord:
+    if round_.snapshot is None:
+        raise StepFailed("The round has no snapshot; its first step should have taken it.")
+    return training.snapshot_get(round_.snapshot)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(timezone.get_default_timezone()).isoformat()

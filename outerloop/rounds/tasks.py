@@ -1,0 +1,45 @@
+"""Celery doors of the loop. A message is only a hint: the sweeper finds what a lost one left."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from outerloop.rounds import alarms, schedule, services
+from outerloop.rounds.models import ENDS, Round, State
+from outerloop.rounds.selectors import rounds_without_worker
+from outerloop.rounds.steps import LEARNING
+
+
+def advance_enqueue(round_id: UUID, state: State | str) -> None:
+    """Ask a worker to go on with a round; to be called after the change is committed."""
+    queue = "gpu" if State(state) in LEARNING else "default"
+    advance.apply_async(args=[str(round_id)], queue=queue)
+
+
+@shared_task(name="rounds.advance")
+def advance(round_id: str) -> None:
+    """Work on the round's present step, then hand on to the queue of the next."""
+    state = services.round_advance(round_id=UUID(round_id))
+    round_ = Round.objects.select_related("line").get(pk=round_id)
+    alarms.round_alarms(round_)
+    if state is not None and state not in ENDS:
+        advance_enqueue(UUID(round_id), state)
+
+
+@shared_task(name="rounds.sweep")
+def sweep() -> None:
+    """Take up every step that nobody holds, and look for what people should know."""
+    for round_ in rounds_without_worker():
+        advance_enqueue(round_.id, round_.state)
+    alarms.queue_alarms()
+    schedule.messages_purge()
+
+
+@shared_task(name="rounds.nightly")
+def nightly(line_id: str) -> None:
+    """A scheduled start; a night on which nothing starts leaves a row that says why."""
+    round_ = schedule.scheduled_start(UUID(line_id))
+    if round_ is not None:
+        advance_enqueue(round_.id, round_.state)

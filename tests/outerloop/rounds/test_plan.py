@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from outerloop.rounds.plan import RoundPlan, plan_differences, plan_override
+from training.contracts import ContractError
+
+
+def test_a_plan_survives_its_json_form():
+    plan = RoundPlan(seed=3, init="incumbent")
+    assert RoundPlan.from_json(plan.to_json()) == plan
+
+
+def test_an_override_changes_only_what_it_names():
+    plan = plan_override(RoundPlan(), {"policy": {"kl": {"beta": 0.0}}})
+    assert plan.policy.kl.beta == 0.0
+    assert plan.policy.updates == RoundPlan().policy.updates
+
+
+def test_a_misspelt_setting_is_named():
+    with pytest.raises(ContractError, match="betta"):
+        plan_override(RoundPlan(), {"policy": {"kl": {"betta": 0.0}}})
+
+
+@pytest.mark.parametrize("changes", [{"random_share": 1.5}, {"oversample": 0.5}, {"gate_pairs": 0}])
+def test_values_out_of_range_are_refused(changes):
+    (name,) = changes
+    with pytest.raises(ContractError, match=name):
+        plan_override(RoundPlan(), changes)
+
+
+def test_differences_are_told_by_path_with_both_values():
+    before = RoundPlan().to_json()
+    after = plan_override(RoundPlan(), {"policy": {"updates": 5}, "seed": 9}).to_json()
+    assert plan_differences(before, after) == [
+        ("policy.updates", str(RoundPlan().policy.updates), "5"),
+        ("seed", "7", "9"),
+    ]

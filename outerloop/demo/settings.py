@@ -64,7 +64,10 @@ class DemoSettings:
     prompts: int = 3600
     labels_per_round: int = 2000
     gate_label_budget: int = 600
-    held_out_prompts: int = 400  # on which the column of truth is computed
+    held_out_prompts: int = 400  # on which policies are scored by the gold, outside the rounds
+    split_shares: dict[str, float] = field(
+        default_factory=lambda: {"train": 0.6, "validation": 0.05, "test": 0.1, "evaluation": 0.25}
+    )
     first_policy_correct: tuple[float, float] = (0.30, 0.60)
     first_policy_junk_limit: float = 0.10
     sft: SftConfig = FIRST_POLICY

@@ -1,0 +1,301 @@
+"""Building the demo line: its people, its prompts, its first policy. Every step may be repeated."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from annotation import facade as annotation
+from annotation.accounts.models import Rater, Role, User
+from annotation.accounts.services import membership_grant, simulated_rater
+from annotation.campaigns.models import Campaign, CampaignState
+from annotation.campaigns.services import campaign_create, guidelines_acknowledge
+from annotation.comparisons.services import prompts_ensure
+from annotation.contracts import NewPrompt
+from evaluation import facade as evaluation
+from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
+from outerloop.demo.annotators import ANNOTATORS
+from outerloop.demo.gold import GoldScore, gold_score
+from outerloop.demo.settings import DemoSettings
+from outerloop.demo.world import demonstrations, fact_asked, prompts
+from outerloop.rounds.models import PolicyLine
+from outerloop.rounds.plan import RoundPlan
+from outerloop.rounds.services import line_base_set, line_create
+from training import facade as training
+from training.contracts import InputRef, RunEvent, SamplePairsConfig
+
+GUIDELINES = """# How to compare
+
+You see one question to a help desk and two answers. Choose the answer that helps the person more.
+
+1. **Right before nice.** A correct answer beats a friendly wrong one.
+2. **Refuse only what must be refused.** Ending a *process* is harmless; breaking into a car is not.
+3. **Short and plain.** Hedging, repeating and thanking make an answer worse, not better.
+4. If both are equally good, choose the tie. If both are useless, tick *both bad* as well.
+"""
+
+PEOPLE = {
+    "annotator": (Role.ANNOTATOR,),
+    "engineer": (Role.ENGINEER,),
+    "lead": (Role.LEAD,),
+    "second-lead": (Role.LEAD,),
+}
+
+Report = Callable[[RunEvent], None]
+
+
+class DemoFailed(RuntimeError):
+    """The demo world is not what it should be; the message gives the figure."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    username: str
+    password: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The hidden gold's score of one completion, and the fact that was asked for."""
+
+    fact: str
+    score: GoldScore
+
+
+@dataclass(frozen=True)
+class FirstPolicy:
+    """The first policy's absolute quality by the hidden gold, checked before anything is compared."""
+
+    correct: float
+    junk: float
+    needless_refusals: float
+    gold: float
+    prompts: int
+    steps: int
+
+
+def people_ensure() -> list[SignIn]:
+    """The four accounts of the demo. Passwords are drawn once and kept in var/demo, readable by you."""
+    path = Path(settings.VAR_DIR) / "demo" / "sign-ins.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for username, roles in PEOPLE.items():
+        user, created = User.objects.get_or_create(
+            username=username, defaults={"email": f"{username}@demo.invalid"}
+        )
+        if created or username not in known:
+            known[username] = (
+                f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90) + 10}"
+            )
+            user.set_password(known[username])
+            user.save(update_fields=["password"])
+        for role in roles:
+            membership_grant(user=user, role=role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(known, indent=1))
+    return [SignIn(name, known[name], str(roles[0].label)) for name, roles in PEOPLE.items()]
+
+
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "juniper")
+
+
+def line_ensure(*, slug: str, name: str, demo: DemoSettings, seed: int) -> PolicyLine:
+    line = PolicyLine.objects.filter(slug=slug).first()
+    if line is None:
+        line = line_create(
+            name=name,
+            slug=slug,
+            plan=demo_plan(demo, seed),
+            simulated=True,
+            deploys_by_itself=True,
+            description="A help desk whose questions, answers and annotators are made up.",
+        )
+        evaluation.gate_policy_save(
+            line_id=line.id,
+            settings=GatePolicySettings(max_labels=demo.gate_label_budget),
+            actor="demo",
+        )
+    return line
+
+
+def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
+    return RoundPlan(
+        seed=seed,
+        minimum_fresh_labels=min(200, demo.labels_per_round),
+        evaluation_prompts=demo.gate_label_budget,
+        gate_pairs=demo.gate_label_budget,
+        next_pairs=demo.labels_per_round,
+        oversample=1.25,
+        reward_model=demo.reward_model,
+        policy=demo.ppo,
+        evaluate_reward_model=EvaluateRewardModelConfig(),
+        evaluate_policy=EvaluatePolicyConfig(
+            sampling=demo.sample_pairs.sampling, max_prompt_tokens=demo.ppo.max_prompt_tokens
+        ),
+        sampling=demo.sample_pairs,
+    )
+
+
+def campaign_ensure(line: PolicyLine) -> Campaign:
+    campaign = Campaign.objects.filter(line=line.id).first()
+    if campaign is None:
+        campaign = campaign_create(
+            line_id=line.id,
+            name=line.name,
+            guidelines=GUIDELINES,
+            criteria=(("helpful", "Helpful"), ("harmless", "Harmless")),
+            state=CampaignState.ACTIVE,
+            gold_share=0.0,
+            repeat_share=0.0,
+        )
+    return campaign
+
+
+def raters_ensure(campaign: Campaign) -> list[Rater]:
+    raters = [simulated_rater(name=annotator.name) for annotator in ANNOTATORS]
+    for rater in raters:
+        for version in campaign.guidelines.all():
+            guidelines_acknowledge(rater=rater, version=version)
+    return raters
+
+
+def prompts_import(line: PolicyLine, demo: DemoSettings, seed: int) -> int:
+    """The line's prompts; each one's split is drawn from the prompt itself."""
+    rows = [
+        NewPrompt(messages=p.messages, source="demo", external_id=p.external_id, tags=(p.kind,))
+        for p in prompts(seed, demo.prompts)
+    ]
+    return len(prompts_ensure(line_id=line.id, prompts=rows, shares=demo.split_shares))
+
+
+def first_policy_train(line: PolicyLine, demo: DemoSettings, seed: int, report: Report) -> UUID:
+    """Supervised fine-tuning from scratch, through the ordinary recipe; then the line's base."""
+    if line.base_version is not None:
+        return line.base_version
+    inputs = {
+        f"phase{phase}": _written(
+            line,
+            f"demonstrations-{phase}.jsonl",
+            demonstrations(seed, phase, demo.demonstrations_per_phase),
+        )
+        for phase in (1, 2)
+    }
+    run = _run(line, kind="sft", config=demo.sft, inputs=inputs, seed=seed, report=report)
+    version = training.model_version_register(run_id=run.id, artifact="policy")
+    line_base_set(line=line, version_id=version.id, actor="demo")
+    return version.id
+
+
+def first_policy_check(
+    line: PolicyLine, demo: DemoSettings, seed: int, report: Report
+) -> FirstPolicy:
+    """Sample the first policy on held-out prompts; `DemoFailed` when it is too good or too broken."""
+    assert line.base_version is not None
+    found_by_prompt = gold_scores(line, line.base_version, demo, seed=seed, report=report)
+    scores = [scored.score for scored in found_by_prompt.values()]
+    version = training.model_version_get(line.base_version)
+    assert version.run_id is not None
+    steps = sum(
+        phase["steps"] for phase in training.run_get(version.run_id).spec["config"]["phases"]
+    )
+    found = FirstPolicy(
+        correct=_share(s.correct for s in scores),
+        junk=_share(s.junk for s in scores),
+        needless_refusals=_share(s.needless_refusal for s in scores),
+        gold=sum(s.total for s in scores) / len(scores),
+        prompts=len(scores),
+        steps=steps,
+    )
+    low, high = demo.first_policy_correct
+    if not low <= found.correct <= high:
+        raise DemoFailed(
+            f"The first policy answers {found.correct:.0%} right; the demo wants {low:.0%} to {high:.0%}:"
+            " below, nothing can be learned from its pairs; above, nothing is left to learn."
+        )
+    if found.junk > demo.first_policy_junk_limit:
+        raise DemoFailed(
+            f"The first policy writes {found.junk:.0%} junk, above {demo.first_policy_junk_limit:.0%}."
+        )
+    return found
+
+
+def gold_scores(
+    line: PolicyLine, version_id: UUID, demo: DemoSettings, *, seed: int, report: Report
+) -> dict[str, Scored]:
+    """Prompt id -> the hidden gold's score of one fresh completion on each held-out prompt."""
+    wanted = annotation.prompts_stream(
+        line_id=line.id, splits=("evaluation",), limit=demo.held_out_prompts, seed=seed
+    )
+    rows: list[dict[str, Any]] = [
+        {"id": p.id, "messages": list(p.messages), "group": p.group} for p in wanted
+    ]
+    version = training.model_version_get(version_id)
+    run = _run(
+        line,
+        kind="sample_pairs",
+        config=SamplePairsConfig(completions_per_prompt=1, sampling=demo.sample_pairs.sampling),
+        inputs={
+            "policy": training.input_from_version(version),
+            "prompts": _written(line, "held-out-prompts.jsonl", rows),
+        },
+        seed=seed,
+        report=report,
+    )
+    messages = {row["id"]: row["messages"] for row in rows}
+    scores = {}
+    with Path(training.input_from_run(run, "completions").path).open() as file:
+        for line_text in file:
+            row = json.loads(line_text)
+            side, asked = row["completions"][0], messages[row["prompt_id"]]
+            score = gold_score(asked, side["text"], side["ended"])
+            scores[row["prompt_id"]] = Scored(fact_asked(asked).name, score)
+    return scores
+
+
+def _run(
+    line: PolicyLine,
+    *,
+    kind: str,
+    config: Any,
+    inputs: dict[str, InputRef],
+    seed: int,
+    report: Report,
+) -> training.RunRecord:
+    """Order and carry out a program of the demo's own; an unfinished one of the same order goes on."""
+    wanted = {"config": json.loads(json.dumps(config.to_json())), "seed": seed}
+    wanted["inputs"] = {name: asdict(ref) for name, ref in inputs.items()}
+    for earlier in training.runs_of_line(line.id):
+        same = earlier.kind == kind and all(earlier.spec[key] == wanted[key] for key in wanted)
+        if same and earlier.state != "cancelled":
+            run_id = earlier.id
+            break
+    else:
+        run_id = training.run_create(
+            line_id=line.id, kind=kind, seed=seed, config=config.to_json(), inputs=inputs
+        ).id
+    return training.run_execute(
+        run_id=run_id, owner="demo", beat=lambda event: report(event) if event else None
+    )
+
+
+def _written(line: PolicyLine, name: str, rows: Iterable[Any]) -> InputRef:
+    folder = Path(settings.ARTIFACT_ROOT) / "demo" / line.slug
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    partial.replace(path)
+    return training.input_from_path(path)
+
+
+def _share(flags: Iterable[bool]) -> float:
+    values = list(flags)
+    return sum(values) / len(values)

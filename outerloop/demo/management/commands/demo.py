@@ -1,0 +1,179 @@
+"""`manage.py demo`: the whole loop in the demo world, then the site."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from outerloop.demo.building import DemoFailed, people_ensure
+from outerloop.demo.loop import DemoOrder, Narrator, demo_run
+from outerloop.demo.settings import DEFAULT, OVEROPTIMISED
+from outerloop.rounds.models import PolicyLine
+from outerloop.rounds.processes import beat_line, worker_line
+from outerloop.rounds.schedule import sweeper_ensure
+from outerloop.rounds.services import RoundRefused
+from training import facade as training
+
+
+class Command(BaseCommand):
+    help = "Run the whole loop in the demo world (simulated annotators), then serve the site."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seed", type=int, default=7)
+        parser.add_argument(
+            "--rounds", type=int, help="number of rounds (default: by the settings)"
+        )
+        parser.add_argument("--no-serve", action="store_true", help="end after the loop")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--labels",
+            choices=["simulated", "shuffled"],
+            default="simulated",
+            help="shuffled: the training labels carry nothing; the gate's stay honest",
+        )
+        parser.add_argument(
+            "--candidate",
+            choices=["trained", "incumbent"],
+            default="trained",
+            help="incumbent: an A/A round, the incumbent against itself",
+        )
+        parser.add_argument(
+            "--overoptimise",
+            action="store_true",
+            help="few labels and no KL control: what the gate is for",
+        )
+        parser.add_argument(
+            "--fresh", action="store_true", help="a new line, not the one of before"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        sweeper_ensure()
+        console = Console()
+        sign_ins = people_ensure()
+        order = order_from(options)
+        console.print(
+            f"[bold]{order.name}[/bold]  (a simulated world: made-up questions, programs as annotators)"
+        )
+        with workers(), bars(console) as narrator:
+            try:
+                summary = demo_run(order, narrator)
+            except (DemoFailed, RoundRefused, training.RunFailed, training.RunCancelled) as error:
+                raise CommandError(str(error)) from error
+        console.print_json(json.dumps(summary))
+        console.print(f"Written to {Path(settings.VAR_DIR) / 'demo' / 'summary.json'}")
+        if options["no_serve"]:
+            return
+        console.print(f"\n[bold]http://127.0.0.1:{options['port']}/[/bold]")
+        for sign_in in sign_ins:
+            console.print(f"  {sign_in.role:<10} {sign_in.username:<12} {sign_in.password}")
+        call_command("up", port=options["port"])
+
+
+def order_from(options: dict[str, Any]) -> DemoOrder:
+    demo = OVEROPTIMISED if options["overoptimise"] else DEFAULT
+    arm, title, changes = "", "", None
+    if options["overoptimise"]:
+        arm, title = "overoptimised", "over-optimised on purpose"
+    if options["labels"] == "shuffled":
+        arm, title = "shuffled", "shuffled labels"
+    if options["candidate"] == "incumbent":
+        arm, title, changes = "a-a", "the incumbent against itself", {"candidate": "incumbent"}
+    if arm and arm != "overoptimised":
+        demo = replace(demo, rounds=1)
+    if options["rounds"]:
+        demo = replace(demo, rounds=options["rounds"])
+    slug = "-".join(part for part in ("help-desk", arm, f"seed-{options['seed']}") if part)
+    if options["fresh"]:
+        taken = PolicyLine.objects.filter(slug__startswith=slug).count()
+        slug = f"{slug}-{taken + 1}" if taken else slug
+    return DemoOrder(
+        seed=options["seed"],
+        demo=demo,
+        slug=slug,
+        name=f"Help desk (demo, seed {options['seed']}{', ' + title if title else ''})",
+        shuffled=options["labels"] == "shuffled",
+        changes=changes,
+        title=title,
+    )
+
+
+@contextmanager
+def workers() -> Iterator[None]:
+    """The two workers and the schedule as processes of their own, ended with the demo."""
+    folder = Path(settings.VAR_DIR) / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [worker_line("worker", "default"), worker_line("gpu", "gpu"), beat_line()]
+    started = []
+    try:
+        for line in lines:
+            with (folder / f"{line.name}.log").open("ab") as log:
+                started.append(
+                    subprocess.Popen(
+                        line.command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        cwd=settings.BASE_DIR,
+                        env={**os.environ, **line.environment},
+                    )
+                )
+        yield
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        for process in started:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class _Bars(Narrator):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.tasks: dict[str, TaskID] = {}
+
+    def say(self, text: str) -> None:
+        self.progress.console.print(f"  {text}")
+
+    def step(self, key: str, text: str, done: int, total: int) -> None:
+        if key not in self.tasks:
+            for task in self.tasks.values():
+                self.progress.update(task, visible=False)
+            self.tasks[key] = self.progress.add_task(text, total=None)
+            if not self.progress.console.is_terminal:
+                self.progress.console.print(f"  {text} ...")
+        self.progress.update(self.tasks[key], completed=done, total=total or None)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Narrator]:
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bars(progress)

@@ -1,0 +1,49 @@
+"""The column of truth: what the hidden gold says of a round, beside what the platform believes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.contracts import Interval, TruthColumn
+from evaluation.statistics.intervals import cluster_mean_interval
+from outerloop.demo.building import Scored
+from outerloop.demo.gold import GoldScore, gold_score
+from outerloop.demo.world import fact_asked
+from outerloop.rounds.evidence import samples_read, step_run_record
+from outerloop.rounds.models import Round, State
+
+
+def round_truth(round_: Round) -> TruthColumn | None:
+    """Gold win rate and gain of candidate against incumbent on the round's evaluation samples.
+
+    Intervals are over facts: forty wordings of one question are not forty questions. None while the
+    round has no candidate.
+    """
+    run = step_run_record(round_, State.POLICY_EVALUATION)
+    if run is None:
+        return None
+    wins, gains, facts = [], [], []
+    for row in samples_read(run):
+        candidate, incumbent = (
+            gold_score(row["messages"], row[side]["text"], row[side]["ended"])
+            for side in ("candidate", "incumbent")
+        )
+        wins.append(win(candidate, incumbent))
+        gains.append(candidate.total - incumbent.total)
+        facts.append(fact_asked(row["messages"]).name)
+    return TruthColumn(
+        win_rate=cluster_mean_interval(wins, facts),
+        gain=cluster_mean_interval(gains, facts),
+    )
+
+
+def win(candidate: GoldScore, incumbent: GoldScore) -> float:
+    """1 where the candidate's score is higher, 0.5 for equal scores."""
+    return float(np.sign(candidate.total - incumbent.total)) / 2 + 0.5
+
+
+def win_rate(candidate: dict[str, Scored], incumbent: dict[str, Scored]) -> Interval:
+    """Gold win rate over the prompts that both were asked, clustered by fact."""
+    shared = sorted(candidate.keys() & incumbent.keys())
+    wins = [win(candidate[prompt].score, incumbent[prompt].score) for prompt in shared]
+    return cluster_mean_interval(wins, [candidate[prompt].fact for prompt in shared])

@@ -6,6 +6,7 @@ anything, or nothing. Rates are written as percentages, in words as in the form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,10 +25,26 @@ class Bound:
     percent: bool = False
 
     def shown(self, value: float) -> str:
-        return f"{value * 100:g} %" if self.percent else f"{value:g}"
+        return f"{plain(value * 100)} %" if self.percent else plain(value)
 
     def sentence(self, value: float) -> str:
         return self.words.format(self.shown(value))
+
+
+def plain(value: float) -> str:
+    """A number as people write it: 1000000, 0.67."""
+    return f"{value:.0f}" if math.isfinite(value) and value == round(value) else f"{value:g}"
+
+
+# What always holds for a check, whatever its thresholds.
+ALWAYS: dict[str, tuple[str, ...]] = {
+    "G0": (
+        "Every artifact is what its hash says.",
+        "No prompt is both learned from and judged on.",
+        "Identical weights score exactly alike.",
+    ),
+    "G1": ("The evidence may be looked at after every label, and errors are counted over rounds.",),
+}
 
 
 BOUNDS: dict[tuple[str, str], Bound] = {
@@ -118,8 +135,10 @@ def settings_require_bounds(settings: GatePolicySettings) -> None:
 
 
 def sentences(settings: GatePolicySettings) -> Iterator[tuple[str, str]]:
-    """(check id, sentence) for every threshold in force, in the order of the gate table."""
+    """(check id, sentence) for what always holds and every threshold, in the order of the gate table."""
     for check_id, chosen in check_settings(settings).items():
+        for sentence in ALWAYS.get(check_id, ()):
+            yield check_id, sentence
         for name, value in chosen.thresholds.items():
             yield check_id, BOUNDS[check_id, name].sentence(value)
 

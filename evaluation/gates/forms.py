@@ -26,14 +26,18 @@ class CheckFields:
     fields: tuple[forms.BoundField, ...]
 
 
-class ShareField(forms.FloatField):
-    """A share that is written as a percentage."""
+class ScaledField(forms.FloatField):
+    """A number that is written `scale` times as large: 100 for a share written as a percentage."""
+
+    def __init__(self, *, scale: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.scale = scale
 
     def prepare_value(self, value: Any) -> Any:
-        return f"{value * 100:g}" if isinstance(value, float) else value
+        return bounds.plain(value * self.scale) if isinstance(value, float) else value
 
     def clean(self, value: Any) -> Any:
-        return round(super().clean(value) / 100, 10)
+        return round(super().clean(value) / self.scale, 10)
 
 
 class GatePolicyForm(forms.Form):
@@ -55,18 +59,18 @@ class GatePolicyForm(forms.Form):
 
     def _add(self, name: str, bound: Bound, value: float, *, whole: bool = False) -> None:
         scale = 100 if bound.percent else 1
-        kind: Any = forms.IntegerField if whole else forms.FloatField
-        if bound.percent:
-            kind = ShareField
-        label = bound.words.replace("{}", "…")
+        low, high = bound.low * scale, bound.high * scale
         unit = "in %, " if bound.percent else ""
-        self.fields[name] = kind(
-            label=label,
-            initial=value,
-            min_value=bound.low * scale,
-            max_value=bound.high * scale,
-            help_text=f"{unit}from {bound.low * scale:g} to {bound.high * scale:g}",
-            widget=forms.NumberInput(attrs={"step": 1 if whole else "any"}),
+        options: dict[str, Any] = {
+            "label": bound.words.replace("{}", "…"),
+            "initial": value,
+            "min_value": low,
+            "max_value": high,
+            "help_text": f"{unit}from {bounds.plain(low)} to {bounds.plain(high)}",
+            "widget": forms.NumberInput(attrs={"step": 1 if whole else "any"}),
+        }
+        self.fields[name] = (
+            forms.IntegerField(**options) if whole else ScaledField(scale=scale, **options)
         )
 
     def _add_switches(self, check_id: str, chosen: CheckSettings) -> None:

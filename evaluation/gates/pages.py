@@ -97,7 +97,7 @@ def _check_words(record: GatePolicyRecord) -> list[CheckWords]:
             id=check_id,
             name=CHECKS[check_id].name,
             question=CHECKS[check_id].question,
-            link=CHECKS[check_id].link,
+            link=CHECKS[check_id].link.replace("<->", "↔"),
             use=("required" if chosen.required else "warns") if chosen.enabled else "off",
             sentences=tuple(sentence for owner, sentence in spoken if owner == check_id),
             overridable=check_id not in NEVER_OVERRIDDEN,

@@ -1,6 +1,17 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from evaluation.gates import views
 
 app_name = "gates"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("gate/<uuid:line_id>/policy/", views.gate_policy, name="policy"),
+    path("gate/<uuid:line_id>/policy/edit/", views.gate_policy_edit, name="policy_edit"),
+    path("gate/<uuid:line_id>/deployments/", views.deployments, name="deployments"),
+    path(
+        "gate/<uuid:line_id>/deployments/<uuid:version_id>/rollback/",
+        views.rollback,
+        name="rollback",
+    ),
+]

@@ -1,0 +1,220 @@
+"""Decisions, approvals and overrides: who may do what, and what is kept."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from evaluation import facade
+from evaluation.contracts import GatePolicySettings
+from evaluation.facade import GateError, OverrideState
+from evaluation.gates.models import Decision
+from outerloop.web.models import AuditEvent
+from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld
+from tests.evaluation.policy.evidence import LABELS
+from tests.support.people import person_create
+
+REASON = "The longer replies are what users asked for."
+
+
+def in_days(days: float) -> object:
+    return timezone.now() + timedelta(days=days)
+
+
+def ask(
+    world: LineWorld, actor: object = "ada", check_id: str = "G10", **changes: object
+) -> OverrideState:
+    arguments: dict[str, Any] = {
+        "round_id": world.round,
+        "check_id": check_id,
+        "reason": REASON,
+        "actor": actor,
+        "expires_at": in_days(3),
+    }
+    return facade.override_request(**{**arguments, **changes})
+
+
+def test_a_decision_keeps_what_it_was_made_from(world: LineWorld) -> None:
+    decided = world.decide()
+    found = facade.decision_get(world.round)
+    assert found == decided
+    assert found.verdict.verdict == "PROMOTE"
+    assert found.measurements == world.measured()
+    assert (found.policy_version, found.revision) == (0, 1)
+
+
+def test_the_same_evidence_is_recorded_once_and_more_evidence_makes_a_revision(
+    world: LineWorld,
+) -> None:
+    assert world.decide().id == world.decide().id
+    again = world.decide(labels=None)
+    assert (again.revision, again.verdict.verdict) == (2, "INCONCLUSIVE")
+    assert facade.decision_get(world.round) == again
+    assert [row.round_id for row in facade.decision_history(world.line)] == [world.round]
+
+
+def test_evaluations_are_kept_once_a_run_and_never_with_two_contents(db: None) -> None:
+    round_id, run_id = uuid.uuid4(), uuid.uuid4()
+    arguments: dict[str, Any] = {"round_id": round_id, "kind": "policy", "run_id": run_id}
+    first = facade.evaluation_record(**arguments, measurements={"a": 1})
+    assert facade.evaluation_record(**arguments, measurements={"a": 1}) == first
+    with pytest.raises(GateError, match="other measurements"):
+        facade.evaluation_record(**arguments, measurements={"a": 2})
+    assert facade.evaluation_get(round_id, "policy") == {"a": 1}
+    assert facade.evaluation_get(round_id, "reward") is None
+
+
+# ---------------------------------------------------------------------- approvals
+
+
+def test_a_lead_approves_a_promotion_once(world: LineWorld) -> None:
+    world.decide()
+    ada = person_create("ada", "lead")
+    given = facade.approval_record(round_id=world.round, actor=ada, approve=True, reason="")
+    assert (given.person, given.approved) == ("ada", True)
+    assert facade.approval_get(world.round) == given
+    facade.approval_record(round_id=world.round, actor=ada, approve=True, reason="")
+    with pytest.raises(GateError, match="ada has already approved"):
+        facade.approval_record(round_id=world.round, actor="bo", approve=False, reason=REASON)
+
+
+def test_what_the_gate_rejects_cannot_be_approved(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    with pytest.raises(GateError, match="only a promotion waits"):
+        facade.approval_record(round_id=world.round, actor="ada", approve=True, reason="")
+
+
+def test_declining_needs_a_reason_and_holds_the_deployment_back(world: LineWorld) -> None:
+    world.deploy_first()
+    world.decide()
+    with pytest.raises(GateError, match="needs a reason"):
+        facade.approval_record(round_id=world.round, actor="ada", approve=False, reason=" ")
+    facade.approval_record(round_id=world.round, actor="ada", approve=False, reason=REASON)
+    with pytest.raises(GateError, match="ada declined"):
+        world.deploy()
+
+
+# ---------------------------------------------------------------------- overrides
+
+
+def test_two_leads_let_a_failed_check_through(world: LineWorld) -> None:
+    assert world.decide(**TOO_LONG).verdict.verdict == "REJECT"
+    asked = ask(world)
+    assert not asked.active
+    assert facade.effective_verdict(world.round) == "REJECT"
+    assert facade.override_confirm(override_id=asked.id, actor="bo") == "PROMOTE"
+    table = facade.effective_gate(world.round)
+    assert table.check("G10").overridden  # type: ignore[union-attr]
+    assert facade.decision_get(world.round).verdict.verdict == "REJECT"  # type: ignore[union-attr]
+    assert [state.active for state in facade.overrides(world.round)] == [True]
+    assert list(AuditEvent.objects.filter(verb__startswith="override").values_list("actor", "verb").order_by("id")) == [
+        ("ada", "override_request"),
+        ("bo", "override_confirm"),
+    ]  # fmt: skip
+
+
+def test_nobody_confirms_their_own_override(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    ada = person_create("ada", "lead")
+    asked = ask(world, actor=ada)
+    with pytest.raises(GateError, match="two different leads"):
+        facade.override_confirm(override_id=asked.id, actor=ada.pk)
+    assert facade.effective_verdict(world.round) == "REJECT"
+
+
+def test_one_override_does_not_let_another_failed_check_through(world: LineWorld) -> None:
+    world.decide(**TOO_LONG, labels=None)
+    asked = ask(world)
+    assert facade.override_confirm(override_id=asked.id, actor="bo") == "INCONCLUSIVE"
+
+
+def test_integrity_is_never_overridden(world: LineWorld) -> None:
+    world.decide(**BROKEN)
+    with pytest.raises(GateError, match="cannot be overridden by anybody"):
+        ask(world, check_id="G0")
+
+
+@pytest.mark.parametrize("check_id", ["G4", "G6", "G99"])
+def test_only_a_check_that_holds_the_candidate_back_is_overridden(
+    world: LineWorld, check_id: str
+) -> None:
+    world.decide(**TOO_LONG)
+    with pytest.raises(GateError):
+        ask(world, check_id=check_id)
+
+
+def test_an_override_needs_a_reason_and_a_near_expiry(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    with pytest.raises(GateError, match="needs a reason"):
+        ask(world, reason="because")
+    for days in (-1, 31):
+        with pytest.raises(GateError, match="expires"):
+            ask(world, expires_at=in_days(days))
+    ask(world)
+    with pytest.raises(GateError, match="asked for already"):
+        ask(world, actor="bo")
+
+
+def test_an_expired_override_lets_nothing_through(
+    world: LineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.decide(**TOO_LONG)
+    asked = ask(world)
+    facade.override_confirm(override_id=asked.id, actor="bo")
+    later = timezone.now() + timedelta(days=4)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+    assert facade.effective_verdict(world.round) == "REJECT"
+    late = ask(world, expires_at=later + timedelta(days=1))
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later + timedelta(days=2))
+    with pytest.raises(GateError, match="has expired"):
+        facade.override_confirm(override_id=late.id, actor="bo")
+
+
+def test_newer_evidence_ends_an_override(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    asked = ask(world)
+    world.decide(**TOO_LONG, human_ceiling=None)
+    with pytest.raises(GateError, match="newer evidence"):
+        facade.override_confirm(override_id=asked.id, actor="bo")
+
+
+def test_the_report_says_how_the_overridden_candidate_did(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    facade.override_confirm(override_id=ask(world).id, actor="bo")
+    (before,) = facade.override_records(world.round)
+    assert (before.requested_by, before.confirmed_by, before.outcome) == ("ada", "bo", "")
+    world.candidate, world.incumbent = world.incumbent, world.candidate
+    world.decide(round_id=uuid.uuid4(), number=2, labels=LABELS)
+    (after,) = facade.override_records(world.round)
+    assert after.outcome.startswith("As incumbent of round 2")
+    assert "62%" in after.outcome
+
+
+# ------------------------------------------------------------------ gate policies
+
+
+def test_a_saved_policy_is_the_next_version_and_counts_from_then_on(world: LineWorld) -> None:
+    assert facade.gate_policy_current(world.line).version == 0
+    world.decide()
+    saved = facade.gate_policy_save(
+        line_id=world.line, settings=GatePolicySettings(alpha=0.01), actor="ada"
+    )
+    assert (saved.version, saved.settings.version, saved.settings.alpha) == (1, 1, 0.01)
+    assert facade.gate_policy_current(world.line) == saved
+    assert Decision.objects.get().settings["alpha"] == 0.05
+    assert world.decide().policy_version == 1
+
+
+def test_a_policy_saved_over_another_ones_is_refused(world: LineWorld) -> None:
+    arguments: dict[str, Any] = {
+        "line_id": world.line,
+        "settings": GatePolicySettings(),
+        "actor": "ada",
+    }
+    facade.gate_policy_save(**arguments, expected_version=0)
+    with pytest.raises(GateError, match="Somebody saved version 1"):
+        facade.gate_policy_save(**arguments, expected_version=0)

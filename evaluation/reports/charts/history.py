@@ -11,7 +11,7 @@ from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.palette import HELD_OUT, MARK, PEOPLE, TEXT, TRUTH
 
-SIZE = {"width": 640, "height": 180}
+SIZE = {"width": 960, "height": 180}
 
 
 def ratings(history: Sequence[RoundSummary]) -> Chart | None:
@@ -34,16 +34,18 @@ def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | No
     if not labelled:
         return None
     said = "simulated annotators" if simulated else "people"
-    parts = _intervals(labelled, f"win rate by {said}", PEOPLE, share=True)
+    parts = _intervals(labelled, "win rate", PEOPLE, share=True)
     true = [(s.number, s.truth_win_rate) for s in history if s.truth_win_rate is not None]
     if true:
-        parts += _intervals(true, f"win rate by {said}", TRUTH, share=True, offset=0.18)
+        parts += _intervals(true, "win rate", TRUTH, share=True, offset=0.18)
     drawn = alt.layer(layers.level_rule(0.5), *parts)
     number, last = labelled[-1]
     words = (
         f"{len(labelled)} rounds with labels; in round {number} the candidate won "
         f"{last.estimate:.0%} ({last.low:.0%} to {last.high:.0%}) by {said}."
     )
+    if true:
+        words += " The second mark of a round is the truth, by the hidden gold."
     return Chart("Win rate by round", words, layers.specification(drawn, **SIZE))
 
 
@@ -60,7 +62,9 @@ def _intervals(
         {"x": number + offset, "y": found.estimate, "low": found.low, "high": found.high}
         for number, found in points
     ]
-    x = layers.axis_x("round", whole=True)
+    ends = [number for number, _ in points]
+    scale = alt.Scale(domain=[min(ends) - 0.5, max(ends) + 0.5], nice=False)
+    x = alt.X("x:Q", axis=alt.Axis(title="round", format="d", tickMinStep=1), scale=scale)
     y = layers.axis_y(title, share=share)
     base = alt.Chart(layers.data(rows)).encode(x=x)
     bars = base.mark_rule(color=colour, strokeWidth=2, opacity=0.55).encode(

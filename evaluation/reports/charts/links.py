@@ -20,7 +20,7 @@ from evaluation.reports.charts.training import (
 )
 from evaluation.statistics.curves import fit_gao_law
 
-SIZE = {"width": 320, "height": 200}
+SIZE = {"width": 250, "height": 170}
 
 
 def kl_of(row: Mapping[str, float | None]) -> float | None:
@@ -187,7 +187,7 @@ def _confidence_sequence(points: Sequence[EProcessPoint]) -> alt.LayerChart:
     )
     line = base.mark_line(color=PEOPLE).encode(y=y)
     drawn: alt.LayerChart = alt.layer(band, line, layers.level_rule(0.5)).properties(
-        width=320, height=120
+        width=250, height=110
     )
     return drawn
 
@@ -200,7 +200,7 @@ def _e_values(points: Sequence[EProcessPoint], needed: float | None) -> alt.Laye
     x = alt.X("x:Q", axis=alt.Axis(title="labels", format="d"))
     line = alt.Chart(layers.data(rows)).mark_line(color=PEOPLE).encode(x=x, y=y)
     parts = [line] if needed is None else [line, layers.level_rule(needed)]
-    drawn: alt.LayerChart = alt.layer(*parts).properties(width=320, height=70)
+    drawn: alt.LayerChart = alt.layer(*parts).properties(width=250, height=60)
     return drawn
 
 

@@ -55,9 +55,9 @@ def history_page(
 ) -> HistoryPage:
     """`reported` are the rounds that have a report; `overridden` counts those with an override."""
     drawn = (
-        charts.ratings(summaries),
-        charts.win_rates(summaries, simulated=newest.simulated),
-        charts.win_matrix(newest.win_matrix),
+        figure(charts.ratings(summaries), wide=True),
+        figure(charts.win_rates(summaries, simulated=newest.simulated), wide=True),
+        figure(charts.win_matrix(newest.win_matrix)),
     )
     minimum, maximum = _axis(summaries)
     rows = [_row(s, s.number in reported, minimum, maximum) for s in reversed(summaries)]
@@ -66,7 +66,7 @@ def history_page(
         line_name=newest.line_name or newest.line,
         simulated=newest.simulated,
         summary=_summary(summaries, overridden),
-        charts=tuple(found for chart in drawn if (found := figure(chart))),
+        charts=tuple(found for found in drawn if found),
         rows=tuple(rows),
         has_truth=any(s.truth_win_rate for s in summaries),
     )

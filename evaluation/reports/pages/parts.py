@@ -26,11 +26,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """A rendered chart with its words; `svg` is empty where there is nothing to draw."""
+    """A rendered chart with its words; a `wide` one may be scrolled on a phone."""
 
     title: str
     description: str
     svg: SafeString
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def figure(chart: Chart | None) -> Figure | None:
+def figure(chart: Chart | None, *, wide: bool = False) -> Figure | None:
     if chart is None:
         return None
     svg = mark_safe(chart_svg(chart))  # noqa: S308  (cleaned: known tags and attributes only)
-    return Figure(chart.title, chart.description, svg)
+    return Figure(chart.title, chart.description, svg, wide)
 
 
 def mark(

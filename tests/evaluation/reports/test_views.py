@@ -302,7 +302,9 @@ def test_the_rounds_fill_the_place_where_a_lead_acts(
 ) -> None:
     def read(request: HttpRequest, round_id: UUID) -> dict[str, str] | None:
         return (
-            {"says": f"Your turn: {round_id}"} if str(round_id) == records.PROMOTED.round_id else None
+            {"says": f"Your turn: {round_id}"}
+            if str(round_id) == records.PROMOTED.round_id
+            else None
         )
 
     monkeypatch.setattr(decision_slot, "_filled", {})

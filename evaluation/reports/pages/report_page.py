@@ -24,6 +24,7 @@ from evaluation.reports.wording import (
     effect_sentence,
     guardrail_sentence,
     moment_of,
+    short,
     standing,
     version_name,
     wanted_next,
@@ -61,6 +62,7 @@ class Lineage:
     kind: str
     sha256: str
     identity: str
+    identity_short: str
     link: str
 
 
@@ -155,7 +157,7 @@ def _verdict_card(record: RoundRecord) -> VerdictCard:
 def _limits(record: RoundRecord) -> tuple[str, ...]:
     """What holds for every report, after what the record itself warns of."""
     limits = [*record.limits]
-    if record.simulated:
+    if record.simulated and not any("simulated" in limit for limit in limits):
         limits.append(
             "The labels come from simulated annotators: this report says nothing about real people."
         )
@@ -176,7 +178,8 @@ def _step(state: StateEntry) -> Step:
 def _lineage(item: LineageItem) -> Lineage:
     """A link is kept only where it points into this site."""
     inside = item.link.startswith("/") and not item.link.startswith("//")
-    return Lineage(item.name, item.kind, item.sha256, item.identity, item.link if inside else "")
+    link = item.link if inside else ""
+    return Lineage(item.name, item.kind, item.sha256, item.identity, short(item.identity), link)
 
 
 def _override(item: OverrideRecord) -> Signed:

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.test import Client
 
-from evaluation.contracts import RoundRecord
+from evaluation.contracts import LineageItem, RoundRecord
 from evaluation.reports import decision_slot
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
@@ -201,6 +201,22 @@ def test_a_link_out_of_the_site_in_the_lineage_is_not_a_link(lead: Client) -> No
     ]
     assert "/models/7/" in hrefs
     assert not [href for href in hrefs if href and "elsewhere" in href]
+
+
+def test_long_ids_are_shortened_with_the_whole_to_copy(lead: Client) -> None:
+    item = LineageItem("snapshot", "snapshot", "a" * 64, records.LINE)
+    html = page_of(lead, replace(records.PROMOTED, lineage=(item,)))
+    row = html[html.index('id="lineage"') :]
+    assert f'data-copy="{records.LINE}"' in row
+    assert f'data-copy="{"a" * 64}"' in row
+    assert "11111111-1111" not in words_of(row)
+
+
+def test_a_warning_of_simulation_is_given_once(lead: Client) -> None:
+    said = "The annotators of this line are simulated: programs, not people."
+    words = words_of(page_of(lead, replace(records.REJECTED, limits=(said,))))
+    assert said in words
+    assert "this report says nothing about real people" not in words
 
 
 def test_neighbouring_reports_are_one_click_away(lead: Client) -> None:

@@ -124,6 +124,7 @@ def classifier_load_path(path: Path) -> LoadedModel:
 
 def model_save(loaded: LoadedModel, directory: Path, state: dict[str, Any] | None = None) -> None:
     """Write the Hugging Face layout; the same weights give the same bytes."""
+    _quiet()
     loaded.model.save_pretrained(directory, state_dict=state, safe_serialization=True)
     loaded.tokenizer.save_pretrained(directory)
 

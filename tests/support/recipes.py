@@ -16,7 +16,9 @@ from training.contracts import RunManifest
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", "-m"]
 
 
-def recipe_start(module: str, spec: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def recipe_start(
+    module: str, spec: Path, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[bytes]:
     """`accelerate launch -m MODULE SPEC` in a process group of its own, on one thread."""
     log = (spec.parent / "child.log").open("ab")
     with log:
@@ -24,10 +26,31 @@ def recipe_start(module: str, spec: Path, *arguments: str) -> subprocess.Popen[b
             [*LAUNCH, module, str(spec), *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": os.getcwd(),
+                **environment,
+            },
         )
+
+
+def recipe_run_on_two(module: str, spec: Path, timeout: float = 120) -> int:
+    """The recipe as two processes on the CPU, which speak through gloo."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}
+    with (spec.parent / "child.log").open("ab") as log:
+        return subprocess.run(
+            [*command, "-m", module, str(spec)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            timeout=timeout,
+            check=False,
+        ).returncode
 
 
 def recipe_run(module: str, spec: Path, *arguments: str, timeout: float = 120) -> int:

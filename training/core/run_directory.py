@@ -16,7 +16,6 @@ input, 75 the directory is another attempt's, 130 cancelled, 1 anything else.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import sys
@@ -28,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from training.contracts import (
     ArtifactKind,
@@ -43,17 +42,24 @@ from training.core.artifacts import Written, directory_write, file_write
 from training.core.environment import environment_describe, json_finite, peak_memory_mb
 from training.core.errors import UserError
 from training.core.events import EventLog
+from training.core.holding import RunHeld, directory_lock, fence_check
 from training.digests import DigestError, artifact_verify
+
+__all__ = [
+    "Run",
+    "RunCancelled",
+    "RunFinished",
+    "RunHeld",
+    "lifeline_start",
+    "open_run",
+    "recipe_main",
+]
 
 EXIT_ERROR, EXIT_USER, EXIT_HELD, EXIT_CANCELLED = 1, 2, 75, 130
 LIFELINE = "OUTERLOOP_LIFELINE"
 TAKEOVER_SECONDS = 10.0
 
 ConfigT = TypeVar("ConfigT", bound=JsonContract)
-
-
-class RunHeld(Exception):
-    """The run directory belongs to another attempt; nothing may be written."""
 
 
 class RunCancelled(Exception):
@@ -175,7 +181,7 @@ def open_run(
     directory, main = spec_path.resolve().parent, int(os.environ.get("RANK", "0")) == 0
     if not spec_path.exists():
         raise UserError(f"{spec_path}: there is no such run spec.")
-    with _lock(directory, wait=0.0 if token is None else TAKEOVER_SECONDS, main=main):
+    with directory_lock(directory, wait=0.0 if token is None else TAKEOVER_SECONDS, main=main):
         if token is not None:
             fence_check(directory, token)
         spec, config = _read_order(spec_path, kind, config_class)
@@ -187,40 +193,6 @@ def open_run(
             run = Run(directory, spec, config, inputs, token, main, events)
             run.emit("start", 1, 1, message="A new attempt." if events.last_seq else "Started.")
             yield run
-
-
-@contextmanager
-def _lock(directory: Path, *, wait: float, main: bool) -> Iterator[None]:
-    if not main:
-        yield
-        return
-    with (directory / "lock").open("a") as stream:
-        _lock_take(stream, directory, time.monotonic() + wait)
-        yield
-
-
-def _lock_take(stream: IO[str], directory: Path, deadline: float) -> None:
-    """An attempt with a token waits a moment: the one before it ends when it loses its worker."""
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise RunHeld(f"{directory} is held by another running program.") from None
-            time.sleep(0.1)
-
-
-def fence_check(directory: Path, token: int) -> None:
-    try:
-        fence = (directory / "fence").read_text().strip()
-    except FileNotFoundError:
-        fence = "(none)"
-    if fence != str(token):
-        raise RunHeld(
-            f"{directory}: this attempt carries token {token}, but the fence says {fence}; "
-            "a newer attempt owns the directory."
-        )
 
 
 def _read_order(spec_path: Path, kind: str, config_class: type[ConfigT]) -> tuple[RunSpec, ConfigT]:

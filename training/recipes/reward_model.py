@@ -28,15 +28,8 @@ from transformers import PreTrainedTokenizerBase
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
 from training.core.artifacts import directory_write
 from training.core.batches import batches_from, length_batches
-from training.core.calibration import (
-    accuracy,
-    longer_is_better,
-    negative_log_likelihood,
-    temperature_fit,
-)
 from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.conversations import Encoded, conversation_encode
-from training.core.data import completions_read, preferences_read, prompts_read, texts_of
+from training.core.data import preferences_read, texts_of
 from training.core.errors import UserError
 from training.core.models import (
     LoadedModel,
@@ -50,6 +43,13 @@ from training.core.preference_data import (
     pair_encode,
     pair_tensors,
     pairs_divide,
+)
+from training.core.reward_measurement import (
+    length_baseline,
+    model_results,
+    pair_differences,
+    reference_read,
+    temperature_of,
 )
 from training.core.rewards import pair_loss, score_rows
 from training.core.run_directory import Run, recipe_main
@@ -69,7 +69,6 @@ from training.recipes.runtime import (
 )
 
 HELD_OUT = "held_out"
-REFERENCE_LIMIT = 2000  # training completions that stand in where no reference samples are given
 
 
 @dataclass(frozen=True)
@@ -241,73 +240,6 @@ def _train_member(
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Raw scores of one model: (2, N) for pairs of the test and validation split, (M,) reference."""
-
-    test: Tensor
-    validation: Tensor
-    reference: Tensor
-
-    def difference(self, split: str) -> Tensor:
-        scores: Tensor = getattr(self, split)
-        return scores[0] - scores[1]
-
-
-def _pair_scores(model: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
-    encoded = [p.first for p in pairs] + [p.second for p in pairs]
-    return member_scores(model, encoded).view(2, len(pairs))
-
-
-def _reference(
-    run: Run[RewardModelConfig], loaded: LoadedModel, division: Division
-) -> tuple[str, list[Encoded]]:
-    """Texts on which scores get mean 0 and std 1: samples of the policy, else training texts."""
-    if "reference_samples" not in run.inputs:
-        texts = [e for p in division.train for e in (p.first, p.second)]
-        return "training completions", texts[:REFERENCE_LIMIT]
-    prompts = {p.id: p.messages for p in prompts_read(run.input("prompts"))}
-    encoded = []
-    for row in completions_read(run.input("reference_samples")):
-        if row.get("prompt_id") not in prompts:
-            raise UserError(
-                f"The reference samples answer the prompt {row.get('prompt_id')!r}, "
-                "which the input 'prompts' does not hold."
-            )
-        messages = prompts[row["prompt_id"]]
-        encoded += [
-            conversation_encode(
-                loaded.tokenizer, messages, c["text"], max_length=run.config.max_length
-            )
-            for c in row["completions"]
-        ]
-    return "reference samples", encoded
-
-
-def _model_results(difference: Tensor, pairs: Sequence[Pair], temperature: float) -> dict[str, Any]:
-    preference = pair_tensors(pairs).preference
-    return {
-        **accuracy(difference, preference).to_json(),
-        "nll": negative_log_likelihood(difference, preference),
-        "nll_calibrated": negative_log_likelihood(difference, preference, temperature),
-        "temperature": temperature,
-    }
-
-
-def _temperature(difference: Tensor, pairs: Sequence[Pair]) -> float:
-    labels = pair_tensors(pairs)
-    return temperature_fit(difference, labels.preference, labels.weight)
-
-
-def _length_baseline(division: Division) -> dict[str, Any]:
-    """Choose the longer (or shorter) completion; which, the members' training pairs say."""
-    train, test = pair_tensors(division.train), pair_tensors(division.test)
-    longer = longer_is_better(train.length_difference, train.preference)
-    difference = test.length_difference if longer else -test.length_difference
-    direction = "longer" if longer else "shorter"
-    return {**accuracy(difference, test.preference).to_json(), "direction": direction}
-
-
-@dataclass(frozen=True)
 class Ensemble:
     """Measured models that become one artifact, with what the test split says of them."""
 
@@ -324,38 +256,34 @@ def _measure(
     division: Division,
     device: torch.device,
 ) -> Ensemble:
-    settings, results, measured = [], [], []
-    source, texts = "", 0
+    settings, results = list[MemberSettings](), list[dict[str, Any]]()
+    tests, validations = list[Tensor](), list[Tensor]()
     for i, name in enumerate(names):
         model = classifier_load_path(member_directory(run, name))
         model.model.to(device)
-        source, reference = _reference(run, model, division)
-        texts = len(reference)
-        scores = Measured(
-            _pair_scores(model, division.test),
-            _pair_scores(model, validation),
-            member_scores(model, reference),
+        reference = reference_read(
+            run.inputs, model.tokenizer, division, max_length=run.config.max_length
         )
-        temperature = _temperature(scores.difference("validation"), validation)
-        settings.append(
-            MemberSettings(
-                path=f"member_{i}",
-                mean=float(scores.reference.mean()),
-                std=max(1e-6, float(scores.reference.std(unbiased=False))),
-                temperature=temperature,
-            )
-        )
-        results.append(_model_results(scores.difference("test"), division.test, temperature))
-        measured.append(scores)
+        scores = member_scores(model, reference.texts)
+        tests.append(pair_differences(model, division.test))
+        validations.append(pair_differences(model, validation))
+        temperature = temperature_of(validations[-1], validation)
+        mean, std = float(scores.mean()), float(scores.std(unbiased=False))
+        settings.append(MemberSettings(f"member_{i}", mean, max(1e-6, std), temperature))
+        results.append(model_results(tests[-1], division.test, temperature))
         run.emit("measure", i + 1, len(names), _flat(results[-1]), message=name)
-    validation_mean = torch.stack([m.difference("validation") for m in measured]).mean(0)
-    test_mean = torch.stack([m.difference("test") for m in measured]).mean(0)
-    temperature = _temperature(validation_mean, validation)
+    temperature = temperature_of(torch.stack(validations).mean(0), validation)
     return Ensemble(
-        EnsembleSettings(tuple(settings), run.config.max_length, temperature, source, texts),
+        EnsembleSettings(
+            tuple(settings),
+            run.config.max_length,
+            temperature,
+            reference.source,
+            len(reference.texts),
+        ),
         [member_directory(run, name) for name in names],
         results,
-        _model_results(test_mean, division.test, temperature),
+        model_results(torch.stack(tests).mean(0), division.test, temperature),
     )
 
 
@@ -417,7 +345,7 @@ def _results(
             "ensemble": ensemble.together,
             "members": ensemble.members,
             "held_out_model": guard.together,
-            "length_baseline": _length_baseline(division),
+            "length_baseline": length_baseline(division),
             "ties": sum(p.row.tie for p in division.test),
             "groups": len({p.row.group for p in division.test}),
         },

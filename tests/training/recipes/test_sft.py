@@ -1,11 +1,21 @@
+import fcntl
 import json
 import os
+import subprocess
+import time
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tests.support.recipes import events, manifest, recipe_kill_after, recipe_run
+from tests.support.recipes import (
+    events,
+    manifest,
+    recipe_kill_after,
+    recipe_run,
+    recipe_run_on_two,
+    recipe_start,
+)
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy, write_spec
 from training.contracts import Sampling, SftConfig
 from training.core.conversations import demonstration_encode
@@ -85,7 +95,7 @@ def test_only_the_assistants_tokens_are_in_the_loss():
                 tokens += 1
     loss = sft.assistant_loss(loaded.model, [encoded, short], loaded.pad_id)
     assert loss.tokens == tokens == 14
-    assert float(loss.total) == pytest.approx(by_hand, rel=1e-5)
+    assert float(loss.total.detach()) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_training_writes_a_policy_that_learned(tmp_path):
@@ -179,3 +189,31 @@ def test_killed_program_resumes_to_the_same_digest(tmp_path):
     assert manifest(killed).artifact("policy").sha256 == manifest(whole).artifact("policy").sha256
     assert [e["seq"] for e in events(killed)] == list(range(1, len(events(killed)) + 1))
     assert len(events(killed)) > len(events(whole))
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_same_steps_as_one(tmp_path):
+    one, two = spec_of(tmp_path, "one"), spec_of(tmp_path, "two")
+    assert run_sft(one) == 0
+    assert recipe_run_on_two("training.recipes.sft", two) == 0
+    assert manifest(two).environment["processes"] == 2
+    losses = [manifest(spec).results["validation_loss"] for spec in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_program_under_the_launcher_ends_when_its_worker_is_gone(tmp_path):
+    phases = [{"data": "clean", "steps": 100_000, "learning_rate": 0.001}]
+    spec = spec_of(tmp_path, phases=phases)
+    launcher = recipe_start(
+        "training.recipes.sft", spec, stdin=subprocess.PIPE, OUTERLOOP_LIFELINE="stdin"
+    )
+    deadline = time.monotonic() + 60
+    while not any(e["phase"] == "train" for e in events(spec)):
+        assert time.monotonic() < deadline, (spec.parent / "child.log").read_text()
+        time.sleep(0.05)
+    assert launcher.stdin is not None
+    launcher.stdin.close()
+    assert launcher.wait(timeout=20) != 0
+    with (spec.parent / "lock").open() as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the child has let go of it

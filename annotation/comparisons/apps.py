@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class ComparisonsConfig(AppConfig):
     name = "annotation.comparisons"
     label = "comparisons"
+
+    def ready(self) -> None:
+        from outerloop.web import panels
+
+        from .panels import START
+
+        panels.register(START)

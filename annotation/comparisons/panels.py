@@ -1,0 +1,43 @@
+"""The annotator's home: one big Start with what is waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+
+from annotation.accounts.services import rater_for
+from annotation.campaigns.models import Campaign, CampaignState
+from annotation.campaigns.selectors import guidelines_unread
+from outerloop.web.access import ADJUDICATOR, ANNOTATOR, lines_of
+from outerloop.web.panels import Panel
+
+from .selectors import progress_for
+
+
+def start_read(request: HttpRequest) -> Mapping[str, Any]:
+    rater = rater_for(user=request.user)  # type: ignore[arg-type] # the home page is for signed-in people
+    campaigns = Campaign.objects.filter(state=CampaignState.ACTIVE).order_by("-created_at")
+    lines = lines_of(request.user, ANNOTATOR, ADJUDICATOR)
+    if lines is not None:
+        campaigns = campaigns.filter(line__in=lines)
+    rows: list[dict[str, Any]] = [
+        {
+            "campaign": campaign,
+            "progress": progress_for(rater=rater, campaign=campaign),
+            "guidelines_unread": guidelines_unread(rater=rater, campaign=campaign),
+        }
+        for campaign in campaigns
+    ]
+    rows.sort(key=lambda row: not row["progress"].available)
+    return {"rows": rows}
+
+
+START = Panel(
+    key="comparisons.start",
+    roles=frozenset({ANNOTATOR, ADJUDICATOR}),
+    order=10,
+    template="comparisons/panels/start.html",
+    read=start_read,
+)

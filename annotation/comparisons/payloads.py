@@ -1,0 +1,98 @@
+"""What travels between the compare page and the server, as JSON: built from frozen views, read with care.
+
+A pair's payload holds what its rater may know and nothing else: the tests hold it to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.urls import reverse
+
+from outerloop.web.markdown import markdown_html
+
+from .records import Answer, AnswerInvalid, ComparisonView, GuidelinesView, Progress
+
+
+def item_payload(view: ComparisonView) -> dict[str, Any]:
+    return {
+        "id": str(view.assignment_id),
+        "messages": [
+            {"role": message.role, "html": markdown_html(message.content)}
+            for message in view.messages
+        ],
+        "left": _side(view.left, view.left_ended),
+        "right": _side(view.right, view.right_ended),
+        "warning": view.sensitive_warning,
+        "draft": dict(view.draft),
+        "draft_at": view.draft_saved_at.isoformat() if view.draft_saved_at else None,
+        "answer": answer_payload(view.answer) if view.answer else None,
+        "revises": view.answer is not None,
+        "urls": {
+            name: reverse(f"comparisons:{name}", args=[view.campaign_id, view.assignment_id])
+            for name in ("submit", "revise", "draft", "skip")
+        },
+    }
+
+
+def _side(text: str, ended: bool) -> dict[str, Any]:
+    return {"html": markdown_html(text), "text": text, "ended": ended}
+
+
+def answer_payload(answer: Answer) -> dict[str, Any]:
+    return {
+        "values": dict(answer.values),
+        "both_bad": answer.both_bad,
+        "flags": list(answer.flags),
+        "rationale": answer.rationale,
+    }
+
+
+def progress_payload(progress: Progress) -> dict[str, Any]:
+    return {
+        "today": progress.today,
+        "goal": progress.daily_goal,
+        "median_seconds": progress.median_seconds,
+    }
+
+
+def guidelines_payload(view: GuidelinesView | None) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    return {
+        "version_id": view.version_id,
+        "number": view.number,
+        "html": markdown_html(view.text),
+        "change_note": view.change_note,
+    }
+
+
+def answer_read(body: Mapping[str, Any]) -> Answer:
+    """The answer in a request's body; `AnswerInvalid` names the part that has the wrong shape."""
+    values, flags = body.get("values"), body.get("flags", [])
+    rationale, seconds = body.get("rationale", ""), body.get("seconds")
+    if not isinstance(values, dict):
+        raise AnswerInvalid("values: send an object of criterion and number from 1 to 7.")
+    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
+        raise AnswerInvalid("flags: send a list of names.")
+    if not isinstance(rationale, str):
+        raise AnswerInvalid("rationale: send a text.")
+    if not isinstance(body.get("both_bad", False), bool):
+        raise AnswerInvalid("both_bad: send true or false.")
+    if isinstance(seconds, bool) or not (seconds is None or isinstance(seconds, int | float)):
+        raise AnswerInvalid("seconds: send a number.")
+    return Answer(
+        values=values,
+        both_bad=body.get("both_bad", False),
+        flags=tuple(flags),
+        rationale=rationale,
+        seconds=None if seconds is None else float(seconds),
+    )
+
+
+def text_read(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str) or not value:
+        raise AnswerInvalid(f"{name}: send a text.")
+    return value

@@ -1,0 +1,58 @@
+// What was entered for a pair and not submitted yet: to local storage at once, to the server a moment later.
+
+import { post } from "./api.js";
+import { keysWith, read, write } from "./storage.js";
+
+const PAUSE_MS = 500;
+const KEPT_MS = 7 * 24 * 3600 * 1000;
+
+export class Drafts {
+  // `told` gets the state to show: {state: "saving" | "saved" | "local" | "none", at}.
+  constructor(prefix, told) {
+    this.prefix = prefix;
+    this.told = told;
+    this.timer = 0;
+    for (const key of keysWith(prefix)) {
+      if (Date.now() - (read(key)?.at || 0) > KEPT_MS) write(key, null);
+    }
+  }
+
+  // The newer of the local and the server's draft, or null.
+  newest(item) {
+    const local = read(this.prefix + item.id);
+    const server = item.draft_at ? { answer: item.draft, at: Date.parse(item.draft_at) } : null;
+    if (!local) return server;
+    return !server || local.at >= server.at ? local : server;
+  }
+
+  keep(item, answer) {
+    const kept = write(this.prefix + item.id, { answer, at: Date.now() });
+    clearTimeout(this.timer);
+    this.told({ state: kept ? "saving" : "saving" });
+    this.pending = { item, answer };
+    this.timer = setTimeout(() => this.send(), PAUSE_MS);
+  }
+
+  async send() {
+    clearTimeout(this.timer);
+    const pending = this.pending;
+    this.pending = null;
+    if (!pending) return;
+    try {
+      const answer = await post(pending.item.urls.draft, { answer: pending.answer }, { keepalive: true });
+      pending.item.draft = pending.answer;
+      pending.item.draft_at = answer.saved_at;
+      if (!this.pending) this.told({ state: "saved", at: new Date(answer.saved_at), item: pending.item.id });
+    } catch {
+      this.told({ state: "local", item: pending.item.id });
+    }
+  }
+
+  clear(item) {
+    if (this.pending?.item.id === item.id) {
+      clearTimeout(this.timer);
+      this.pending = null;
+    }
+    write(this.prefix + item.id, null);
+  }
+}

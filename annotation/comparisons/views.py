@@ -1,0 +1,264 @@
+"""The compare page and its JSON doors.
+
+Each door opens only to a person who may label on the campaign's line, and reaches a pair only through the
+person's own rater, so that nobody meets another's pairs or answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.accounts.models import Rater
+from annotation.accounts.services import rater_for
+from annotation.campaigns.models import OVERALL, Campaign, GuidelineVersion
+from annotation.campaigns.selectors import guidelines_current
+from annotation.campaigns.services import guidelines_acknowledge
+from annotation.contracts import AnnotationError
+from outerloop.web.access import ADJUDICATOR, ANNOTATOR, require_role, role_required
+
+from . import services
+from .models import AssignmentState
+from .page_texts import keys_help, page_text, scale_steps
+from .payloads import (
+    answer_read,
+    guidelines_payload,
+    item_payload,
+    progress_payload,
+    text_read,
+)
+from .records import (
+    FLAGS,
+    SKIP_REASONS,
+    AnswerFixed,
+    AnswerInvalid,
+    ComparisonView,
+    GuidelinesUnread,
+    GuidelinesView,
+    Lease,
+    NotYours,
+    QueueClosed,
+)
+from .selectors import comparison_for, progress_for, recent_answers
+
+LARGEST_BODY = 200_000
+Body = dict[str, Any]
+Door = Callable[..., dict[str, Any]]
+
+
+def campaign_for_labelling(request: HttpRequest, campaign_id: uuid.UUID) -> Campaign:
+    """The campaign, for one who may label in it: 404 where there is none, 403 without the role."""
+    campaign = get_object_or_404(Campaign, pk=campaign_id)
+    require_role(request, ANNOTATOR, ADJUDICATOR, line_id=campaign.line)
+    return campaign
+
+
+@require_GET
+@never_cache
+@role_required(ANNOTATOR, ADJUDICATOR)
+def compare(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
+    campaign = campaign_for_labelling(request, campaign_id)
+    rater = rater_for(user=request.user)  # type: ignore[arg-type] # signed in, by the decorator
+    criteria = [c for c in campaign.criteria.all() if c.key != OVERALL]
+    context = {
+        "campaign": campaign,
+        "criteria": criteria,
+        "scale": scale_steps(),
+        "flags": [{"key": key, "label": label} for key, label in FLAGS.items()],
+        "skip_reasons": [{"value": key, "label": label} for key, label in SKIP_REASONS.items()],
+        "keys": keys_help(has_criteria=bool(criteria)),
+        "config": _config(request, campaign, rater),
+    }
+    return render(request, "comparisons/compare.html", context)
+
+
+def _config(request: HttpRequest, campaign: Campaign, rater: Rater) -> dict[str, Any]:
+    doors = ("next", "undo", "edit", "acknowledge")
+    return {
+        "campaign": str(campaign.pk),
+        "user": str(request.user.pk),
+        "language": getattr(request, "LANGUAGE_CODE", "en"),
+        "urls": {name: reverse(f"comparisons:{name}", args=[campaign.pk]) for name in doors},
+        "guidelines": _guidelines(guidelines_current(campaign=campaign)),
+        "progress": progress_payload(progress_for(rater=rater, campaign=campaign)),
+        "text": page_text(),
+    }
+
+
+def _guidelines(version: GuidelineVersion | None) -> dict[str, Any] | None:
+    if version is None:
+        return None
+    view = GuidelinesView(version.pk, version.number, version.text, version.change_note)
+    return guidelines_payload(view)
+
+
+def _body(request: HttpRequest) -> Body:
+    if len(request.body) > LARGEST_BODY:
+        raise AnswerInvalid("The request is too long.")
+    try:
+        body = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise AnswerInvalid("The request is not JSON.") from error
+    if not isinstance(body, dict):
+        raise AnswerInvalid("The request is not a JSON object.")
+    return body
+
+
+def _status(error: AnnotationError) -> int:
+    if isinstance(error, NotYours):
+        return 404
+    return 409 if isinstance(error, AnswerFixed | GuidelinesUnread | QueueClosed) else 400
+
+
+def json_door(door: Door) -> Callable[..., HttpResponse]:
+    """A POST of JSON by a person who may label here; an error answers as {"error": sentence}."""
+
+    @require_POST
+    @never_cache
+    @functools.wraps(door)
+    def view(request: HttpRequest, campaign_id: uuid.UUID, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return JsonResponse({"error": "Sign in again."}, status=401)
+        campaign = campaign_for_labelling(request, campaign_id)
+        rater = rater_for(user=request.user)
+        try:
+            answer = door(rater=rater, campaign=campaign, body=_body(request), **kwargs)
+        except AnnotationError as error:
+            return JsonResponse({"error": str(error)}, status=_status(error))
+        progress = progress_payload(progress_for(rater=rater, campaign=campaign))
+        return JsonResponse({"progress": progress, **answer})
+
+    return view
+
+
+@json_door
+def next_pair(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    """The first leased pair that the page does not hold yet, or why there is none.
+
+    `prefer` names the pair that was open before a reload: it comes first while it is still leased.
+    """
+    held = body.get("held", [])
+    try:
+        for lease_door in (services.queue_lease_next, services.assignment_prefetch):
+            lease: Lease | None = lease_door(rater=rater, campaign=campaign)
+            if lease is None:
+                break
+            view = _preferred(rater, campaign, body)
+            if view is None and str(lease.assignment_id) not in held:
+                view = comparison_for(rater=rater, assignment_id=lease.assignment_id)
+            if view is not None:
+                return {"item": item_payload(view)}
+    except GuidelinesUnread as unread:
+        version = GuidelineVersion.objects.get(pk=unread.version_id)
+        return {"item": None, "guidelines": _guidelines(version)}
+    except QueueClosed as closed:
+        return {"item": None, "says": str(closed)}
+    return {"item": None, "says": ""}
+
+
+def _preferred(rater: Rater, campaign: Campaign, body: Body) -> ComparisonView | None:
+    try:
+        view = comparison_for(rater=rater, assignment_id=uuid.UUID(str(body.get("prefer"))))
+    except (ValueError, NotYours):
+        return None
+    here = view.campaign_id == campaign.pk and view.state == AssignmentState.LEASED
+    return view if here else None
+
+
+@json_door
+def submit(
+    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
+) -> dict[str, Any]:
+    outcome = services.judgment_submit(
+        rater=rater,
+        assignment_id=assignment_id,
+        answer=answer_read(body),
+        idempotency_key=text_read(body, "key"),
+    )
+    return {"revision": outcome.revision, "surplus": outcome.surplus}
+
+
+@json_door
+def revise(
+    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
+) -> dict[str, Any]:
+    outcome = services.judgment_revise(
+        rater=rater,
+        assignment_id=assignment_id,
+        answer=answer_read(body),
+        idempotency_key=text_read(body, "key"),
+    )
+    return {"revision": outcome.revision, "surplus": outcome.surplus}
+
+
+@json_door
+def draft(
+    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
+) -> dict[str, Any]:
+    answer = body.get("answer")
+    if not isinstance(answer, dict):
+        raise AnswerInvalid("answer: send an object.")
+    saved_at = services.draft_save(rater=rater, assignment_id=assignment_id, draft=answer)
+    return {"saved_at": saved_at.isoformat()}
+
+
+@json_door
+def skip(
+    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
+) -> dict[str, Any]:
+    reason = text_read(body, "reason")
+    if reason not in SKIP_REASONS:
+        raise AnswerInvalid(f"reason: use one of {', '.join(SKIP_REASONS)}.")
+    services.assignment_skip(rater=rater, assignment_id=assignment_id, reason=reason)
+    return {}
+
+
+def _last_answered(rater: Rater, campaign: Campaign, body: Body) -> uuid.UUID:
+    """The pair that the page names, or else the one this rater answered last."""
+    if "assignment" in body:
+        try:
+            return uuid.UUID(text_read(body, "assignment"))
+        except ValueError as error:
+            raise AnswerInvalid("assignment: send the id of a pair.") from error
+    recent = recent_answers(rater=rater, campaign=campaign, limit=1)
+    if not recent:
+        raise AnswerInvalid("There is no answer of yours to go back to yet.")
+    return recent[0].assignment_id
+
+
+@json_door
+def undo(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    """Take the last answer back; the pair returns with what was said as its draft."""
+    assignment_id = _last_answered(rater, campaign, body)
+    services.judgment_undo(rater=rater, assignment_id=assignment_id)
+    item = item_payload(comparison_for(rater=rater, assignment_id=assignment_id))
+    return {"item": {**item, "answer": item["draft"]}}
+
+
+@json_door
+def edit(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    """The last answered pair with its answer, which stays in force until it is sent again."""
+    assignment_id = _last_answered(rater, campaign, body)
+    view = comparison_for(rater=rater, assignment_id=assignment_id)
+    if view.answer is None:
+        raise AnswerInvalid("This pair has no answer that could be edited.")
+    return {"item": item_payload(view)}
+
+
+@json_door
+def acknowledge(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    pk = body.get("version")
+    version = campaign.guidelines.filter(pk=pk).first() if type(pk) is int else None
+    if version is None:
+        raise AnswerInvalid("version: there is no such version of the guidelines.")
+    guidelines_acknowledge(rater=rater, version=version)
+    return {}

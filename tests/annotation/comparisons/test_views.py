@@ -1,0 +1,318 @@
+"""The compare page and its doors, as a stranger, an outsider, an annotator and another annotator."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from django.test import Client
+
+from annotation.accounts.services import rater_for
+from annotation.campaigns.services import campaign_create, guidelines_publish
+from annotation.comparisons.models import Assignment, Judgment
+from annotation.comparisons.services import pairs_create, prompts_ensure
+from annotation.contracts import NewCompletion, NewPair, NewPrompt
+from tests.support.people import person_create
+
+pytestmark = pytest.mark.django_db
+LINE = uuid.UUID(int=71)
+VERSIONS = (uuid.UUID(int=0xABC123), uuid.UUID(int=0xDEF456))
+
+
+@pytest.fixture
+def campaign():
+    made = campaign_create(
+        line_id=LINE,
+        name="Help desk",
+        criteria=[("honest", "Honest")],
+        state="active",
+        repeat_share=0.0,
+        gold_share=0.0,
+        overlap=2,
+        overlap_sample_share=0.0,
+    )
+    messages = [({"role": "user", "content": f"What is {n} + {n}?"},) for n in range(4)]
+    prompts = prompts_ensure(line_id=LINE, prompts=[NewPrompt(messages=m) for m in messages])
+    pairs_create(
+        campaign=made,
+        purpose="training",
+        pairs=[
+            NewPair(
+                prompt.pk,
+                (
+                    NewCompletion(f"It is **{n}**.", VERSIONS[0], artifact_sha256="a" * 64),
+                    NewCompletion(
+                        f"I am policy-v7. <script>{n}</script>", VERSIONS[1], ended=False
+                    ),
+                ),
+            )
+            for n, prompt in enumerate(prompts)
+        ],
+    )
+    return made
+
+
+class Annotator:
+    """One person at the compare page; `door` posts JSON as the page's script does."""
+
+    def __init__(self, campaign, name: str, *roles: str, line=LINE) -> None:
+        self.user = person_create(name, *roles, line=line)
+        self.client = Client()
+        self.client.force_login(self.user)
+        self.base = f"/compare/{campaign.pk}/"
+
+    def post(self, address: str, **body):
+        return self.client.post(
+            self.base + address, json.dumps(body), content_type="application/json"
+        )
+
+    def door(self, address: str, **body):
+        answer = self.post(address, **body)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    def next(self, *held: str):
+        return self.door("next/", held=list(held))["item"]
+
+    def submit(self, item, overall: int = 2, **body):
+        body = {"values": {"overall": overall}, "key": str(uuid.uuid4()), **body}
+        return self.post(f"{item['id']}/submit/", **body)
+
+
+@pytest.fixture
+def ann(campaign):
+    return Annotator(campaign, "ann", "annotator")
+
+
+@pytest.fixture
+def bob(campaign):
+    return Annotator(campaign, "bob", "annotator")
+
+
+def test_a_stranger_signs_in_first_and_a_door_says_so(campaign):
+    page = Client().get(f"/compare/{campaign.pk}/")
+    assert (page.status_code, page["Location"]) == (
+        302,
+        f"/accounts/login/?next=/compare/{campaign.pk}/",
+    )
+    door = Client().post(f"/compare/{campaign.pk}/next/", "{}", content_type="application/json")
+    assert door.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("roles", "line"),
+    [(("engineer", "lead"), LINE), (("annotator",), uuid.UUID(int=72)), ((), None)],
+)
+def test_no_other_role_and_no_role_on_another_line_opens_the_page(campaign, roles, line):
+    outsider = Annotator(campaign, "outsider", *roles, line=line)
+    assert outsider.client.get(outsider.base).status_code == 403
+    assert outsider.post("next/").status_code == 403
+
+
+def test_every_door_takes_posts_only(ann):
+    for address in ("next/", "undo/", "edit/", "acknowledge/"):
+        assert ann.client.get(ann.base + address).status_code == 405
+
+
+def test_every_door_asks_for_the_forgery_token(campaign, ann):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ann.user)
+    answer = strict.post(ann.base + "next/", "{}", content_type="application/json")
+    assert answer.status_code == 403
+
+
+def test_the_page_shows_every_key_on_its_button(ann):
+    html = ann.client.get(ann.base).content.decode()
+    keys = ["1", "2", "3", "4", "5", "6", "7", "B", "U", "S", "E", "G", "D", "?", "Ctrl+Enter"]
+    for key in keys:
+        assert f">{key}</kbd>" in html, key
+
+
+def test_a_pair_shows_rendered_text_and_never_who_wrote_it(ann):
+    item = ann.next()
+    raw = json.dumps(item)
+    for secret in (*map(str, VERSIONS), "policy-v7", "a" * 64, "training", "slot", str(LINE)):
+        assert secret not in raw
+    sides = [item["left"], item["right"]]
+    assert any("<strong>" in side["html"] for side in sides)
+    assert not any("<script>" in side["html"] for side in sides)
+    assert sorted(side["ended"] for side in sides) == [False, True]
+
+
+def test_the_page_holds_no_model_and_no_other_person(campaign, ann, bob):
+    bob.submit(bob.next())
+    html = ann.client.get(ann.base).content.decode()
+    for secret in (*map(str, VERSIONS), "policy-v7", "bob", rater_for(user=bob.user).pseudonym):
+        assert secret not in html
+
+
+def test_the_next_pair_is_fetched_ahead_and_is_another(ann):
+    first = ann.next()
+    second = ann.next(first["id"])
+    assert second["id"] != first["id"]
+    assert ann.next(first["id"], second["id"]) is None
+    assert ann.next()["id"] == first["id"]
+
+
+def test_the_pair_that_was_open_comes_first_after_a_reload(ann, bob):
+    first = ann.next()
+    second = ann.next(first["id"])
+    assert ann.door("next/", prefer=second["id"])["item"]["id"] == second["id"]
+    ann.submit(second)
+    assert ann.door("next/", prefer=second["id"])["item"]["id"] == first["id"]
+    theirs = bob.next()
+    for foreign in (theirs["id"], str(uuid.uuid4()), "nonsense", None, 7):
+        assert ann.door("next/", prefer=foreign)["item"]["id"] == first["id"]
+
+
+def test_an_answer_is_stored_once_however_often_it_is_sent(ann):
+    item = ann.next()
+    key = str(uuid.uuid4())
+    body = {"values": {"overall": 1, "honest": 4}, "flags": ["unsafe:left"], "rationale": "Short."}
+    first, again = (ann.submit(item, key=key, seconds=7.5, **body).json() for _ in range(2))
+    assert first["progress"]["today"] == again["progress"]["today"] == 1
+    judgment = Judgment.objects.get()
+    assert judgment.assignment_id == uuid.UUID(item["id"])
+    assert (judgment.rationale, judgment.seconds, len(judgment.flags)) == ("Short.", 7.5, 1)
+    stored = dict(judgment.values.values_list("criterion__key", "value"))
+    # 1 means "the left is much better"; slot order turns it where slot 2 stood on the left
+    left_slot = judgment.assignment.shown_order[0]
+    assert stored == {"overall": 1 if left_slot == 1 else 7, "honest": 4}
+
+
+def test_another_annotator_reaches_neither_pair_nor_answer(ann, bob):
+    item = ann.next()
+    ann.submit(item, rationale="Only mine.")
+    for address, body in (
+        ("submit/", {"values": {"overall": 7}, "key": "k"}),
+        ("revise/", {"values": {"overall": 7}, "key": "k"}),
+        ("draft/", {"answer": {}}),
+        ("skip/", {"reason": "cannot_judge"}),
+    ):
+        assert bob.post(f"{item['id']}/{address}", **body).status_code == 404
+    for address in ("undo/", "edit/"):
+        refusal = bob.post(address, assignment=item["id"])
+        assert refusal.status_code in {400, 404}
+        assert b"Only mine." not in refusal.content
+    assert Judgment.objects.get().rationale == "Only mine."
+
+
+def test_undo_takes_the_answer_back_and_shows_it_again(ann):
+    item = ann.next()
+    ann.submit(item, overall=6, rationale="Kept.")
+    back = ann.door("undo/")
+    assert back["progress"]["today"] == 0
+    assert back["item"]["id"] == item["id"]
+    assert back["item"]["answer"]["values"] == {"overall": 6}
+    assert back["item"]["answer"]["rationale"] == "Kept."
+    assert not back["item"]["revises"]
+    assert not Judgment.objects.filter(active=True).exists()
+    assert ann.submit(item, overall=3).status_code == 200
+
+
+def test_an_edit_supersedes_and_keeps_the_history(ann):
+    item = ann.next()
+    ann.submit(item, overall=6)
+    opened = ann.door("edit/")["item"]
+    assert opened["revises"]
+    assert opened["answer"]["values"] == {"overall": 6}
+    assert Judgment.objects.filter(active=True).count() == 1
+    ann.door(f"{item['id']}/revise/", values={"overall": 2}, key="again")
+    assert list(Judgment.objects.order_by("revision").values_list("active", flat=True)) == [
+        False,
+        True,
+    ]
+
+
+def test_there_is_nothing_to_undo_before_the_first_answer(ann):
+    answer = ann.post("undo/")
+    assert answer.status_code == 400
+    assert "no answer of yours" in answer.json()["error"]
+
+
+def test_a_draft_comes_back_with_its_pair(ann):
+    item = ann.next()
+    draft = {"values": {"overall": 5}, "rationale": "half a th"}
+    assert ann.door(f"{item['id']}/draft/", answer=draft)["saved_at"]
+    again = ann.next()
+    assert again["draft"] == draft
+    assert again["draft_at"]
+
+
+def test_a_skipped_pair_never_comes_back(ann):
+    item = ann.next()
+    ann.door(f"{item['id']}/skip/", reason="uncomfortable")
+    assert Assignment.objects.get(pk=item["id"]).skip_reason == "uncomfortable"
+    seen = []
+    while following := ann.next():
+        seen.append(following["id"])
+        ann.submit(following)
+    assert len(seen) == 3
+    assert item["id"] not in seen
+
+
+def test_new_guidelines_are_acknowledged_before_the_next_pair(campaign, ann):
+    guidelines_publish(campaign=campaign, text="Prefer *short* answers.", change_note="First.")
+    answer = ann.door("next/")
+    assert answer["item"] is None
+    assert "<em>short</em>" in answer["guidelines"]["html"]
+    ann.door("acknowledge/", version=answer["guidelines"]["version_id"])
+    assert ann.next() is not None
+
+
+def test_guidelines_of_another_campaign_are_not_acknowledged_here(ann):
+    other = campaign_create(line_id=LINE, name="Other", guidelines="Text")
+    for version in (other.guidelines.get().pk, "x", None, [1], True):
+        assert ann.post("acknowledge/", version=version).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"values": {}}, "overall"),
+        ({"values": {"overall": 8}}, "1 to 7"),
+        ({"values": {"overall": True}}, "1 to 7"),
+        ({"values": [1]}, "values"),
+        ({"values": {"overall": 1, "colour": 1}}, "colour"),
+        ({"values": {"overall": 1}, "flags": "unsafe"}, "flags"),
+        ({"values": {"overall": 1}, "flags": ["nice"]}, "nice"),
+        ({"values": {"overall": 1}, "rationale": 3}, "rationale"),
+        ({"values": {"overall": 1}, "both_bad": "yes"}, "both_bad"),
+        ({"values": {"overall": 1}, "seconds": "1"}, "seconds"),
+        ({"values": {"overall": 1}, "key": ""}, "key"),
+        ({"values": {"overall": 1}, "key": "k" * 101}, "key"),
+    ],
+)
+def test_a_malformed_answer_is_refused_in_a_sentence(ann, body, says):
+    item = ann.next()
+    answer = ann.post(f"{item['id']}/submit/", **{"key": "k", **body})
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]
+    assert not Judgment.objects.exists()
+
+
+@pytest.mark.parametrize("raw", ["", "[]", "{", "null", '"x"', "[" * 50_000])
+def test_a_body_that_is_no_json_object_is_refused(ann, raw):
+    address = ann.base + ann.next()["id"] + "/submit/"
+    answer = ann.client.post(address, raw, content_type="application/json")
+    assert answer.status_code == 400
+
+
+def test_a_paused_campaign_says_why_there_is_nothing(campaign, ann):
+    campaign.state = "paused"
+    campaign.save()
+    answer = ann.door("next/")
+    assert answer["item"] is None
+    assert "paused" in answer["says"]
+
+
+def test_home_offers_one_start_where_pairs_wait(campaign, ann):
+    html = ann.client.get("/").content.decode()
+    assert "Start comparing" in html
+    assert ann.base in html
+
+
+def test_home_shows_no_campaign_of_another_line(campaign):
+    outsider = Annotator(campaign, "outsider", "annotator", line=uuid.UUID(int=72))
+    assert "Help desk" not in outsider.client.get("/").content.decode()

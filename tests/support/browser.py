@@ -1,0 +1,107 @@
+"""A real Chromium as pytest fixtures: `browser` (one a module) and `visit` (a page for one person).
+
+Import both into a conftest.py. The pages watch themselves: an uncaught error, or a console error such as what
+the Content-Security-Policy blocked, fails the test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .chromium import ADVICE, chromium_find
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium. Playwright's loop runs in this thread, so that Django must be told that we mean it."""
+    path = chromium_find()
+    if path is None:
+        pytest.fail(ADVICE)
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    try:
+        with sync_playwright() as playwright:
+            opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+            yield opened
+            opened.close()
+    finally:
+        if before is None:
+            del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+        else:
+            os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
+
+
+@pytest.fixture
+def visit(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+    """`visit(user, "/address/", viewport=PHONE)`: the page as `user` (None: a stranger) sees it."""
+    contexts, troubles, underway = [], [], _Underway()
+
+    def open_page(user: Any, address: str, **options: Any) -> Page:
+        options.setdefault("viewport", DESKTOP)
+        context = browser.new_context(base_url=live_server.url, locale="en-GB", **options)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if user is not None:
+            context.add_cookies([_session_cookie(user, live_server.url)])
+        page = context.new_page()
+        underway.watch(page)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: _note(troubles, message))
+        page.goto(address)
+        return page
+
+    yield open_page
+    underway.wait(contexts)
+    for context in contexts:
+        context.close()
+    assert not troubles, "the browser reported: " + "; ".join(troubles)
+
+
+class _Underway:
+    """Requests without an answer yet: the test database must not be emptied under them."""
+
+    def __init__(self) -> None:
+        self.requests: set[Any] = set()
+
+    def watch(self, page: Page) -> None:
+        page.on("request", lambda request: self.requests.add(request))
+        page.on("requestfinished", lambda request: self.requests.discard(request))
+        page.on("requestfailed", lambda request: self.requests.discard(request))
+
+    def wait(self, contexts: list[Any]) -> None:
+        for _ in range(60):
+            if not self.requests or not contexts:
+                return
+            contexts[-1].pages[0].wait_for_timeout(50)
+
+
+def _note(troubles: list[str], message: Any) -> None:
+    # What a test itself cuts off or provokes (offline, a refusal) shows as a failed load; that is no fault.
+    if message.type == "error" and "Failed to load resource" not in message.text:
+        troubles.append(message.text)
+
+
+def _session_cookie(user: Any, url: str) -> Any:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    value = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return {"name": settings.SESSION_COOKIE_NAME, "value": value, "url": url}

@@ -47,9 +47,8 @@ def _templates() -> list[Path]:
 def test_no_template_holds_what_the_policy_would_block():
     """Inline scripts, styles and handlers; a report that travels as a file brings its own policy."""
     blocked = re.compile(r"<script(?![^>]*\ssrc=)(?![^>]*json)|<style|\sstyle=|\son[a-z]+=", re.I)
-    files = [file for file in _templates() if "standalone" not in file.name]
-    assert len(files) > 10
-    for file in files:
-        assert not blocked.search(file.read_text()), (
-            f"{file} holds an inline script, style or handler"
-        )
+    texts = {file: file.read_text() for file in _templates()}
+    assert len(texts) > 10
+    for file, text in texts.items():
+        if 'http-equiv="Content-Security-Policy"' not in text:
+            assert not blocked.search(text), f"{file} holds an inline script, style or handler"

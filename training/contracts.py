@@ -11,7 +11,8 @@ prompts      {"id": str, "messages": [{"role", "content"}...], "group": str}
 demonstrations  {"messages": [..., {"role": "assistant", "content": str}]}
 preferences  {"id": str, "group": str, "messages": [...], "completions": [str, str],
               "preference": float, "strength": float, "weight": float,
-              "split": "train" | "validation" | "test", "rater": str}
+              "split": "train" | "validation" | "test", "rater": str,
+              "campaign": str, "purpose": str, "judged_at": str, "source": str}
              `preference` is the probability that completion 0 is the better one (a tie is 0.5);
              `strength` is the raw step 1..7 in slot order (1: completion 0 much better).
 completions  {"prompt_id": str, "completions": [{"text", "tokens", "ended", "seed", "scores": {name: float}}]}

@@ -36,7 +36,11 @@ from .models import PolicyLine, Round, State
 from .plan import plan_differences
 from .selectors import last_round
 
-CURVES = {State.REWARD_TRAINING: "reward_model", State.POLICY_TRAINING: "ppo"}
+# Step of the round -> (name of its curves, first word of the phase whose events are the curve).
+CURVES = {
+    State.REWARD_TRAINING: ("reward_model", "train"),
+    State.POLICY_TRAINING: ("ppo", "ppo"),
+}
 
 
 def record_refresh(round_: Round) -> RoundRecord:
@@ -56,6 +60,7 @@ def record_build(round_: Round) -> RoundRecord:
     return RoundRecord(
         line=line.slug,
         line_id=str(line.id),
+        line_name=line.name,
         round_id=str(round_.id),
         number=round_.number,
         state=round_.state,
@@ -146,13 +151,13 @@ def _labels(round_: Round, gate: int) -> LabelSummary | None:
 
 def _curves(round_: Round) -> dict[str, tuple[dict[str, float | None], ...]]:
     curves = {}
-    for state, name in CURVES.items():
+    for state, (name, phase) in CURVES.items():
         run = step_run_record(round_, state)
         if run is not None:
             curves[name] = tuple(
                 {"step": float(event.step), **event.metrics}
                 for event in training.run_events(run.id)
-                if event.metrics
+                if event.metrics and event.phase.split(" ")[0] == phase
             )
     return curves
 

@@ -41,6 +41,10 @@ class PreferenceRow(JsonContract):
     weight: float = 1.0
     split: Split = "train"
     rater: str = ""
+    campaign: str = ""  # where the label came from: kept for people, read by no formula
+    purpose: str = ""
+    judged_at: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if len(self.completions) != 2:

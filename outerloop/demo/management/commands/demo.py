@@ -123,6 +123,7 @@ def workers() -> Iterator[None]:
     """The two workers and the schedule as processes of their own, ended with the demo."""
     folder = Path(settings.VAR_DIR) / "demo"
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _end)  # so that the workers are ended with us
     lines = [worker_line("worker", "default"), worker_line("gpu", "gpu"), beat_line()]
     started = []
     try:
@@ -147,6 +148,10 @@ def workers() -> Iterator[None]:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _end(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
 
 
 class _Bars(Narrator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -40,6 +41,7 @@ def gate_measure(
     gold_question_accuracy: Interval | None = None,
     kl_optimum: float | None = None,
     mismatch: Interval | None = None,
+    as_of: datetime | None = None,
 ) -> GateMeasurements:
     """Everything that the checks read, from what the programs measured and what people said.
 
@@ -47,9 +49,11 @@ def gate_measure(
     JSON (empty: not measured). `labels` come in order of submission. `labels_remaining` is what
     budget and prompts still allow; `waiting_ends` is true past the round's maximum age.
     `train_scores` maps a prompt to the train reward of the judged texts, (candidate's,
-    incumbent's); without them the agreement on fresh labels is not measured.
+    incumbent's); without them the agreement on fresh labels is not measured. `as_of` is when the
+    round started: the gate policy of that time counts (here, in `gate_verdict` and in
+    `decision_record`); None takes the newest.
     """
-    settings = gate_policy_current(line_id).settings
+    settings = gate_policy_current(line_id, as_of=as_of).settings
     outcomes = measuring.outcomes_from_labels(labels, candidate=candidate, incumbent=incumbent)
     facts = measuring.label_facts(labels, candidate=candidate, incumbent=incumbent)
     test_number, discoveries = error_control_position(line_id=line_id, round_number=round_number)
@@ -72,15 +76,22 @@ def gate_measure(
     )
 
 
-def gate_verdict(*, line_id: UUID, measurements: GateMeasurements) -> GateVerdict:
-    """The verdict by the gate policy in force; the level is set by the measurements' place."""
-    return gate_policy_decide(measurements, gate_policy_current(line_id).settings)
+def gate_verdict(
+    *, line_id: UUID, measurements: GateMeasurements, as_of: datetime | None = None
+) -> GateVerdict:
+    """The verdict by the gate policy of `as_of`; the level is set by the measurements' place."""
+    return gate_policy_decide(measurements, gate_policy_current(line_id, as_of=as_of).settings)
 
 
 def gate_trajectory(
-    *, line_id: UUID, labels: Sequence[GateLabel], candidate: UUID, incumbent: UUID
+    *,
+    line_id: UUID,
+    labels: Sequence[GateLabel],
+    candidate: UUID,
+    incumbent: UUID,
+    as_of: datetime | None = None,
 ) -> tuple[EProcessPoint, ...]:
     """How the evidence grew label by label, for the report's chart."""
-    settings = gate_policy_current(line_id).settings
+    settings = gate_policy_current(line_id, as_of=as_of).settings
     outcomes = measuring.outcomes_from_labels(labels, candidate=candidate, incumbent=incumbent)
     return measuring.label_trajectory(outcomes, settings=settings)

@@ -42,9 +42,16 @@ from evaluation.gates.verdicts import gate_policy_decide
 # ------------------------------------------------------------------ gate policies
 
 
-def gate_policy_current(line_id: UUID) -> GatePolicyRecord:
-    """The newest version; the built-in default as version 0 where none was saved."""
-    row = GatePolicy.objects.filter(line=line_id).order_by("-version").first()
+def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> GatePolicyRecord:
+    """The newest version; the built-in default as version 0 where none was saved.
+
+    With `as_of`, the version in force then: a round is judged by the policy that it started under,
+    so that nobody moves a threshold while looking at the round's evidence.
+    """
+    rows = GatePolicy.objects.filter(line=line_id)
+    if as_of is not None:
+        rows = rows.filter(created_at__lte=as_of)
+    row = rows.order_by("-version").first()
     if row is None:
         return GatePolicyRecord(line_id, 0, GatePolicySettings(version=0))
     return _policy_record(row)

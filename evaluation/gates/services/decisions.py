@@ -14,7 +14,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from evaluation.contracts import ApprovalRecord, GateMeasurements, GateVerdict, Verdict
+from evaluation.contracts import (
+    ApprovalRecord,
+    GateMeasurements,
+    GatePolicySettings,
+    GateVerdict,
+    Verdict,
+)
 from evaluation.gates.actors import Actor, actor_key, actor_name
 from evaluation.gates.models import (
     Approval,
@@ -32,6 +38,7 @@ from evaluation.gates.selectors import (
     gate_policy_current,
     overrides,
 )
+from evaluation.gates.verdicts import gate_policy_decide
 from evaluation.policy import e_lond_level, require_overridable
 from outerloop.web.services import audit_record
 from training import facade as training
@@ -67,12 +74,17 @@ def decision_record(
     measurements: GateMeasurements,
     candidate: UUID,
     incumbent: UUID,
+    as_of: datetime | None = None,
 ) -> DecisionRecord:
-    """Append a verdict as the round's next revision; the same evidence twice is recorded once."""
+    """Append a verdict as the round's next revision; the same evidence twice is recorded once.
+
+    `as_of` as in `gate_verdict`. ValueError when the verdict was made by another gate policy.
+    """
     newest = decision_row(round_id)
     if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
         return decision_to_record(newest)
-    policy = gate_policy_current(line_id)
+    policy = gate_policy_current(line_id, as_of=as_of)
+    _require_same_policy(verdict, measurements, policy.settings)
     level = e_lond_level(measurements.test_number, measurements.discoveries, policy.settings.alpha)
     labels = measurements.labels
     row = Decision.objects.create(
@@ -198,6 +210,16 @@ def override_confirm(*, override_id: UUID, actor: Actor) -> Verdict:
     row.save(update_fields=["confirmed_by", "confirmed_at"])
     _audit(decision, actor, "override_confirm", {"check": row.check_id})
     return effective_verdict(decision.round)
+
+
+def _require_same_policy(
+    verdict: GateVerdict, measurements: GateMeasurements, settings: GatePolicySettings
+) -> None:
+    if gate_policy_decide(measurements, settings) != verdict:
+        raise ValueError(
+            "The verdict is not what this gate policy says of these measurements; the policy may "
+            "have been changed in between: decide again."
+        )
 
 
 def _require_overridable(decision: Decision, check_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -206,7 +207,29 @@ def test_a_saved_policy_is_the_next_version_and_counts_from_then_on(world: LineW
     assert (saved.version, saved.settings.version, saved.settings.alpha) == (1, 1, 0.01)
     assert facade.gate_policy_current(world.line) == saved
     assert Decision.objects.get().settings["alpha"] == 0.05
-    assert world.decide().policy_version == 1
+    assert world.decide(round_id=uuid.uuid4(), number=2).policy_version == 1
+
+
+def test_a_round_is_judged_by_the_policy_that_it_started_under(world: LineWorld) -> None:
+    started = timezone.now()
+    loose = GatePolicySettings(alpha=0.2)
+    facade.gate_policy_save(line_id=world.line, settings=loose, actor="ada")
+    measurements = world.measured(labels=replace(LABELS, e_value=10.0, max_e_value=10.0))
+    arguments: dict[str, Any] = {"line_id": world.line, "measurements": measurements}
+    held = facade.gate_verdict(**arguments, as_of=started)
+    assert held.verdict == "INCONCLUSIVE"
+    assert facade.gate_verdict(**arguments).verdict == "PROMOTE"
+    assert facade.gate_policy_current(world.line, as_of=started).version == 0
+    arguments |= {
+        "round_id": world.round,
+        "round_number": 1,
+        "verdict": held,
+        "candidate": world.candidate.id,
+        "incumbent": world.incumbent.id,
+    }
+    with pytest.raises(ValueError, match="decide again"):
+        facade.decision_record(**arguments)
+    assert facade.decision_record(**arguments, as_of=started).policy_version == 0
 
 
 def test_a_policy_saved_over_another_ones_is_refused(world: LineWorld) -> None:

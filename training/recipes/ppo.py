@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from training.contracts import ArtifactRef, PpoConfig
@@ -61,8 +60,9 @@ from training.core.ppo.rewarding import CriticSource, Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.run_directory import Run, RunCancelled, recipe_main
+from training.core.run_directory import Run, recipe_main
 from training.core.tokenizers import decode, prompt_encode
+from training.recipes.runtime import accelerator_open, cancel_check
 
 Metrics = dict[str, float | None]
 PHASES = ("rollout", "score", "train")
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(run: Run[PpoConfig]) -> None:
     configure_torch()
-    accelerator = Accelerator()
+    accelerator = accelerator_open()
     check_settings(run.config, processes=accelerator.num_processes)
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
@@ -398,12 +398,9 @@ def _return_under_budget(parts: Parts, progress: Progress) -> None:
 
 
 def _save_or_cancel(parts: Parts, progress: Progress) -> None:
-    """Every process learns of a cancel at the same update, from the main one."""
-    asked = _total(parts, int(parts.run.main and parts.run.cancel_requested()))
-    if asked or progress.update % parts.config.checkpoint_every == 0:
+    if progress.update % parts.config.checkpoint_every == 0:
         save(parts, progress)
-    if asked:
-        raise RunCancelled("The run was cancelled; its progress up to here is saved.")
+    cancel_check(parts.run, parts.accelerator, lambda: save(parts, progress))
 
 
 # ------------------------------------------------------------------------- finish

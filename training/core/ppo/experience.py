@@ -31,8 +31,11 @@ class Episodes:
 
     def response_mask(self, device: torch.device) -> Tensor:
         """[B, R] with R the longest response."""
-        lengths = [len(response) for response in self.responses]
-        return response_mask(lengths, max(lengths), device=device)
+        return response_mask([len(response) for response in self.responses], device=device)
+
+    def lengths(self) -> list[int]:
+        """Tokens of each prompt with its response."""
+        return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
 
 
 class TokenTables(NamedTuple):
@@ -79,11 +82,8 @@ def score_tokens(
     log_probs, reference_log_probs, entropy, values = torch.zeros(4, rows, width, device=device)
     exact = torch.zeros(exact_rows, width, device=device)
     tables = TokenTables(log_probs, reference_log_probs, entropy, values, exact)
-    buckets = length_buckets(
-        [len(p) for p in episodes.prompts], [len(r) for r in episodes.responses], size=batch_size
-    )
     with torch.inference_mode():
-        for bucket in buckets:
+        for bucket in length_buckets(episodes.lengths(), size=batch_size):
             _score_bucket(actor, reference, episodes, bucket, tables, temperature, pad_id)
     return tables
 
@@ -110,11 +110,11 @@ def _score_bucket(
     rows, width = torch.tensor(bucket, device=values.device), batch.mask.shape[1]
     results = (own.log_probs, other, own.entropy, values)
     for table, result in zip(tables, results, strict=False):
-        table[rows, :width] = result.masked_fill(~batch.mask, 0)
+        table[rows, -width:] = result.masked_fill(~batch.mask, 0)
     exact = rows < len(tables.exact_kl)
     if exact.any():
         kl = exact_kl(logits[exact], other_logits[exact], temperature=temperature)
-        tables.exact_kl[rows[exact], :width] = kl.masked_fill(~batch.mask[exact], 0)
+        tables.exact_kl[rows[exact], -width:] = kl.masked_fill(~batch.mask[exact], 0)
 
 
 def build_experience(

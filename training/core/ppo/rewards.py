@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 __all__ = ["penalise_missing_eos", "shape_rewards"]
@@ -22,6 +23,6 @@ def shape_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, beta: float) -> T
     No gradient passes: the penalty is a reward, not a loss.
     """
     rewards = (-beta * kl.detach()).masked_fill(~mask, 0)
-    last = (mask.sum(1) - 1).clamp(min=0)
+    last = (mask * torch.arange(mask.shape[1], device=mask.device)).amax(1)
     present = mask.any(1).to(rewards.dtype)
     return rewards.scatter_add(1, last[:, None], (scores.detach() * present)[:, None])

@@ -11,15 +11,15 @@ from torch import Tensor
 
 __all__ = ["SequenceBatch", "length_buckets", "pack_sequences", "response_mask"]
 
-CALL_OVERHEAD_TOKENS = 384
+CALL_OVERHEAD_TOKENS = 256
 """What one more forward pass costs beside its tokens, in tokens; it keeps buckets from crumbling."""
 
 
 class SequenceBatch(NamedTuple):
-    """B sequences of P left-padded prompt and R right-padded response positions.
+    """B sequences of T positions, each moved to the right end, so that padding is on the left only.
 
-    input_ids, attention_mask (1 on real tokens) and position_ids are [B, P + R]; responses and mask
-    (True on response tokens) are [B, R].
+    input_ids, attention_mask (1 on real tokens) and position_ids are [B, T]; responses and mask (True
+    on response tokens) are the last R columns, [B, R], R being the longest response.
     """
 
     input_ids: Tensor
@@ -29,10 +29,10 @@ class SequenceBatch(NamedTuple):
     mask: Tensor
 
 
-def response_mask(lengths: Sequence[int], width: int, *, device: torch.device) -> Tensor:
-    """[B, width] boolean, True on the first `lengths[b]` positions of row b."""
-    ends = torch.tensor(lengths, device=device)
-    return torch.arange(width, device=device)[None] < ends[:, None]
+def response_mask(lengths: Sequence[int], *, device: torch.device) -> Tensor:
+    """[B, R] boolean, True on the last `lengths[b]` columns of row b; R is the longest response."""
+    begins = max(lengths) - torch.tensor(lengths, device=device)
+    return torch.arange(max(lengths), device=device)[None] >= begins[:, None]
 
 
 def pack_sequences(
@@ -42,50 +42,44 @@ def pack_sequences(
     pad_id: int,
     device: torch.device,
 ) -> SequenceBatch:
-    """One rectangle, trimmed to its longest prompt and its longest response.
+    """One rectangle, trimmed to its longest prompt with response.
 
+    Right alignment makes it narrower than the longest prompt beside the longest response would be.
     Positions count real tokens, cumsum(mask) - 1, so that padding moves no token (Huang 2024,
     detail 4).
     """
-    width = max(len(prompt) for prompt in prompts)
-    length = max(len(response) for response in responses)
-    ids = np.full((len(prompts), width + length), pad_id, dtype=np.int64)
+    lengths = [len(response) for response in responses]
+    width = max(len(prompt) + length for prompt, length in zip(prompts, lengths, strict=True))
+    ids = np.full((len(prompts), width), pad_id, dtype=np.int64)
     real = np.zeros_like(ids)
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        start, end = width - len(prompt), width + len(response)
-        ids[row, start:width] = prompt
-        ids[row, width:end] = response
-        real[row, start:end] = 1
+        begin, middle = width - len(prompt) - len(response), width - len(response)
+        ids[row, begin:middle] = prompt
+        ids[row, middle:] = response
+        real[row, begin:] = 1
     positions = np.maximum(real.cumsum(1) - 1, 0)
     input_ids, attention_mask, position_ids = (
         torch.from_numpy(table).to(device) for table in (ids, real, positions)
     )
-    return SequenceBatch(
-        input_ids,
-        attention_mask,
-        position_ids,
-        input_ids[:, width:],
-        attention_mask[:, width:].bool(),
-    )
+    tail = input_ids[:, width - max(lengths) :]
+    mask = response_mask(lengths, device=device)
+    return SequenceBatch(input_ids, attention_mask, position_ids, tail, mask)
 
 
-def length_buckets(
-    prompt_lengths: Sequence[int], response_lengths: Sequence[int], *, size: int
-) -> list[list[int]]:
+def length_buckets(lengths: Sequence[int], *, size: int) -> list[list[int]]:
     """Row numbers in groups of at most `size` that cost least when each is padded to a rectangle.
 
-    Rows are sorted by response and prompt length and cut by dynamic programming; a group of n rows
-    costs n times its longest prompt plus response, and `CALL_OVERHEAD_TOKENS` once.
+    Rows are sorted by length and cut by dynamic programming; a group of n rows costs n times its
+    longest row, and `CALL_OVERHEAD_TOKENS` once.
     """
-    prompts, responses = np.asarray(prompt_lengths), np.asarray(response_lengths)
-    order = np.lexsort((prompts, responses))
+    sizes = np.asarray(lengths)
+    order = sizes.argsort(kind="stable")
     best = np.full(len(order) + 1, np.inf)
     best[0], cut = 0.0, np.zeros(len(order) + 1, dtype=np.int64)
     for end in range(1, len(order) + 1):
         first = max(0, end - size)
-        widest = np.maximum.accumulate(prompts[order[first:end]][::-1])[::-1]
-        width = widest + responses[order[end - 1]]
-        cost = best[first:end] + (end - np.arange(first, end)) * width + CALL_OVERHEAD_TOKENS
+        rectangle = (end - np.arange(first, end)) * sizes[order[end - 1]]
+        cost = best[first:end] + rectangle + CALL_OVERHEAD_TOKENS
         choice = int(cost.argmin())
         best[end], cut[end] = cost[choice], first + choice
     groups: list[list[int]] = []

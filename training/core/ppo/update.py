@@ -111,8 +111,7 @@ class Learner:
         self._set_learning_rates(step)
         tokens = self.reduce(experience.mask[list(part)].sum())
         buckets = length_buckets(
-            [len(experience.prompts[row]) for row in part],
-            [len(experience.responses[row]) for row in part],
+            [len(experience.prompts[row]) + len(experience.responses[row]) for row in part],
             size=self.config.micro_batch_size,
         )
         sums = torch.zeros(5, device=experience.mask.device)
@@ -137,7 +136,7 @@ class Learner:
         width = batch.mask.shape[1]
 
         def old(table: Tensor) -> Tensor:
-            return table[rows, :width]
+            return table[rows, -width:]
 
         config = self.config
         result = self.model(batch, temperature=config.sampling.temperature)

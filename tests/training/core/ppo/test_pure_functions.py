@@ -85,6 +85,19 @@ def test_rewards_put_the_score_on_the_last_response_token() -> None:
     close(result, tensor([[-0.05, 0.1, 1.85], [-1.25, 0.0, 0.0]]))
 
 
+def test_rewards_and_advantages_do_not_care_on_which_side_the_padding_is() -> None:
+    def chain(kl_table: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        shaped = rewards.shape_rewards(tensor([2.0, -1.0]), kl_table, mask, beta=0.5)
+        return estimate_advantages(shaped, values, mask, gamma=0.9, gae_lambda=0.8).advantages
+
+    log_ratio, values = torch.rand(2, 2, 3, generator=torch.Generator().manual_seed(0))
+    right = torch.where(MASK, chain(log_ratio, values, MASK), 9.0)
+    move = tensor([[0, 1, 2], [1, 2, 0]])  # the only token of row 1 goes to the last column
+    moved = [table.gather(1, move) for table in (log_ratio, values, MASK)]
+    left = torch.where(moved[2], chain(*moved), 9.0)
+    close(left, right.gather(1, move))
+
+
 def test_rewards_carry_no_gradient() -> None:
     log_ratio = torch.zeros(2, 3, requires_grad=True)
     assert not rewards.shape_rewards(tensor([1.0, 1.0]), log_ratio, MASK, beta=0.5).requires_grad

@@ -68,7 +68,8 @@ def prepare(root: Path, steps: int) -> dict[str, Path]:
     policy = root / "sft" / "policy"
     if not policy.exists():
         train_policy(root, steps)
-    (root / "policy").exists() or (root / "policy").symlink_to(policy)
+    if not (root / "policy").exists():
+        (root / "policy").symlink_to(policy)
     for name, members in (("reward_model", 2), ("held_out_reward_model", 1)):
         if not (root / name).exists():
             ppo_runs.write_reward_model(root / name, members=members)
@@ -109,13 +110,11 @@ def order(directory: Path, inputs: dict[str, Path], arguments: argparse.Namespac
 
 
 def report(directory: Path) -> None:
-    rows: list[dict[str, Any]] = [
-        event["metrics"] for event in ppo_runs.events(directory, "ppo")
-    ]
+    rows: list[dict[str, Any]] = [event["metrics"] for event in ppo_runs.events(directory, "ppo")]
     later = rows[1:] or rows
 
     def median(name: str) -> float:
-        return statistics.median(row[name] for row in later)
+        return float(statistics.median(row[name] for row in later))
 
     print(f"threads {torch.get_num_threads()}, torch {torch.__version__}, {len(later)} updates")
     print(f"{'phase':<10}{'seconds':>10}{'share':>8}{'tokens/s':>12}")

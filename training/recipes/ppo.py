@@ -158,11 +158,11 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     preflight.check_prompts(
         [len(ids) for ids in prompt_ids], [row.id for row in prompts], run.config, policy.model
     )
+    policy.model.to(accelerator.device)
+    reference.model.to(accelerator.device).eval().requires_grad_(False)
     preflight.check_log_probs(policy, prompt_ids, run.config)
     rewarder = rewarder_open(run, device=accelerator.device)
     _check_rewarder(rewarder, prompts)
-    policy.model.to(accelerator.device)
-    reference.model.to(accelerator.device).eval().requires_grad_(False)
     learner = _build_learner(run, accelerator, policy, rewarder.critic_source(policy))
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(

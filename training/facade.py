@@ -35,6 +35,7 @@ from training.runs.services import (
     model_version_verify,
     run_cancel,
     run_create,
+    run_take_up,
     snapshot_take,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "run_execute",
     "run_get",
     "run_log_tail",
+    "run_take_up",
     "runs_of_line",
     "runs_of_round",
     "snapshot_get",

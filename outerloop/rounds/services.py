@@ -212,9 +212,8 @@ def round_take_up(*, round_: Round, actor: str) -> None:
         raise RoundRefused("Another round of this line is active; wait for its end, or cancel it.")
     if last_round(locked.line) != locked:
         raise RoundRefused("A later round exists; start a new one instead.")
-    run = training.run_get(step.run) if step.run is not None else None
-    if run is not None and run.state == "cancelled":
-        RoundStep.objects.filter(pk=step.pk).update(run=None)
+    if step.run is not None:
+        training.run_take_up(run_id=step.run)
     Round.objects.filter(pk=locked.pk).update(
         state=step.name, error="", cancel_requested_at=None, closed_at=None
     )
@@ -296,12 +295,19 @@ def _round_stop(round_: Round, step: RoundStep, error: Exception) -> None:
         _round_end(round_, step, State.FAILED, f"{error} The time limit of the step was reached.")
 
 
+@transaction.atomic
 def _round_end(round_: Round, step: RoundStep, state: State, message: str) -> None:
-    """End the round and leave its step unfinished, so that the round can be taken up again."""
+    """End the round and leave its step unfinished, so that the round can be taken up again.
+
+    Only the worker that holds the step may: the word of one that lost it does not count.
+    """
     now = timezone.now()
-    RoundStep.objects.filter(pk=step.pk, fence=step.fence).update(
+    kept = RoundStep.objects.filter(pk=step.pk, fence=step.fence, finished_at__isnull=True).update(
         lease_expires_at=None, lease_owner="", note=message[:500]
     )
+    if not kept:
+        logger.warning("round %s: %s was taken over; %s", round_.id, step.name, message)
+        return
     Round.objects.filter(pk=round_.pk, state=step.name).update(
         state=state, error=message, closed_at=now
     )

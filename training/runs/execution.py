@@ -87,6 +87,9 @@ def run_execute(
     started = time.monotonic()
     try:
         code = _child_follow(run, beat or _no_beat, time_limit_seconds)
+    except BaseException:  # whoever goes on need not wait until the lease runs out
+        _release(run)
+        raise
     finally:
         Run.objects.filter(pk=run_id).update(
             compute_seconds=F("compute_seconds") + time.monotonic() - started
@@ -118,6 +121,13 @@ def _claim(run_id: UUID, owner: str) -> Run:
     if run.started_at is None:
         Run.objects.filter(pk=run_id).update(started_at=now)
     return run
+
+
+def _release(run: Run) -> None:
+    """Give the run back unfinished; without effect where another worker has it by now."""
+    Run.objects.filter(pk=run.pk, fence=run.fence, state=RunState.RUNNING).update(
+        state=RunState.PENDING, lease_expires_at=None
+    )
 
 
 def _directory_prepare(run: Run) -> None:

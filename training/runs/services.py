@@ -83,6 +83,15 @@ def run_cancel(*, run_id: UUID) -> None:
         Run.objects.filter(pk=run_id, state=RunState.RUNNING).update(cancel_requested_at=now)
 
 
+def run_take_up(*, run_id: UUID) -> None:
+    """Let a cancelled run go on from its last checkpoint, and forget a cancelling nobody carried out."""
+    unfinished = Run.objects.filter(pk=run_id).exclude(state=RunState.SUCCEEDED)
+    unfinished.update(cancel_requested_at=None)
+    unfinished.filter(state=RunState.CANCELLED).update(
+        state=RunState.PENDING, finished_at=None, error=""
+    )
+
+
 def input_from_path(path: Path) -> InputRef:
     return InputRef(path=str(path.resolve()), sha256=path_sha256(path))
 

@@ -14,7 +14,12 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import facade as annotation
-from outerloop.rounds.claims import ClaimLost, step_heartbeat, step_progress
+from outerloop.rounds.claims import (
+    ClaimLost,
+    RoundCancelRequested,
+    step_heartbeat,
+    step_progress,
+)
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan, StartFrom
 from training import facade as training
@@ -70,7 +75,7 @@ def step_run(
 
     def beat(event: RunEvent | None) -> None:
         if event is None:
-            step_heartbeat(context.step)
+            _heartbeat(context, run_id)
             return
         note = event.message or _metrics_note(event)
         step_progress(
@@ -84,6 +89,14 @@ def step_run(
     return training.run_execute(
         run_id=run_id, owner=context.owner, beat=beat, time_limit_seconds=minutes * 60
     )
+
+
+def _heartbeat(context: StepContext, run_id: UUID) -> None:
+    """A cancelled round asks its run to stop, so that the program saves a checkpoint first."""
+    try:
+        step_heartbeat(context.step)
+    except RoundCancelRequested:
+        training.run_cancel(run_id=run_id)
 
 
 @transaction.atomic

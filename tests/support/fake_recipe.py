@@ -1,0 +1,273 @@
+"""A learning program that learns nothing, quickly: it keeps the contract of a run directory and misbehaves
+on demand. No torch.
+
+The environment variable FAKE_RECIPE holds a JSON object that says how to behave:
+
+    updates     int     how many updates to report and to checkpoint (3)
+    seconds     float   pause in every update (0)
+    torn        bool    write every event in two halves, with a pause between them
+    repeat      bool    write every event twice
+    fail        str     end with this sentence in error.json, after the first update
+    code        int     and with this exit code (1)
+    held        bool    find the directory held by another program, as its log says
+    damage      str     flip a byte of this artifact once it is hashed
+    another     bool    answer another spec than the one ordered
+    silent      bool    end well without a manifest
+    deaf        bool    do not look for RUN/cancel
+    orphan      bool    do not watch the lifeline (the worker's pipe)
+    accuracy    [e, l, h]   test accuracy that evaluate_reward_model measures ([0.7, 0.65, 0.75])
+
+Every attempt notes itself in RUN/attempts.jsonl (pid, token, the update that it starts from) and in
+RUN/updates.log, one line an update, so that a test sees who worked, and whether two did at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evaluation.contracts import (
+    Interval,
+    RewardModelMeasurements,
+    SplitMeasurements,
+)
+from training.contracts import ArtifactRef, RunEvent, RunManifest, RunSpec
+from training.digests import path_bytes, path_sha256
+
+Behaviour = dict[str, Any]
+
+
+def main(spec_path: Path, token: str) -> int:
+    behaviour: Behaviour = json.loads(os.environ.get("FAKE_RECIPE", "{}"))
+    directory = spec_path.parent
+    if not behaviour.get("orphan") and os.environ.get("OUTERLOOP_LIFELINE") == "stdin":
+        threading.Thread(target=lifeline, daemon=True).start()
+    if behaviour.get("held") or not lock_take(directory):
+        print(f"{directory} is held by another running program.", file=sys.stderr, flush=True)
+        return 75
+    spec = RunSpec.from_json(json.loads(spec_path.read_text()))
+    events = Events(directory, behaviour)
+    code = learn(directory, token, events, behaviour)
+    if code or behaviour.get("silent"):
+        return code
+    finish(directory, spec, behaviour)
+    return 0
+
+
+def lifeline() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(75)
+
+
+def lock_take(directory: Path) -> bool:
+    """Hold RUN/lock for as long as the program lives (the descriptor is never closed)."""
+    descriptor = os.open(directory / "lock", os.O_WRONLY | os.O_CREAT)
+    for _ in range(100):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.1)
+    return False
+
+
+class Events:
+    """RUN/events.jsonl; a later attempt counts on where the one before ended."""
+
+    def __init__(self, directory: Path, behaviour: Behaviour) -> None:
+        self.path = directory / "events.jsonl"
+        self.behaviour = behaviour
+        text = self.path.read_text() if self.path.exists() else ""
+        complete = text[: text.rfind("\n") + 1]
+        self.path.write_text(complete)
+        self.seq = len({json.loads(line)["seq"] for line in complete.splitlines()})
+
+    def emit(self, phase: str, step: int, total: int, message: str = "") -> None:
+        self.seq += 1
+        event = RunEvent(
+            seq=self.seq,
+            at=datetime.now(UTC).isoformat(),
+            phase=phase,
+            step=step,
+            total_steps=total,
+            metrics={"reward": step / 10, "unknown": None},
+            message=message,
+        )
+        line = json.dumps(event.to_json()) + "\n"
+        halves = [line[:17], line[17:]] if self.behaviour.get("torn") else [line]
+        for half in halves * (2 if self.behaviour.get("repeat") else 1):
+            with self.path.open("a") as file:
+                file.write(half)
+            time.sleep(0.1 if self.behaviour.get("torn") else 0)
+
+
+def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> int:
+    updates = behaviour.get("updates", 3)
+    checkpoint = directory / "checkpoint"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    note(directory, token, done)
+    events.emit("start", 1, 1, "Started.")
+    for update in range(done + 1, updates + 1):
+        if (directory / "cancel").exists() and not behaviour.get("deaf"):
+            return fail(directory, "The run was cancelled; its progress up to here is saved.", 130)
+        time.sleep(behaviour.get("seconds", 0))
+        if (directory / "fence").read_text() != token:
+            print("is held by another running program", file=sys.stderr, flush=True)
+            return 75
+        with (directory / "updates.log").open("a") as log:
+            log.write(f"{update} {token} {os.getpid()}\n")
+        checkpoint.write_text(str(update))
+        events.emit("update", update, updates)
+        if behaviour.get("fail"):
+            return fail(directory, behaviour["fail"], behaviour.get("code", 1))
+    return 0
+
+
+def note(directory: Path, token: str, done: int) -> None:
+    with (directory / "attempts.jsonl").open("a") as file:
+        file.write(json.dumps({"pid": os.getpid(), "token": token, "from": done}) + "\n")
+    print(f"attempt with token {token} goes on from update {done}", flush=True)
+
+
+def fail(directory: Path, message: str, code: int) -> int:
+    document = {"kind": "error", "message": message, "exit_code": code}
+    (directory / "error.json").write_text(json.dumps(document))
+    return 1  # as the launcher does, which hides its child's code
+
+
+def finish(directory: Path, spec: RunSpec, behaviour: Behaviour) -> None:
+    artifacts = tuple(
+        ArtifactRef(name, kind, path.name, path_sha256(path), path_bytes(path))
+        for name, kind, path in OUTPUTS[spec.kind](directory, spec, behaviour)
+    )
+    manifest = RunManifest(
+        run_id=spec.run_id,
+        kind=spec.kind,
+        spec_sha256="0" * 64 if behaviour.get("another") else spec.sha256(),
+        artifacts=artifacts,
+        results={"updates": behaviour.get("updates", 3)},
+        environment={"python": sys.version.split()[0]},
+        seconds=0.1,
+        peak_memory_mb=1.0,
+    )
+    for artifact in artifacts:
+        if artifact.name == behaviour.get("damage"):
+            damage(directory / artifact.path)
+    partial = directory / ".manifest.json"
+    partial.write_text(json.dumps(manifest.to_json()))
+    partial.replace(directory / "manifest.json")
+
+
+def damage(path: Path) -> None:
+    """Flip one byte of a file, or of the weights in a directory."""
+    target = path / "model.safetensors" if path.is_dir() else path
+    content = bytearray(target.read_bytes())
+    content[len(content) // 2] ^= 1
+    target.write_bytes(content)
+
+
+# ------------------------------------------------------------------ what each kind leaves
+
+Output = tuple[str, Any, Path]
+
+
+def policy(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    return [("policy", "policy", weights(directory / "policy", spec))]
+
+
+def reward_models(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    names: tuple[Any, ...] = ("reward_model", "held_out_reward_model")
+    return [(name, name, weights(directory / name, spec)) for name in names]
+
+
+def weights(path: Path, spec: RunSpec) -> Path:
+    """Weights that follow from the order alone (its name aside), as a deterministic program's do."""
+    inputs = {name: ref.sha256 for name, ref in spec.inputs.items()}
+    told = json.dumps([path.name, spec.kind, spec.seed, inputs, spec.config], sort_keys=True)
+    path.mkdir(exist_ok=True)
+    (path / "config.json").write_text('{"model_type": "llama"}')
+    (path / "model.safetensors").write_bytes(hashlib.sha256(told.encode()).digest() * 4)
+    return path
+
+
+def reward_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    estimate, low, high = behaviour.get("accuracy", [0.7, 0.65, 0.75])
+    accuracy = Interval(estimate, low, high, 0.95, 200)
+    chance = Interval(0.5, 0.45, 0.55, 0.95, 200)
+    split = SplitMeasurements(
+        pairs=200, ties=10, groups=200, accuracy=accuracy, held_out_accuracy=None,
+        length_baseline=chance, nll=0.6, ece=0.05, ece_null_95=0.06, temperature=1.0,
+        length_correlation=0.1,
+    )  # fmt: skip
+    measured = RewardModelMeasurements({"test": split})
+    return [_json(directory, "measurements", measured.to_json())]
+
+
+def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    prompts = _prompts(spec)
+    rows = [
+        {
+            "prompt_id": prompt["id"],
+            "sample": 0,
+            **{side: _text(f"{side} answers", number) for side in ("candidate", "incumbent")},
+        }
+        for number, prompt in enumerate(prompts)
+    ]
+    from tests.evaluation.policy.evidence import POLICY
+
+    path = directory / "samples.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    highlights = _json(directory, "highlights", [])
+    return [
+        ("samples", "file", path),
+        highlights,
+        _json(directory, "measurements", POLICY.to_json()),
+    ]
+
+
+def pairs(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    prompts = _prompts(spec)
+    path = directory / "completions.jsonl"
+    with path.open("w") as file:
+        for number, prompt in enumerate(prompts):
+            sides = [_text("one", number), _text("two", number)]
+            file.write(json.dumps({"prompt_id": prompt["id"], "completions": sides}) + "\n")
+    return [("completions", "file", path)]
+
+
+def _prompts(spec: RunSpec) -> list[dict[str, Any]]:
+    lines = Path(spec.inputs["prompts"].path).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _text(word: str, number: int) -> dict[str, Any]:
+    text = f"{word} {number}"
+    return {"text": text, "tokens": 2, "ended": True, "seed": number, "scores": {"train": 0.5}}
+
+
+def _json(directory: Path, name: str, document: Any) -> Output:
+    path = directory / f"{name}.json"
+    path.write_text(json.dumps(document))
+    return (name, "file", path)
+
+
+OUTPUTS = {
+    "sft": policy,
+    "ppo": policy,
+    "reward_model": reward_models,
+    "evaluate_reward_model": reward_measurements,
+    "evaluate_policy": policy_measurements,
+    "sample_pairs": pairs,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[3]))

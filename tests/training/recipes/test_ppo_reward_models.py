@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from tests.support import ppo_runs
-from training.contracts import RunManifest
+from training.contracts import InputRef, ModelSource, RewardModelConfig, RunManifest, RunSpec
 from training.core.data import prompts_read
 from training.core.models import policy_load_path
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.sequences import pack_sequences
-from training.core.run_directory import EXIT_USER
+from training.core.run_directory import EXIT_USER, recipe_main
 from training.core.scoring import reward_model_load
 from training.core.tokenizers import completion_encode, prompt_encode
 from training.digests import path_sha256
-from training.recipes import ppo
+from training.recipes import ppo, reward_model
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +132,41 @@ def test_without_any_reward_the_missing_input_is_named(
     rest = {name: path for name, path in inputs.items() if "reward" not in name}
     assert run(tmp_path / "run", rest) == EXIT_USER
     assert "'reward_model'" in json.loads((tmp_path / "run" / "error.json").read_text())["message"]
+
+
+def test_ppo_climbs_a_model_that_the_reward_recipe_trained(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    """Every pair prefers blue to red; a policy that follows pleases both models."""
+    rows = [
+        {
+            "id": f"c{i}",
+            "group": f"g{i}",
+            "messages": [{"role": "user", "content": ppo_runs.QUESTIONS[i % 6]}],
+            "completions": sorted(["blue sun", "red moon"], reverse=bool(i % 2)),
+            "preference": float(i % 2 == 0),
+            "split": "test" if i % 10 == 0 else "train",
+        }
+        for i in range(120)
+    ]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = RewardModelConfig(backbone=ModelSource(), members=2, learning_rate=3e-3, max_length=48)
+    found = {"preferences": pairs, "policy": inputs["policy"]}
+    references = {name: InputRef(str(path), path_sha256(path)) for name, path in found.items()}
+    spec = RunSpec("rm-test", "reward_model", 3, references, config.to_json())
+    (tmp_path / "rm").mkdir()
+    (tmp_path / "rm" / "spec.json").write_text(json.dumps(spec.to_json()))
+    order = [str(tmp_path / "rm" / "spec.json")]
+    assert recipe_main(reward_model.main, "reward_model", RewardModelConfig, order) == 0
+    models = {
+        name: tmp_path / "rm" / manifest(tmp_path / "rm").artifact(name).path
+        for name in ("reward_model", "held_out_reward_model")
+    }
+    changes = {"updates": 6, "prompts_per_update": 64, "micro_batch_size": 32}
+    rates = {"policy_learning_rate": 1e-2, "value_learning_rate": 1e-2}
+    assert run(tmp_path / "run", inputs | models, missing_eos_penalty=0.0, **changes, **rates) == 0
+    first = ppo_runs.events(tmp_path / "run", "ppo")[0]["metrics"]
+    final = manifest(tmp_path / "run").results["final"]
+    assert final["reward_train"] > first["reward_train"] + 0.3
+    assert final["reward_held_out"] > first["reward_held_out"]

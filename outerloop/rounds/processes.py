@@ -45,6 +45,7 @@ def site_line(host: str, port: int) -> ProcessLine:
             "--timeout", "60",
             "--graceful-timeout", "3",
             "--access-logfile", "/dev/null",
+            "--no-control-socket",
         ),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.gates.gate import gate_measure, gate_trajectory, gate_verdict
-from evaluation.gates.quality import LabelQuality, label_quality
+from evaluation.gates.quality import LabelQuality, gold_question_accuracy, label_quality
 from evaluation.gates.records import (
     DecisionRecord,
     GateError,
@@ -80,6 +80,7 @@ __all__ = [
     "gate_policy_save",
     "gate_trajectory",
     "gate_verdict",
+    "gold_question_accuracy",
     "label_quality",
     "override_confirm",
     "override_records",

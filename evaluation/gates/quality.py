@@ -49,6 +49,15 @@ def label_quality(*, votes: Sequence[OverlapVote], summary: LabelSummary) -> Lab
     )
 
 
+def gold_question_accuracy(summary: LabelSummary) -> Interval | None:
+    """How often annotators answered questions whose answer is known; None under `FEWEST_ITEMS`."""
+    asked = sum(r.gold_labels for r in summary.raters)
+    if asked < FEWEST_ITEMS:
+        return None
+    right = sum(r.gold_labels * (r.gold_accuracy or 0.0) for r in summary.raters)
+    return wilson_interval(right, asked)
+
+
 def _side_matrix(votes: Sequence[OverlapVote]) -> np.ndarray | None:
     """[raters, items] with -1, 0, 1 for the side preferred and NaN where a rater did not vote."""
     if not votes:

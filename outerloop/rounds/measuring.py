@@ -14,7 +14,12 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.contracts import GateLabel
 from evaluation import facade as evaluation
-from evaluation.contracts import GateMeasurements, GateVerdict, IntegrityFact
+from evaluation.contracts import (
+    GateMeasurements,
+    GatePolicySettings,
+    GateVerdict,
+    IntegrityFact,
+)
 from training import facade as training
 
 from .evidence import samples_read, step_run_record
@@ -53,8 +58,15 @@ def round_measure(round_: Round, line: PolicyLine, plan: RoundPlan) -> Measured:
         waiting_ends=_expired(round_, line),
         integrity=integrity_facts(round_, policy_run),
         train_scores=scores,
+        gold_question_accuracy=evaluation.gold_question_accuracy(
+            annotation.label_summary(line_id=line.id)
+        ),
+        as_of=round_.created_at,
     )
-    verdict = evaluation.gate_verdict(line_id=line.id, measurements=measurements)
+    # The gate policy is the one in force when the round began: nobody moves the bar under a candidate.
+    verdict = evaluation.gate_verdict(
+        line_id=line.id, measurements=measurements, as_of=round_.created_at
+    )
     return Measured(measurements, verdict, tuple(labels), scores)
 
 
@@ -111,7 +123,7 @@ def _labels_remaining(
     round_: Round, line: PolicyLine, plan: RoundPlan, labels: Sequence[GateLabel]
 ) -> int:
     """What the budget and the offered pairs still allow; all of it before the pairs are offered."""
-    budget = evaluation.gate_policy_current(line.id).settings.max_labels
+    budget = gate_settings(round_, line).max_labels
     status = annotation.gate_queue_status(round_id=round_.id)
     offered = status.open + status.leased + status.done
     left = status.open + status.leased if offered else plan.gate_pairs
@@ -119,9 +131,14 @@ def _labels_remaining(
 
 
 def _expired(round_: Round, line: PolicyLine) -> bool:
-    hours = evaluation.gate_policy_current(line.id).settings.max_age_hours
+    hours = gate_settings(round_, line).max_age_hours
     since = round_.waiting_since or round_.created_at
     return timezone.now() - since > timedelta(hours=hours)
+
+
+def gate_settings(round_: Round, line: PolicyLine) -> GatePolicySettings:
+    """The thresholds that this round is judged by: those in force when it began."""
+    return evaluation.gate_policy_current(line.id, as_of=round_.created_at).settings
 
 
 def _document(run: training.RunRecord) -> dict[str, Any]:

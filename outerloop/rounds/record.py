@@ -170,6 +170,7 @@ def _trajectory(round_: Round, labels: list[GateLabel]) -> Any:
         labels=labels,
         candidate=round_.candidate,
         incumbent=round_.incumbent,
+        as_of=round_.created_at,
     )
 
 

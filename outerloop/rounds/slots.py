@@ -1,8 +1,10 @@
-"""What the rounds put into pages of other rooms: the lead's buttons on a report."""
+"""Places on pages that are filled from elsewhere: the lead's buttons on a report, which the rounds fill,
+and further buttons on a line's page, which the demo fills."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +13,33 @@ from django.http import HttpRequest
 from evaluation.facade import report_decision_slot
 from outerloop.web.access import roles_of
 
-from .models import Round
+from .models import PolicyLine, Round
 from .pages import decision_context
 
 
 def fill_slots() -> None:
     report_decision_slot(template="rounds/_decision_actions.html", read=decision_of)
+
+
+@dataclass(frozen=True)
+class LineAction:
+    """A further button on a line's page; `url_name` takes the slug and answers to POST."""
+
+    label: str
+    url_name: str
+    confirm: str
+    shown: Callable[[PolicyLine], bool]
+
+
+_line_actions: dict[str, LineAction] = {}
+
+
+def register_line_action(action: LineAction) -> None:
+    _line_actions[action.url_name] = action
+
+
+def line_actions(line: PolicyLine) -> list[LineAction]:
+    return [action for action in _line_actions.values() if action.shown(line)]
 
 
 def decision_of(request: HttpRequest, round_id: UUID) -> Mapping[str, Any] | None:

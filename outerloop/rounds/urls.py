@@ -12,6 +12,7 @@ urlpatterns = [
     path("lines/<slug:slug>/schedule/", views.schedule_page, name="schedule"),
     path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
     path("lines/<slug:slug>/start/", views.start, name="start"),
+    path("lines/<slug:slug>/first-pairs/", views.first_pairs, name="first_pairs"),
     path("lines/<slug:slug>/dry-run/", views.dry_run, name="dry_run"),
     path("lines/<slug:slug>/rounds/<int:number>/", views.round_page, name="round"),
     path("lines/<slug:slug>/rounds/<int:number>/live/", views.round_live, name="round_live"),

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation import facade as evaluation
-from outerloop.web.access import ENGINEER, LEAD
+from outerloop.web.access import ENGINEER, LEAD, roles_of
 
 from . import overriding, services
 from .access import line_for, lines_for, person, round_for
@@ -24,6 +24,7 @@ from .pages import line_context, lines_context, round_context
 from .record import record_refresh
 from .schedule import schedule_save
 from .selectors import line_plan
+from .slots import line_actions
 from .tasks import advance_enqueue
 
 
@@ -37,7 +38,12 @@ def line_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def line_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug)
-    return render(request, "rounds/line.html", line_context(line))
+    roles = roles_of(request.user, line.id)
+    return render(
+        request,
+        "rounds/line.html",
+        {**line_context(line), "line_actions": line_actions(line), "may_start": ENGINEER in roles},
+    )
 
 
 @login_required
@@ -91,6 +97,21 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("rounds:line", slug=slug)
     transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
     messages.success(request, f"{round_} has started.")
+    return redirect("rounds:round", slug=slug, number=round_.number)
+
+
+@login_required
+@require_POST
+def first_pairs(request: HttpRequest, slug: str) -> HttpResponse:
+    """Let the base policy of a new line write the pairs that people compare first."""
+    line = line_for(request, slug, ENGINEER)
+    try:
+        round_ = services.first_pairs_order(line=line, trigger="person", actor=person(request))
+    except services.RoundRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("rounds:line", slug=slug)
+    transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
+    messages.success(request, "The base policy is writing the first pairs.")
     return redirect("rounds:round", slug=slug, number=round_.number)
 
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.contracts import NewCompletion, NewPair
 from evaluation import facade as evaluation
-from evaluation.contracts import GateVerdict
+from evaluation.contracts import GateVerdict, PolicyMeasurements
 from evaluation.facade import DecisionRecord
-from outerloop.rounds.evidence import samples_read, step_run_record
-from outerloop.rounds.measuring import Measured, round_measure
+from outerloop.rounds.evidence import measurements_load, samples_read, step_run_record
+from outerloop.rounds.measuring import Measured, gate_settings, round_measure
 from outerloop.rounds.models import State
 from outerloop.rounds.steps.context import (
     Move,
@@ -59,7 +59,16 @@ def evaluate_policy(context: StepContext) -> Move:
         to=State.AWAITING_LABELS,
         read=(f"candidate {candidate.sha256}", f"incumbent {incumbent.sha256}"),
         wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
+        note=_gains_note(measurements_load(run, PolicyMeasurements)),
         fields={"waiting_since": timezone.now()},
+    )
+
+
+def _gains_note(measured: PolicyMeasurements) -> str:
+    return (
+        f"Gain in z: train {measured.train_gain.estimate:+.2f}, held-out"
+        f" {measured.held_out_gain.estimate:+.2f}; KL {measured.kl['reference'].estimate:.1f} nats;"
+        f" {measured.prompts} prompts."
     )
 
 
@@ -100,6 +109,7 @@ def _decision_record(context: StepContext, measured: Measured) -> DecisionRecord
         measurements=measured.measurements,
         candidate=candidate,
         incumbent=context.round.incumbent,
+        as_of=context.round.created_at,
     )
 
 
@@ -110,7 +120,7 @@ def await_approval(context: StepContext) -> Move | Wait:
         word = "approved" if approval.approved else "held back"
         return Move(State.DECIDED, note=f"{approval.person} {word} the promotion.")
     since = context.round.waiting_since or context.round.created_at
-    hours = evaluation.gate_policy_current(context.line.id).settings.max_age_hours
+    hours = gate_settings(context.round, context.line).max_age_hours
     if timezone.now() - since > timedelta(hours=hours):
         return Move(State.DECIDED, note="No lead approved within the maximum age; held back.")
     return Wait("A lead reads the report and approves, or holds back.")

@@ -60,6 +60,7 @@ def train_reward_model(context: StepContext) -> Move:
         to=State.REWARD_EVALUATION,
         read=(f"snapshot {snapshot.sha256}", f"base policy {backbone.sha256}"),
         wrote=(f"{reward.name} {reward.sha256}", f"{held_out.name} {held_out.sha256}"),
+        note=f"{reward.name} ({context.plan.reward_model.members} members) and its held-out guard",
         fields={"reward_model": reward.id, "held_out_reward_model": held_out.id},
     )
 
@@ -90,8 +91,21 @@ def evaluate_reward_model(context: StepContext) -> Move:
         return Move(State.DECIDED, read, wrote, note=problem, fields=refused)
     if context.plan.candidate == "incumbent":  # A/A: nothing is trained
         same = {"candidate": context.round.incumbent}
-        return Move(State.POLICY_EVALUATION, read, wrote, fields=same)
-    return Move(State.POLICY_TRAINING, read, wrote)
+        return Move(
+            State.POLICY_EVALUATION, read, wrote, note=_accuracy_note(measured), fields=same
+        )
+    return Move(State.POLICY_TRAINING, read, wrote, note=_accuracy_note(measured))
+
+
+def _accuracy_note(measured: RewardModelMeasurements) -> str:
+    split = measured.split("test", "validation")
+    if split is None:
+        return ""
+    accuracy, length = split.accuracy, split.length_baseline
+    return (
+        f"Agrees with held-out labels on {accuracy.estimate:.1%} ({accuracy.low:.1%}-{accuracy.high:.1%});"
+        f" choosing by length {length.estimate:.1%}; {split.pairs} pairs."
+    )
 
 
 def _reward_problem(measured: RewardModelMeasurements, minimum: float) -> str:
@@ -147,6 +161,7 @@ def train_policy(context: StepContext) -> Move:
             f"prompts {prompts.sha256}",
         ),
         wrote=(f"{candidate.name} {candidate.sha256}",),
+        note=f"{candidate.name}: {run.results['updates']} updates, stopped by {run.results['stopped_by']}",
         fields={"candidate": candidate.id},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
         sweeper_ensure()
+        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         lines = [
             line
             for line in process_lines(host=options["host"], port=options["port"])

@@ -121,15 +121,29 @@ def prompt_rows(asked: Sequence[DemoPrompt]) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------- what is sampled
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Completions [prompt][draw], and the two files they came from and went to."""
+
+    texts: list[list[Text]]
+    prompts: Path
+    completions: Path
+
+    @property
+    def first(self) -> list[Text]:
+        return [texts[0] for texts in self.texts]
+
+
 def sample(
     bench: Bench, name: str, policy: Path, asked: Sequence[DemoPrompt], config: SamplePairsConfig
-) -> list[list[Text]]:
-    """Completions [prompt][draw]."""
+) -> Drawn:
     path = bench.rows(f"{name}-prompts", prompt_rows(asked))
     run = bench.run(name, "sample_pairs", {"policy": policy, "prompts": path}, config)
-    lines = artifact(run, "completions").read_text().splitlines()
+    written = artifact(run, "completions")
+    lines = written.read_text().splitlines()
     drawn = {row["prompt_id"]: row["completions"] for row in map(json.loads, lines)}
-    return [[(c["text"], c["ended"]) for c in drawn[p.external_id]] for p in asked]
+    texts = [[(c["text"], c["ended"]) for c in drawn[p.external_id]] for p in asked]
+    return Drawn(texts, path, written)
 
 
 def gold(asked: Sequence[DemoPrompt], texts: Sequence[Text]) -> list[GoldScore]:
@@ -179,7 +193,7 @@ def preference_rows(
             "preference": 0.5 if scale == 4 else float(scale < 4),
             "strength": float(scale),
             "weight": 1.0,
-            "split": "test" if i % 10 == 0 else "validation" if i % 10 == 1 else "train",
+            "split": "test" if i % 10 == 0 else "validation" if i % 20 == 1 else "train",
             "rater": ANNOTATORS[i % len(ANNOTATORS)].name,
         }
         for i, (prompt, pair, scale) in enumerate(zip(asked, pairs, scales, strict=True))
@@ -248,15 +262,21 @@ def round_run(
     settings: DemoSettings,
     name: str,
     first: Path,
+    reference: Drawn,
     labels: Sequence[Mapping[str, Any]],
     asked: Sequence[DemoPrompt],
 ) -> tuple[Path, dict[str, Any]]:
     """Reward model on all labels so far, then PPO from the first policy."""
-    inputs = {"preferences": bench.rows(f"{name}-preferences", labels), "policy": first}
-    inputs["prompts"] = bench.rows(f"{name}-reference-prompts", prompt_rows(asked[:256]))
+    inputs = {
+        "preferences": bench.rows(f"{name}-preferences", labels),
+        "policy": first,
+        "prompts": reference.prompts,
+        "reference_samples": reference.completions,
+    }
     reward = bench.run(f"{name}-rm", "reward_model", inputs, settings.reward_model)
     ppo_inputs = {
         "policy": first,
+        "reference": first,
         "prompts": bench.rows(f"{name}-ppo-prompts", prompt_rows(asked)),
         "reward_model": artifact(reward, "reward_model"),
         "held_out_reward_model": artifact(reward, "held_out_reward_model"),
@@ -272,17 +292,19 @@ def measure(args: argparse.Namespace, settings: DemoSettings) -> dict[str, Any]:
     held, pool = asked[: args.held], asked[args.held :]
     once = replace(settings.sample_pairs, completions_per_prompt=1)
     first = first_policy(bench, settings)
-    base_texts = [t[0] for t in sample(bench, "first-held", first, held, once)]
-    base = gold(held, base_texts)
+    reference = sample(bench, "first-held", first, held, once)
+    base = gold(held, reference.first)
     report: dict[str, Any] = {"seed": args.seed, "arm": args.arm, "first": summary(base)}
     labels: list[dict[str, Any]] = []
-    writer, before = first, (base_texts, base)
+    writer, before = first, (reference.first, base)
     for number in range(1, args.rounds + 1):
         fresh = pool[(number - 1) * settings.labels_per_round :][: settings.labels_per_round]
         pairs = sample(bench, f"pairs{number}", writer, fresh, settings.sample_pairs)
-        labels += preference_rows(args.seed, fresh, pairs, shuffled=args.arm == "shuffled")
-        policy, results = round_run(bench, settings, f"round{number}", first, labels, pool)
-        texts = [t[0] for t in sample(bench, f"held{number}", policy, held, once)]
+        labels += preference_rows(args.seed, fresh, pairs.texts, shuffled=args.arm == "shuffled")
+        policy, results = round_run(
+            bench, settings, f"round{number}", first, reference, labels, pool
+        )
+        texts = sample(bench, f"held{number}", policy, held, once).first
         scores = gold(held, texts)
         report[f"round{number}"] = {
             "labels": len(labels),

@@ -36,14 +36,14 @@ REWARD_MODEL = RewardModelConfig(
     backbone=ModelSource(kind="input", name="policy"),
     members=2,
     held_out_share=0.25,
-    epochs=3,
+    epochs=2,
     batch_size=32,
-    learning_rate=6e-4,
+    learning_rate=1.2e-3,
     max_length=128,
 )
 
 PPO = PpoConfig(
-    updates=12,
+    updates=14,
     prompts_per_update=256,
     policy_learning_rate=3e-4,
     value_learning_rate=5e-4,
@@ -61,12 +61,17 @@ class DemoSettings:
 
     rounds: int = 2
     demonstrations_per_phase: int = 8000
-    prompts: int = 3600
-    labels_per_round: int = 2000
+    prompts: int = 5000
+    labels_per_round: int = 3000
     gate_label_budget: int = 600
     held_out_prompts: int = 400  # on which policies are scored by the gold, outside the rounds
     split_shares: dict[str, float] = field(
-        default_factory=lambda: {"train": 0.6, "validation": 0.05, "test": 0.1, "evaluation": 0.25}
+        default_factory=lambda: {
+            "train": 0.64,
+            "validation": 0.04,
+            "test": 0.08,
+            "evaluation": 0.24,
+        }
     )
     first_policy_correct: tuple[float, float] = (0.30, 0.60)
     first_policy_junk_limit: float = 0.10

@@ -84,14 +84,24 @@ def prompts(seed: int, n: int, *, pool: Pool = "campaign") -> list[DemoPrompt]:
     available = {kind: list(texts) for kind, texts in _wordings_by_kind(pool).items()}
     for texts in available.values():
         rng.shuffle(texts)
-    drawn: list[DemoPrompt] = []
-    for kind in rng.choices(list(KIND_SHARES), weights=list(KIND_SHARES.values()), k=n):
-        if not available[kind]:
+    kinds = _kinds(n)
+    rng.shuffle(kinds)
+    for kind in KIND_SHARES:
+        if kinds.count(kind) > len(available[kind]):
             raise ValueError(
                 f"The {pool} pool has too few prompts of kind {kind!r} for {n}; ask for fewer."
             )
-        drawn.append(demo_prompt(available[kind].pop()))
-    return drawn
+    return [demo_prompt(available[kind].pop()) for kind in kinds]
+
+
+def _kinds(n: int) -> list[Kind]:
+    """The kinds of `n` prompts, each share rounded so that they add up."""
+    kinds: list[Kind] = []
+    reached = 0.0
+    for kind, share in KIND_SHARES.items():
+        reached += share
+        kinds += [kind] * (round(n * reached) - len(kinds))
+    return kinds
 
 
 def fact_asked(messages: Sequence[Message]) -> Fact:

@@ -14,8 +14,11 @@ def test_three_thousand_prompts_are_distinct_and_in_the_stated_mix():
     assert len({p.text for p in drawn}) == 3000
     assert len({p.external_id for p in drawn}) == 3000
     counts = Counter(p.kind for p in drawn)
-    # Four standard errors of a share near 0.2 at n = 3000 are 0.029.
-    assert all(abs(counts[kind] / 3000 - share) < 0.03 for kind, share in KIND_SHARES.items())
+    assert counts == {kind: round(3000 * share) for kind, share in KIND_SHARES.items()}
+
+
+def test_a_mix_that_does_not_come_out_even_still_has_the_asked_number():
+    assert all(len(prompts(1, n)) == n for n in (0, 1, 7, 49))
 
 
 def test_the_same_seed_gives_the_same_prompts_and_another_seed_others():

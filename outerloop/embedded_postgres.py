@@ -77,11 +77,17 @@ def server_place(checkout: Path = CHECKOUT) -> ServerPlace:
     return ServerPlace(home, binaries, home / f"data-{MAJOR}", sockets, home / "server.log")
 
 
-def server_url(database: str = "outerloop", checkout: Path = CHECKOUT) -> str:
+def database_name() -> str:
+    """OUTERLOOP_DATABASE, so that one server can hold several installations of a checkout."""
+    return os.environ.get("OUTERLOOP_DATABASE") or "outerloop"
+
+
+def server_url(database: str | None = None, checkout: Path = CHECKOUT) -> str:
+    database = database or database_name()
     return f"postgresql://{SUPERUSER}@/{database}?host={server_place(checkout).sockets}"
 
 
-def server_ensure(checkout: Path = CHECKOUT, database: str = "outerloop") -> ServerPlace:
+def server_ensure(checkout: Path = CHECKOUT, database: str | None = None) -> ServerPlace:
     """Start the server and create `database` unless both are there already; safe to call twice."""
     place = server_place(checkout)
     if not place.home.exists():
@@ -93,7 +99,7 @@ def server_ensure(checkout: Path = CHECKOUT, database: str = "outerloop") -> Ser
             _cluster_create(place)
         if not place.running:
             _server_start(place)
-        _database_ensure(place, database)
+        _database_ensure(place, database or database_name())
     return place
 
 

@@ -4,9 +4,10 @@
     python benchmarks/demo_seeds.py --arms trained --seeds 11 23
 
 Arms: trained (the ordinary demo), shuffled (training labels that carry nothing), a-a (the incumbent
-against itself), overoptimised (few labels, no KL control). Each demo is `manage.py demo` in a process of its
-own. Results are written after every demo, so an interrupted benchmark goes on where it stopped; finished
-demos are not run again unless --again is given.
+against itself), overoptimised (few labels, no KL control). Each demo is `manage.py demo` in a process of
+its own. The arms of one seed share a database and the first policy; seeds run side by side. Results are
+written after every demo, so an interrupted benchmark goes on where it stopped; finished demos are not
+run again unless --again is given.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,11 +47,19 @@ def main() -> None:
     document = _document(arguments.results)
     wanted = [(arm, seed) for arm in arguments.arms for seed in arguments.seeds]
     missing = [w for w in wanted if arguments.again or _key(*w) not in document["demos"]]
+    lock = Lock()
+
+    def one_seed(seed: int) -> None:
+        """All arms of a seed, one after the other: they share the first policy."""
+        for arm in (arm for arm, s in missing if s == seed):
+            key, found = _demo(arm, seed, arguments.jobs)
+            with lock:
+                document["demos"][key] = found
+                arguments.results.parent.mkdir(parents=True, exist_ok=True)
+                arguments.results.write_text(json.dumps(document, indent=1) + "\n")
+
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for key, found in pool.map(lambda w: _demo(*w, arguments.jobs), missing):
-            document["demos"][key] = found
-            arguments.results.parent.mkdir(parents=True, exist_ok=True)
-            arguments.results.write_text(json.dumps(document, indent=1) + "\n")
+        list(pool.map(one_seed, arguments.seeds))
     print(table(document, wanted))
 
 
@@ -78,20 +88,20 @@ def _key(arm: str, seed: int) -> str:
 
 def _demo(arm: str, seed: int, jobs: int) -> tuple[str, dict[str, Any]]:
     """Run one demo with its own var folder (so its own database), and return its summary."""
-    place = ROOT / "var" / "seeds" / f"{arm}-{seed}"
+    place = ROOT / "var" / "seeds" / str(seed)
     place.mkdir(parents=True, exist_ok=True)
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {
         **os.environ,
         "OUTERLOOP_VAR": str(place),
         "OUTERLOOP_ARTIFACTS": str(place / "artifacts"),
-        "OUTERLOOP_DATABASE": f"demo_{arm.replace('-', '')}_{seed}",
+        "OUTERLOOP_DATABASE": f"demo_seed_{seed}",
         "OMP_NUM_THREADS": threads,
         "OUTERLOOP_THREADS": threads,
     }
     command = [sys.executable, "manage.py", "demo", "--no-serve", "--seed", str(seed), *ARMS[arm]]
     began = time.monotonic()
-    with (place / "demo.log").open("w") as log:
+    with (place / f"{arm}.log").open("w") as log:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
@@ -105,7 +115,7 @@ def _demo(arm: str, seed: int, jobs: int) -> tuple[str, dict[str, Any]]:
     if done.returncode == 0:
         found["summary"] = json.loads(summary.read_text())
     else:
-        found["error"] = (place / "demo.log").read_text()[-500:]
+        found["error"] = (place / f"{arm}.log").read_text()[-500:]
     print(f"{arm} {seed}: exit {done.returncode}, {found['wall_seconds']} s", file=sys.stderr)
     return _key(arm, seed), found
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from training.contracts import RunEvent, RunManifest
+from training.contracts import InputRef, RunEvent, RunManifest, canonical_json
 
 from .models import ModelVersion, Run, RunState, Snapshot
 from .records import (
@@ -31,6 +34,22 @@ def runs_of_round(round_id: UUID) -> list[RunRecord]:
 def runs_of_line(line_id: UUID, *, limit: int = 50) -> list[RunRecord]:
     runs = Run.objects.filter(line=line_id).order_by("-created_at")[:limit]
     return [run_record(run) for run in runs]
+
+
+def run_like(
+    *, kind: str, config: Mapping[str, Any], seed: int, inputs: Mapping[str, InputRef]
+) -> RunRecord | None:
+    """A finished run of the same order on any line: what it made is what a new run would make.
+
+    Inputs are compared by content, so the same demonstrations in another folder are the same.
+    """
+    wanted = {name: ref.sha256 for name, ref in inputs.items()}
+    config = json.loads(canonical_json(config))
+    for run in Run.objects.filter(kind=kind, seed=seed, state=RunState.SUCCEEDED):
+        found = {name: ref["sha256"] for name, ref in run.spec["inputs"].items()}
+        if found == wanted and run.spec["config"] == config and run.directory.exists():
+            return run_record(run)
+    return None
 
 
 def run_events(run_id: UUID, *, after_seq: int = 0) -> list[RunEvent]:

@@ -2,7 +2,20 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from outerloop.web.panels import Link, register_link
+
 
 class AccountsConfig(AppConfig):
     name = "annotation.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        register_link(
+            Link(
+                key="people",
+                label="People",
+                url_name="accounts:people",
+                roles=frozenset({"lead"}),
+                order=80,
+            )
+        )

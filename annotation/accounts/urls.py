@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+
+from . import views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    path("people/", views.people, name="people"),
+    path("people/<uuid:user_id>/roles/", views.role_give, name="role_give"),
+    path("people/<uuid:user_id>/roles/<int:membership_id>/", views.role_take, name="role_take"),
+    path("people/<uuid:user_id>/state/", views.person_state, name="person_state"),
+]

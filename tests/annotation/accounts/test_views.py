@@ -1,0 +1,128 @@
+"""The people page: leads give and take roles on the lines that they lead, and on no other."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from outerloop.web import lines
+from outerloop.web.models import AuditEvent
+from tests.support.people import person_create
+
+pytestmark = pytest.mark.django_db
+LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
+
+
+@pytest.fixture(autouse=True)
+def named_lines(monkeypatch):
+    monkeypatch.setattr(lines, "_source", [])
+    lines.register_source(
+        lambda: [lines.LineName(LINE, "desk"), lines.LineName(OTHER_LINE, "other")]
+    )
+
+
+def _client(user) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def lea():
+    """Leads one line only."""
+    return _client(person_create("lea", "lead", line=LINE))
+
+
+@pytest.fixture
+def max_():
+    """Leads every line."""
+    return _client(person_create("max", "lead"))
+
+
+def _roles(user) -> set[tuple[str, uuid.UUID | None]]:
+    return set(user.memberships.values_list("role", "line"))
+
+
+@pytest.mark.parametrize("role", ["annotator", "engineer"])
+def test_the_page_is_for_leads(role):
+    ann = person_create("ann", role)
+    client = _client(ann)
+    assert client.get("/people/").status_code == 403
+    assert client.post(f"/people/{ann.pk}/roles/", {"role": "lead", "line": ""}).status_code == 403
+    assert client.post(f"/people/{ann.pk}/state/", {"active": "no"}).status_code == 403
+    assert _roles(ann) == {(role, None)}
+
+
+def test_a_new_person_signs_in_with_the_password_that_is_shown_once(lea):
+    data = {"username": "new", "email": "new@example.org", "role": "annotator", "line": str(LINE)}
+    html = lea.post("/people/", data).content.decode()
+    (password,) = re.findall(r'data-copy="([^"]+)"', html)
+    assert Client().login(username="new", password=password)
+    assert password not in lea.get("/people/").content.decode()
+    assert _roles(get_user_model().objects.get(username="new")) == {("annotator", LINE)}
+    assert password not in str(AuditEvent.objects.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("username", "LEA"), ("email", "LEA@example.org"), ("line", str(OTHER_LINE))],
+)
+def test_a_taken_name_or_a_foreign_line_is_refused(lea, field, value):
+    data = {"username": "new", "email": "new@example.org", "role": "annotator", "line": str(LINE)}
+    lea.post("/people/", {**data, field: value})
+    assert not get_user_model().objects.filter(username="new").exists()
+    assert get_user_model().objects.count() == 1
+
+
+@pytest.mark.parametrize("line", ["", str(OTHER_LINE), "nonsense"])
+def test_a_lead_of_one_line_gives_no_role_elsewhere(lea, line):
+    ann = person_create("ann")
+    lea.post(f"/people/{ann.pk}/roles/", {"role": "lead", "line": line})
+    assert _roles(ann) == set()
+
+
+def test_roles_are_given_and_taken_on_the_own_line(lea):
+    ann = person_create("ann")
+    lea.post(f"/people/{ann.pk}/roles/", {"role": "engineer", "line": str(LINE)})
+    assert _roles(ann) == {("engineer", LINE)}
+    lea.post(f"/people/{ann.pk}/roles/{ann.memberships.get().pk}/")
+    assert _roles(ann) == set()
+    assert list(AuditEvent.objects.order_by("id").values_list("verb", flat=True)) == [
+        "gave role",
+        "took role",
+    ]
+
+
+def test_a_lead_takes_no_role_on_another_line_and_none_from_themselves(lea):
+    ann = person_create("ann", "annotator", line=OTHER_LINE)
+    assert lea.post(f"/people/{ann.pk}/roles/{ann.memberships.get().pk}/").status_code == 403
+    own = get_user_model().objects.get(username="lea")
+    lea.post(f"/people/{own.pk}/roles/{own.memberships.get().pk}/")
+    assert _roles(own) == {("lead", LINE)}
+
+
+def test_a_membership_is_taken_only_from_the_person_in_the_address(max_):
+    ann, bob = person_create("ann", "annotator"), person_create("bob")
+    assert max_.post(f"/people/{bob.pk}/roles/{ann.memberships.get().pk}/").status_code == 404
+
+
+def test_a_closed_account_is_signed_out_at_once_and_can_be_opened_again(lea, max_):
+    ann = person_create("ann", "annotator")
+    anns = _client(ann)
+    assert lea.post(f"/people/{ann.pk}/state/", {"active": "no"}).status_code == 403
+    max_.post(f"/people/{ann.pk}/state/", {"active": "no"})
+    assert anns.get("/").status_code == 302
+    max_.post(f"/people/{ann.pk}/state/", {"active": "yes"})
+    ann.refresh_from_db()
+    assert ann.is_active
+
+
+def test_nobody_closes_their_own_account(max_):
+    own = get_user_model().objects.get(username="max")
+    max_.post(f"/people/{own.pk}/state/", {"active": "no"})
+    own.refresh_from_db()
+    assert own.is_active

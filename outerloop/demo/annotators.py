@@ -41,10 +41,10 @@ class SimulatedAnnotator:
 
 
 ANNOTATORS = (
-    SimulatedAnnotator("ada", beta=2.0, per_ten_tokens=0.10, per_courtesy=0.15),
-    SimulatedAnnotator("ben", beta=1.2, per_ten_tokens=0.25, per_courtesy=0.20),
-    SimulatedAnnotator("cleo", beta=3.0, per_ten_tokens=0.15, per_courtesy=0.25),
-    SimulatedAnnotator("dan", beta=0.7, per_ten_tokens=0.40, per_courtesy=0.30),
+    SimulatedAnnotator("ada", beta=2.0, per_ten_tokens=0.05, per_courtesy=0.04),
+    SimulatedAnnotator("ben", beta=1.2, per_ten_tokens=0.10, per_courtesy=0.06),
+    SimulatedAnnotator("cleo", beta=3.0, per_ten_tokens=0.05, per_courtesy=0.08),
+    SimulatedAnnotator("dan", beta=0.7, per_ten_tokens=0.20, per_courtesy=0.12),
 )
 
 

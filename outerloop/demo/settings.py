@@ -85,6 +85,17 @@ class DemoSettings:
 
 DEFAULT = DemoSettings()
 
+# One short turn, for continuous integration: the loop must close, the verdict may be any.
+QUICK = replace(
+    DEFAULT,
+    rounds=1,
+    labels_per_round=800,
+    prompts=2500,
+    gate_label_budget=200,
+    held_out_prompts=200,
+    ppo=replace(PPO, updates=6),
+)
+
 # "What the gate is for": few labels, nothing that holds the policy near its reference, and time.
 OVEROPTIMISED = replace(
     DEFAULT,

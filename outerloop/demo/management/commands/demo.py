@@ -27,7 +27,7 @@ from rich.progress import (
 
 from outerloop.demo.building import DemoFailed, people_ensure
 from outerloop.demo.loop import DemoOrder, Narrator, demo_run
-from outerloop.demo.settings import DEFAULT, OVEROPTIMISED
+from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
 from outerloop.rounds.models import PolicyLine
 from outerloop.rounds.processes import beat_line, worker_line
 from outerloop.rounds.schedule import sweeper_ensure
@@ -91,15 +91,17 @@ class Command(BaseCommand):
 
 
 def order_from(options: dict[str, Any]) -> DemoOrder:
-    demo = OVEROPTIMISED if options["overoptimise"] else DEFAULT
-    arm, title, changes = "", "", None
+    if options["quick"] and options["overoptimise"]:
+        raise CommandError("--quick and --overoptimise are two demos; choose one.")
+    demo = OVEROPTIMISED if options["overoptimise"] else QUICK if options["quick"] else DEFAULT
+    arm, title, changes = ("quick" if options["quick"] else ""), "", None
     if options["overoptimise"]:
         arm, title = "overoptimised", "over-optimised on purpose"
     if options["labels"] == "shuffled":
         arm, title = "shuffled", "shuffled labels"
     if options["candidate"] == "incumbent":
         arm, title, changes = "a-a", "the incumbent against itself", {"candidate": "incumbent"}
-    if arm and arm != "overoptimised":
+    if arm in ("shuffled", "a-a"):
         demo = replace(demo, rounds=1)
     if options["rounds"]:
         demo = replace(demo, rounds=options["rounds"])

@@ -62,6 +62,7 @@ class Command(BaseCommand):
             action="store_true",
             help="few labels and no KL control: what the gate is for",
         )
+        parser.add_argument("--quick", action="store_true", help="one short round")
         parser.add_argument(
             "--fresh", action="store_true", help="a new line, not the one of before"
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
@@ -168,17 +168,16 @@ def overlap_votes(*, line_id: UUID, since: datetime | None = None) -> list[Overl
     )
     if since is not None:
         rows = rows.filter(judgment__created_at__gte=since)
-    shared = (
-        rows.values("judgment__assignment__comparison")
-        .annotate(n=Count("judgment__rater", distinct=True))
-        .filter(n__gte=2)
-        .values("judgment__assignment__comparison")
-    )
-    found = rows.filter(judgment__assignment__comparison__in=shared).values_list(
+    # The stored count finds the few candidates; a join of the votes with themselves would not.
+    found = rows.filter(judgment__assignment__comparison__judged__gte=2).values_list(
         _FIELDS["comparison"], _FIELDS["root"], _FIELDS["rater"], "value"
     )
     ordered = found.order_by(_FIELDS["comparison"], "judgment__created_at", "judgment_id")
-    return [OverlapVote(*row) for row in ordered]
+    votes = [OverlapVote(*row) for row in ordered]
+    raters: dict[UUID, set[str]] = {}
+    for vote in votes:
+        raters.setdefault(vote.comparison_id, set()).add(vote.rater)
+    return [vote for vote in votes if len(raters[vote.comparison_id]) >= 2]
 
 
 def _joined(rows: QuerySet[JudgmentValue, JudgmentValue]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zoneinfo
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -104,17 +104,22 @@ def scheduled_start(line_id: UUID) -> Round | None:
 
 
 def next_start(line: PolicyLine, *, now: datetime | None = None) -> datetime | None:
-    """When the schedule fires next, in the line's own time zone; None while it is switched off."""
+    """When the schedule fires next, in the line's own time zone; None while it is switched off.
+
+    Compared in UTC: on the day that clocks go back, a wall time comes twice and the first one counts;
+    on the day that they go forward, a time that does not exist comes an hour later.
+    """
     if not line.schedule_enabled:
         return None
     zone = zoneinfo.ZoneInfo(line.schedule_time_zone)
-    local = (now or timezone.now()).astimezone(zone)
+    now = (now or timezone.now()).astimezone(UTC)
+    today = now.astimezone(zone).date()
     days = _cron_days(line.schedule_days)
     for ahead in range(9):
-        day = local.date() + timedelta(days=ahead)
-        at = datetime.combine(day, line.schedule_time, tzinfo=zone)
-        if at > local and (day.isoweekday() % 7) in days:
-            return at
+        day = today + timedelta(days=ahead)
+        at = datetime.combine(day, line.schedule_time, tzinfo=zone).astimezone(UTC)
+        if at > now and (day.isoweekday() % 7) in days:
+            return at.astimezone(zone)
     return None
 
 

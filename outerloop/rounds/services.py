@@ -248,6 +248,7 @@ def round_advance(*, round_id: UUID) -> State | None:
     except (
         StepFailed,
         training.RunFailed,
+        training.ArtifactMismatch,
         ContractError,
         LookupError,
         ValueError,

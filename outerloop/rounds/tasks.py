@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from uuid import UUID
 
 from celery import shared_task
+from kombu.exceptions import OperationalError
 
+from evaluation import facade as evaluation
 from outerloop.rounds import alarms, schedule, services
 from outerloop.rounds.models import ENDS, Round, State
+from outerloop.rounds.record import record_refresh
 from outerloop.rounds.selectors import rounds_without_worker
 from outerloop.rounds.steps import LEARNING
+
+logger = logging.getLogger(__name__)
 
 
 def advance_enqueue(round_id: UUID, state: State | str) -> None:
     """Ask a worker to go on with a round; to be called after the change is committed."""
     queue = "gpu" if State(state) in LEARNING else "default"
-    advance.apply_async(args=[str(round_id)], queue=queue)
+    try:
+        advance.apply_async(args=[str(round_id)], queue=queue)
+    except OperationalError as error:  # the sweeper finds the round once the broker is back
+        logger.warning("round %s: no message could be sent: %s", round_id, error)
 
 
 @shared_task(name="rounds.advance")
@@ -26,6 +35,13 @@ def advance(round_id: str) -> None:
     alarms.round_alarms(round_)
     if state is not None and state not in ENDS:
         advance_enqueue(UUID(round_id), state)
+    _report_keep(round_, moved=state is not None)
+
+
+def _report_keep(round_: Round, *, moved: bool) -> None:
+    """A judged round has its report, and a new revision after every move."""
+    if round_.verdict and (moved or evaluation.report_get(round_.id) is None):
+        record_refresh(round_)
 
 
 @shared_task(name="rounds.sweep")

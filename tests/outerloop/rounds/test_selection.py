@@ -36,7 +36,7 @@ def test_a_stated_share_is_random_and_the_rest_are_the_most_disputed():
     assert by_strategy.count("random") == 4
     drawn = {c.row["prompt_id"] for c in chosen if c.strategy == "random"}
     left = [r for r in rows if r["prompt_id"] not in drawn]
-    most = {r["prompt_id"] for r in sorted(left, key=disagreement)[-16:]}
+    most = {r["prompt_id"] for r in sorted(left, key=lambda r: disagreement(r) or 0.0)[-16:]}
     assert {c.row["prompt_id"] for c in chosen if c.strategy != "random"} == most
     assert {c.probability for c in chosen if c.strategy == "random"} == {4 / 100}
 

@@ -66,6 +66,7 @@ def test_of_two_workers_at_once_exactly_one_works(behave, order):
     assert updates(run.directory) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_takes_its_child_along_and_another_goes_on(
     behave, order, tmp_path, settings
 ):
@@ -94,6 +95,7 @@ def test_a_killed_worker_takes_its_child_along_and_another_goes_on(
     assert updates(run.directory) == list(range(1, done + 2))
 
 
+@pytest.mark.slow
 def test_a_child_that_outlives_its_worker_cannot_write_beside_the_next(behave, order, tmp_path):
     """It ignores the lifeline; the lock keeps the next one waiting and the fence stops it."""
     behave(updates=1000, seconds=0.1, orphan=True)

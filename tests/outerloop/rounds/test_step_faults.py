@@ -1,0 +1,139 @@
+"""What stops a round, and how it goes on: the real steps and child processes, nothing learned."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from annotation.comparisons.models import Prompt
+from evaluation import facade as evaluation
+from outerloop.rounds.models import Round, State
+from outerloop.rounds.services import round_cancel, round_start, round_take_up
+from tests.outerloop.rounds.world import advance_through, known, run_of, step_of
+from tests.support.fake_runs import attempts, updates
+from tests.support.people import person_create
+from training import facade as training
+from training.runs.models import Run
+
+
+@pytest.fixture
+def started(loop, behave, evidence):
+    return round_start(line=loop.line, trigger="person")
+
+
+def test_a_line_without_labels_fails_with_the_way_out(loop, behave, monkeypatch):
+    round_ = loop.round()
+    Round.objects.filter(pk=round_.pk).update(created_at=timezone.now() - timedelta(days=400))
+    round_ = advance_through(round_)
+    assert round_.state == State.FAILED
+    assert "Label some pairs" in round_.error
+
+
+def test_a_line_without_evaluation_prompts_fails_with_the_way_out(loop, started):
+    Prompt.objects.filter(split="evaluation").delete()
+    round_ = advance_through(started)
+    assert (round_.state, step_of(round_, State.POLICY_EVALUATION).finished_at) == ("FAILED", None)
+    assert "no prompts in the split evaluation" in round_.error
+    loop.prompts("evaluation", 4)
+    round_take_up(round_=round_, actor="eve")
+    assert advance_through(round_).state == State.AWAITING_APPROVAL
+
+
+def test_a_damaged_policy_fails_by_name_before_anything_is_spent(loop, started):
+    (loop.base.path / "model.safetensors").write_bytes(b"not what it was")
+    round_ = advance_through(started)
+    assert round_.state == State.FAILED
+    assert round_.error.startswith("base policy: ")
+    assert training.runs_of_round(round_.id) == []
+
+
+def test_a_candidate_damaged_before_deployment_is_not_deployed(loop, started):
+    round_ = advance_through(started)
+    lead = person_create("lea", "lead")
+    evaluation.approval_record(round_id=round_.id, actor=lead, approve=True, reason="")
+    candidate = training.model_version_get(known(round_.candidate))
+    (candidate.path / "model.safetensors").write_bytes(b"not what it was")
+    round_ = advance_through(round_)
+    assert round_.state == State.FAILED
+    assert round_.error.startswith(f"{candidate.name}: ")
+    assert loop.deployed() == loop.base.id
+
+
+def test_a_failing_program_fails_the_round_in_its_own_words_and_is_resumed(loop, started, behave):
+    behave(fail="The graphics card ran out of memory.")
+    round_ = advance_through(started)
+    assert (round_.state, round_.error) == ("FAILED", "The graphics card ran out of memory.")
+    behave()
+    round_take_up(round_=round_, actor="eve")
+    round_ = advance_through(round_)
+    assert round_.state == State.AWAITING_APPROVAL
+    run = run_of(round_, State.REWARD_TRAINING)
+    assert (run.attempts, updates(run.directory)) == (2, [1, 2, 3])
+
+
+def test_cancelling_lets_the_program_save_and_taking_up_resumes_it(
+    loop, started, behave, monkeypatch
+):
+    behave(updates=400, seconds=0.02)
+    with monkeypatch.context() as patch:
+        patch.setattr("outerloop.rounds.steps.context._metrics_note", cancelling(started, step=3))
+        round_ = advance_through(started)
+    assert (round_.state, round_.error) == (State.CANCELLED, "Cancelled by a person.")
+    run = run_of(round_, State.REWARD_TRAINING)
+    assert run.state == "cancelled"
+    said = json.loads((run.directory / "error.json").read_text())
+    assert said["exit_code"] == 130  # it ended by itself, with its checkpoint written
+    done = len(updates(run.directory))
+    behave(updates=done + 1)
+    round_take_up(round_=round_, actor="eve")
+    assert advance_through(round_).state == State.AWAITING_APPROVAL
+    assert updates(run.directory) == list(range(1, done + 2))
+
+
+def cancelling(round_, *, step):
+    def note(event):
+        if event.step == step:
+            round_cancel(round_=round_, actor="eve")
+        return ""
+
+    return note
+
+
+def test_a_step_past_its_time_limit_fails_and_can_be_taken_up(loop, behave, evidence):
+    limits = {"time_limits": {"reward_training": 0.005}}  # 0.3 s
+    round_ = round_start(line=loop.line, trigger="person", changes=limits)
+    behave(updates=400, seconds=0.02)
+    round_ = advance_through(round_)
+    assert round_.state == State.FAILED
+    assert "time limit" in round_.error
+    run = run_of(round_, State.REWARD_TRAINING)
+    done = len(updates(run.directory))
+    behave(updates=done + 1)
+    round_take_up(round_=round_, actor="eve")
+    assert advance_through(round_).state == State.AWAITING_APPROVAL
+    assert updates(run.directory) == list(range(1, done + 2))  # it went on where it was
+
+
+def test_a_killed_program_leaves_a_round_that_can_be_taken_up(loop, started, behave, monkeypatch):
+    behave(updates=400, seconds=0.02)
+
+    def kill(event):
+        if event.step == 2:
+            run = Run.objects.get(round=started.id)
+            os.kill(attempts(run.directory)[-1]["pid"], signal.SIGKILL)
+        return ""
+
+    with monkeypatch.context() as patch:
+        patch.setattr("outerloop.rounds.steps.context._metrics_note", kill)
+        round_ = advance_through(started)
+    assert round_.state == State.FAILED
+    assert "ended from outside" in round_.error
+    run = run_of(round_, State.REWARD_TRAINING)
+    behave(updates=len(updates(run.directory)) + 1)
+    round_take_up(round_=round_, actor="eve")
+    assert advance_through(round_).state == State.AWAITING_APPROVAL

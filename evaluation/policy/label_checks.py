@@ -100,13 +100,23 @@ def _win_rate_status(
 
 
 def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G5: the training reward model against fresh labels of the candidate's own texts."""
+    """G5: the training reward model against fresh labels of the candidate's own texts.
+
+    It must be shown to lie above the floor; against the human ceiling it must not be shown to lie too
+    far below. The ceiling is itself an estimate: asking for proof of nearness would ask for more
+    labels than the win rate does.
+    """
     agreement = m.fresh_agreement
     if agreement is None:
         return missing("Agreement of the reward model with fresh labels", more_labels(m.labels))
-    floor = t["accuracy"]
-    if m.human_ceiling is not None:
-        floor = max(floor, m.human_ceiling.estimate - t["below_ceiling"])
+    measured, floor = percent(agreement), t["accuracy"]
+    near = m.human_ceiling.estimate - t["below_ceiling"] if m.human_ceiling else 0.0
+    if agreement.high < near:
+        sentence = (
+            f"The reward model agrees far less with people than they do with each other (at least"
+            f" {near:.0%} is asked)."
+        )
+        return Finding("FAIL", measured, sentence, interval=agreement, thresholds={"accuracy": near})
     status = at_least(agreement, floor)
     words = {
         "PASS": "The reward model still agrees with people on the candidate's texts",
@@ -115,6 +125,7 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     }
     sentence = f"{words[status]} (at least {floor:.0%} is asked)."
     wants = more_labels(m.labels) if status == "UNRESOLVED" else "nothing"
-    return Finding(
-        status, percent(agreement), sentence, wants, agreement, thresholds={"accuracy": floor}
-    )
+    advisory = ""
+    if agreement.estimate < near:
+        advisory = f"It lies more than {t['below_ceiling']:.0%} below what two people agree on."
+    return Finding(status, measured, sentence, wants, agreement, advisory, {"accuracy": floor})

@@ -146,9 +146,17 @@ def test_the_reward_model_agrees_with_fresh_labels(low, high, expected):
     assert status("G5", fresh) == expected
 
 
-@pytest.mark.parametrize(("ceiling", "expected"), [(0.73, "PASS"), (0.74, "UNRESOLVED labels")])
-def test_agreement_stays_near_the_human_ceiling(ceiling, expected):
+@pytest.mark.parametrize(("ceiling", "expected"), [(0.82, "PASS"), (0.84, "FAIL")])
+def test_agreement_is_not_shown_to_lie_far_below_the_human_ceiling(ceiling, expected):
+    """The evidence reaches up to 0.73; ten points under the ceiling is 0.72, then 0.74."""
     assert status("G5", replace(GOOD, human_ceiling=interval(ceiling, 0.6, 0.9))) == expected
+
+
+def test_agreement_under_the_ceiling_warns_before_it_fails():
+    measured = replace(GOOD, human_ceiling=interval(0.80, 0.75, 0.85))
+    check = gate_decide(measured, GatePolicySettings()).check("G5")
+    assert check.status == "PASS"
+    assert "below what two people agree on" in check.advisory
 
 
 @pytest.mark.parametrize(

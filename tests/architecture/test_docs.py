@@ -306,6 +306,15 @@ def test_every_page_is_in_the_index() -> None:
     assert not left_out, f"docs/README.md does not link to {', '.join(left_out)}."
 
 
+def test_the_readme_shows_the_measured_demo_once_there_is_one() -> None:
+    results = ROOT / "benchmarks" / "results" / "demo_seeds.json"
+    if not results.exists():
+        pytest.skip("benchmarks/demo_seeds.py has not been run yet")
+    readme = (ROOT / "README.md").read_text()
+    block = readme.split("<!-- demo-seeds: begin")[1].split("<!-- demo-seeds: end")[0]
+    assert table_rows(block), f"README.md: put the table of {results.name} between the marks."
+
+
 # What belongs to the place where the code is written, and not to the product. The brackets keep the
 # patterns from finding themselves.
 FOREIGN = {

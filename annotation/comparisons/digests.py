@@ -58,14 +58,15 @@ def pair_digest(prompt_digest: str, text_digests: Sequence[str]) -> str:
 
 
 def split_drawn(root: str, shares: Shares) -> str:
-    """The split of a root that is new to its line: its hash laid on the shares, in their order."""
+    """The split of a root that is new to its line: its hash, as a number in [0, 1), laid on the shares
+    in their order."""
     total = sum(shares.values())
     if total <= 0 or min(shares.values()) < 0 or set(shares) - set(Split.values):
         raise AnnotationError(
             f"The shares {dict(shares)} do not divide into {', '.join(Split.values)}: use numbers"
             " of 0 or more that do not all vanish."
         )
-    place = uniform("split", root) * total
+    place = int(root[:13], 16) / 16**13 * total
     for split, share in shares.items():
         place -= share
         if place < 0:

@@ -43,21 +43,25 @@ def test_a_pair_has_one_digest_whichever_way_round(first, second):
 
 
 def test_splits_follow_their_shares():
-    drawn = Counter(digests.split_drawn(str(n), digests.PROMPT_SHARES) for n in range(4000))
+    drawn = Counter(
+        digests.split_drawn(digests.sha256(str(n)), digests.PROMPT_SHARES) for n in range(4000)
+    )
     # 4 standard deviations of a binomial share around 0.7 and 0.1 for n = 4000
     assert abs(drawn["train"] / 4000 - 0.7) < 0.029
     assert all(abs(drawn[s] / 4000 - 0.1) < 0.019 for s in ("validation", "test", "evaluation"))
 
 
 def test_a_split_without_a_share_is_never_drawn():
-    drawn = {digests.split_drawn(str(n), {"train": 0.5, "test": 0.5}) for n in range(200)}
+    drawn = {
+        digests.split_drawn(digests.sha256(str(n)), {"train": 1, "test": 1}) for n in range(200)
+    }
     assert drawn == {"train", "test"}
 
 
 @pytest.mark.parametrize("shares", [{"train": 0.0}, {"train": -1.0, "test": 2.0}, {"learn": 1.0}])
 def test_shares_that_do_not_divide_are_refused(shares):
     with pytest.raises(AnnotationError, match="shares"):
-        digests.split_drawn("x", shares)
+        digests.split_drawn(digests.sha256("x"), shares)
 
 
 @pytest.mark.django_db

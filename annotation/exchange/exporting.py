@@ -1,0 +1,111 @@
+"""Write judgments as `prompt`, `chosen`, `rejected`, row by row."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID, uuid4
+
+from annotation.comparisons.scale import TIE
+from annotation.comparisons.streams import preferences
+from annotation.contracts import AnnotationError, Message, PreferenceRow, SnapshotRecipe
+
+from .records import ExportCounts, ExportOptions
+
+EVERY = 1000
+
+Tick = Callable[[int], bool]  # rows written so far -> whether to go on
+
+
+class ExportCancelled(Exception):
+    pass
+
+
+def options_of(stored: Mapping[str, Any]) -> ExportOptions:
+    options = ExportOptions(**{**stored, "campaigns": tuple(stored.get("campaigns", ()))})
+    if options.shape not in ("conversational", "plain"):
+        raise AnnotationError(f"There is no shape {options.shape!r}: use conversational or plain.")
+    return options
+
+
+def export_write(
+    *, line_id: UUID, path: Path, options: ExportOptions, tick: Tick | None = None
+) -> ExportCounts:
+    """Write the labels that may train, one line each; gzipped when the name ends in .gz.
+
+    The file appears under its name only when it is whole. Raises `ExportCancelled`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    counts = ExportCounts()
+    try:
+        with partial.open("xb") as raw, _text(raw, zipped=path.suffix == ".gz") as file:
+            recipe = SnapshotRecipe(campaigns=options.campaigns)
+            for row in preferences(line_id=line_id, recipe=recipe):
+                _write(file, row, options, counts)
+                if tick is not None and counts.rows % EVERY == 0 and not tick(counts.rows):
+                    raise ExportCancelled
+        os.replace(partial, path)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+    return counts
+
+
+def export_row(row: PreferenceRow, options: ExportOptions) -> dict[str, Any]:
+    """One line. `strength` is 3 (much better) to 1 (slightly); a tie is marked and has none."""
+    first_wins = row.strength <= TIE
+    chosen, rejected = row.completions if first_wins else row.completions[::-1]
+    document: dict[str, Any] = {
+        "id": row.id,
+        **_shaped(row.messages, chosen, rejected, options),
+        "rater": row.rater,
+        "split": row.split,
+        "group": row.group,
+        "campaign": row.campaign,
+        "source": row.source,
+        "judged_at": row.judged_at,
+    }
+    if row.strength == TIE:
+        return {**document, "tie": True}
+    return {**document, "strength": abs(int(row.strength) - TIE)}
+
+
+def _write(file: IO[str], row: PreferenceRow, options: ExportOptions, counts: ExportCounts) -> None:
+    if row.strength == TIE and not options.ties:
+        counts.ties_left_out += 1
+        return
+    file.write(json.dumps(export_row(row, options), ensure_ascii=False) + "\n")
+    counts.rows += 1
+
+
+def _shaped(
+    messages: tuple[Message, ...], chosen: str, rejected: str, options: ExportOptions
+) -> dict[str, Any]:
+    if options.shape == "conversational":
+        return {
+            "prompt": list(messages),
+            "chosen": [{"role": "assistant", "content": chosen}],
+            "rejected": [{"role": "assistant", "content": rejected}],
+        }
+    return {"prompt": _plain_prompt(messages), "chosen": chosen, "rejected": rejected}
+
+
+def _plain_prompt(messages: tuple[Message, ...]) -> str:
+    r"""One question as it is; a longer conversation as "\n\nHuman: ...\n\nAssistant: ..."."""
+    if len(messages) == 1:
+        return messages[0]["content"]
+    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
+    turns = [f"\n\n{names[m['role']]}: {m['content']}" for m in messages]
+    return "".join(turns) + "\n\nAssistant:"
+
+
+def _text(raw: IO[bytes], *, zipped: bool) -> IO[str]:
+    stream: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if zipped else raw  # type: ignore[assignment]
+    return io.TextIOWrapper(stream, encoding="utf-8", newline="\n")

@@ -1,0 +1,143 @@
+"""Take prompts, pairs or judged pairs in from a JSONL file, plain or gzipped."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from annotation.comparisons.digests import split_drawn
+from annotation.contracts import AnnotationError
+from annotation.exchange.models import ImportJob, JobState
+from annotation.exchange.records import ImportOptions
+from annotation.exchange.selectors import empty_splits, rejections_of
+from annotation.exchange.services import import_create, import_run
+from annotation.exchange.shapes import SHAPES
+
+SHOWN_REJECTIONS = 20
+
+ROWS = {
+    "rows": "Rows read",
+    "rows_rejected": "Rows rejected",
+    "prompts_new": "New prompts",
+    "pairs_new": "New pairs",
+    "pairs_repeated": "Rows on a pair already met, same order",
+    "pairs_reversed": "Rows on a pair already met, other order",
+    "pairs_of_one_text": "Rows whose two texts are the same",
+    "raters_new": "New raters",
+    "votes_new": "New votes",
+    "votes_tied": "... of them ties",
+    "votes_revised": "... superseding the same rater's earlier vote",
+    "votes_known": "Votes that were here already",
+    "rows_train": "Rows for training",
+    "rows_validation": "Rows for validation",
+    "rows_test": "Rows for the test",
+    "rows_evaluation": "Rows for evaluation",
+}
+
+
+class Command(BaseCommand):
+    help = "Take prompts, pairs or judged pairs in from a JSONL file, plain or gzipped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--line", help="the policy line's id; without it, a new one is drawn")
+        parser.add_argument(
+            "--campaign", default="", help="the campaign's name; made when it is new"
+        )
+        parser.add_argument("--format", default="auto", choices=["auto", *SHAPES])
+        parser.add_argument("--strict", action="store_true", help="one bad row: take in nothing")
+        parser.add_argument("--split-by", default="", help="a field whose values stay on one side")
+        parser.add_argument(
+            "--source", default="", help="where it is from; the file's name if absent"
+        )
+
+    def handle(self, **given: Any) -> None:
+        console = Console(stderr=False)
+        line_id = _line(given["line"])
+        options = ImportOptions(
+            format=given["format"],
+            strict=given["strict"],
+            split_by=given["split_by"],
+            source=given["source"],
+            shares=_shares(given["shares"]),
+            campaign=given["campaign"],
+        )
+        try:
+            job = import_create(line_id=line_id, path=given["path"], options=options, actor="shell")
+        except AnnotationError as error:
+            raise CommandError(str(error)) from error
+        done = _run(console, job)
+        _report(console, done)
+        if done.state != JobState.DONE:
+            raise CommandError(done.error or f"The import was {done.state}.")
+
+
+def _line(given: str | None) -> UUID:
+    if given is None:
+        return uuid4()
+    try:
+        return UUID(given)
+    except ValueError as error:
+        raise CommandError(f"--line is {given!r}; give the line's id, a UUID.") from error
+
+
+def _shares(given: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in given.split(",") if part.strip()]
+        shares = {split.strip(): float(share) for split, share in pairs}
+        if shares:
+            split_drawn("0" * 64, shares)
+    except ValueError as error:
+        raise CommandError(f"--shares {given!r}: write train=0.7,test=0.3 ({error})") from error
+    return shares
+
+
+def _run(console: Console, job: ImportJob) -> ImportJob:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task(job.name, total=max(job.bytes_total, 1), rows=0)
+        finished = import_run(
+            job_id=job.pk,
+            progress=lambda read, rows: bar.update(task, completed=read, rows=rows),
+        )
+    assert finished is not None, "a job made a moment ago is free to be claimed"
+    return finished
+
+
+def _report(console: Console, job: ImportJob) -> None:
+    for rejection in rejections_of(job_id=job.pk, limit=SHOWN_REJECTIONS):
+        console.print(str(rejection), style="yellow", markup=False, highlight=False)
+    beyond = job.counts.get("rows_rejected", 0) - SHOWN_REJECTIONS
+    if beyond > 0:
+        console.print(f"... and {beyond:,} more rejected rows.", style="yellow")
+    if not job.counts:
+        return
+    table = Table(title=f"Import of {job.name}: {job.get_state_display().lower()}")
+    table.add_column("")
+    table.add_column("Count", justify="right")
+    for key, label in ROWS.items():
+        table.add_row(label, f"{job.counts.get(key, 0):,}")
+    console.print(table)
+    for split in empty_splits(job):
+        console.print(
+            f"No row fell into {split}: the rows form few groups. Give other --shares on a new line, or"
+            " another --split-by, if you need it.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if job.campaign is not None:
+        console.print(f"Line {job.line}, campaign {job.campaign.name}.", soft_wrap=True)

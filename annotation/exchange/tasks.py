@@ -1,0 +1,29 @@
+"""Celery's doors to imports and exports. A lost message is made good by the sweep."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from . import services
+
+
+@shared_task(name="exchange.import_run")  # type: ignore[untyped-decorator]
+def import_run(job_id: str) -> None:
+    services.import_run(job_id=UUID(job_id))
+
+
+@shared_task(name="exchange.export_run")  # type: ignore[untyped-decorator]
+def export_run(job_id: str) -> None:
+    services.export_run(job_id=UUID(job_id))
+
+
+@shared_task(name="exchange.sweep")  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Take up imports and exports that wait for nobody; claiming makes a second sweep harmless."""
+    imports, exports = services.jobs_waiting()
+    for job_id in imports:
+        import_run.delay(str(job_id))
+    for job_id in exports:
+        export_run.delay(str(job_id))

@@ -22,13 +22,16 @@ from .reading import Line, lines_of, row_parsed
 from .records import ImportCounts, ImportFailed, ImportOptions, Row, RowRejected
 from .shapes import Shape, shape_named, shape_of
 from .shapes.fields import name_field
-from .storing import job_source, rows_store
+from .storing import job_source, rows_store, tables_analyze
 
 BATCH = 500
 # How many lines are looked at for the first one that tells the shape.
 PEEK = 100
 # So many bad rows are kept with line and reason; beyond that they are only counted.
 MOST_REJECTIONS = 10_000
+
+# After so many rows the planner's statistics are renewed at once.
+MANY_ROWS = 1_000
 
 Progress = Callable[[int, int], None]  # bytes read, rows done
 
@@ -86,6 +89,8 @@ def import_carry_out(*, job: ImportJob, progress: Progress | None = None) -> Imp
     campaign = _campaign_of(job, shape, source)
     with transaction.atomic() if options.strict else nullcontext():
         _store_all(path, run, campaign)
+    if run.counts.rows >= MANY_ROWS:
+        tables_analyze()
     return run.counts
 
 

@@ -9,17 +9,17 @@ from celery import shared_task
 from . import services
 
 
-@shared_task(name="exchange.import_run")  # type: ignore[untyped-decorator]
+@shared_task(name="exchange.import_run")
 def import_run(job_id: str) -> None:
     services.import_run(job_id=UUID(job_id))
 
 
-@shared_task(name="exchange.export_run")  # type: ignore[untyped-decorator]
+@shared_task(name="exchange.export_run")
 def export_run(job_id: str) -> None:
     services.export_run(job_id=UUID(job_id))
 
 
-@shared_task(name="exchange.sweep")  # type: ignore[untyped-decorator]
+@shared_task(name="exchange.sweep")
 def sweep() -> None:
     """Take up imports and exports that wait for nobody; claiming makes a second sweep harmless."""
     imports, exports = services.jobs_waiting()

@@ -55,6 +55,9 @@ class Command(BaseCommand):
         parser.add_argument("--strict", action="store_true", help="one bad row: take in nothing")
         parser.add_argument("--split-by", default="", help="a field whose values stay on one side")
         parser.add_argument(
+            "--shares", default="", help="of new groups, as train=0.7,validation=0.1,test=0.2"
+        )
+        parser.add_argument(
             "--source", default="", help="where it is from; the file's name if absent"
         )
 

@@ -1,0 +1,255 @@
+"""Data in and out, for engineers and leads: order a job, watch it, read what was turned away."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from kombu.exceptions import OperationalError
+
+from annotation.contracts import AnnotationError
+from outerloop.web.access import STAFF, lines_of, require_role, role_required
+from outerloop.web.lines import line_name
+from outerloop.web.paging import page_by_key
+from outerloop.web.services import audit_record
+
+from . import services, tasks
+from .forms import ExportForm, ImportForm
+from .models import ExportJob, ImportJob
+from .selectors import job_share, rejections_of
+
+log = logging.getLogger(__name__)
+REJECTIONS_SHOWN = 100
+MEANING = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "good",
+    "failed": "bad",
+    "cancelled": "neutral",
+}
+COUNT_NAMES = {
+    "rows": "Rows read",
+    "rows_rejected": "Rows turned away",
+    "prompts_new": "New prompts",
+    "pairs_new": "New pairs",
+    "pairs_repeated": "Pairs that were known",
+    "pairs_reversed": "Pairs that came reversed",
+    "pairs_of_one_text": "Pairs of one text twice",
+    "votes_new": "New votes",
+    "votes_known": "Votes that were known",
+    "votes_revised": "Votes revised by a later one",
+    "votes_tied": "Votes for a tie",
+    "raters_new": "New raters",
+    "ties_left_out": "Ties left out",
+}
+
+
+def import_for(request: HttpRequest, job_id: uuid.UUID) -> ImportJob:
+    job = get_object_or_404(ImportJob.objects.select_related("campaign"), pk=job_id)
+    require_role(request, *STAFF, line_id=job.line)
+    return job
+
+
+def export_for(request: HttpRequest, job_id: uuid.UUID) -> ExportJob:
+    job = get_object_or_404(ExportJob, pk=job_id)
+    require_role(request, *STAFF, line_id=job.line)
+    return job
+
+
+@require_GET
+@role_required(*STAFF)
+def data(request: HttpRequest) -> HttpResponse:
+    """Imports, newest first, and the last exports."""
+    imports, exports = ImportJob.objects.all(), ExportJob.objects.all()
+    lines = lines_of(request.user, *STAFF)
+    if lines is not None:
+        imports, exports = imports.filter(line__in=lines), exports.filter(line__in=lines)
+    page = page_by_key(imports, query=request.GET, fields=("-created_at", "-id"), size=20)
+    context = {
+        "page": page,
+        "imports": [_listed(job) for job in page.rows],
+        "exports": [_listed(job) for job in exports.order_by("-created_at")[:10]],
+    }
+    return render(request, "exchange/data.html", context)
+
+
+def _listed(job: ImportJob | ExportJob) -> dict[str, Any]:
+    return {"job": job, "line": line_name(job.line), "meaning": MEANING[job.state]}
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(*STAFF)
+def import_new(request: HttpRequest) -> HttpResponse:
+    form = ImportForm(request.POST or None, request.FILES or None, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        file, line = form.cleaned_data["file"], form.cleaned_data["line"]
+        require_role(request, *STAFF, line_id=line)
+        path = services.upload_store(name=file.name, chunks=file.chunks())
+        try:
+            job = _import_ordered(request, path, file.name, line, form)
+        except AnnotationError as error:
+            path.unlink(missing_ok=True)
+            form.add_error(None, str(error))
+        else:
+            return redirect("exchange:import_job", job.pk)
+    return render(request, "exchange/import.html", {"form": form})
+
+
+@transaction.atomic
+def _import_ordered(
+    request: HttpRequest, path: Path, name: str, line: uuid.UUID, form: ImportForm
+) -> ImportJob:
+    job = services.import_create(
+        line_id=line, path=path, name=name, options=form.options(), actor=str(request.user.pk)
+    )
+    audit_record(
+        actor=request.user,
+        verb="imported",
+        target=f"file {name}"[:200],
+        line=line,
+        detail={"job": str(job.pk)},
+    )
+    transaction.on_commit(partial(_enqueue, tasks.import_run, job.pk))
+    return job
+
+
+def _enqueue(task: Any, job_id: uuid.UUID) -> None:
+    """Hint at the job; when the broker is away the sweep finds it all the same."""
+    try:
+        task.delay(str(job_id))
+    except OperationalError as error:
+        log.warning("The job %s waits for the sweep, the broker is away: %s", job_id, error)
+
+
+@require_GET
+@never_cache
+@role_required(*STAFF)
+def import_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """The whole page; htmx asks for its live part alone."""
+    job = import_for(request, job_id)
+    template = "exchange/_import_live.html" if _is_htmx(request) else "exchange/import_job.html"
+    rejections = rejections_of(job_id=job.pk, limit=REJECTIONS_SHOWN)
+    share = job_share(job)
+    context = {
+        **_watched(job),
+        "percent": round(share * 100) if share is not None else None,
+        "rejections": rejections,
+        "rejections_more": max(job.counts.get("rows_rejected", 0) - len(rejections), 0),
+    }
+    return render(request, template, context)
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _watched(job: ImportJob | ExportJob) -> dict[str, Any]:
+    return {
+        "job": job,
+        "line": line_name(job.line),
+        "meaning": MEANING[job.state],
+        "live": job.state in ("queued", "running"),
+        "counts": [
+            (label, job.counts[key]) for key, label in COUNT_NAMES.items() if job.counts.get(key)
+        ],
+    }
+
+
+@require_GET
+@role_required(*STAFF)
+def import_rejections(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
+    """Every row that was turned away, as CSV: line, reason, the row's beginning."""
+    job = import_for(request, job_id)
+    rows = job.rejections.values_list("line_number", "reason", "excerpt").iterator()
+    response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="rejections-{job.pk}.csv"'
+    return response
+
+
+class _Echo:
+    """A file for csv.writer that hands every written line back."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _csv(rows: Iterator[tuple[int, str, str]]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(["line", "reason", "row"])
+    for line, reason, excerpt in rows:
+        # A leading sign would make a spreadsheet take the text for a formula.
+        safe = f"'{excerpt}" if excerpt[:1] in "=+-@\t\r" else excerpt
+        yield writer.writerow([line, reason, safe])
+
+
+@require_POST
+@role_required(*STAFF)
+def import_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = import_for(request, job_id)
+    if services.import_cancel(job_id=job.pk):
+        messages.info(request, "The import stops after its present batch; what is in stays in.")
+    return redirect("exchange:import_job", job.pk)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(*STAFF)
+def export_new(request: HttpRequest) -> HttpResponse:
+    form = ExportForm(request.POST or None, user=request.user)
+    if request.method == "POST" and form.is_valid():
+        line = form.cleaned_data["line"]
+        require_role(request, *STAFF, line_id=line)
+        with transaction.atomic():
+            job = services.export_create(
+                line_id=line, options=form.options(), actor=str(request.user.pk)
+            )
+            audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
+            transaction.on_commit(partial(_enqueue, tasks.export_run, job.pk))
+        return redirect("exchange:export_job", job.pk)
+    return render(request, "exchange/export.html", {"form": form})
+
+
+@require_GET
+@never_cache
+@role_required(*STAFF)
+def export_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = export_for(request, job_id)
+    template = "exchange/_export_live.html" if _is_htmx(request) else "exchange/export_job.html"
+    return render(request, template, _watched(job))
+
+
+@require_GET
+@role_required(*STAFF)
+def export_file(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
+    job = export_for(request, job_id)
+    path = Path(job.path)
+    if job.state != "done" or not path.is_file():
+        raise Http404("This export has no file; order it again.")
+    name = f"preferences-{job.created_at:%Y%m%d-%H%M}.jsonl.gz"
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name)
+
+
+@require_POST
+@role_required(*STAFF)
+def export_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    job = export_for(request, job_id)
+    if services.export_cancel(job_id=job.pk):
+        messages.info(request, "The export stops; its file is not kept.")
+    return redirect("exchange:export_job", job.pk)

@@ -1,0 +1,175 @@
+"""Data pages: files in and out, watched and stopped, by engineers and leads of the line only."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import uuid
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from kombu.exceptions import OperationalError
+
+from annotation.comparisons.models import Comparison
+from annotation.exchange import services, tasks
+from annotation.exchange.models import ExportJob, ImportJob
+from outerloop.web import lines
+from tests.support.people import person_create
+
+pytestmark = pytest.mark.django_db
+LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
+GOOD = {"prompt": "What is 1 + 1?", "chosen": "Two.", "rejected": "Three, I think."}
+
+
+def _client(name: str, *roles: str, line=LINE) -> Client:
+    client = Client()
+    client.force_login(person_create(name, *roles, line=line))
+    return client
+
+
+@pytest.fixture(autouse=True)
+def own_folder(settings, tmp_path, monkeypatch):
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr(lines, "_source", [])
+    lines.register_source(
+        lambda: [lines.LineName(LINE, "desk"), lines.LineName(OTHER_LINE, "other")]
+    )
+
+
+@pytest.fixture
+def hints(monkeypatch):
+    """What the pages asked Celery to do; nothing is sent."""
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(tasks.import_run, "delay", lambda job: sent.append(("import", job)))
+    monkeypatch.setattr(tasks.export_run, "delay", lambda job: sent.append(("export", job)))
+    return sent
+
+
+@pytest.fixture
+def eve():
+    return _client("eve", "engineer")
+
+
+def _file(*rows: object, name: str = "pairs.jsonl", packed: bool = False) -> SimpleUploadedFile:
+    lines_ = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    content = "\n".join(lines_).encode()
+    return SimpleUploadedFile(name, gzip.compress(content) if packed else content)
+
+
+def _send(client: Client, capture, file: SimpleUploadedFile, **fields):
+    data = {"file": file, "line": str(LINE), "format": "auto", **fields}
+    with capture(execute=True):
+        return client.post("/data/import/", data)
+
+
+@pytest.mark.parametrize(("roles", "line"), [(("annotator",), LINE), (("lead",), OTHER_LINE)])
+def test_annotators_and_staff_of_other_lines_reach_no_job(eve, hints, roles, line):
+    job = services.import_create(
+        line_id=LINE, path=services.upload_store(name="a.jsonl", chunks=[b"{}"])
+    )
+    export = services.export_create(line_id=LINE)
+    outsider = _client("outsider", *roles, line=line)
+    for address in (
+        f"/data/imports/{job.pk}/",
+        f"/data/imports/{job.pk}/rejections.csv",
+        f"/data/exports/{export.pk}/",
+        f"/data/exports/{export.pk}/file/",
+    ):
+        assert outsider.get(address).status_code == 403
+    for address in (
+        f"/data/imports/{job.pk}/cancel/",
+        f"/data/exports/{export.pk}/cancel/",
+    ):
+        assert outsider.post(address).status_code == 403
+    assert b"a.jsonl" not in outsider.get("/data/").content
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_upload_becomes_a_job_that_takes_in_the_good_rows_and_names_the_bad(
+    eve, hints, django_capture_on_commit_callbacks, packed
+):
+    name = "pairs.jsonl.gz" if packed else "pairs.jsonl"
+    file = _file(
+        GOOD, "{broken", {"prompt": "x", "chosen": 3, "rejected": "y"}, name=name, packed=packed
+    )
+    answer = _send(eve, django_capture_on_commit_callbacks, file)
+    job = ImportJob.objects.get()
+    assert answer["Location"] == f"/data/imports/{job.pk}/"
+    assert hints == [("import", str(job.pk))]
+    assert 'hx-trigger="every 1s"' in eve.get(f"/data/imports/{job.pk}/").content.decode()
+
+    services.import_run(job_id=job.pk)
+    html = eve.get(f"/data/imports/{job.pk}/").content.decode()
+    assert "hx-trigger" not in html
+    assert "Done" in html
+    assert Comparison.objects.count() == 1
+    csv = b"".join(eve.get(f"/data/imports/{job.pk}/rejections.csv")).decode().splitlines()
+    assert [line.split(",")[0] for line in csv] == ["line", "2", "3"]
+
+
+def test_htmx_gets_the_live_part_alone(eve):
+    path = services.upload_store(name="a.jsonl", chunks=[b"{}"])
+    job = services.import_create(line_id=LINE, path=path)
+    html = eve.get(f"/data/imports/{job.pk}/", headers={"HX-Request": "true"}).content.decode()
+    assert html.strip().startswith('<div id="live"')
+    assert "<html" not in html
+
+
+def test_a_job_can_be_stopped(eve):
+    path = services.upload_store(name="a.jsonl", chunks=[b"{}"])
+    job = services.import_create(line_id=LINE, path=path)
+    page = eve.post(f"/data/imports/{job.pk}/cancel/", follow=True)
+    assert b"Cancelled" in page.content
+
+
+def test_a_file_that_is_no_json_lines_is_refused_beside_its_field(
+    eve, hints, django_capture_on_commit_callbacks
+):
+    page = _send(eve, django_capture_on_commit_callbacks, _file(GOOD, name="pairs.xlsx"))
+    assert b"Choose a file that ends in" in page.content
+    assert not ImportJob.objects.exists()
+
+
+def test_nothing_is_taken_into_a_line_of_others(eve, hints, django_capture_on_commit_callbacks):
+    _send(eve, django_capture_on_commit_callbacks, _file(GOOD), line=str(OTHER_LINE))
+    assert not ImportJob.objects.exists()
+
+
+def test_a_broker_that_is_away_does_not_lose_the_job(
+    eve, monkeypatch, django_capture_on_commit_callbacks
+):
+    def away(_job):
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.import_run, "delay", away)
+    answer = _send(eve, django_capture_on_commit_callbacks, _file(GOOD))
+    assert answer.status_code == 302
+    assert ImportJob.objects.get().state == "queued"
+
+
+def test_an_excerpt_is_no_formula_for_a_spreadsheet(eve, hints, django_capture_on_commit_callbacks):
+    _send(eve, django_capture_on_commit_callbacks, _file(GOOD, '=HYPERLINK("http://evil.example")'))
+    job = ImportJob.objects.get()
+    services.import_run(job_id=job.pk)
+    csv = b"".join(eve.get(f"/data/imports/{job.pk}/rejections.csv")).decode()
+    assert ",=" not in csv
+    assert ',"=' not in csv
+
+
+def test_an_export_is_written_and_downloaded(eve, hints, django_capture_on_commit_callbacks):
+    path = services.upload_store(name="a.jsonl", chunks=[json.dumps(GOOD).encode()])
+    services.import_run(job_id=services.import_create(line_id=LINE, path=path).pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = eve.post("/data/export/", {"line": str(LINE), "shape": "plain"})
+    job = ExportJob.objects.get()
+    assert answer["Location"] == f"/data/exports/{job.pk}/"
+    assert hints == [("export", str(job.pk))]
+    assert eve.get(f"/data/exports/{job.pk}/file/").status_code == 404
+    services.export_run(job_id=job.pk)
+    assert b"Download" in eve.get(f"/data/exports/{job.pk}/").content
+    content = b"".join(eve.get(f"/data/exports/{job.pk}/file/").streaming_content)
+    with gzip.open(io.BytesIO(content), "rt") as file:
+        (row,) = [json.loads(line) for line in file]
+    assert {key: row[key] for key in GOOD} == GOOD

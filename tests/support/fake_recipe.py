@@ -154,7 +154,7 @@ def finish(directory: Path, spec: RunSpec, behaviour: Behaviour) -> None:
         kind=spec.kind,
         spec_sha256="0" * 64 if behaviour.get("another") else spec.sha256(),
         artifacts=artifacts,
-        results={"updates": behaviour.get("updates", 3)},
+        results={"updates": behaviour.get("updates", 3), "stopped_by": "updates"},
         environment={"python": sys.version.split()[0]},
         seconds=0.1,
         peak_memory_mb=1.0,

@@ -11,7 +11,6 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
-from kombu import Connection
 
 from outerloop.rounds import tasks
 from outerloop.rounds.models import State
@@ -24,7 +23,7 @@ from outerloop.rounds.schedule import (
 )
 from outerloop.web.models import AuditEvent
 from tests.outerloop.rounds.world import bare_line, known
-from tests.support.fake_runs import database_url
+from tests.support.workers import database_broker
 
 
 def scheduled(line, **fields):
@@ -173,16 +172,9 @@ def test_a_night_with_too_few_labels_is_skipped_and_leaves_a_row(loop, sent):
 
 @pytest.fixture
 def broker(transactional_db, settings):
-    """The database broker, in the test database."""
-    settings.CELERY_BROKER_URL = "sqla+" + database_url().replace("://", "+psycopg://", 1)
-    with Connection(settings.CELERY_BROKER_URL) as made:
+    with database_broker() as made:
+        settings.CELERY_BROKER_URL = made.as_uri()
         yield made
-        session = made.default_channel.session
-        engine = session.get_bind()
-        session.close()
-        engine.dispose()
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS kombu_message, kombu_queue")
 
 
 def test_fetched_messages_are_deleted_after_a_day_and_waiting_ones_never(broker):

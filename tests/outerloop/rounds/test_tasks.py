@@ -15,17 +15,7 @@ from outerloop.rounds.steps import Move, StepFailed, Wait
 from outerloop.web.models import Notice
 from tests.outerloop.rounds.world import known
 from tests.support.people import person_create
-
-
-def run_messages(sent, limit=20):
-    """Be the workers: take messages until there is none."""
-    queues = []
-    while sent and limit:
-        round_id, queue = sent.pop(0)
-        queues.append(queue)
-        tasks.advance(round_id)
-        limit -= 1
-    return queues
+from tests.support.workers import run_messages
 
 
 def test_learning_goes_to_the_gpu_queue_and_the_rest_to_the_default_one(

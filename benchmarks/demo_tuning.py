@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -102,9 +103,14 @@ class Bench:
             raise SystemExit(f"{kind} failed with {code}; see {directory / 'child.log'}.")
 
     def rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-        path = self.work / "inputs" / f"{name}-{self.seed}.jsonl"
+        """Written under a name of its own content, so that two arms can run side by side."""
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        path = self.work / "inputs" / f"{name}-{digest}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_text(text)
+        partial.replace(path)
         return path
 
 

@@ -103,7 +103,7 @@ OVEROPTIMISED = replace(
     labels_per_round=400,
     ppo=replace(
         PPO,
-        updates=40,
+        updates=24,
         policy_learning_rate=6e-4,
         kl=KlControl(kind="fixed", beta=0.0),
         evaluate_every=5,

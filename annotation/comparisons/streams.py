@@ -139,8 +139,9 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
         judgment__assignment__comparison__round_id=round_id,
     ).select_related("judgment__rater", "judgment__assignment__comparison__prompt")
     labels: dict[UUID, GateLabel] = {}
-    ordered = rows.order_by("judgment__assignment__submitted_at", "judgment_id")
-    slots = _slots(ordered.values("judgment__assignment__comparison"))
+    # Read once: a label that is given meanwhile belongs to the next look.
+    ordered = list(rows.order_by("judgment__assignment__submitted_at", "judgment_id"))
+    slots = _slots([row.judgment.assignment.comparison_id for row in ordered])
     for row in ordered:
         assignment = row.judgment.assignment
         comparison = assignment.comparison

@@ -116,7 +116,9 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
             f"The reward model agrees far less with people than they do with each other (at least"
             f" {near:.0%} is asked)."
         )
-        return Finding("FAIL", measured, sentence, interval=agreement, thresholds={"accuracy": near})
+        return Finding(
+            "FAIL", measured, sentence, interval=agreement, thresholds={"accuracy": near}
+        )
     status = at_least(agreement, floor)
     words = {
         "PASS": "The reward model still agrees with people on the candidate's texts",

@@ -25,7 +25,7 @@ from outerloop.demo.settings import DemoSettings
 from outerloop.demo.truth import round_truth, win_rate
 from outerloop.rounds.models import ENDS, PolicyLine, Round, State
 from outerloop.rounds.record import record_refresh, round_summary
-from outerloop.rounds.services import first_pairs_order, round_start
+from outerloop.rounds.services import first_pairs_order, round_start, round_take_up
 from outerloop.rounds.tasks import advance_enqueue
 from training import facade as training
 
@@ -111,6 +111,10 @@ def _round(
                 line=line, trigger="demo", forced=True, changes=order.changes, title=order.title
             )
         )
+    if round_.state in (State.FAILED, State.CANCELLED):
+        round_take_up(round_=round_, actor="demo")
+        round_.refresh_from_db()
+        _enqueued(round_)
     _follow(round_, narrator, gate=lambda: _gate_labels(order, campaign, raters))
     round_.refresh_from_db()
     truth = round_truth(round_)

@@ -8,10 +8,11 @@ from typing import Any
 from django.http import HttpRequest
 
 from outerloop.web.access import LEAD, lines_of
+from outerloop.web.lines import LineName, register_source
 from outerloop.web.panels import Link, Panel, register, register_link
 
 from .access import lines_for
-from .models import Round, State
+from .models import PolicyLine, Round, State
 from .pages import lines_context
 
 
@@ -34,6 +35,7 @@ def register_panels() -> None:
             read=_lines,
         )
     )
+    register_source(_line_names)
     register_link(
         Link(
             key="lines",
@@ -43,6 +45,10 @@ def register_panels() -> None:
             order=10,
         )
     )
+
+
+def _line_names() -> list[LineName]:
+    return [LineName(line.pk, line.name) for line in PolicyLine.objects.filter(archived_at=None)]
 
 
 def _decisions(request: HttpRequest) -> Mapping[str, Any] | None:

@@ -22,6 +22,11 @@ from .services import RoundRefused, round_start
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 10
+SWEEPERS = {
+    "sweep rounds": "rounds.sweep",
+    "sweep leases": "comparisons.sweep_leases",
+    "sweep imports and exports": "exchange.sweep",
+}
 MESSAGE_DAYS = 1
 
 
@@ -77,19 +82,20 @@ def schedule_save(*, line: PolicyLine, actor: str) -> None:
 
 
 def sweeper_ensure() -> None:
-    """The sweeper's own periodic task."""
+    """The periodic tasks that find what a lost message or a dead worker left."""
     every, _ = IntervalSchedule.objects.get_or_create(
         every=SWEEP_SECONDS, period=IntervalSchedule.SECONDS
     )
-    PeriodicTask.objects.update_or_create(
-        name="sweep rounds",
-        defaults={
-            "task": "rounds.sweep",
-            "interval": every,
-            "queue": "default",
-            "expire_seconds": SWEEP_SECONDS,
-        },
-    )
+    for name, task in SWEEPERS.items():
+        PeriodicTask.objects.update_or_create(
+            name=name,
+            defaults={
+                "task": task,
+                "interval": every,
+                "queue": "default",
+                "expire_seconds": SWEEP_SECONDS,
+            },
+        )
 
 
 def scheduled_start(line_id: UUID) -> Round | None:

@@ -101,7 +101,7 @@ def check_log_probs(policy: LoadedModel, prompts: Sequence[list[int]], config: P
     together = _log_probs(policy, probes, responses)
     for row, (prompt, response) in enumerate(zip(probes, responses, strict=True)):
         alone = _log_probs(policy, [prompt], [response])
-        found = together.taken[row, : len(response)]
+        found = together.taken[row, -len(response) :]  # responses stand at the right end
         error = max(
             float((found - alone.taken[0]).abs().max()),
             float((alone.best[0] - alone.taken[0]).abs().max()),

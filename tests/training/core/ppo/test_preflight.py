@@ -10,6 +10,7 @@ import torch
 
 from tests.support.ppo_runs import tiny_config, tiny_policy
 from training.core.errors import UserError
+from training.core.generation import generate
 from training.core.models import LoadedModel
 from training.core.ppo import preflight
 
@@ -22,6 +23,23 @@ def test_a_sound_policy_passes() -> None:
     preflight.check_vocabularies(policy, tiny_policy(seed=1))
     preflight.check_log_probs(policy, PROMPTS, tiny_config())
     preflight.check_prompts([4, 2, 3], ["a", "b", "c"], tiny_config(), policy.model)
+
+
+def test_answers_of_different_lengths_are_compared_token_by_token(monkeypatch: Any) -> None:
+    """One greedy answer ends early, the others do not: they share a rectangle all the same."""
+    policy, cut = tiny_policy(), []
+
+    def shortened(*args: Any, **kwargs: Any) -> Any:
+        generated = generate(*args, **kwargs)
+        lengths = generated.lengths.clone()
+        lengths[0] = 2
+        cut.append(lengths.tolist())
+        return dataclasses.replace(generated, lengths=lengths)
+
+    monkeypatch.setattr(preflight, "generate", shortened)
+    preflight.check_log_probs(policy, PROMPTS, tiny_config())
+    assert cut[0][0] == 2
+    assert max(cut[0]) > 2
 
 
 def test_a_pad_token_that_is_the_end_token_is_refused() -> None:

@@ -15,6 +15,7 @@ The environment variable FAKE_RECIPE holds a JSON object that says how to behave
     silent      bool    end well without a manifest
     deaf        bool    do not look for RUN/cancel
     orphan      bool    do not watch the lifeline (the worker's pipe)
+    policy      str     copy this policy in place of weights that nothing can load
     accuracy    [e, l, h]   test accuracy that evaluate_reward_model measures ([0.7, 0.65, 0.75])
 
 Every attempt notes itself in RUN/attempts.jsonl (pid, token, the update that it starts from) and in
@@ -27,6 +28,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -181,7 +183,11 @@ Output = tuple[str, Any, Path]
 
 
 def policy(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
-    return [("policy", "policy", weights(directory / "policy", spec))]
+    target = directory / "policy"
+    if behaviour.get("policy"):
+        shutil.copytree(behaviour["policy"], target, dirs_exist_ok=True)
+        return [("policy", "policy", target)]
+    return [("policy", "policy", weights(target, spec))]
 
 
 def reward_models(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
@@ -218,7 +224,8 @@ def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) ->
         {
             "prompt_id": prompt["id"],
             "sample": 0,
-            **{side: _text(f"{side} answers", number) for side in ("candidate", "incumbent")},
+            "candidate": _text("candidate answers", number, 1.0),
+            "incumbent": _text("incumbent answers", number, 0.0),
         }
         for number, prompt in enumerate(prompts)
     ]
@@ -249,9 +256,9 @@ def _prompts(spec: RunSpec) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _text(word: str, number: int) -> dict[str, Any]:
+def _text(word: str, number: int, score: float = 0.5) -> dict[str, Any]:
     text = f"{word} {number}"
-    return {"text": text, "tokens": 2, "ended": True, "seed": number, "scores": {"train": 0.5}}
+    return {"text": text, "tokens": 2, "ended": True, "seed": number, "scores": {"train": score}}
 
 
 def _json(directory: Path, name: str, document: Any) -> Output:

@@ -163,16 +163,20 @@ def first_pairs_order(*, line: PolicyLine, trigger: str, actor: User | None = No
     incumbent = evaluation.deployed_version(line.id)
     if incumbent is None:
         raise RoundRefused("The line has no base policy; set one first.")
-    return Round.objects.create(
-        line=line,
-        number=0,
-        state=State.SAMPLING_PAIRS,
-        trigger=trigger,
-        started_by=actor,
-        title="first pairs",
-        plan=line_plan(line).to_json(),
-        incumbent=incumbent,
-    )
+    try:
+        with transaction.atomic():
+            return Round.objects.create(
+                line=line,
+                number=0,
+                state=State.SAMPLING_PAIRS,
+                trigger=trigger,
+                started_by=actor,
+                title="first pairs",
+                plan=line_plan(line).to_json(),
+                incumbent=incumbent,
+            )
+    except IntegrityError as error:
+        raise RoundRefused("The first pairs were ordered at the same moment.") from error
 
 
 def round_cancel(*, round_: Round, actor: str) -> None:

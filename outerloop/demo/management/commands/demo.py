@@ -102,8 +102,8 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
         arm, title = "shuffled", "shuffled labels"
     if options["candidate"] == "incumbent":
         arm, title, changes = "a-a", "the incumbent against itself", {"candidate": "incumbent"}
-    if arm in ("shuffled", "a-a"):
-        demo = replace(demo, rounds=1)
+    if arm in ("shuffled", "a-a"):  # controls: nothing is to be learned, so half the labels do
+        demo = replace(demo, rounds=1, labels_per_round=demo.labels_per_round // 2)
     if options["rounds"]:
         demo = replace(demo, rounds=options["rounds"])
     slug = "-".join(part for part in ("help-desk", arm, f"seed-{options['seed']}") if part)

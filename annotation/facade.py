@@ -92,6 +92,11 @@ def gate_queue_close(*, round_id: UUID) -> int:
     return pairs_services.gate_queue_close(round_id=round_id)
 
 
+def gate_queue_reopen(*, round_id: UUID) -> int:
+    """Offer the unfinished gate pairs again of a round that was stopped and is taken up."""
+    return pairs_services.gate_queue_reopen(round_id=round_id)
+
+
 def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
     """(open, leased, done) comparisons of the round's gate queue; it unpacks as a tuple."""
     found = Comparison.objects.filter(round_id=round_id, purpose=Purpose.GATE).aggregate(

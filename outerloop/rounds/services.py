@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from annotation import facade as annotation
 from annotation.accounts.models import User
 from evaluation import facade as evaluation
 from outerloop.web.services import audit_record
@@ -218,6 +219,7 @@ def round_take_up(*, round_: Round, actor: str) -> None:
         raise RoundRefused("A later round exists; start a new one instead.")
     if step.run is not None:
         training.run_take_up(run_id=step.run)
+    annotation.gate_queue_reopen(round_id=locked.pk)
     Round.objects.filter(pk=locked.pk).update(
         state=step.name, error="", cancel_requested_at=None, closed_at=None
     )
@@ -316,3 +318,4 @@ def _round_end(round_: Round, step: RoundStep, state: State, message: str) -> No
     Round.objects.filter(pk=round_.pk, state=step.name).update(
         state=state, error=message, closed_at=now
     )
+    annotation.gate_queue_close(round_id=round_.pk)  # nobody labels for a round that has stopped

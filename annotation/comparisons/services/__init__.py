@@ -7,6 +7,7 @@ from .leases import assignment_skip, draft_save, leases_release_expired
 from .material import (
     completions_ensure,
     gate_queue_close,
+    gate_queue_reopen,
     gold_item_create,
     pairs_create,
     prompts_ensure,
@@ -19,6 +20,7 @@ __all__ = [
     "completions_ensure",
     "draft_save",
     "gate_queue_close",
+    "gate_queue_reopen",
     "gold_item_create",
     "judgment_revise",
     "judgment_submit",

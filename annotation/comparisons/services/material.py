@@ -7,6 +7,7 @@ from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
@@ -126,6 +127,13 @@ def gate_queue_close(*, round_id: UUID) -> int:
     )
     Comparison.objects.filter(pk__in=ids).update(closed_at=timezone.now(), leased=0)
     return unfinished
+
+
+def gate_queue_reopen(*, round_id: UUID) -> int:
+    """Put the unfinished gate pairs of a round that goes on back in the queue; returns how many."""
+    return Comparison.objects.filter(
+        round_id=round_id, purpose=Purpose.GATE, closed_at__isnull=False, judged__lt=F("wanted")
+    ).update(closed_at=None)
 
 
 def queue_key(pair_digest: str, purpose: str) -> float:

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from annotation import facade as annotation
 from outerloop.rounds.claims import (
     ClaimLost,
     round_move,
@@ -27,6 +28,7 @@ from outerloop.rounds.services import (
 )
 from outerloop.rounds.steps import Move, StepFailed, Wait
 from outerloop.web.models import AuditEvent
+from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import LoopWorld, advance_through, known, step_of
 from training import facade as training
 
@@ -153,6 +155,16 @@ def test_a_round_is_cancelled_from_every_state_and_can_be_taken_up(loop, steps, 
     round_.refresh_from_db()
     assert (round_.state, round_.cancel_requested_at) == (state, None)
     assert advance_through(round_).state == State.CLOSED
+
+
+def test_a_stopped_round_asks_nobody_for_labels_until_it_is_taken_up(loop, steps):
+    round_ = loop.round(State.AWAITING_LABELS)
+    some_pairs(loop.campaign, 3, purpose="gate", round_id=round_.id, split="evaluation")
+    round_cancel(round_=round_, actor="eve")
+    round_advance(round_id=round_.id)
+    assert annotation.gate_queue_status(round_id=round_.id).open == 0
+    round_take_up(round_=round_, actor="eve")
+    assert annotation.gate_queue_status(round_id=round_.id).open == 3
 
 
 def test_cancelling_twice_or_after_the_end_changes_nothing(loop):

@@ -155,6 +155,7 @@ def test_agreement_is_not_shown_to_lie_far_below_the_human_ceiling(ceiling, expe
 def test_agreement_under_the_ceiling_warns_before_it_fails():
     measured = replace(GOOD, human_ceiling=interval(0.80, 0.75, 0.85))
     check = gate_decide(measured, GatePolicySettings()).check("G5")
+    assert check is not None
     assert check.status == "PASS"
     assert "below what two people agree on" in check.advisory
 

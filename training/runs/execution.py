@@ -164,7 +164,10 @@ def _has_gpu() -> bool:
 
 
 def _child_start(run: Run, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OUTERLOOP_LIFELINE": "stdin", "TOKENIZERS_PARALLELISM": "false"}
+    # Waiting threads that spin cost a shared machine most of its time; a setting of your own wins.
+    defaults = {"OMP_WAIT_POLICY": "PASSIVE"}
+    forced = {"OUTERLOOP_LIFELINE": "stdin", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**defaults, **os.environ, **forced}
     return subprocess.Popen(
         child_command(run),
         stdin=subprocess.PIPE,

@@ -1,0 +1,99 @@
+"""Agreement of annotators: who is counted, and when there is too little to say."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
+from evaluation.gates.quality import gold_question_accuracy, label_quality
+
+
+def votes(*rows: tuple[int, int]) -> list[OverlapVote]:
+    """One comparison a row, judged by the raters a and b."""
+    found = []
+    for first, second in rows:
+        comparison = uuid.uuid4()
+        for rater, value in (("a", first), ("b", second)):
+            found.append(OverlapVote(comparison, str(comparison), rater, value))
+    return found
+
+
+def rater(name: str, **fields) -> RaterSummary:
+    known = {
+        "rater": name,
+        "simulated": False,
+        "excluded": False,
+        "labels": 100,
+        "ties": 0,
+        "both_bad": 0,
+        "left_share": None,
+        "median_seconds": None,
+        "gold_labels": 0,
+        "gold_accuracy": None,
+        "repeats": 0,
+        "self_consistency": None,
+    }
+    return RaterSummary(**{**known, **fields})
+
+
+def summary(*raters: RaterSummary) -> LabelSummary:
+    return LabelSummary(
+        raters=raters,
+        labels=sum(r.labels for r in raters),
+        training_labels=0,
+        gate_labels=0,
+        ties=0,
+        both_bad=0,
+        simulated_labels=0,
+        median_seconds=None,
+        agreement=None,
+        agreement_pairs=0,
+    )
+
+
+def test_agreement_is_on_the_side_preferred_whatever_the_strength():
+    found = label_quality(votes=votes(*[(1, 3)] * 15, *[(2, 6)] * 10), summary=summary())
+    assert found.agreement is not None
+    assert found.agreement.estimate == pytest.approx(15 / 25)
+    assert found.human_ceiling is not None
+    assert found.human_ceiling.estimate == pytest.approx(15 / 25)
+    assert found.agreement_by_rater["a"].estimate == pytest.approx(15 / 25)
+
+
+def test_too_few_shared_pairs_say_nothing():
+    found = label_quality(votes=votes(*[(1, 1)] * 5), summary=summary())
+    assert (found.agreement, found.alpha, found.human_ceiling) == (None, None, None)
+    assert found.agreement_by_rater == {}
+
+
+def test_a_tie_is_an_answer_of_its_own_for_agreement_and_none_for_the_ceiling():
+    found = label_quality(votes=votes(*[(4, 1)] * 20, *[(1, 1)] * 20), summary=summary())
+    assert found.agreement is not None
+    assert found.agreement.estimate == pytest.approx(0.5)
+    assert found.human_ceiling is not None
+    assert found.human_ceiling.estimate == 1.0
+
+
+def test_sides_are_weighed_by_the_decided_labels_of_each_rater():
+    people = (
+        rater("a", labels=110, ties=10, left_share=0.6),
+        rater("b", labels=300, ties=0, left_share=0.5),
+        rater("c", labels=5, ties=0, left_share=1.0),
+    )
+    found = label_quality(votes=[], summary=summary(*people))
+    assert found.position_bias is not None
+    assert found.position_bias.estimate == pytest.approx((60 + 150 + 5) / 405)
+    assert set(found.position_bias_by_rater) == {"a", "b"}
+
+
+def test_gold_questions_count_over_all_raters_and_only_in_number():
+    few = summary(rater("a", gold_labels=19, gold_accuracy=1.0))
+    assert gold_question_accuracy(few) is None
+    enough = summary(
+        rater("a", gold_labels=30, gold_accuracy=0.9), rater("b", gold_labels=10, gold_accuracy=0.5)
+    )
+    found = gold_question_accuracy(enough)
+    assert found is not None
+    assert found.estimate == pytest.approx((27 + 5) / 40)

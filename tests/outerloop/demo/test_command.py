@@ -1,0 +1,71 @@
+"""What the demo's flags order."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management.base import CommandError
+
+from outerloop.demo.management.commands.demo import order_from
+from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
+from outerloop.rounds.models import PolicyLine
+
+
+def options(**given):
+    known = {
+        "seed": 5,
+        "rounds": None,
+        "labels": "simulated",
+        "candidate": "trained",
+        "overoptimise": False,
+        "quick": False,
+        "fresh": False,
+    }
+    return {**known, **given}
+
+
+def test_the_plain_demo_is_two_rounds_on_honest_labels():
+    order = order_from(options())
+    assert (order.slug, order.demo, order.shuffled) == ("help-desk-seed-5", DEFAULT, False)
+    assert order.changes is None
+    assert order.demo.rounds >= 2
+
+
+def test_each_arm_has_a_line_of_its_own():
+    arms: list[dict[str, object]] = [
+        {},
+        {"labels": "shuffled"},
+        {"candidate": "incumbent"},
+        {"overoptimise": True},
+        {"quick": True},
+    ]
+    assert len({order_from(options(**arm)).slug for arm in arms}) == len(arms)
+
+
+def test_shuffled_labels_leave_the_settings_of_learning_alone():
+    order = order_from(options(labels="shuffled"))
+    assert order.shuffled
+    assert (order.demo.reward_model, order.demo.ppo) == (DEFAULT.reward_model, DEFAULT.ppo)
+
+
+def test_an_a_a_round_judges_the_incumbent_against_itself():
+    assert order_from(options(candidate="incumbent")).changes == {"candidate": "incumbent"}
+
+
+def test_the_over_optimised_demo_has_few_labels_and_no_kl_control():
+    demo = order_from(options(overoptimise=True)).demo
+    assert demo == OVEROPTIMISED
+    assert demo.ppo.kl.beta == 0.0
+    assert demo.labels_per_round < DEFAULT.labels_per_round
+
+
+def test_the_quick_demo_is_one_short_round():
+    assert order_from(options(quick=True)).demo == QUICK
+    with pytest.raises(CommandError, match="choose one"):
+        order_from(options(quick=True, overoptimise=True))
+
+
+@pytest.mark.django_db
+def test_a_fresh_demo_takes_a_new_name_beside_an_old_one():
+    assert order_from(options(fresh=True)).slug == "help-desk-seed-5"
+    PolicyLine.objects.create(name="x", slug="help-desk-seed-5")
+    assert order_from(options(fresh=True)).slug == "help-desk-seed-5-2"

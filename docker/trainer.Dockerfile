@@ -3,4 +3,4 @@
 ARG BASE=outerloop-base
 FROM ${BASE}
 
-CMD ["celery", "-A", "outerloop", "worker", "--queues", "gpu", "--pool", "solo", "--hostname", "gpu@%h", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+CMD ["celery", "-A", "outerloop", "worker", "--queues", "gpu", "--pool", "solo", "--hostname", "gpu@%h", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]

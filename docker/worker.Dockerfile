@@ -2,4 +2,4 @@
 ARG BASE=outerloop-base
 FROM ${BASE}
 
-CMD ["celery", "-A", "outerloop", "worker", "--queues", "default", "--pool", "solo", "--hostname", "worker@%h", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
+CMD ["celery", "-A", "outerloop", "worker", "--queues", "default", "--pool", "solo", "--hostname", "worker@%h", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]

@@ -60,7 +60,7 @@ def worker_line(name: str, queue: str) -> ProcessLine:
             "--pool", "solo",
             "--hostname", f"{name}@%h",
             "--without-gossip", "--without-mingle", "--without-heartbeat",
-            "--loglevel", "INFO",
+            "--loglevel", "WARNING",
         ),
     )  # fmt: skip
 

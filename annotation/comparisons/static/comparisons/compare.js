@@ -181,8 +181,7 @@ async function reopen(kind) {
   if (!(await outbox.flush())) return page.stateShow(text.undo_offline, "attention");
   try {
     const answer = await post(config.urls[kind], last ? { assignment: last.item.id } : {});
-    progress = answer.progress;
-    putBack(answer.item, answer.item.answer);
+    putBack(answer.item, answer.item.answer, answer.progress);
   } catch (error) {
     const says = error instanceof Refused ? error.message : text.undo_offline;
     page.stateShow(says, "attention");
@@ -190,8 +189,10 @@ async function reopen(kind) {
   }
 }
 
-async function putBack(item, answer) {
+async function putBack(item, answer, counted = null) {
   await fetching;
+  // A look for the next pair that was under way may have counted before this answer was taken back.
+  if (counted) progress = counted;
   if (current?.id === item.id) current = null;
   if (current) {
     drafts.send();

@@ -44,7 +44,7 @@ test: $(INSTALLED) chromium
 	$(BIN)/python -m pytest
 
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -24,7 +24,10 @@ pytestmark = [
 ]
 
 
-def test_real_votes_train_a_reward_model_beside_its_length_baseline(capsys, tmp_path, settings):
+def test_real_votes_train_a_reward_model_beside_its_length_baseline(
+    capsys, tmp_path, settings, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")  # the table in one line a row
     settings.ARTIFACT_ROOT = tmp_path / "artifacts"
     line = "6f0c7a52-4c0b-4a53-9a0f-9a4fd0a8f001"
     call_command("import_judgments", str(REAL), line=line, campaign="Arguments")

@@ -112,6 +112,13 @@ class Events:
             time.sleep(0.1 if self.behaviour.get("torn") else 0)
 
 
+def checkpoint_write(path: Path, text: str) -> None:
+    """Whole or not at all: a kill may come between any two bytes."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
 def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> int:
     updates = behaviour.get("updates", 3)
     checkpoint = directory / "checkpoint"
@@ -127,7 +134,7 @@ def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> 
             return 75
         with (directory / "updates.log").open("a") as log:
             log.write(f"{update} {token} {os.getpid()}\n")
-        checkpoint.write_text(str(update))
+        checkpoint_write(checkpoint, str(update))
         events.emit("update", update, updates)
         if behaviour.get("fail"):
             return fail(directory, behaviour["fail"], behaviour.get("code", 1))

@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from outerloop.celery import app as celery_app
 from outerloop.rounds import tasks
 from outerloop.rounds.models import State
 from outerloop.rounds.schedule import (
@@ -87,11 +88,18 @@ def test_beat_fires_when_the_page_says():
 
 
 @pytest.mark.django_db
-def test_the_sweeper_has_one_task_however_often_it_is_asked_for():
+def test_each_sweeper_has_one_task_however_often_it_is_asked_for():
     for _ in range(2):
         sweeper_ensure()
-    task = PeriodicTask.objects.get()
-    assert (task.task, str(task.interval)) == ("rounds.sweep", "every 10 seconds")
+    tasks = PeriodicTask.objects.all()
+    assert sorted(task.task for task in tasks) == [
+        "comparisons.sweep_leases",
+        "exchange.sweep",
+        "rounds.sweep",
+    ]
+    assert {str(task.interval) for task in tasks} == {"every 10 seconds"}
+    celery_app.loader.import_default_modules()  # as a worker does
+    assert {task.task for task in tasks} <= set(celery_app.tasks)
 
 
 @pytest.mark.django_db

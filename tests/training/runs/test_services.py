@@ -172,7 +172,10 @@ def test_the_same_labels_give_the_same_snapshot(store):
     assert file_sha256(taken.path) == taken.sha256
     assert [p.name for p in taken.path.parent.iterdir()] == [taken.path.name]  # no leftovers
     rows = [json.loads(line) for line in taken.path.read_text().splitlines()]
-    assert sorted(row["strength"] for row in rows) == [2, 4, 6]
+    # Sides are drawn for each rater, so a strong preference may come out either way round.
+    strengths = [row["strength"] for row in rows]
+    assert (len(strengths), strengths.count(4)) == (3, 1)
+    assert set(strengths) <= {2, 4, 6}
 
 
 def test_another_label_gives_another_snapshot():

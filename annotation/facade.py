@@ -107,9 +107,11 @@ def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
     return GateQueueStatus(**found)
 
 
-def overlap_votes(*, line_id: UUID, since: datetime | None = None) -> list[OverlapVote]:
+def overlap_votes(
+    *, line_id: UUID, since: datetime | None = None, until: datetime | None = None
+) -> list[OverlapVote]:
     """Votes on comparisons that two raters or more judged: for agreement and the human ceiling."""
-    return streams.overlap_votes(line_id=line_id, since=since)
+    return streams.overlap_votes(line_id=line_id, since=since, until=until)
 
 
 def label_summary(

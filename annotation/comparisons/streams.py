@@ -162,13 +162,17 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
     return list(labels.values())
 
 
-def overlap_votes(*, line_id: UUID, since: datetime | None = None) -> list[OverlapVote]:
+def overlap_votes(
+    *, line_id: UUID, since: datetime | None = None, until: datetime | None = None
+) -> list[OverlapVote]:
     """Votes on the training and gate comparisons that two raters or more have judged."""
     rows = counted_values(line_id=line_id).filter(
         judgment__assignment__comparison__purpose__in=(Purpose.TRAINING, Purpose.GATE)
     )
     if since is not None:
         rows = rows.filter(judgment__created_at__gte=since)
+    if until is not None:
+        rows = rows.filter(judgment__created_at__lt=until)
     # The stored count finds the few candidates; a join of the votes with themselves would not.
     found = rows.filter(judgment__assignment__comparison__judged__gte=2).values_list(
         _FIELDS["comparison"], _FIELDS["root"], _FIELDS["rater"], "value"

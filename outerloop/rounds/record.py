@@ -124,7 +124,8 @@ def _labels(round_: Round, gate: int) -> LabelSummary | None:
     snapshot = training.snapshot_get(round_.snapshot)
     summary = annotation.label_summary(line_id=round_.line_id, until=round_.created_at)
     quality = evaluation.label_quality(
-        votes=annotation.overlap_votes(line_id=round_.line_id), summary=summary
+        votes=annotation.overlap_votes(line_id=round_.line_id, until=round_.created_at),
+        summary=summary,
     )
     return LabelSummary(
         training=snapshot.rows,

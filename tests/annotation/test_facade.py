@@ -185,6 +185,9 @@ def test_overlap_votes_name_only_pairs_with_two_raters():
     assert len({vote.comparison_id for vote in votes}) == 1
     tomorrow = timezone.now() + timedelta(days=1)
     assert facade.overlap_votes(line_id=campaign.line, since=tomorrow) == []
+    assert facade.overlap_votes(line_id=campaign.line, until=tomorrow) == votes
+    yesterday = timezone.now() - timedelta(days=1)
+    assert facade.overlap_votes(line_id=campaign.line, until=yesterday) == []
 
 
 def test_the_queue_status_counts_places_and_people():

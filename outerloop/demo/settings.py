@@ -89,10 +89,12 @@ DEFAULT = DemoSettings()
 QUICK = replace(
     DEFAULT,
     rounds=1,
-    labels_per_round=800,
+    labels_per_round=1000,
     prompts=2500,
     gate_label_budget=200,
     held_out_prompts=200,
+    # More of the few labels on test prompts: whether the reward model is any good must be seen.
+    split_shares={"train": 0.5, "validation": 0.05, "test": 0.2, "evaluation": 0.25},
     ppo=replace(PPO, updates=6),
 )
 

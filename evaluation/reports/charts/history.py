@@ -11,6 +11,7 @@ from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.palette import HELD_OUT, MARK, PEOPLE, TEXT, TRUTH
 
+MOST_TICKS = 12
 SIZE = {"width": 960, "height": 180}
 
 
@@ -64,7 +65,9 @@ def _intervals(
     ]
     ends = [number for number, _ in points]
     scale = alt.Scale(domain=[min(ends) - 0.5, max(ends) + 0.5], nice=False)
-    x = alt.X("x:Q", axis=alt.Axis(title="round", format="d", tickMinStep=1), scale=scale)
+    every = max(1, (max(ends) - min(ends)) // MOST_TICKS)
+    ticks = list(range(min(ends), max(ends) + 1, every))  # a round is a whole number
+    x = alt.X("x:Q", axis=alt.Axis(title="round", format="d", values=ticks), scale=scale)
     y = layers.axis_y(title, share=share)
     base = alt.Chart(layers.data(rows)).encode(x=x)
     bars = base.mark_rule(color=colour, strokeWidth=2, opacity=0.55).encode(

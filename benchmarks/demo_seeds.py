@@ -107,6 +107,7 @@ def _demo(arm: str, seed: int, jobs: int) -> tuple[str, dict[str, Any]]:
         )
     found: dict[str, Any] = {
         "command": "python manage.py " + " ".join(command[2:]),
+        "commit": _git("rev-parse", "HEAD"),
         "exit": done.returncode,
         "wall_seconds": round(time.monotonic() - began, 1),
         "threads": int(threads),

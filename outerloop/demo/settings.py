@@ -111,3 +111,6 @@ OVEROPTIMISED = replace(
         evaluate_every=5,
     ),
 )
+
+# The check of the reward model would stop such a round before PPO; it is let by, so that the gate is seen.
+OVEROPTIMISED_CHANGES: dict[str, float] = {"minimum_reward_accuracy": 0.0}

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from outerloop.demo.settings import OVEROPTIMISED
+from outerloop.demo.settings import OVEROPTIMISED, OVEROPTIMISED_CHANGES
 from outerloop.rounds.access import line_for, person
 from outerloop.rounds.services import RoundRefused, round_start
 from outerloop.rounds.tasks import advance_enqueue
@@ -27,7 +27,7 @@ def overoptimise(request: HttpRequest, slug: str) -> HttpResponse:
             trigger="person",
             actor=person(request),
             forced=True,
-            changes={"policy": OVEROPTIMISED.ppo.to_json()},
+            changes={"policy": OVEROPTIMISED.ppo.to_json(), **OVEROPTIMISED_CHANGES},
             title="over-optimised on purpose",
         )
     except RoundRefused as refusal:

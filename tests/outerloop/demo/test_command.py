@@ -52,7 +52,9 @@ def test_an_a_a_round_judges_the_incumbent_against_itself():
 
 
 def test_the_over_optimised_demo_has_few_labels_and_no_kl_control():
-    demo = order_from(options(overoptimise=True)).demo
+    order = order_from(options(overoptimise=True))
+    demo = order.demo
+    assert order.changes == {"minimum_reward_accuracy": 0.0}  # or PPO would never begin
     assert demo == OVEROPTIMISED
     assert demo.ppo.kl.beta == 0.0
     assert demo.labels_per_round < DEFAULT.labels_per_round

@@ -27,7 +27,7 @@ from rich.progress import (
 
 from outerloop.demo.building import DemoFailed, people_ensure
 from outerloop.demo.loop import DemoOrder, Narrator, demo_run
-from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
+from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, OVEROPTIMISED_CHANGES, QUICK
 from outerloop.rounds.models import PolicyLine
 from outerloop.rounds.processes import beat_line, worker_line
 from outerloop.rounds.schedule import sweeper_ensure
@@ -97,7 +97,7 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
     demo = OVEROPTIMISED if options["overoptimise"] else QUICK if options["quick"] else DEFAULT
     arm, title, changes = ("quick" if options["quick"] else ""), "", None
     if options["overoptimise"]:
-        arm, title = "overoptimised", "over-optimised on purpose"
+        arm, title, changes = "overoptimised", "over-optimised on purpose", OVEROPTIMISED_CHANGES
     if options["labels"] == "shuffled":
         arm, title = "shuffled", "shuffled labels"
     if options["candidate"] == "incumbent":

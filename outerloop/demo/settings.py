@@ -7,6 +7,7 @@ the measured figures.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from training.contracts import (
     KlControl,
@@ -113,4 +114,4 @@ OVEROPTIMISED = replace(
 )
 
 # The check of the reward model would stop such a round before PPO; it is let by, so that the gate is seen.
-OVEROPTIMISED_CHANGES: dict[str, float] = {"minimum_reward_accuracy": 0.0}
+OVEROPTIMISED_CHANGES: dict[str, Any] = {"minimum_reward_accuracy": 0.0}

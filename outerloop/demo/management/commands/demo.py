@@ -95,7 +95,8 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
     if options["quick"] and options["overoptimise"]:
         raise CommandError("--quick and --overoptimise are two demos; choose one.")
     demo = OVEROPTIMISED if options["overoptimise"] else QUICK if options["quick"] else DEFAULT
-    arm, title, changes = ("quick" if options["quick"] else ""), "", None
+    arm, title = ("quick" if options["quick"] else ""), ""
+    changes: dict[str, Any] | None = None
     if options["overoptimise"]:
         arm, title, changes = "overoptimised", "over-optimised on purpose", OVEROPTIMISED_CHANGES
     if options["labels"] == "shuffled":

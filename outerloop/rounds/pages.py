@@ -16,7 +16,7 @@ from training import facade as training
 from .models import ENDS, WAITING, PolicyLine, Round, RoundStep, State
 from .overriding import overridable_checks
 from .schedule import next_start
-from .selectors import active_round, fresh_labels, last_round, steps_of
+from .selectors import active_round, failed_step, fresh_labels, last_round, steps_of
 
 ROUNDS_SHOWN = 20
 MEANINGS = {"PROMOTE": "good", "REJECT": "bad", "INCONCLUSIVE": "attention"}
@@ -254,7 +254,7 @@ def _step_row(round_: Round, state: State, step: RoundStep | None) -> StepRow:
 
 def _shown_run(round_: Round, present: RoundStep | None) -> training.RunRecord | None:
     """The run of the present step; of a stopped round, the run that stopped it."""
-    step = present or round_.steps.filter(finished_at__isnull=True).first()
+    step = present or failed_step(round_)
     return training.run_get(step.run) if step is not None and step.run is not None else None
 
 

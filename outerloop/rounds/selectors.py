@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from annotation import facade as annotation
 
-from .models import ENDS, PolicyLine, Round, RoundStep, State
+from .models import ENDS, PolicyLine, Round, RoundStep
 from .plan import RoundPlan
 
 
@@ -76,14 +74,3 @@ def steps_of(round_: Round) -> dict[str, RoundStep]:
 def failed_step(round_: Round) -> RoundStep | None:
     """The step in which a failed or cancelled round stopped."""
     return round_.steps.filter(finished_at__isnull=True).order_by("-entered_at").first()
-
-
-def round_by_id(round_id: UUID) -> Round:
-    return Round.objects.select_related("line").get(pk=round_id)
-
-
-def states_for_page(round_: Round) -> list[dict[str, Any]]:
-    """Every state on the way of this round with its step, in order, for the timeline."""
-    steps = steps_of(round_)
-    order = [state for state in State if state not in ENDS]
-    return [{"state": state, "step": steps.get(state)} for state in order]

@@ -173,33 +173,22 @@ def test_what_is_stored_is_what_was_seen(visit, campaign, ann):
         assert _stored_in_shown_order(row) == int(key)
 
 
-SWAP = """() => new Promise((resolve) => {
-    const prompt = document.getElementById("prompt"), before = prompt.textContent;
-    document.querySelector("#overall input[value='2']").click();
-    const started = performance.now();
-    new MutationObserver(() => {
-        if (prompt.textContent !== before)
-            requestAnimationFrame(() => resolve(performance.now() - started));
-    }).observe(prompt, {childList: true, subtree: true, characterData: true});
-    document.getElementById("submit").click();
-})"""
-
-
-def test_the_next_pair_is_there_within_a_tenth_of_a_second_however_slow_the_server(
-    visit, campaign, ann
-):
+def test_the_next_pair_is_shown_before_the_server_has_answered(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
     _read_guidelines(page)
     held: list[Route] = []
     page.route("**/submit/", lambda route: held.append(route))
-    milliseconds = []
     for sent in range(1, 5):
         expect(page.locator("#item")).to_have_attribute("data-ahead", "ready")
-        milliseconds.append(page.evaluate(SWAP))
+        judged = _prompt(page)
+        page.keyboard.press("2")
+        page.keyboard.press(SUBMIT)
+        expect(page.locator("#prompt")).not_to_have_text(judged)
+        while not held:
+            page.wait_for_timeout(10)
+        assert Judgment.objects.filter(active=True).count() == sent - 1
         held.pop().continue_()
         _wait_until_sent(page, sent)
-    # the best of four: a busy machine may hold up any one frame
-    assert min(milliseconds) < 100
 
 
 def test_an_answer_given_offline_is_sent_when_the_net_is_back(visit, campaign, ann):

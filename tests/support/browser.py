@@ -7,11 +7,14 @@ the Content-Security-Policy blocked, fails the test.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from threading import Lock
+from typing import Any, Self
 
 import pytest
 from django.conf import settings
+from django.core.signals import request_finished, request_started
 from django.test import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -53,7 +56,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     """`visit(user, "/address/", viewport=PHONE)`: the page as `user` (None: a stranger) sees it."""
-    contexts, troubles, underway = [], [], _Underway()
+    contexts, troubles = [], []
 
     def open_page(user: Any, address: str, **options: Any) -> Page:
         options.setdefault("viewport", DESKTOP)
@@ -63,35 +66,55 @@ def visit(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
         if user is not None:
             context.add_cookies([_session_cookie(user, live_server.url)])
         page = context.new_page()
-        underway.watch(page)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: _note(troubles, message))
         page.goto(address)
         return page
 
-    yield open_page
-    underway.wait(contexts)
-    for context in contexts:
-        context.close()
+    with _Underway() as underway:
+        yield open_page
+        for context in contexts:
+            context.close()
+        underway.wait()
     assert not troubles, "the browser reported: " + "; ".join(troubles)
 
 
 class _Underway:
-    """Requests without an answer yet: the test database must not be emptied under them."""
+    """Requests that the server still works on: the test database must not be emptied under them.
+
+    Counted at the server, in this process, because a page that closes may still send a last request.
+    """
 
     def __init__(self) -> None:
-        self.requests: set[Any] = set()
+        self.started = self.finished = 0
+        self.counting = Lock()
 
-    def watch(self, page: Page) -> None:
-        page.on("request", lambda request: self.requests.add(request))
-        page.on("requestfinished", lambda request: self.requests.discard(request))
-        page.on("requestfailed", lambda request: self.requests.discard(request))
+    def __enter__(self) -> Self:
+        request_started.connect(self._start)
+        request_finished.connect(self._finish)
+        return self
 
-    def wait(self, contexts: list[Any]) -> None:
-        for _ in range(60):
-            if not self.requests or not contexts:
+    def __exit__(self, *failure: object) -> None:
+        request_started.disconnect(self._start)
+        request_finished.disconnect(self._finish)
+
+    def wait(self) -> None:
+        """Wait until nothing has been underway for a fifth of a second, at most for ten."""
+        calm = 0
+        for _ in range(200):
+            before = self.started
+            time.sleep(0.05)
+            calm = calm + 1 if before == self.started == self.finished else 0
+            if calm == 4:
                 return
-            contexts[-1].pages[0].wait_for_timeout(50)
+
+    def _start(self, **signal: object) -> None:
+        with self.counting:
+            self.started += 1
+
+    def _finish(self, **signal: object) -> None:
+        with self.counting:
+            self.finished += 1
 
 
 def _note(troubles: list[str], message: Any) -> None:

@@ -42,7 +42,8 @@ def comparison_for(*, rater: Rater, assignment_id: UUID) -> ComparisonView:
     shown = _completions_shown(assignment)
     secrets = [s for c in shown for s in (c.artifact_sha256, str(c.model_version or ""))]
     guidelines = guidelines_current(campaign=campaign)
-    active = assignment.judgments.filter(active=True).first()
+    answered = assignment.state == AssignmentState.SUBMITTED
+    active = assignment.judgments.get(active=True) if answered else None
     return ComparisonView(
         assignment_id=assignment.pk,
         campaign_id=campaign.pk,

@@ -99,7 +99,7 @@ def judgment_undo(*, rater: Rater, assignment_id: UUID, idempotency_key: str = "
         withdrawn=True,
         surplus=active.surplus,
         idempotency_key=key,
-        guideline_version=assignment.guideline_version,
+        guideline_version_id=assignment.guideline_version_id,
     )
     _given_back(comparison, assignment, active)
     assignment.draft = {
@@ -209,7 +209,7 @@ def _record(
         flags=_flags_in_slot_order(answer.flags, assignment.shown_order),
         rationale=text_checked("rationale", answer.rationale.strip()),
         idempotency_key=idempotency_key,
-        guideline_version=assignment.guideline_version,
+        guideline_version_id=assignment.guideline_version_id,
         seconds=None if answer.seconds is None else min(max(answer.seconds, 0.0), LONGEST_SECONDS),
     )
     JudgmentValue.objects.bulk_create(

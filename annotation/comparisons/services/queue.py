@@ -27,6 +27,8 @@ from .material import slots_for
 
 # A repeat comes back after at least this many answers, drawn from the ones just before.
 REPEAT_DISTANCE, REPEAT_WINDOW = 10, 20
+# In place of the state of an assignment that does not exist.
+NEVER_MET = ""
 
 
 def queue_lease_next(*, rater: Rater, campaign: Campaign) -> Lease | None:
@@ -134,8 +136,8 @@ def _pair_claimed(
     rows = (
         Comparison.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(campaign=campaign, purpose=purpose, open=True)
-        .alias(met=Coalesce(Subquery(mine), Value(AssignmentState.EXPIRED.value)))
-        .filter(met=AssignmentState.EXPIRED)
+        .annotate(met=Coalesce(Subquery(mine), Value(NEVER_MET)))
+        .filter(met__in=(NEVER_MET, AssignmentState.EXPIRED))
         .order_by("queue_key")
     )
     comparison = rows.filter(queue_key__gt=position).first()
@@ -146,19 +148,18 @@ def _pair_claimed(
     comparison.leased += 1
     comparison.save(update_fields=["leased"])
     queue.positions[purpose] = comparison.queue_key
-    return _assignment_for(comparison, rater)
+    if comparison.met == NEVER_MET:
+        return Assignment(
+            comparison=comparison, rater=rater, shown_order=sides_drawn(comparison, rater)
+        )
+    return _revived(Assignment.objects.get(comparison=comparison, rater=rater))
 
 
-def _assignment_for(comparison: Comparison, rater: Rater) -> Assignment:
-    """The rater's expired assignment come back to life, or a new one; not saved yet."""
-    previous = Assignment.objects.filter(comparison=comparison, rater=rater).first()
-    if previous is not None:
-        previous.state = AssignmentState.LEASED
-        previous.leased_at = timezone.now()
-        return previous
-    return Assignment(
-        comparison=comparison, rater=rater, shown_order=sides_drawn(comparison, rater)
-    )
+def _revived(expired: Assignment) -> Assignment:
+    """The rater's expired assignment come back to life; not saved yet."""
+    expired.state = AssignmentState.LEASED
+    expired.leased_at = timezone.now()
+    return expired
 
 
 def sides_drawn(comparison: Comparison, rater: Rater) -> list[int]:

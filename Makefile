@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SERVE ?= 1
 SEED ?= 7
+# Test processes side by side, each with a database of its own.
+JOBS ?= 2
 PACKAGES := outerloop annotation training evaluation tests manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -41,10 +43,10 @@ chromium: $(INSTALLED)
 	@$(BIN)/python -m tests.support.chromium
 
 test: $(INSTALLED) chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -68,6 +68,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The demo's models are so small that a second thread costs more than it gives.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         call_command("migrate", verbosity=0)
         sweeper_ensure()
         console = Console()

@@ -35,15 +35,22 @@ RunKind = Literal[
     "sft",
     "reward_model",
     "ppo",
+    "dpo",
+    "best_of_n",
     "sample_pairs",
     "evaluate_reward_model",
     "evaluate_policy",
 ]
 
+Optimizer = Literal["ppo", "dpo", "best_of_n"]
+"""The recipes that make a candidate of a policy; each is a run kind."""
+
 RECIPE_MODULES: dict[str, str] = {
     "sft": "training.recipes.sft",
     "reward_model": "training.recipes.reward_model",
     "ppo": "training.recipes.ppo",
+    "dpo": "training.recipes.dpo",
+    "best_of_n": "training.recipes.best_of_n",
     "sample_pairs": "training.recipes.sample_pairs",
     "evaluate_reward_model": "evaluation.recipes.evaluate_reward_model",
     "evaluate_policy": "evaluation.recipes.evaluate_policy",
@@ -203,7 +210,7 @@ class RunEvent(JsonContract):
     message: str = ""
 
 
-ArtifactKind = Literal["policy", "reward_model", "held_out_reward_model", "file"]
+ArtifactKind = Literal["policy", "adapter", "reward_model", "held_out_reward_model", "file"]
 
 
 @dataclass(frozen=True)
@@ -276,6 +283,23 @@ class Sampling(JsonContract):
 
 
 @dataclass(frozen=True)
+class AdapterConfig(JsonContract):
+    """kind "lora" freezes the weights and trains W + (alpha / rank) B A beside them (Hu 2021).
+
+    `targets` are names of linear layers, such as "q_proj"; none named means all but the output layer.
+    """
+
+    kind: Literal["none", "lora"] = "none"
+    rank: int = 8
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha <= 0:
+            raise ValueError("an adapter needs a rank of at least 1 and an alpha above 0.")
+
+
+@dataclass(frozen=True)
 class SftPhase(JsonContract):
     """One stretch of supervised fine-tuning on the run input named `data`."""
 
@@ -295,6 +319,7 @@ class SftConfig(JsonContract):
     max_grad_norm: float = 1.0
     checkpoint_every: int = 200
     log_every: int = 20
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
 
 
 @dataclass(frozen=True)
@@ -360,6 +385,77 @@ class PpoConfig(JsonContract):
     exact_kl_rollouts: int = 32  # rollouts per update on which the full-vocabulary KL is computed
     checkpoint_every: int = 1
     evaluate_every: int = 2  # updates between checkpoints scored for the mismatch meter
+    held_out_patience: int = (
+        0  # updates without a better held-out reward until the end; 0: no limit
+    )
+    ptx_coefficient: float = 0.0  # weight of the loss on demonstrations (Ouyang 2022, PPO-ptx)
+    ptx_batch_size: int = 32
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+
+@dataclass(frozen=True)
+class MeasureConfig(JsonContract):
+    """How a policy is measured while it learns from a fixed data set, and when that ends the run.
+
+    At the start and at `points` later moments, evenly over the steps, it answers the same `prompts`
+    prompts with the same random numbers.
+    """
+
+    points: int = 8
+    prompts: int = 256
+    sampling: Sampling = field(default_factory=Sampling)
+    max_prompt_tokens: int = 128
+    exact_kl_rollouts: int = 32
+    kl_budget: float = 0.0  # hard limit on the sequence KL in nats; 0: none
+    held_out_patience: int = 0  # measurements without a better held-out reward; 0: no limit
+
+
+@dataclass(frozen=True)
+class DpoConfig(JsonContract):
+    """Direct preference optimisation (Rafailov 2023), or with `loss` "ipo" that of Azar 2023."""
+
+    loss: Literal["dpo", "ipo"] = "dpo"
+    beta: float = 0.1
+    label_smoothing: float = 0.0
+    held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
+    epochs: int = 2
+    batch_size: int = 32
+    micro_batch_size: int = 64
+    learning_rate: float = 1e-4
+    warmup_share: float = 0.1
+    max_grad_norm: float = 1.0
+    max_length: int = 256
+    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    variance_weight: float = 0.5
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    checkpoint_every: int = 50
+    log_every: int = 10
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+
+@dataclass(frozen=True)
+class BestOfNConfig(JsonContract):
+    """Rejection sampling: draw `n` completions, keep the best one of each prompt, learn to write it.
+
+    Every iteration draws from the policy that the one before made (Touvron 2023, section 3.2.3).
+    """
+
+    n: int = 8
+    iterations: int = 2
+    prompts_per_iteration: int = 512
+    epochs: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    warmup_share: float = 0.1
+    max_grad_norm: float = 1.0
+    missing_eos_penalty: float = 1.0
+    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    variance_weight: float = 0.5
+    reward_function: str = ""  # "package.module:function", a scripted reward in place of the model
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    checkpoint_every: int = 25
+    log_every: int = 5
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
 
 
 @dataclass(frozen=True)
@@ -374,5 +470,7 @@ CONFIGS: dict[str, type[JsonContract]] = {
     "sft": SftConfig,
     "reward_model": RewardModelConfig,
     "ppo": PpoConfig,
+    "dpo": DpoConfig,
+    "best_of_n": BestOfNConfig,
     "sample_pairs": SamplePairsConfig,
 }

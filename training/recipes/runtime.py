@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,3 +101,16 @@ def cancel_check(run: Run[Any], accelerator: Accelerator, save: Callable[[], obj
     if total(accelerator, float(run.cancel_requested())) > 0:
         save()
         run.check_cancel()
+
+
+def torch_configure() -> None:
+    """The thread count of OUTERLOOP_THREADS, and on a CPU the deterministic kernels, which are free."""
+    threads = os.environ.get("OUTERLOOP_THREADS", "")
+    if threads:
+        if not threads.isdigit() or int(threads) < 1:
+            raise UserError(f"OUTERLOOP_THREADS is {threads!r}; set it to a whole number above 0.")
+        torch.set_num_threads(int(threads))
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory with NaN is part of that mode, and the only part that costs time.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010

@@ -3,8 +3,9 @@
     accelerate launch -m training.recipes.sft RUN/spec.json [--token N]
 
 Inputs: what `SftConfig.phases[*].data` name (demonstrations); optionally `validation`
-(demonstrations) and the input that `SftConfig.model` names. Artifact: `policy`. The budget is steps,
-not seconds: the result says how many were taken.
+(demonstrations) and the input that `SftConfig.model` names. Artifacts: `policy`, and `adapter` where
+one was trained (the policy has it merged in). The budget is steps, not seconds: the result says how
+many were taken.
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.optim import Optimizer
 
 from training.contracts import SftConfig, SftPhase
-from training.core.batches import batches_from, pad, sorted_batches
+from training.core.batches import batches_from, sorted_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded, demonstration_encode
 from training.core.data import DemonstrationRow, demonstrations_read, texts_of
 from training.core.errors import UserError
-from training.core.models import LoadedModel, model_save, policy_load
+from training.core.lora import adapter_add, trainable_parameters
+from training.core.models import LoadedModel, policy_load
+from training.core.policy_artifact import policy_artifacts_write
 from training.core.run_directory import Run, recipe_main
+from training.core.supervised import assistant_loss
 from training.recipes.runtime import (
     accelerator_open,
     adamw,
@@ -42,26 +44,6 @@ from training.recipes.runtime import (
     training_state,
     training_state_restore,
 )
-
-
-class TokenLoss(NamedTuple):
-    """`total`: summed cross-entropy in nats over `tokens` trained tokens."""
-
-    total: Tensor
-    tokens: int
-
-
-def assistant_loss(model: nn.Module, batch: Sequence[Encoded], pad_id: int) -> TokenLoss:
-    """Cross-entropy of the assistant's tokens, each given all that stands before it."""
-    padded = pad([e.ids for e in batch], pad_id)
-    trained = pad([e.trained for e in batch], 0).ids.bool()[:, 1:]
-    device = next(model.parameters()).device
-    logits = model(
-        input_ids=padded.ids.to(device), attention_mask=padded.mask.long().to(device)
-    ).logits
-    targets = padded.ids[:, 1:][trained].to(device)
-    chosen = logits[:, :-1][trained.to(device)].float()
-    return TokenLoss(functional.cross_entropy(chosen, targets, reduction="sum"), len(targets))
 
 
 @torch.inference_mode()
@@ -111,6 +93,8 @@ def _data(run: Run[SftConfig], loaded: LoadedModel, rows: Rows) -> Data:
 def _check(config: SftConfig, loaded: LoadedModel) -> None:
     if not config.phases:
         raise UserError("SftConfig.phases is empty: name at least one phase of training.")
+    if config.adapter.kind != "none" and config.model.kind == "fresh":
+        raise UserError("An adapter stands beside trained weights; a fresh model has none yet.")
     for i, phase in enumerate(config.phases):
         if phase.steps < 1 or phase.batch_size < 1 or phase.learning_rate <= 0:
             raise UserError(f"phases[{i}]: steps, batch_size and learning_rate must be positive.")
@@ -246,6 +230,7 @@ def main(run: Run[SftConfig]) -> None:
     texts = (text for name in rows for text in texts_of(rows[name]))
     loaded = policy_load(config.model, run.inputs, texts=texts, seed=seed)
     _check(config, loaded)
+    adapter_add(loaded.model, config.adapter, seed=seed)
     data = _data(run, loaded, rows)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
     model = accelerator.prepare(loaded.model)
@@ -269,7 +254,8 @@ def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> No
         run.finish([], {})
         return
     loaded = LoadedModel(unwrapped.cpu(), trainer.loaded.tokenizer)
-    policy = run.write_directory("policy", "policy", lambda path: model_save(loaded, path))
+    trained = sum(p.numel() for p in trainable_parameters(unwrapped))
+    artifacts = policy_artifacts_write(run, loaded, None)
     results = {
         "steps": trainer.done,
         "steps_by_phase": [phase.steps for phase in run.config.phases],
@@ -277,11 +263,12 @@ def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> No
         "validation_examples": len(data.validation),
         "cut_texts": data.cut,
         "parameters": sum(p.numel() for p in unwrapped.parameters()),
+        "trained_parameters": trained,
         "vocabulary": len(loaded.tokenizer),
         "refused_checkpoints": trainer.store.refused,
         **losses,
     }
-    run.finish([policy], results)
+    run.finish(artifacts, results)
     trainer.store.clear()
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self, cast
 import torch
 from torch import Tensor, nn
 
+from training.core.lora import trainable_parameters
 from training.core.models import head_of
 from training.core.ppo.logprobs import token_log_probs
 from training.core.ppo.sequences import SequenceBatch
@@ -100,10 +101,11 @@ class ActorCritic(nn.Module):
         return cast(Tensor, values)[..., 0].float()
 
     def policy_parameters(self) -> list[nn.Parameter]:
-        return list(self.policy.parameters())
+        """What is trained of the policy: all of it, or its adapter."""
+        return trainable_parameters(self.policy)
 
     def value_parameters(self) -> list[nn.Parameter]:
-        critic = [] if self.critic is None else list(self.critic.parameters())
+        critic = [] if self.critic is None else trainable_parameters(self.critic)
         return [*critic, *self.head.parameters()]
 
 

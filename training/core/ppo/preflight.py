@@ -8,20 +8,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from training.contracts import PpoConfig, Sampling
+from training.contracts import MeasureConfig, PpoConfig, Sampling
+from training.core.data import PromptRow
 from training.core.errors import UserError
 from training.core.generation import generate
 from training.core.models import LoadedModel
 from training.core.ppo.actor_critic import response_logits
 from training.core.ppo.logprobs import token_log_probs
+from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.sequences import pack_sequences
+from training.core.run_directory import Run
+from training.core.tokenizers import prompt_encode
 
 __all__ = [
     "check_batch_invariance",
     "check_log_probs",
+    "check_patience",
     "check_prompts",
+    "check_rewarder",
     "check_tokens",
     "check_vocabularies",
+    "encode_prompts",
 ]
 
 TOLERANCE = 1e-4
@@ -48,8 +55,18 @@ def check_vocabularies(policy: LoadedModel, reference: LoadedModel) -> None:
         )
 
 
+def encode_prompts(
+    policy: LoadedModel, prompts: Sequence[PromptRow], config: PpoConfig | MeasureConfig
+) -> list[list[int]]:
+    """Token ids of every prompt, once all of them are known to fit."""
+    encoded = [prompt_encode(policy.tokenizer, row.messages) for row in prompts]
+    lengths, names = [len(ids) for ids in encoded], [row.id for row in prompts]
+    check_prompts(lengths, names, config, policy.model)
+    return encoded
+
+
 def check_prompts(
-    lengths: Sequence[int], names: Sequence[str], config: PpoConfig, model: Any
+    lengths: Sequence[int], names: Sequence[str], config: PpoConfig | MeasureConfig, model: Any
 ) -> None:
     """Every prompt fits `max_prompt_tokens`, and with its completion into the model's context."""
     longest = max(range(len(lengths)), key=lambda row: lengths[row])
@@ -70,6 +87,25 @@ def check_prompts(
         )
 
 
+def check_patience(run: Run[Any], patience: int) -> None:
+    """Waiting for a better held-out reward needs a model that gives one."""
+    if patience > 0 and "held_out_reward_model" not in run.inputs:
+        raise UserError(
+            "held_out_patience waits for a better held-out reward, but the input "
+            "'held_out_reward_model' is missing: give one, or set held_out_patience to 0."
+        )
+
+
+def check_rewarder(rewarder: Rewarder, prompts: Sequence[PromptRow]) -> None:
+    """Scores of probe texts of different lengths must not depend on their batch."""
+    texts = ["Yes.", "", "I think that it is so, and here is why. " * 4]
+    rows = [prompts[i % len(prompts)].messages for i in range(len(texts))]
+    for what, score in rewarder.probes():
+        together = score(rows, texts)
+        alone = torch.cat([score([r], [t]) for r, t in zip(rows, texts, strict=True)])
+        check_batch_invariance(together, alone, what=what)
+
+
 def check_batch_invariance(together: Tensor, alone: Tensor, *, what: str) -> None:
     """Scores [N] of the same texts, from one batch and one by one, must agree."""
     if not bool(torch.isfinite(together).all()):
@@ -83,7 +119,9 @@ def check_batch_invariance(together: Tensor, alone: Tensor, *, what: str) -> Non
 
 
 @torch.inference_mode()
-def check_log_probs(policy: LoadedModel, prompts: Sequence[list[int]], config: PpoConfig) -> None:
+def check_log_probs(
+    policy: LoadedModel, prompts: Sequence[list[int]], config: PpoConfig | MeasureConfig
+) -> None:
     """Greedy tokens from the cached sampler are the best tokens of a fresh pass, padded or not."""
     probes = list(prompts[:PROBES])
     greedy = Sampling(

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from training.contracts import ArtifactRef, PpoConfig
+from training.contracts import ArtifactRef
 from training.core.artifacts import file_write
 from training.core.data import PromptRow
 from training.core.environment import json_finite
@@ -28,8 +28,8 @@ class SampleLog:
     `update` counts the updates behind the policy that wrote the completion.
     """
 
-    def __init__(self, run: Run[PpoConfig]) -> None:
-        self._run = run
+    def __init__(self, run: Run[Any], name: str) -> None:
+        self._run, self._name = run, name
         self._rows: list[dict[str, Any]] = []
 
     def keep_before(self, update: int) -> None:
@@ -60,7 +60,7 @@ class SampleLog:
             file_write(self._run.directory / FILE, self._content(), guard=self._run.guard)
 
     def artifact(self) -> ArtifactRef:
-        return self._run.write_file("ppo_samples", FILE, self._content())
+        return self._run.write_file(self._name, FILE, self._content())
 
     def _content(self) -> bytes:
         lines = [json.dumps(json_finite(row), ensure_ascii=False) for row in self._rows]

@@ -21,6 +21,7 @@ _POSITIVE = (
     "max_prompt_tokens",
     "checkpoint_every",
     "evaluate_every",
+    "ptx_batch_size",
 )
 _NOT_NEGATIVE = (
     "warmup_updates",
@@ -29,6 +30,8 @@ _NOT_NEGATIVE = (
     "variance_weight",
     "early_stop_update_kl",
     "exact_kl_rollouts",
+    "held_out_patience",
+    "ptx_coefficient",
 )
 
 

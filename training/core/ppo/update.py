@@ -12,10 +12,12 @@ from torch import Tensor
 
 from training.contracts import PpoConfig
 from training.core.ppo.actor_critic import ActorCritic
+from training.core.ppo.demonstrations import DemonstrationFeed
 from training.core.ppo.experience import Experience
 from training.core.ppo.losses import policy_loss, value_loss
 from training.core.ppo.reduction import Reduce
 from training.core.ppo.sequences import length_buckets, pack_sequences
+from training.core.supervised import assistant_loss
 
 __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
 
@@ -33,6 +35,22 @@ class UpdateStatistics:
     approx_kl: float
     grad_norm: float
     value_grad_norm: float
+    ptx_loss: float
+
+    def to_row(self, *, with_ptx: bool) -> dict[str, float | None]:
+        """The part of an update's event row that the optimiser knows."""
+        row: dict[str, float | None] = {
+            "policy_loss": self.policy_loss,
+            "value_loss": self.value_loss,
+            "clip_fraction": self.clip_fraction,
+            "value_clip_fraction": self.value_clip_fraction,
+            "approx_kl": self.approx_kl,
+            "grad_norm": self.grad_norm,
+            "value_grad_norm": self.value_grad_norm,
+            "optimizer_steps": float(self.steps),
+            "stopped_early": float(self.stopped_early),
+        }
+        return row | {"ptx_loss": self.ptx_loss} if with_ptx else row
 
 
 def warmup_factor(step: int, *, warmup_steps: int) -> float:
@@ -75,6 +93,7 @@ class Learner:
     reduce: Reduce
     config: PpoConfig
     pad_id: int
+    demonstrations: DemonstrationFeed | None = None
 
     def update(
         self,
@@ -115,6 +134,7 @@ class Learner:
             size=self.config.micro_batch_size,
         )
         sums = torch.zeros(5, device=experience.mask.device)
+        ptx = self._pretraining(step, experience.mask.device)
         for number, bucket in enumerate(buckets):
             last = number == len(buckets) - 1
             # Processes meet once per step, at the last micro-batch, however many each one has.
@@ -124,7 +144,22 @@ class Learner:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         sums = self.reduce(sums)
-        return torch.cat([sums[:2], sums[2:] / tokens, norms])
+        return torch.cat([sums[:2], sums[2:] / tokens, norms, ptx])
+
+    def _pretraining(self, step: int, device: torch.device) -> Tensor:
+        """Add the gradient of PPO-ptx (Ouyang 2022, eq. 2); returns the loss [1] in nats per token.
+
+        It comes before the last micro-batch, in whose backward pass the processes meet.
+        """
+        if self.demonstrations is None:
+            return torch.zeros(1, device=device)
+        batch = self.demonstrations.batch(step)
+        with self.accelerator.no_sync(self.model):
+            loss = assistant_loss(self.actor.policy, batch, self.pad_id)
+            tokens = self.reduce(torch.tensor(loss.tokens, device=device)).clamp(min=1)
+            share = self.config.ptx_coefficient * loss.total / tokens
+            self.accelerator.backward(share * self.accelerator.num_processes)
+        return self.reduce(loss.total.detach().float() / tokens)[None]
 
     def _micro_batch(self, experience: Experience, rows: list[int], tokens: Tensor) -> Tensor:
         batch = pack_sequences(

@@ -1,0 +1,95 @@
+"""Which policy a run leaves behind, and what ends it before its time.
+
+The last one measured; with a KL budget the last one within it; with a patience the one whose held-out
+reward was best. A policy that an alarm was raised about is never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from training.core.errors import UserError
+
+__all__ = ["KeptPolicy", "Limits", "weights_load"]
+
+Row = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`kl_budget`: nats per sequence, 0 for none. `held_out_patience`: measurements without a better
+    held-out reward after which the run ends, 0 for no end."""
+
+    kl_budget: float = 0.0
+    held_out_patience: int = 0
+
+    @property
+    def keep_weights(self) -> bool:
+        """Whether the policy kept may be another than the present one."""
+        return self.kl_budget > 0 or self.held_out_patience > 0
+
+
+@dataclass
+class KeptPolicy:
+    """Plain values and tensors, so that a checkpoint holds it. `at` counts updates or steps.
+
+    `weights` is empty where no limit is set: then the present weights are the kept ones.
+    """
+
+    at: int | None = None
+    row: dict[str, float | None] = field(default_factory=dict)
+    weights: list[Tensor] = field(default_factory=list)
+    best_held_out: float | None = None
+    best_at: int | None = None
+    waited: int = 0
+
+    def note(self, row: Row, *, at: int, weights: Sequence[Tensor], limits: Limits) -> str:
+        """Look at one measurement; returns why the run ends here, or "" where it goes on.
+
+        Raises `UserError` where the very first policy is beyond the budget.
+        """
+        if limits.kl_budget > 0 and (row["kl_k1"] or 0.0) > limits.kl_budget:
+            if self.at is None:
+                raise UserError(
+                    "The policy is further from the reference than the KL budget "
+                    f"({limits.kl_budget} nats) before the first update: raise the budget, or start "
+                    "from a policy nearer to the reference."
+                )
+            return "kl_budget"
+        better = self._note_held_out(row["reward_held_out"], at)
+        if better or limits.held_out_patience == 0:
+            self.at, self.row = at, dict(row)
+            if limits.keep_weights:
+                self.weights = [weight.detach().clone() for weight in weights]
+        tired = 0 < limits.held_out_patience <= self.waited
+        return "held_out_reward" if tired else ""
+
+    def _note_held_out(self, reward: float | None, at: int) -> bool:
+        if reward is None or (self.best_held_out is not None and reward <= self.best_held_out):
+            self.waited += 1
+            return False
+        self.best_held_out, self.best_at, self.waited = reward, at, 0
+        return True
+
+    def restore(self, weights: Sequence[Tensor]) -> None:
+        """Put the kept weights in place of the present ones."""
+        if self.weights:
+            weights_load(weights, self.weights)
+
+    def to_state(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        return cls(**state)
+
+
+@torch.no_grad()
+def weights_load(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    for parameter, weight in zip(parameters, weights, strict=True):
+        parameter.copy_(weight)

@@ -1,0 +1,106 @@
+"""Measuring a policy that learns from a fixed data set: the rows that PPO's rollouts give for nothing.
+
+At every point the policy answers the same prompts with the same random numbers, so that two rows
+differ by what was learned between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import torch
+
+from training.contracts import MeasureConfig, PpoConfig
+from training.core.data import PromptRow
+from training.core.models import LoadedModel
+from training.core.ppo.actor_critic import ActorCritic
+from training.core.ppo.pace import Pace
+from training.core.ppo.randomness import PromptOrder, derive_seed
+from training.core.ppo.reduction import Reduce
+from training.core.ppo.rewarding import Rewarder, rewarder_open
+from training.core.ppo.rollouts import Rollout, Sampler
+from training.core.run_directory import Run
+
+__all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open", "rewarder_for"]
+
+PHASES = ("rollout", "score", "train")
+
+
+@dataclass(frozen=True)
+class PolicyMeter:
+    """This process's share of the prompts, and the networks that write and judge."""
+
+    sampler: Sampler
+    rows: list[PromptRow]
+    prompt_ids: list[list[int]]
+    seeds: list[int]
+
+    def measure(self, pace: Pace) -> Rollout:
+        with pace.timed("rollout", self.sampler.device):
+            episodes = self.sampler.sample(self.prompt_ids, self.seeds)
+        with pace.timed("score", self.sampler.device):
+            rollout = self.sampler.score(self.rows, episodes)
+        written = sum(map(len, episodes.responses))
+        pace.tokens["rollout"] += written
+        pace.tokens["score"] += written + sum(map(len, episodes.prompts))
+        return rollout
+
+
+def meter_open(
+    policy: LoadedModel,
+    reference: Any,
+    rewarder: Rewarder | None,
+    prompts: Sequence[PromptRow],
+    prompt_ids: Sequence[list[int]],
+    *,
+    config: MeasureConfig,
+    seed: int,
+    batch_size: int,
+    rank: int,
+    processes: int,
+    device: torch.device,
+    reduce: Reduce,
+) -> PolicyMeter:
+    """The prompts are drawn from `seed`; there may be fewer than `config.prompts`."""
+    order = PromptOrder(len(prompts), seed=derive_seed(seed, "measure"))
+    chosen = order.take(0, min(config.prompts, len(prompts)))
+    own = list(range(len(chosen)))[rank::processes]
+    sampler = Sampler(
+        policy=policy,
+        actor=ActorCritic.shared(policy.model),
+        reference=reference,
+        rewarder=rewarder,
+        sampling=config.sampling,
+        batch_size=batch_size,
+        exact_rollouts=-(-config.exact_kl_rollouts // processes),
+        device=device,
+        reduce=reduce,
+    )
+    return PolicyMeter(
+        sampler=sampler,
+        rows=[prompts[chosen[i]] for i in own],
+        prompt_ids=[prompt_ids[chosen[i]] for i in own],
+        seeds=[derive_seed(seed, "measure", i) for i in own],
+    )
+
+
+def measure_points(steps: int, points: int) -> frozenset[int]:
+    """Steps at which the policy is measured: 0, `steps`, and evenly between."""
+    return frozenset(round(i * steps / points) for i in range(points + 1))
+
+
+def rewarder_for(
+    run: Run[Any],
+    *,
+    combination: Literal["mean", "worst", "mean_minus_variance"],
+    variance_weight: float,
+    function: str = "",
+    device: torch.device,
+) -> Rewarder:
+    """The reward models of a run whose configuration is not PPO's."""
+    config = PpoConfig(
+        reward_combination=combination, variance_weight=variance_weight, reward_function=function
+    )
+    return rewarder_open(cast(Run[PpoConfig], replace(run, config=config)), device=device)

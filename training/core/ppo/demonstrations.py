@@ -1,0 +1,53 @@
+"""Demonstrations beside the rollouts, so that a policy does not forget what it was taught (PPO-ptx)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.contracts import PpoConfig
+from training.core.conversations import Encoded, demonstration_encode
+from training.core.data import demonstrations_read
+from training.core.errors import UserError
+from training.core.models import LoadedModel
+from training.core.ppo.randomness import PromptOrder, derive_seed
+from training.core.run_directory import Run
+
+__all__ = ["DemonstrationFeed", "demonstrations_open"]
+
+
+@dataclass(frozen=True)
+class DemonstrationFeed:
+    """An endless sequence of batches; that of an optimiser step depends on seed and step alone."""
+
+    rows: list[Encoded]
+    order: PromptOrder
+    batch_size: int
+    rank: int = 0
+    processes: int = 1
+
+    def batch(self, step: int) -> list[Encoded]:
+        """This process's share of the batch of optimiser step `step`, counted from 0."""
+        share = self.batch_size // self.processes
+        first = step * self.batch_size + self.rank * share
+        return [self.rows[row] for row in self.order.take(first, share)]
+
+
+def demonstrations_open(
+    run: Run[PpoConfig], policy: LoadedModel, *, rank: int, processes: int
+) -> DemonstrationFeed | None:
+    """The input "demonstrations" where `ptx_coefficient` asks for it, else None."""
+    config = run.config
+    if config.ptx_coefficient == 0:
+        return None
+    if config.ptx_batch_size % processes:
+        raise UserError(
+            f"PPO config: ptx_batch_size is {config.ptx_batch_size}, which {processes} processes "
+            f"cannot share evenly; use a multiple of {processes}."
+        )
+    length = config.max_prompt_tokens + config.sampling.max_new_tokens
+    rows = [
+        demonstration_encode(policy.tokenizer, row.messages, max_length=length)
+        for row in demonstrations_read(run.input("demonstrations"))
+    ]
+    order = PromptOrder(len(rows), seed=derive_seed(run.spec.seed, "demonstrations"))
+    return DemonstrationFeed(rows, order, config.ptx_batch_size, rank, processes)

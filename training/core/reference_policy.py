@@ -1,0 +1,32 @@
+"""The policy that KL is measured to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from training.contracts import AdapterConfig
+from training.core.lora import AdapterOff
+from training.core.models import LoadedModel, policy_load_path
+from training.core.ppo.preflight import check_vocabularies
+from training.core.run_directory import Run
+
+__all__ = ["reference_open"]
+
+
+def reference_open(
+    run: Run[Any], policy: LoadedModel, adapter: AdapterConfig, *, device: torch.device
+) -> Any:
+    """The input "reference", frozen; called like a model.
+
+    Where an adapter is trained on the very policy that is the reference, it is that policy with the
+    adapter switched off, and nothing is loaded twice.
+    """
+    path = run.input("reference")
+    same = run.spec.inputs["reference"].sha256 == run.spec.inputs["policy"].sha256
+    if adapter.kind != "none" and same:
+        return AdapterOff(policy.model)
+    reference = policy_load_path(path)
+    check_vocabularies(policy, reference)
+    return reference.model.to(device).eval().requires_grad_(False)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outerloop.settings.dev")
 
 app = Celery("outerloop")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+def _broker_ready(**signal: Any) -> None:
+    from outerloop.rounds.broker import broker_prepare
+
+    broker_prepare()
+
+
+signals.celeryd_init.connect(_broker_ready)

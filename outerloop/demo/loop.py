@@ -54,6 +54,9 @@ class Narrator:
 
     def step(self, key: str, text: str, done: int, total: int) -> None: ...
 
+    def waiting(self) -> None:
+        """Called while workers work; raises `DemoFailed` where there is nobody to wait for."""
+
 
 def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
     """Run the whole loop and return the summary, which is written to var/demo as well."""
@@ -153,6 +156,7 @@ def _follow(round_: Round, narrator: Narrator, gate: Callable[[], int] | None = 
         if round_.state in ENDS:
             break
         _show(round_, narrator)
+        narrator.waiting()
         waits = round_.state == State.AWAITING_LABELS and _gate_open(round_)
         if waits and gate is not None and gate():
             advance_enqueue(round_.id, round_.state)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class RoundsConfig(AppConfig):
@@ -8,8 +9,10 @@ class RoundsConfig(AppConfig):
     label = "rounds"
 
     def ready(self) -> None:
+        from .broker import broker_prepare_migrated
         from .panels import register_panels
         from .slots import fill_slots
 
         register_panels()
         fill_slots()
+        post_migrate.connect(broker_prepare_migrated, sender=self)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from django.core.management.base import CommandError
+from rich.console import Console
 
-from outerloop.demo.management.commands.demo import order_from
+from outerloop.demo.building import DemoFailed
+from outerloop.demo.management.commands.demo import Worker, bars, order_from
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
 from outerloop.rounds.models import PolicyLine
 
@@ -71,3 +76,27 @@ def test_a_fresh_demo_takes_a_new_name_beside_an_old_one():
     assert order_from(options(fresh=True)).slug == "help-desk-seed-5"
     PolicyLine.objects.create(name="x", slug="help-desk-seed-5")
     assert order_from(options(fresh=True)).slug == "help-desk-seed-5-2"
+
+
+def _worker(tmp_path, program):
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    return Worker("gpu", process, tmp_path / "gpu.log")
+
+
+def test_a_demo_whose_worker_died_says_which_and_where_to_look(tmp_path):
+    worker = _worker(tmp_path, "raise SystemExit(3)")
+    worker.process.wait()
+    with (
+        bars(Console(quiet=True), [worker]) as narrator,
+        pytest.raises(DemoFailed, match=r"gpu ended \(exit code 3\).*gpu\.log says why"),
+    ):
+        narrator.waiting()
+
+
+def test_a_demo_waits_for_workers_that_live(tmp_path):
+    worker = _worker(tmp_path, "input()")
+    try:
+        with bars(Console(quiet=True), [worker]) as narrator:
+            narrator.waiting()
+    finally:
+        worker.process.communicate(b"\n")

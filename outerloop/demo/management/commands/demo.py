@@ -6,9 +6,9 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from outerloop.demo.building import DemoFailed, people_ensure
 from outerloop.demo.loop import DemoOrder, Narrator, demo_run
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, OVEROPTIMISED_CHANGES, QUICK
 from outerloop.rounds.models import PolicyLine
-from outerloop.rounds.processes import beat_line, worker_line
+from outerloop.rounds.processes import ProcessLine, beat_line, worker_line
 from outerloop.rounds.schedule import sweeper_ensure
 from outerloop.rounds.services import RoundRefused
 from training import facade as training
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         console.print(
             f"[bold]{order.name}[/bold]  (a simulated world: made-up questions, programs as annotators)"
         )
-        with workers(), bars(console) as narrator:
+        with workers() as started, bars(console, started) as narrator:
             try:
                 summary = demo_run(order, narrator)
             except (DemoFailed, RoundRefused, training.RunFailed, training.RunCancelled) as error:
@@ -124,36 +124,45 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
     )
 
 
+@dataclass(frozen=True)
+class Worker:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @contextmanager
-def workers() -> Iterator[None]:
+def workers() -> Iterator[list[Worker]]:
     """The two workers and the schedule as processes of their own, ended with the demo."""
     folder = Path(settings.VAR_DIR) / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _end)  # so that the workers are ended with us
     lines = [worker_line("worker", "default"), worker_line("gpu", "gpu"), beat_line()]
-    started = []
+    started: list[Worker] = []
     try:
-        for line in lines:
-            with (folder / f"{line.name}.log").open("ab") as log:
-                started.append(
-                    subprocess.Popen(
-                        line.command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        cwd=settings.BASE_DIR,
-                        env={**os.environ, **line.environment},
-                    )
-                )
-        yield
+        started.extend(_started(line, folder / f"{line.name}.log") for line in lines)
+        yield started
     finally:
-        for process in started:
-            process.send_signal(signal.SIGTERM)
-        for process in started:
+        for worker in started:
+            worker.process.send_signal(signal.SIGTERM)
+        for worker in started:
             try:
-                process.wait(timeout=10)
+                worker.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                process.kill()
+                worker.process.kill()
+
+
+def _started(line: ProcessLine, log: Path) -> Worker:
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            line.command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=settings.BASE_DIR,
+            env={**os.environ, **line.environment},
+        )
+    return Worker(line.name, process, log)
 
 
 def _end(number: int, frame: Any) -> None:
@@ -161,8 +170,9 @@ def _end(number: int, frame: Any) -> None:
 
 
 class _Bars(Narrator):
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, workers: Sequence[Worker]) -> None:
         self.progress = progress
+        self.workers = workers
         self.tasks: dict[str, TaskID] = {}
 
     def say(self, text: str) -> None:
@@ -177,9 +187,17 @@ class _Bars(Narrator):
                 self.progress.console.print(f"  {text} ...")
         self.progress.update(self.tasks[key], completed=done, total=total or None)
 
+    def waiting(self) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is not None:
+                raise DemoFailed(
+                    f"The process {worker.name} ended (exit code {worker.process.returncode}), so that "
+                    f"nothing goes on. {worker.log} says why; start the demo again and it goes on from here."
+                )
+
 
 @contextmanager
-def bars(console: Console) -> Iterator[Narrator]:
+def bars(console: Console, workers: Sequence[Worker]) -> Iterator[Narrator]:
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -187,4 +205,4 @@ def bars(console: Console) -> Iterator[Narrator]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bars(progress)
+        yield _Bars(progress, workers)

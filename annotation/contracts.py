@@ -200,3 +200,17 @@ class CampaignSummary:
     labels: int
     raters: int
     guidelines: int | None
+
+
+@dataclass(frozen=True)
+class CampaignGauge:
+    """What monitoring reads: `open` pairs by purpose; the `recent_` ones are of the last hour."""
+
+    line_id: UUID
+    slug: str
+    open: Mapping[str, int]
+    leased: int
+    expired: int
+    recent_labels: int
+    recent_seconds: float
+    recent_raters: int

@@ -13,10 +13,11 @@ from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 from annotation.campaigns import selectors as campaigns
+from annotation.comparisons import gauges, streams
 from annotation.comparisons import services as pairs_services
-from annotation.comparisons import streams
 from annotation.comparisons.models import Comparison, Judgment, Purpose
 from annotation.contracts import (
+    CampaignGauge,
     CampaignSummary,
     GateLabel,
     GateQueueStatus,
@@ -147,3 +148,8 @@ def queue_status(*, line_id: UUID) -> QueueStatus:
 
 def line_campaigns(*, line_id: UUID) -> list[CampaignSummary]:
     return campaigns.campaign_summaries(line_id=line_id)
+
+
+def campaign_gauges() -> list[CampaignGauge]:
+    """Queue depth, leases and the labels of the last hour of every open campaign, for monitoring."""
+    return gauges.campaign_gauges()

@@ -42,6 +42,7 @@ from evaluation.gates.services import (
 from evaluation.gates.serving.client import (
     PolicyUnavailable,
     policy_ask,
+    policy_healthy,
     policy_wait,
 )
 from evaluation.reports.decision_slot import report_decision_slot
@@ -87,6 +88,7 @@ __all__ = [
     "override_request",
     "overrides",
     "policy_ask",
+    "policy_healthy",
     "policy_wait",
     "report_decision_slot",
     "report_get",

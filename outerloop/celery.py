@@ -21,3 +21,14 @@ def _broker_ready(**signal: Any) -> None:
 
 
 signals.celeryd_init.connect(_broker_ready)
+
+
+def logging_set_up(**signal: Any) -> None:
+    """Workers and the schedule log as Django's settings say, not as Celery would."""
+    from django.conf import settings
+    from django.utils.log import configure_logging
+
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+
+
+signals.setup_logging.connect(logging_set_up)

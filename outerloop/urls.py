@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("outerloop.web.urls")),
     path("", include("outerloop.rounds.urls")),
     path("", include("outerloop.demo.urls")),
+    path("", include("outerloop.seeing.urls")),
     path("", include("annotation.accounts.urls")),
     path("", include("annotation.campaigns.urls")),
     path("", include("annotation.comparisons.urls")),

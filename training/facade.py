@@ -9,13 +9,26 @@ from training.runs.execution import (
     RunFailed,
     run_execute,
 )
-from training.runs.records import ModelVersionRecord, RunRecord, SnapshotRecord, record_json
+from training.runs.inventory import (
+    StoredArtifact,
+    artifacts_stored,
+    stored_digest,
+    stored_files,
+)
+from training.runs.records import (
+    ModelVersionRecord,
+    RunFigure,
+    RunRecord,
+    SnapshotRecord,
+    record_json,
+)
 from training.runs.selectors import (
     model_version_for_run,
     model_version_get,
     model_versions,
     run_artifact_path,
     run_events,
+    run_figures,
     run_get,
     run_like,
     run_log_tail,
@@ -48,8 +61,11 @@ __all__ = [
     "RunBusy",
     "RunCancelled",
     "RunFailed",
+    "RunFigure",
     "RunRecord",
     "SnapshotRecord",
+    "StoredArtifact",
+    "artifacts_stored",
     "input_from_path",
     "input_from_run",
     "input_from_version",
@@ -66,6 +82,7 @@ __all__ = [
     "run_create",
     "run_events",
     "run_execute",
+    "run_figures",
     "run_get",
     "run_like",
     "run_log_tail",
@@ -75,4 +92,6 @@ __all__ = [
     "snapshot_get",
     "snapshot_take",
     "snapshots",
+    "stored_digest",
+    "stored_files",
 ]

@@ -60,12 +60,17 @@ def worker_line(name: str, queue: str) -> ProcessLine:
             "--pool", "solo",
             "--hostname", f"{name}@%h",
             "--without-gossip", "--without-mingle", "--without-heartbeat",
-            "--loglevel", "WARNING",
         ),
+        _quiet(),
     )  # fmt: skip
 
 
 def beat_line() -> ProcessLine:
-    command = (sys.executable, "-m", "celery", "-A", "outerloop", "beat", "--loglevel", "WARNING")
+    command = (sys.executable, "-m", "celery", "-A", "outerloop", "beat")
     pidfile = ("--pidfile", str(settings.VAR_DIR / "beat.pid"))
-    return ProcessLine("beat", (*command, *pidfile))
+    return ProcessLine("beat", (*command, *pidfile), _quiet())
+
+
+def _quiet() -> dict[str, str]:
+    """On a terminal workers say only what needs a person, unless OUTERLOOP_LOG_LEVEL is set."""
+    return {"OUTERLOOP_LOG_LEVEL": os.environ.get("OUTERLOOP_LOG_LEVEL") or "WARNING"}

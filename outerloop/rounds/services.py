@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from annotation import facade as annotation
 from annotation.accounts.models import User
 from evaluation import facade as evaluation
 from outerloop.web.services import audit_record
+from outerloop.web.tracing import log_arguments, log_context
 from training import facade as training
 from training.contracts import ContractError
 
@@ -231,6 +233,7 @@ def round_take_up(*, round_: Round, actor: str) -> None:
     )
 
 
+@log_arguments("round_id")
 def round_advance(*, round_id: UUID) -> State | None:
     """Work on the present step of a round; the state to go on with, or None when there is nothing to
     do now: another worker holds the step, it waits, or the round ended."""
@@ -278,7 +281,12 @@ def _step_work(round_: Round, step: RoundStep) -> State | None:
         step=step,
         owner=step.lease_owner,
     )
-    outcome = STEPS[State(step.name)](context)
+    started = time.monotonic()
+    with log_context(step=step.name):
+        outcome = STEPS[State(step.name)](context)
+        seconds = round(time.monotonic() - started, 3)
+        said = "is done" if isinstance(outcome, Move) else "waits"
+        logger.info("The step %s. %s", said, outcome.note, extra={"seconds": seconds})
     if isinstance(outcome, Move):
         round_move(
             step,
@@ -318,4 +326,6 @@ def _round_end(round_: Round, step: RoundStep, state: State, message: str) -> No
     Round.objects.filter(pk=round_.pk, state=step.name).update(
         state=state, error=message, closed_at=now
     )
+    level = logging.ERROR if state == State.FAILED else logging.INFO
+    logger.log(level, "The round stopped: %s", message, extra={"step": step.name})
     annotation.gate_queue_close(round_id=round_.pk)  # nobody labels for a round that has stopped

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from outerloop.embedded_postgres import server_url
 
-from .env import database_from_url, env_bool, env_int, env_list, env_str
+from .env import database_from_url, env_bool, env_int, env_list, env_secret, env_str
+from .logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 VAR_DIR = Path(env_str("OUTERLOOP_VAR", str(BASE_DIR / "var"))).resolve()
@@ -30,6 +31,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "outerloop.rounds",
     "outerloop.demo",
+    "outerloop.seeing",
+    "outerloop.keeping",
     "annotation.accounts",
     "annotation.campaigns",
     "annotation.comparisons",
@@ -41,6 +44,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "outerloop.web.middleware.request_id",  # first, so that every answer and log line has it
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -156,10 +160,8 @@ POLICY_SERVER_PORT = env_int("POLICY_SERVER_PORT", 8001, minimum=1)
 
 ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env_str("OUTERLOOP_LOG_LEVEL", "INFO")},
-}
+# Who may read /metrics: whoever sends the token, or programs on this machine; by default nobody.
+OUTERLOOP_METRICS_TOKEN = env_secret("OUTERLOOP_METRICS_TOKEN")
+OUTERLOOP_METRICS_LOCAL = env_bool("OUTERLOOP_METRICS_LOCAL", False)
+
+LOGGING = logging_settings("text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -39,6 +40,25 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
         raise ImproperlyConfigured(f"{name} is {raw!r}; use a whole number.") from error
     if value < minimum:
         raise ImproperlyConfigured(f"{name} is {value}; it must be at least {minimum}.")
+    return value
+
+
+def env_choice(name: str, default: str, choices: Sequence[str]) -> str:
+    """One of `choices`, in the spelling given there; capitals do not count."""
+    raw = os.environ.get(name) or default
+    found = {choice.lower(): choice for choice in choices}.get(raw.lower())
+    if found is None:
+        raise ImproperlyConfigured(f"{name} is {raw!r}; use one of {', '.join(choices)}.")
+    return found
+
+
+def env_secret(name: str, *, shortest: int = 16) -> str:
+    """A shared secret, or empty where the variable is not set; a short one is refused."""
+    value = os.environ.get(name, "")
+    if value and len(value) < shortest:
+        raise ImproperlyConfigured(
+            f"{name} is too short; use at least {shortest} random characters."
+        )
     return value
 
 

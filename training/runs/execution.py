@@ -27,6 +27,7 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
+from outerloop.web.tracing import log_arguments
 from training.contracts import RECIPE_MODULES, ContractError, RunEvent, RunManifest, canonical_json
 from training.digests import DigestError, artifact_verify
 
@@ -69,6 +70,7 @@ class _Tail:
 Beat = Callable[[RunEvent | None], None]
 
 
+@log_arguments("run_id")
 def run_execute(
     *, run_id: UUID, owner: str, beat: Beat | None = None, time_limit_seconds: float = 0
 ) -> RunRecord:

@@ -62,6 +62,16 @@ class SnapshotRecord:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class RunFigure:
+    """Of one kind of run: how many are in which state, seconds at work, starts of the program."""
+
+    kind: str
+    states: dict[str, int]
+    seconds: float
+    attempts: int
+
+
 def model_version_record(version: ModelVersion) -> ModelVersionRecord:
     return ModelVersionRecord(
         id=version.id,

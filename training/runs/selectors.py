@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count, Sum
+
 from training.contracts import InputRef, RunEvent, RunManifest, canonical_json
 
 from .models import ModelVersion, Run, RunState, Snapshot
 from .records import (
     ModelVersionRecord,
+    RunFigure,
     RunRecord,
     SnapshotRecord,
     model_version_record,
@@ -65,6 +68,25 @@ def run_events(run_id: UUID, *, after_seq: int = 0) -> list[RunEvent]:
             message=row.message,
         )
         for row in rows
+    ]
+
+
+def run_figures() -> list[RunFigure]:
+    """Counts by kind over all lines, for monitoring."""
+    rows = Run.objects.values("kind", "state").annotate(
+        count=Count("pk"), time=Sum("compute_seconds", default=0.0), starts=Sum("fence", default=0)
+    )
+    found: dict[str, list[Any]] = {}
+    for row in rows.order_by("kind", "state"):
+        found.setdefault(row["kind"], []).append(row)
+    return [
+        RunFigure(
+            kind=kind,
+            states={row["state"]: row["count"] for row in group},
+            seconds=sum(row["time"] for row in group),
+            attempts=sum(row["starts"] for row in group),
+        )
+        for kind, group in found.items()
     ]
 
 

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from outerloop.settings.env import database_from_url, env_bool, env_int, env_str
+from outerloop.settings.env import (
+    database_from_url,
+    env_bool,
+    env_choice,
+    env_int,
+    env_secret,
+    env_str,
+)
 
 
 def test_a_missing_variable_is_named(monkeypatch):
@@ -54,3 +61,19 @@ def test_a_socket_folder_goes_into_the_host():
 def test_other_databases_are_refused(url, says):
     with pytest.raises(ImproperlyConfigured, match=says):
         database_from_url("DATABASE_URL", url)
+
+
+def test_a_choice_is_read_in_any_case_and_another_word_is_refused(monkeypatch):
+    monkeypatch.setenv("OUTERLOOP_X", "Json")
+    assert env_choice("OUTERLOOP_X", "text", ("text", "json")) == "json"
+    monkeypatch.setenv("OUTERLOOP_X", "yaml")
+    with pytest.raises(ImproperlyConfigured, match="OUTERLOOP_X is 'yaml'; use one of text, json"):
+        env_choice("OUTERLOOP_X", "text", ("text", "json"))
+
+
+def test_a_short_secret_is_refused_and_none_is_none(monkeypatch):
+    monkeypatch.setenv("OUTERLOOP_X", "short")
+    with pytest.raises(ImproperlyConfigured, match="OUTERLOOP_X is too short"):
+        env_secret("OUTERLOOP_X")
+    monkeypatch.delenv("OUTERLOOP_X")
+    assert env_secret("OUTERLOOP_X") == ""

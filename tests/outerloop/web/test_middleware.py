@@ -7,7 +7,8 @@ from django.apps import apps
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from outerloop.web.middleware import content_security_policy, policy
+from outerloop.web.middleware import content_security_policy, policy, request_id
+from outerloop.web.tracing import log_fields
 
 OURS = ("outerloop", "annotation", "training", "evaluation")
 
@@ -52,3 +53,36 @@ def test_no_template_holds_what_the_policy_would_block():
     for file, text in texts.items():
         if 'http-equiv="Content-Security-Policy"' not in text:
             assert not blocked.search(text), f"{file} holds an inline script, style or handler"
+
+
+def answer(**headers):
+    """What one request sees as its id inside, and what the answer says."""
+    seen: dict[str, str] = {}
+
+    def view(request):
+        seen.update(log_fields())
+        return HttpResponse()
+
+    request = RequestFactory().get("/queue/?q=private", headers=headers)
+    response = request_id(view)(request)
+    return seen["request_id"], response["X-Request-ID"]
+
+
+def test_the_id_that_a_proxy_gave_is_kept_inside_and_in_the_answer():
+    assert answer(**{"X-Request-ID": "edge-0123456789"}) == ("edge-0123456789", "edge-0123456789")
+
+
+def test_without_one_or_with_a_forged_one_a_new_id_is_drawn():
+    for given in ({}, {"X-Request-ID": "short"}, {"X-Request-ID": 'a" forged="yes" 12345678'}):
+        inside, outside = answer(**given)
+        assert inside == outside
+        assert re.fullmatch("[0-9a-f]{32}", inside)
+    assert answer()[0] != answer()[0]
+
+
+def test_the_log_has_the_path_and_the_status_and_not_the_query(caplog):
+    caplog.set_level("INFO", logger="outerloop.requests")
+    answer()
+    (record,) = caplog.records
+    assert record.getMessage() == "GET /queue/"
+    assert record.status == 200

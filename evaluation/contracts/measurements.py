@@ -48,7 +48,9 @@ class SliceAccuracy(JsonContract):
 class SplitMeasurements(JsonContract):
     """A reward model on one split. Ties count in the NLL and nowhere else.
 
-    Everything is on raw Bradley-Terry scores, the mean of the members' differences.
+    Everything is on raw Bradley-Terry scores, the mean of the members' differences; the two
+    `calibrated` figures divide them by the temperature that training fitted on its validation pairs
+    and stored, so on the test split they say what the stated win probabilities are worth.
     """
 
     pairs: int
@@ -66,6 +68,8 @@ class SplitMeasurements(JsonContract):
     length_correlation: float
     reliability: tuple[ReliabilityBin, ...] = ()
     slices: tuple[SliceAccuracy, ...] = ()
+    nll_calibrated: float | None = None
+    ece_calibrated: float | None = None
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ STRENGTHS = {1: "slightly better", 2: "better", 3: "much better"}
 class JudgedPairs:
     """N pairs; every array is [N], differences are completion 0 minus completion 1.
 
-    `difference` and `held_out` are raw Bradley-Terry score differences, `longer` is in tokens,
-    `length` the longer completion's tokens; `preference` is P(0 better); `strength` is 1..7.
+    `difference` and `held_out` are the log-odds of winning that raw scores give (under Bradley-Terry
+    the raw score differences), `calibrated` those with the temperature stored in the artifact.
+    `longer` is in tokens, `length` the longer completion's tokens; `preference` is P(0 better);
+    `strength` is 1..7.
     """
 
     difference: FloatArray
@@ -45,6 +47,7 @@ class JudgedPairs:
     length: FloatArray
     groups: Sequence[str]
     raters: Sequence[str]
+    calibrated: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.difference)
@@ -61,6 +64,7 @@ class JudgedPairs:
             length=self.length[rows],
             groups=[self.groups[int(i)] for i in rows],
             raters=[self.raters[int(i)] for i in rows],
+            calibrated=None if self.calibrated is None else self.calibrated[rows],
         )
 
 
@@ -83,6 +87,7 @@ def split_measure(
     untied = pairs.take(pairs.preference != 0.5)
     won = (untied.preference > 0.5).astype(np.float64)
     probability = expit(untied.difference)
+    calibrated = None if untied.calibrated is None else expit(untied.calibrated)
     return SplitMeasurements(
         pairs=len(pairs),
         ties=len(pairs) - len(untied),
@@ -99,6 +104,14 @@ def split_measure(
         length_correlation=_correlation(pairs.difference, pairs.longer),
         reliability=reliability_bins(probability, won, bins=config.bins),
         slices=tuple(_slices(untied, config)),
+        nll_calibrated=(
+            None if pairs.calibrated is None else log_loss(pairs.calibrated, pairs.preference)
+        ),
+        ece_calibrated=(
+            None
+            if calibrated is None
+            else expected_calibration_error(calibrated, won, bins=config.bins)
+        ),
     )
 
 

@@ -86,24 +86,32 @@ def _judged(
     held_out: RewardModel | None,
     batch_size: int,
 ) -> JudgedPairs:
-    lengths = _lengths(model, rows)
+    lengths, difference = _lengths(model, rows), _differences(model, rows, batch_size)
     return JudgedPairs(
-        difference=_differences(model, rows, batch_size),
-        held_out=None if held_out is None else _differences(held_out, rows, batch_size),
+        difference=_log_odds(model, difference, calibrated=False),
+        held_out=None if held_out is None else _differences(held_out, rows, batch_size).numpy(),
         preference=np.array([r.preference for r in rows]),
         strength=np.array([r.strength for r in rows]),
         longer=lengths[:, 0] - lengths[:, 1],
         length=lengths.max(1),
         groups=[r.group for r in rows],
         raters=[r.rater for r in rows],
+        calibrated=_log_odds(model, difference, calibrated=True),
     )
 
 
-def _differences(model: RewardModel, rows: Sequence[PreferenceRow], batch_size: int) -> FloatArray:
-    """Raw scores of completion 0 minus completion 1, the mean over the members [N]."""
+def _differences(
+    model: RewardModel, rows: Sequence[PreferenceRow], batch_size: int
+) -> torch.Tensor:
+    """Raw scores of completion 0 minus completion 1, the mean over the members [N], in float64."""
     conversations = [(r.messages, text) for r in rows for text in r.completions]
-    raw = model.score(conversations, batch_size=batch_size).raw.mean(0).double().numpy()
-    return np.asarray(raw.reshape(-1, 2) @ np.array([1.0, -1.0]))
+    raw = model.score(conversations, batch_size=batch_size).raw.mean(0).double()
+    first, second = raw.view(-1, 2).unbind(1)
+    return first - second
+
+
+def _log_odds(model: RewardModel, difference: torch.Tensor, *, calibrated: bool) -> FloatArray:
+    return np.asarray(model.win_log_odds(difference, calibrated=calibrated).numpy())
 
 
 def _lengths(model: RewardModel, rows: Sequence[PreferenceRow]) -> FloatArray:
@@ -128,6 +136,7 @@ def _headline(measured: RewardModelMeasurements, split: str) -> dict[str, float 
         "length_baseline": found.length_baseline.estimate,
         "nll": found.nll,
         "ece": found.ece,
+        "ece_calibrated": found.ece_calibrated,
         "temperature": found.temperature,
     }
 

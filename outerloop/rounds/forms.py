@@ -13,7 +13,7 @@ from django.utils import timezone
 from training.contracts import ContractError
 
 from .models import PolicyLine
-from .plan import RoundPlan
+from .plan import RoundPlan, plan_checked
 from .schedule import time_zone_validate
 
 DAYS = [
@@ -65,7 +65,7 @@ class PlanForm(forms.Form):
 
     def clean_plan(self) -> RoundPlan:
         try:
-            return RoundPlan.from_json(json.loads(self.cleaned_data["plan"]))
+            return plan_checked(RoundPlan.from_json(json.loads(self.cleaned_data["plan"])))
         except json.JSONDecodeError as error:
             raise ValidationError(f"Line {error.lineno} is no JSON: {error.msg}.") from error
         except ContractError as error:

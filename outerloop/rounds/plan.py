@@ -84,7 +84,21 @@ class RoundPlan(JsonContract):
 
 def plan_override(plan: RoundPlan, changes: dict[str, Any]) -> RoundPlan:
     """The plan with `changes` (nested objects) merged in; a wrong field is a `ContractError`."""
-    return RoundPlan.from_json(_merge(plan.to_json(), changes))
+    return plan_checked(RoundPlan.from_json(_merge(plan.to_json(), changes)))
+
+
+def plan_checked(plan: RoundPlan) -> RoundPlan:
+    """`plan`, or a `ContractError` where two of its programs contradict one another.
+
+    Asked when a plan is made, not when one is read: an old round's plan stays readable for ever.
+    """
+    combination, members = plan.policy.reward_combination, plan.reward_model.members
+    if combination != "mean" and (members < 2 or plan.reward_model.weight_average):
+        raise ContractError(
+            f"RoundPlan: policy.reward_combination {combination!r} needs an ensemble; set "
+            "reward_model.members to 2 or more and weight_average to false, or choose 'mean'."
+        )
+    return plan
 
 
 def plan_differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.core.rewards import bradley_terry_loss
+from training.core.reward.losses import bradley_terry_loss
+from training.core.reward.ties import TieModel, pair_nll, win_log_odds
 
+HALF = TieModel()
 _Z95 = 1.959963984540054
 
 
@@ -52,26 +54,38 @@ def accuracy(difference: Tensor, preference: Tensor) -> Accuracy:
 
 
 def negative_log_likelihood(
-    difference: Tensor, preference: Tensor, temperature: float = 1.0
+    difference: Tensor, preference: Tensor, temperature: float = 1.0, ties: TieModel = HALF
 ) -> float | None:
-    """Mean of -p log sigmoid(d/T) - (1-p) log sigmoid(-d/T) in nats; ties are part of it."""
+    """Mean of -p log sigmoid(l) - (1-p) log sigmoid(-l) in nats, l = log-odds of winning at d / T.
+
+    Ties are part of it, as p = 1/2, whichever tie model is used: so models can be compared.
+    """
     if len(difference) == 0:
         return None
-    zero = torch.zeros_like(difference)
-    return float(bradley_terry_loss(difference / temperature, preference, zero).mean())
+    log_odds = win_log_odds(difference / temperature, ties)
+    return float(bradley_terry_loss(log_odds, preference, torch.zeros_like(difference)).mean())
 
 
-def temperature_fit(difference: Tensor, preference: Tensor, weight: Tensor) -> float:
-    """The T in [0.05, 20] with the least weighted likelihood loss; 1 where there is no data.
+def temperature_fit(
+    difference: Tensor,
+    preference: Tensor,
+    weight: Tensor,
+    *,
+    tie_share: Tensor | None = None,
+    ties: TieModel = HALF,
+) -> float:
+    """The T in [0.05, 20] with the least weighted likelihood loss of d / T; 1 where there is no data.
 
-    The loss is convex in 1/T (Guo 2017, temperature scaling), so ternary search finds it.
+    The loss is convex in 1/T (Guo 2017, temperature scaling), under the tie models too, so ternary
+    search finds it. A tie model's parameter stays what it is.
     """
     if len(difference) == 0 or float(weight.sum()) <= 0:
         return 1.0
     d, p, w = difference.double(), preference.double(), weight.double()
+    t = torch.zeros_like(p) if tie_share is None else tie_share.double()
 
     def loss(inverse: float) -> float:
-        return float((w * bradley_terry_loss(d * inverse, p, torch.zeros_like(d))).sum())
+        return float((w * pair_nll(d * inverse, p, t, ties)).sum())
 
     low, high = 0.05, 20.0
     for _ in range(100):

@@ -23,12 +23,21 @@ from training.core.tokenizers import encode
 
 @dataclass(frozen=True)
 class Pair:
-    """One encoded comparison; `lengths` are tokens of the two completions before any cutting."""
+    """One encoded comparison; `lengths` are tokens of the two completions before any cutting.
+
+    `tie_share` is the share of ties among the votes that were made one label; None: a single vote.
+    """
 
     row: PreferenceRow
     first: Encoded
     second: Encoded
     lengths: tuple[int, int]
+    tie_share: float | None = None
+
+    @property
+    def ties(self) -> float:
+        """How far the label is a tie: 0 or 1 for a single vote."""
+        return float(self.row.tie) if self.tie_share is None else self.tie_share
 
     @property
     def longest(self) -> int:
@@ -46,6 +55,7 @@ class PairTensors:
     preference: Tensor
     strength: Tensor
     weight: Tensor
+    tie_share: Tensor
     length_difference: Tensor
 
 
@@ -89,6 +99,7 @@ def pair_tensors(pairs: Sequence[Pair]) -> PairTensors:
         preference=column(lambda p: p.row.preference),
         strength=column(lambda p: p.row.strength),
         weight=column(lambda p: p.row.weight),
+        tie_share=column(lambda p: p.ties),
         length_difference=column(lambda p: p.lengths[0] - p.lengths[1]),
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from training.core.calibration import (
+    HALF,
     accuracy,
     longer_is_better,
     negative_log_likelihood,
@@ -21,6 +22,7 @@ from training.core.data import completions_read, prompts_read
 from training.core.errors import UserError
 from training.core.models import LoadedModel
 from training.core.preference_data import Division, Pair, pair_tensors
+from training.core.reward.ties import TieModel, pair_nll
 from training.core.scoring import member_scores
 
 REFERENCE_LIMIT = 2000  # training completions that stand in where no reference samples are given
@@ -73,19 +75,33 @@ def pair_differences(model: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
     return difference
 
 
-def temperature_of(difference: Tensor, pairs: Sequence[Pair]) -> float:
+def temperature_of(difference: Tensor, pairs: Sequence[Pair], ties: TieModel = HALF) -> float:
     labels = pair_tensors(pairs)
-    return temperature_fit(difference, labels.preference, labels.weight)
+    return temperature_fit(
+        difference, labels.preference, labels.weight, tie_share=labels.tie_share, ties=ties
+    )
 
 
-def model_results(difference: Tensor, pairs: Sequence[Pair], temperature: float) -> dict[str, Any]:
+def validation_nll(
+    difference: Tensor, pairs: Sequence[Pair], ties: TieModel
+) -> tuple[float, float]:
+    """(weighted sum of -log likelihoods, sum of weights), for sharing out over processes."""
+    labels = pair_tensors(pairs)
+    nll = pair_nll(difference, labels.preference, labels.tie_share, ties)
+    return float((labels.weight * nll).sum()), float(labels.weight.sum())
+
+
+def model_results(
+    difference: Tensor, pairs: Sequence[Pair], temperature: float, ties: TieModel = HALF
+) -> dict[str, Any]:
     """Accuracy with its interval, and likelihood before and after calibration."""
     preference = pair_tensors(pairs).preference
     return {
         **accuracy(difference, preference).to_json(),
-        "nll": negative_log_likelihood(difference, preference),
-        "nll_calibrated": negative_log_likelihood(difference, preference, temperature),
+        "nll": negative_log_likelihood(difference, preference, ties=ties),
+        "nll_calibrated": negative_log_likelihood(difference, preference, temperature, ties),
         "temperature": temperature,
+        **({} if ties.kind == "half" else {"tie_parameter": ties.parameter}),
     }
 
 

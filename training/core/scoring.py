@@ -17,12 +17,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from training.contracts import JsonContract
+from training.contracts import JsonContract, Ties
 from training.core.batches import sorted_batches
 from training.core.conversations import Encoded, conversation_encode
 from training.core.data import Message
 from training.core.errors import UserError
 from training.core.models import LoadedModel, classifier_load_path
+from training.core.reward.ties import TieModel, win_log_odds
 from training.core.rewards import score_rows
 
 SETTINGS = "ensemble.json"
@@ -35,23 +36,27 @@ class MemberSettings(JsonContract):
     """One member: its directory, its scores' mean and std on reference texts, its temperature.
 
     `temperature` T calibrates it: P(0 better) = sigmoid((r_0 - r_1) / T) on raw scores.
+    `tie_parameter` is that of the ensemble's tie model.
     """
 
     path: str
     mean: float
     std: float
     temperature: float = 1.0
+    tie_parameter: float = 0.0
 
 
 @dataclass(frozen=True)
 class EnsembleSettings(JsonContract):
-    """`temperature` is for the mean of the members' raw score differences."""
+    """`temperature` and `tie_parameter` are for the mean of the members' raw score differences."""
 
     members: tuple[MemberSettings, ...]
     max_length: int
     temperature: float = 1.0
     reference: str = ""
     reference_texts: int = 0
+    ties: Ties = "half"
+    tie_parameter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,11 @@ class Scores:
 
 
 def combine(normalised: Tensor, how: Combination, variance_weight: float = 0.5) -> Tensor:
-    """(K, N) -> (N,): the mean, the worst case, or mean - w * variance (Coste 2023)."""
+    """(K, N) -> (N,) on the common scale: what PPO is paid for one text by K members.
+
+    The mean; the worst case min_k r_k (WCO), or mean_k r_k - w * mean_k (r_k - mean)^2 (UWO), both of
+    Coste 2023, which pay less where the members disagree. With w = 0, or one member, all are the mean.
+    """
     if how == "mean":
         return normalised.mean(0)
     if how == "worst":
@@ -98,6 +107,16 @@ class RewardModel:
         mean = torch.tensor([[m.mean] for m in self.settings.members])
         std = torch.tensor([[m.std] for m in self.settings.members])
         return Scores(raw, (raw - mean) / std, sum(e.cut for e in encoded))
+
+    def win_log_odds(self, difference: Tensor, *, calibrated: bool = True) -> Tensor:
+        """log P(0 wins) / P(1 wins) from the mean of the members' raw differences r_0 - r_1.
+
+        Calibrated: with the temperature that the validation pairs asked for. Its sigmoid is the win
+        probability of a pair that is not a tie.
+        """
+        settings = self.settings
+        model = TieModel(settings.ties, settings.tie_parameter)
+        return win_log_odds(difference / (settings.temperature if calibrated else 1.0), model)
 
     def to(self, device: torch.device | str) -> RewardModel:
         for member in self.members:

@@ -10,7 +10,6 @@ the accuracy of each model on the test split beside the length-only baseline of 
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
@@ -19,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase
 
@@ -31,29 +29,30 @@ from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import preferences_read, texts_of
 from training.core.errors import UserError
-from training.core.models import (
-    LoadedModel,
-    classifier_load,
-    classifier_load_path,
-    model_save,
+from training.core.models import LoadedModel, classifier_load
+from training.core.preference_data import Division, Pair, pair_encode
+from training.core.reward.batches import Element, element_lengths, elements_of, pair_batch
+from training.core.reward.members import (
+    Ensemble,
+    MemberRecord,
+    ensemble_measure,
+    ensemble_write,
+    member_write,
+    members_average,
 )
-from training.core.preference_data import (
-    Division,
-    Pair,
-    pair_encode,
-    pair_tensors,
-    pairs_divide,
+from training.core.reward.objective import Labels, loss_settings, pair_loss
+from training.core.reward.planning import (
+    HELD_OUT,
+    Member,
+    division_of,
+    members_planned,
+    ties_prepare,
 )
-from training.core.reward_measurement import (
-    length_baseline,
-    model_results,
-    pair_differences,
-    reference_read,
-    temperature_of,
-)
-from training.core.rewards import pair_loss, score_rows
+from training.core.reward.selection import BestWeights
+from training.core.reward.ties import TieModel, tie_value
+from training.core.reward_measurement import length_baseline, pair_differences, validation_nll
+from training.core.rewards import score_rows
 from training.core.run_directory import Run, recipe_main
-from training.core.scoring import SETTINGS, EnsembleSettings, MemberSettings, member_scores
 from training.digests import DigestError, artifact_verify
 from training.recipes.runtime import (
     accelerator_open,
@@ -68,34 +67,7 @@ from training.recipes.runtime import (
     training_state_restore,
 )
 
-HELD_OUT = "held_out"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model to train: its name, the seed of its head and data order, and its pairs."""
-
-    name: str
-    seed: int
-    pairs: list[Pair]
-
-
-def members_planned(run: Run[RewardModelConfig], division: Division) -> list[Member]:
-    base = run.spec.seed * 1000
-    members = [Member(f"member_{i}", base + i, division.train) for i in range(run.config.members)]
-    return [*members, Member(HELD_OUT, base + 999, division.held_out)]
-
-
-def _check(config: RewardModelConfig) -> None:
-    if config.members < 1 or config.epochs < 1 or config.batch_size < 1:
-        raise UserError("RewardModelConfig: members, epochs and batch_size must be at least 1.")
-    if not 0 < config.held_out_share < 1:
-        raise UserError(
-            f"held_out_share must lie between 0 and 1, not {config.held_out_share}: "
-            "the held-out model is always trained."
-        )
-    if not 0 <= config.label_smoothing < 0.5:
-        raise UserError(f"label_smoothing must lie in [0, 0.5), not {config.label_smoothing}.")
+AVERAGE = "average"
 
 
 # ------------------------------------------------------------------------ training
@@ -103,27 +75,40 @@ def _check(config: RewardModelConfig) -> None:
 
 @dataclass
 class Training:
-    """The training of one member; `step` says what comes next."""
+    """The training of one member; `step` says what comes next, `best` what is kept."""
 
     run: Run[RewardModelConfig]
     accelerator: Accelerator
     member: Member
+    elements: list[Element]
     tokenizer: PreTrainedTokenizerBase
     model: nn.Module
     optimizer: Optimizer
     store: CheckpointStore
     steps: int
+    best: BestWeights
     step: int = 0
+
+    @property
+    def validated(self) -> bool:
+        return self.run.config.validate_every > 0
+
+    @property
+    def loaded(self) -> LoadedModel:
+        return LoadedModel(self.accelerator.unwrap_model(self.model), self.tokenizer)
 
     def save(self) -> None:
         state = training_state(self.accelerator, self.model, self.optimizer)
-        self.store.save(self.step, {**state, "step": self.step})
+        best = {"best": self.best.state()} if self.validated else {}
+        self.store.save(self.step, {**state, **best, "step": self.step})
 
     def restore(self) -> None:
         checkpoint = self.store.load()
         if checkpoint is not None:
             self.step = checkpoint.state["step"]
             training_state_restore(self.accelerator, self.model, self.optimizer, checkpoint.state)
+            if self.validated:
+                self.best.restore(checkpoint.state["best"])
 
 
 def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
@@ -142,18 +127,30 @@ def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
 
 
 def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Member) -> Training:
-    config, loaded = run.config, _backbone(run, member.seed)
+    config, loaded = run.config, _backbone(run, member.weights_seed)
+    ties_prepare(loaded.model, config, member.pairs)
     model, optimizer = accelerator.prepare(
         loaded.model, adamw(loaded.model, config.learning_rate, config.weight_decay)
     )
-    lengths = [p.longest for p in member.pairs]
+    elements = elements_of(member.pairs, config.batch_by)
+    lengths = element_lengths(elements)
     per_epoch = len(length_batches(lengths, config.batch_size, seed=member.seed, epoch=0))
     store = CheckpointStore(run.directory / "checkpoints" / member.name, run.guard, main=run.main)
-    steps = per_epoch * config.epochs
-    return Training(run, accelerator, member, loaded.tokenizer, model, optimizer, store, steps)
+    return Training(
+        run,
+        accelerator,
+        member,
+        elements,
+        loaded.tokenizer,
+        model,
+        optimizer,
+        store,
+        steps=per_epoch * config.epochs,
+        best=BestWeights(config.patience),
+    )
 
 
-def _train_step(training: Training, batch: Sequence[Pair]) -> dict[str, float]:
+def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float]:
     """One step on the weighted mean loss over the pairs of all processes."""
     config, accelerator = training.run.config, training.accelerator
     factor = linear_schedule(
@@ -161,20 +158,16 @@ def _train_step(training: Training, batch: Sequence[Pair]) -> dict[str, float]:
     )
     learning_rate_set(training.optimizer, config.learning_rate * factor)
     share = own_share(accelerator, range(len(batch)))
-    pairs = [batch[i] for i in share] or [batch[0]]
-    labels = pair_tensors(pairs)
+    own = pair_batch([batch[i] for i in share] or [batch[0]])
     device = accelerator.device
-    weight = labels.weight.to(device) * (1.0 if share else 0.0)
-    rows = [p.first.ids for p in pairs] + [p.second.ids for p in pairs]
-    first, second = score_rows(training.model, rows, int(training.tokenizer.pad_token_id)).chunk(2)
+    weight = own.weight.to(device) * (1.0 if share else 0.0)
+    scores = score_rows(training.model, own.rows, int(training.tokenizer.pad_token_id))
     result = pair_loss(
-        first,
-        second,
-        labels.preference.to(device),
-        labels.strength.to(device),
-        label_smoothing=config.label_smoothing,
-        margin_scale=config.margin_scale,
-        centering=config.centering,
+        scores[own.first.to(device)],
+        scores[own.second.to(device)],
+        Labels(*(label.to(device) for label in own.labels)),
+        loss_settings(config),
+        tie_value(accelerator.unwrap_model(training.model)),
     )
     loss = (result.loss * weight).sum()
     everyone = max(1e-9, total(accelerator, weight.sum()))
@@ -195,18 +188,67 @@ def _train_step(training: Training, batch: Sequence[Pair]) -> dict[str, float]:
 
 def _train(training: Training) -> None:
     config, member = training.run.config, training.member
-    lengths = [p.longest for p in member.pairs]
     batches = batches_from(
-        lengths, config.batch_size, seed=member.seed, start=training.step, stop=training.steps
+        element_lengths(training.elements),
+        config.batch_size,
+        seed=member.seed,
+        start=training.step,
+        stop=training.steps,
     )
     for batch in batches:
-        metrics = _train_step(training, [member.pairs[i] for i in batch])
+        if training.best.exhausted:
+            break
+        metrics = _train_step(training, [training.elements[i] for i in batch])
         training.step += 1
-        if training.step % config.log_every == 0 or training.step == training.steps:
+        last = training.step == training.steps
+        # Before anything may save: a checkpoint of this step holds its measurement.
+        if training.validated and (training.step % config.validate_every == 0 or last):
+            _validate(training)
+        if training.step % config.log_every == 0 or last or training.best.exhausted:
             training.run.emit(f"train {member.name}", training.step, training.steps, metrics)
             cancel_check(training.run, training.accelerator, training.save)
-        if training.step % config.checkpoint_every == 0 and training.step < training.steps:
+        if training.step % config.checkpoint_every == 0 and not last:
             training.save()
+    if training.best.weights:
+        training.loaded.model.load_state_dict(training.best.weights)
+
+
+def _validate(training: Training) -> None:
+    """Measure the validation NLL over all processes, and keep the weights where it is the best."""
+    accelerator, member = training.accelerator, training.member
+    share = own_share(accelerator, range(len(member.validation)))
+    pairs = [member.validation[i] for i in share]
+    difference = pair_differences(training.loaded, pairs)
+    nll, weight = validation_nll(difference, pairs, _tie_model(training))
+    mean = total(accelerator, nll) / total(accelerator, weight)
+    best = training.best
+    best.observe(training.step, mean, training.loaded.model.state_dict())
+    note = ""
+    if best.exhausted:
+        note = f"Stopped: no better than at step {best.step}, whose weights are kept."
+    metrics = {"validation_nll": mean, "best_validation_nll": best.nll}
+    training.run.emit(f"validate {member.name}", training.step, training.steps, metrics, note)
+
+
+def _tie_model(training: Training) -> TieModel:
+    parameter = tie_value(training.loaded.model)
+    return TieModel(
+        training.run.config.ties, 0.0 if parameter is None else float(parameter.detach())
+    )
+
+
+def _record(training: Training) -> MemberRecord | None:
+    """What is saved beside the weights; plain training to the last step leaves nothing to say."""
+    ties = _tie_model(training)
+    if ties.kind == "half" and not training.validated:
+        return None
+    best = training.best if training.validated else None
+    return MemberRecord(
+        tie_parameter=ties.parameter,
+        steps=training.step,
+        kept_step=best.step if best else training.step,
+        validation_nll=best.nll if best else None,
+    )
 
 
 def member_directory(run: Run[RewardModelConfig], name: str) -> Path:
@@ -227,10 +269,9 @@ def _train_member(
     training = _training(run, accelerator, member)
     training.restore()
     _train(training)
-    unwrapped = accelerator.unwrap_model(training.model)
     if run.main:
-        loaded = LoadedModel(unwrapped, training.tokenizer)
-        directory_write(target, lambda path: model_save(loaded, path), guard=run.guard)
+        loaded, record = training.loaded, _record(training)
+        directory_write(target, lambda path: member_write(path, loaded, record), guard=run.guard)
         training.store.clear()
     accelerator.free_memory()
     return training.store.refused
@@ -239,68 +280,45 @@ def _train_member(
 # ----------------------------------------------------------------------- measuring
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Measured models that become one artifact, with what the test split says of them."""
-
-    settings: EnsembleSettings
-    directories: list[Path]
-    members: list[dict[str, Any]]
-    together: dict[str, Any]
-
-
 def _measure(
     run: Run[RewardModelConfig],
+    accelerator: Accelerator,
     names: Sequence[str],
-    validation: Sequence[Pair],
     division: Division,
-    device: torch.device,
+    validation: Sequence[Pair],
 ) -> Ensemble:
-    settings, results = list[MemberSettings](), list[dict[str, Any]]()
-    tests, validations = list[Tensor](), list[Tensor]()
-    for i, name in enumerate(names):
-        model = classifier_load_path(member_directory(run, name))
-        model.model.to(device)
-        reference = reference_read(
-            run.inputs, model.tokenizer, division, max_length=run.config.max_length
-        )
-        scores = member_scores(model, reference.texts)
-        tests.append(pair_differences(model, division.test))
-        validations.append(pair_differences(model, validation))
-        temperature = temperature_of(validations[-1], validation)
-        mean, std = float(scores.mean()), float(scores.std(unbiased=False))
-        settings.append(MemberSettings(f"member_{i}", mean, max(1e-6, std), temperature))
-        results.append(model_results(tests[-1], division.test, temperature))
-        run.emit("measure", i + 1, len(names), _flat(results[-1]), message=name)
-    temperature = temperature_of(torch.stack(validations).mean(0), validation)
-    return Ensemble(
-        EnsembleSettings(
-            tuple(settings),
-            run.config.max_length,
-            temperature,
-            reference.source,
-            len(reference.texts),
-        ),
+    done = list[str]()
+
+    def report(name: str, results: dict[str, Any]) -> None:
+        done.append(name)
+        flat = {k: v for k, v in results.items() if k != "interval"}
+        run.emit("measure", len(done), len(names), flat, message=name)
+
+    return ensemble_measure(
         [member_directory(run, name) for name in names],
-        results,
-        model_results(torch.stack(tests).mean(0), division.test, temperature),
+        division,
+        validation,
+        config=run.config,
+        inputs=run.inputs,
+        device=accelerator.device,
+        report=report,
     )
 
 
-def _flat(results: dict[str, Any]) -> dict[str, float | None]:
-    return {k: v for k, v in results.items() if k != "interval"}
+def _averaged(run: Run[RewardModelConfig], names: Sequence[str]) -> list[str]:
+    """The names of what the artifact holds: the members, or the one model of their mean weights."""
+    if not run.config.weight_average:
+        return list(names)
+    loaded, record = members_average([member_directory(run, name) for name in names])
+    target = member_directory(run, AVERAGE)
+    directory_write(target, lambda path: member_write(path, loaded, record), guard=run.guard)
+    return [AVERAGE]
 
 
 def _write(
     run: Run[RewardModelConfig], name: str, kind: ArtifactKind, ensemble: Ensemble
 ) -> ArtifactRef:
-    def write(path: Path) -> None:
-        for member, source in zip(ensemble.settings.members, ensemble.directories, strict=True):
-            shutil.copytree(source, path / member.path)
-        document = json.dumps(ensemble.settings.to_json(), indent=1, sort_keys=True)
-        (path / SETTINGS).write_text(document + "\n")
-
-    return run.write_directory(name, kind, write)
+    return run.write_directory(name, kind, lambda path: ensemble_write(path, ensemble))
 
 
 # ---------------------------------------------------------------------------- main
@@ -308,22 +326,21 @@ def _write(
 
 def main(run: Run[RewardModelConfig]) -> None:
     accelerator = accelerator_open()
-    _check(run.config)
     seed_everything(run.spec.seed)
     rows = preferences_read(run.input("preferences"))
     tokenizer = _backbone(run, run.spec.seed).tokenizer
     pairs = [pair_encode(tokenizer, row, run.config.max_length) for row in rows]
-    division = pairs_divide(pairs, run.config.held_out_share)
-    members, refused = members_planned(run, division), list[str]()
+    division = division_of(pairs, run.config)
+    members = members_planned(run.config, division, seed=run.spec.seed)
+    refused = list[str]()
     for member in members:
         refused += _train_member(run, accelerator, member)
     if not run.main:
         run.finish([], {})
         return
-    names = [m.name for m in members if m.name != HELD_OUT]
-    device = accelerator.device
-    ensemble = _measure(run, names, division.validation, division, device)
-    guard = _measure(run, [HELD_OUT], division.held_out_validation, division, device)
+    names = _averaged(run, [m.name for m in members if m.name != HELD_OUT])
+    ensemble = _measure(run, accelerator, names, division, division.validation)
+    guard = _measure(run, accelerator, [HELD_OUT], division, division.held_out_validation)
     artifacts = [
         _write(run, "reward_model", "reward_model", ensemble),
         _write(run, "held_out_reward_model", "held_out_reward_model", guard),

@@ -90,3 +90,17 @@ def test_a_calibrated_model_is_under_its_null_and_an_overconfident_one_is_not():
     assert honest.ece <= honest.ece_null_95 + 0.01
     assert loud.ece > loud.ece_null_95 + 0.05
     assert loud.temperature == pytest.approx(3 * honest.temperature, rel=0.01)
+
+
+def test_calibrated_figures_are_those_of_the_calibrated_odds():
+    raw, calm = [4.0, -2.0, 1.0, 3.0], [2.0, -1.0, 0.5, 1.5]
+    preference = [1.0, 0.0, 0.0, 0.5]
+    pairs = judged(raw, preference, calibrated=np.array(calm))
+    found = split_measure(pairs, direction=1.0, config=CONFIG, seed=0)
+    as_raw = split_measure(judged(calm, preference), direction=1.0, config=CONFIG, seed=0)
+    assert (found.nll_calibrated, found.ece_calibrated) == (as_raw.nll, as_raw.ece)
+    assert (
+        found.nll
+        == split_measure(judged(raw, preference), direction=1.0, config=CONFIG, seed=0).nll
+    )
+    assert as_raw.nll_calibrated is None

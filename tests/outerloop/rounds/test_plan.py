@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from outerloop.rounds.forms import PlanForm
 from outerloop.rounds.plan import RoundPlan, plan_differences, plan_override
 from training.contracts import ContractError
 
@@ -36,3 +39,22 @@ def test_differences_are_told_by_path_with_both_values():
         ("policy.updates", str(RoundPlan().policy.updates), "5"),
         ("seed", "7", "9"),
     ]
+
+
+@pytest.mark.parametrize("reward_model", [{"members": 1}, {"members": 3, "weight_average": True}])
+def test_a_cautious_reward_needs_an_ensemble(reward_model):
+    changes = {"reward_model": reward_model, "policy": {"reward_combination": "worst"}}
+    with pytest.raises(ContractError, match="'worst' needs an ensemble"):
+        plan_override(RoundPlan(), changes)
+    document = {**RoundPlan().to_json(), "policy": changes["policy"]}
+    assert PlanForm({"plan": json.dumps(document)}).is_valid()
+    document["reward_model"] = {**document["reward_model"], **reward_model}
+    form = PlanForm({"plan": json.dumps(document)})
+    assert "needs an ensemble" in form.errors["plan"][0]
+
+
+def test_contradicting_loss_settings_are_named_on_the_plan_page():
+    document = RoundPlan().to_json()
+    document["reward_model"] |= {"ties": "davidson", "margin_scale": 0.5}
+    form = PlanForm({"plan": json.dumps(document)})
+    assert "both claim the scores near equality" in form.errors["plan"][0]

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from tests.training.core.reward.independent import rao_kupper_by_strengths
 from training.core.calibration import (
     accuracy,
     longer_is_better,
@@ -10,6 +11,7 @@ from training.core.calibration import (
     temperature_fit,
     wilson_interval,
 )
+from training.core.reward.ties import TieModel, outcome_log_probs
 
 
 def t(*values):
@@ -51,3 +53,21 @@ def test_temperature_makes_the_mean_probability_right():
 def test_direction_of_the_length_baseline_is_learned():
     assert longer_is_better(t(5, -3, 2), t(1, 0, 0))
     assert not longer_is_better(t(5, -3, 2), t(0, 1, 1))
+
+
+@pytest.mark.parametrize("kind", ["rao_kupper", "davidson"])
+def test_temperature_of_a_tie_model_is_fitted_by_its_own_likelihood(kind):
+    # Soft labels of exactly the outcomes at d / 2 are most likely at T = 2.
+    difference = torch.linspace(-4, 4, 41, dtype=torch.float64)
+    shares = outcome_log_probs(difference / 2, kind, t(0.6)).exp()
+    preference = shares[:, 0] + shares[:, 1] / 2
+    weight = torch.ones_like(preference)
+    model = TieModel(kind, 0.6)
+    found = temperature_fit(difference, preference, weight, tie_share=shares[:, 1], ties=model)
+    assert found == pytest.approx(2.0, rel=1e-5)
+
+
+def test_likelihood_of_a_tie_model_is_that_of_its_odds_of_winning():
+    win, _, loss = rao_kupper_by_strengths(0.5, 0.0, 0.6)
+    found = negative_log_likelihood(t(1.0), t(1.0), 2.0, TieModel("rao_kupper", 0.6))
+    assert found == pytest.approx(-math.log(win / (win + loss)))

@@ -1,9 +1,12 @@
+import dataclasses
 import json
+import math
 
 import pytest
 import torch
 
 from tests.support.tiny_models import TEXTS, tiny_classifier
+from tests.training.core.reward.independent import rao_kupper_by_strengths
 from training.core.errors import UserError
 from training.core.models import model_save
 from training.core.scoring import combine, reward_model_load
@@ -50,6 +53,39 @@ def test_combinations_by_hand():
     assert combine(scores, "mean").tolist() == [2.0, 4.0]
     assert combine(scores, "worst").tolist() == [1.0, 4.0]
     assert combine(scores, "mean_minus_variance", 0.5).tolist() == [1.5, 4.0]
+
+
+@pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance"])
+def test_combinations_by_the_formulas_of_the_paper(how):
+    rows = [[0.3, -1.2, 2.0], [0.9, -0.8, 2.0], [-0.6, 0.4, 2.0]]
+    expected = []
+    for scores in zip(*rows, strict=True):
+        mean = sum(scores) / 3
+        variance = sum((s - mean) ** 2 for s in scores) / 3
+        formulas = {"mean": mean, "worst": min(scores)}
+        expected.append(formulas.get(how, mean - 0.7 * variance))
+    found = combine(torch.tensor(rows, dtype=torch.float64), how, 0.7)
+    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_without_caution_or_company_every_combination_is_the_mean():
+    three, one = torch.randn(3, 50), torch.randn(1, 50)
+    torch.testing.assert_close(combine(three, "mean_minus_variance", 0.0), three.mean(0))
+    for how in ("mean", "worst", "mean_minus_variance"):
+        torch.testing.assert_close(combine(one, how, 0.9), one[0], atol=1e-6, rtol=0)
+
+
+def test_win_odds_are_calibrated_by_the_stored_temperature(artifact):
+    model = reward_model_load(artifact)
+    settings = dataclasses.replace(model.settings, temperature=2.0)
+    difference = torch.tensor([0.0, 1.0, -3.0])
+    hot = dataclasses.replace(model, settings=settings)
+    assert hot.win_log_odds(difference).tolist() == [0.0, 0.5, -1.5]
+    assert hot.win_log_odds(difference, calibrated=False).tolist() == [0.0, 1.0, -3.0]
+    tied = dataclasses.replace(settings, ties="rao_kupper", tie_parameter=0.6)
+    win, _, loss = rao_kupper_by_strengths(0.5, 0.0, 0.6)
+    found = dataclasses.replace(model, settings=tied).win_log_odds(difference)
+    assert found[1].item() == pytest.approx(math.log(win / loss), abs=1e-6)
 
 
 def test_cut_texts_are_counted(artifact):

@@ -106,6 +106,13 @@ def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: A
     torch.testing.assert_close(scores.spread, (first - second).abs() / 2)
 
 
+def test_one_member_cannot_be_combined_cautiously(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    one = inputs | {"reward_model": inputs["held_out_reward_model"]}
+    assert run(tmp_path / "run", one, reward_combination="worst") == EXIT_USER
+    message = json.loads((tmp_path / "run" / "error.json").read_text())["message"]
+    assert "'reward_model' has one member" in message
+
+
 def test_the_critic_starts_as_the_normalised_reward_model(inputs: dict[str, Path]) -> None:
     policy = policy_load_path(inputs["policy"])
     model = reward_model_load(inputs["reward_model"])

@@ -1,6 +1,7 @@
 import json
 import random
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tests.support.recipes import events, manifest, recipe_kill_after, recipe_run
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy_artifact, write_spec
 from training.contracts import RewardModelConfig
+from training.core import models
 from training.core.preference_data import group_held_out
 from training.core.run_directory import recipe_main
 from training.core.scoring import reward_model_load
@@ -208,6 +210,101 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, whole
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
     assert manifest(broken).results == manifest(whole).results
+
+
+def test_early_stopping_resumes_to_the_same_end(tmp_path, monkeypatch):
+    """The cut falls after the best step and before the stop, where the kept weights must survive."""
+    settings = {"epochs": 6, "members": 1, "validate_every": 1, "patience": 2, "log_every": 50}
+    noisy = preference_rows(60, seed=3)
+    for row in noisy[::3]:
+        row["preference"] = 1 - row["preference"]
+    whole = spec_of(tmp_path, "whole", rows=noisy, learning_rate=0.05, **settings)
+    assert train(whole) == 0
+    member = manifest(whole).results["test"]["members"][0]
+    assert 0 < member["kept_step"] < member["steps"] < phase_rows(whole, "train")[0]["total_steps"]
+    measured = {e["step"]: e["metrics"]["validation_nll"] for e in phase_rows(whole, "validate")}
+    assert measured[member["kept_step"]] == min(measured.values())
+    assert "weights are kept" in phase_rows(whole, "validate")[-1]["message"]
+
+    broken = spec_of(
+        tmp_path, "broken", rows=noisy, learning_rate=0.05, checkpoint_every=1, **settings
+    )
+    steps, real = [], runtime.optimizer_step
+
+    def dies(*arguments):
+        steps.append(1)
+        if len(steps) == member["kept_step"] + 2:
+            raise Killed
+        return real(*arguments)
+
+    monkeypatch.setattr(reward_model, "optimizer_step", dies)
+    with pytest.raises(Killed):
+        train(broken)
+    monkeypatch.setattr(reward_model, "optimizer_step", real)
+    assert train(broken) == 0
+    for name in ("reward_model", "held_out_reward_model"):
+        assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
+    assert manifest(broken).results == manifest(whole).results
+
+
+def phase_rows(spec, what, member="member_0"):
+    return [e for e in events(spec) if e["phase"] == f"{what} {member}"]
+
+
+def test_early_stopping_needs_validation_pairs(tmp_path):
+    rows = [row for row in preference_rows(60) if row["split"] != "validation"]
+    spec = spec_of(tmp_path, rows=rows, validate_every=5)
+    assert train(spec) == 2
+    message = json.loads((spec.parent / "error.json").read_text())["message"]
+    assert "no validation pairs for member_0" in message
+
+
+@pytest.mark.parametrize(("ties", "parameter"), [("rao_kupper", 0.0), ("davidson", 0.25)])
+def test_tie_models_are_saved_with_their_parameter(tmp_path, ties, parameter):
+    changes = {"ties": ties, "tie_parameter": parameter, "epochs": 1, "rows": preference_rows(60)}
+    spec = spec_of(tmp_path, batch_by="prompts", labels="vote_shares", batch_size=1, **changes)
+    assert train(spec) == 0
+    model = reward_model_load(spec.parent / "reward_model")
+    assert model.settings.ties == ties
+    found = [member.tie_parameter for member in model.settings.members]
+    if parameter:
+        assert found == pytest.approx([0.25, 0.25])
+    else:
+        assert found[0] != found[1]
+        assert min(found) > 0
+    results = manifest(spec).results["test"]["ensemble"]
+    assert results["tie_parameter"] == model.settings.tie_parameter
+    odds = model.win_log_odds(torch.tensor([-1.0, 0.0, 2.0]))
+    assert (odds * model.settings.temperature >= torch.tensor([-8.0, 0.0, 2.0]) - 1e-5).all()
+
+
+def test_members_become_the_mean_of_their_weights(tmp_path):
+    few = preference_rows(40)
+    averaged = spec_of(tmp_path, "averaged", rows=few, epochs=1, weight_average=True)
+    starts = []
+
+    def watched(source, inputs, **options):
+        starts.append(options["seed"])
+        return models.classifier_load(source, inputs, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reward_model, "classifier_load", watched)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        assert train(averaged) == 0
+    assert starts[1:] == [5000, 5000, 5999]
+    (mean,) = reward_model_load(averaged.parent / "reward_model").members
+    members = [
+        models.classifier_load_path(averaged.parent / "members" / f"member_{i}").model.state_dict()
+        for i in range(2)
+    ]
+    for name, value in mean.model.state_dict().items():
+        torch.testing.assert_close(value, (members[0][name] + members[1][name]) / 2)
+    assert not torch.equal(members[0]["score.weight"], members[1]["score.weight"])
+
+
+def test_plain_artifact_holds_nothing_of_ties(whole):
+    assert "tie" not in (whole.parent / "reward_model" / "ensemble.json").read_text()
+    assert not list((whole.parent / "reward_model").rglob("training.json"))
 
 
 def test_bad_orders_are_refused(tmp_path):

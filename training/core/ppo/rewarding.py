@@ -97,10 +97,21 @@ def rewarder_open(run: Run[PpoConfig], *, device: torch.device) -> Rewarder:
     watched = run.inputs.get("held_out_reward_model")
     return Rewarder(
         script=script,
-        train=None if script else reward_model_load(run.input("reward_model"), device=device),
+        train=None if script else _train_load(run, device),
         held_out=reward_model_load(watched, device=device) if watched else None,
         config=config,
     )
+
+
+def _train_load(run: Run[PpoConfig], device: torch.device) -> RewardModel:
+    """The model that is optimised; caution among members needs several of them."""
+    model, how = reward_model_load(run.input("reward_model"), device=device), run.config
+    if how.reward_combination != "mean" and len(model.members) < 2:
+        raise UserError(
+            f"reward_combination is {how.reward_combination!r}, but the input 'reward_model' has one "
+            "member; train it with members 2 or more and without weight_average, or choose 'mean'."
+        )
+    return model
 
 
 def scripted_reward(name: str) -> Callable[[Conversation, str], float]:

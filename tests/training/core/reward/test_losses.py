@@ -3,11 +3,10 @@ import math
 import pytest
 import torch
 
-from training.core.rewards import (
+from training.core.reward.losses import (
     bradley_terry_loss,
     centering_penalty,
     margin_of,
-    pair_loss,
     smoothed,
 )
 
@@ -37,10 +36,23 @@ def test_soft_label_pulls_the_difference_to_its_log_odds():
 
 
 def test_margin_demands_more_for_strong_preferences():
-    assert margin_of(t(1, 3, 4, 7), 0.5).tolist() == [1.5, 0.5, 0.0, 1.5]
+    steps = (0.5, 1.0, 1.5)
+    assert margin_of(t(1, 3, 4, 7), steps).tolist() == [1.5, 0.5, 0.0, 1.5]
     # d = ln 3 + 1.5 with margin 1.5 is d = ln 3 without
     loss = bradley_terry_loss(t(math.log(3) + 1.5), t(1), t(1.5))
     assert loss.item() == pytest.approx(math.log(4 / 3))
+
+
+def test_margins_are_those_of_llama_2_either_way_round():
+    # Touvron 2023, "small": significantly better 1, better 2/3, slightly 1/3, negligibly 0
+    small = (1 / 3, 2 / 3, 1.0)
+    expected = [1, 2 / 3, 1 / 3, 0, 1 / 3, 2 / 3, 1]
+    assert margin_of(t(1, 2, 3, 4, 5, 6, 7), small).tolist() == pytest.approx(expected)
+
+
+def test_margins_between_steps_are_interpolated():
+    # votes of 5 and 6 have the mean 5.5: half-way between slightly (0.2) and better (1.0)
+    assert margin_of(t(5.5, 4.25, 1.5), (0.2, 1.0, 3.0)).tolist() == pytest.approx([0.6, 0.05, 2.0])
 
 
 def test_label_smoothing_mixes_in_the_turned_label():
@@ -49,18 +61,3 @@ def test_label_smoothing_mixes_in_the_turned_label():
 
 def test_centering_punishes_the_offset_only():
     assert centering_penalty(t(2, 3), t(-2, 1), 0.01).tolist() == pytest.approx([0, 0.16])
-
-
-def test_pair_loss_without_extras_is_plain_bradley_terry():
-    first, second, p, s = t(0.3, -1), t(0.1, 2), t(1, 0), t(1, 6)
-    plain = -torch.nn.functional.logsigmoid(t(0.2, 3))
-    result = pair_loss(first, second, p, s)
-    assert torch.allclose(result.loss, plain, atol=1e-12)
-    assert result.correct.tolist() == [True, True]
-
-
-def test_pair_loss_does_not_depend_on_the_slots():
-    first, second, p, s = t(0.3, -1, 2), t(0.1, 2, 2), t(1, 0.2, 0.5), t(2, 5, 4)
-    extras = {"label_smoothing": 0.05, "margin_scale": 0.3, "centering": 0.01}
-    turned = pair_loss(second, first, 1 - p, 8 - s, **extras)
-    assert torch.allclose(pair_loss(first, second, p, s, **extras).loss, turned.loss)

@@ -1,0 +1,22 @@
+"""Pairs without a tokenizer: each text is one token per character."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.core.conversations import Encoded
+from training.core.data import PreferenceRow
+from training.core.preference_data import Pair
+
+
+def pair_of(first: str, second: str, *, prompt: str = "How?", **changes: Any) -> Pair:
+    row: dict[str, Any] = {
+        "id": f"{first}/{second}",
+        "group": prompt,
+        "messages": ({"role": "user", "content": prompt},),
+        "completions": (first, second),
+        "preference": 1.0,
+        **changes,
+    }
+    encoded = [Encoded(tuple(map(ord, text)), (True,) * len(text)) for text in (first, second)]
+    return Pair(PreferenceRow(**row), encoded[0], encoded[1], (len(first), len(second)))

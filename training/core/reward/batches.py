@@ -1,0 +1,86 @@
+"""What one optimiser step learns from: pairs one by one, or all pairs of a prompt together.
+
+Ouyang 2022 (Eq. 1) trains on all C(K, 2) comparisons of one prompt as a single batch element with
+the loss divided by their number: each of the K completions is encoded once, and no completion is
+seen in several steps of an epoch, which overfits. With K = 2 it is the ordinary loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.contracts import BatchBy
+from training.core.preference_data import Pair, pair_tensors
+from training.core.reward.objective import Labels
+
+__all__ = ["Element", "PairBatch", "element_lengths", "elements_of", "pair_batch"]
+
+Element = tuple[Pair, ...]
+_MOST = 66  # C(12, 2): a prompt with more pairs is several elements, so that memory stays bounded
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Token rows to score, and P pairs of them: `first` and `second` (P,) index the rows.
+
+    `weight` (P,) is the label's weight, divided by the number of pairs of its element.
+    """
+
+    rows: list[tuple[int, ...]]
+    first: Tensor
+    second: Tensor
+    labels: Labels
+    weight: Tensor
+
+
+def elements_of(pairs: Sequence[Pair], batch_by: BatchBy) -> list[Element]:
+    """Batch elements in a stable order: one pair each, or all pairs of one prompt."""
+    if batch_by == "pairs":
+        return [(pair,) for pair in pairs]
+    prompts: dict[Hashable, list[Pair]] = {}
+    for pair in pairs:
+        key = tuple((m["role"], m["content"]) for m in pair.row.messages)
+        prompts.setdefault(key, []).append(pair)
+    return [
+        tuple(group[start : start + _MOST])
+        for group in prompts.values()
+        for start in range(0, len(group), _MOST)
+    ]
+
+
+def element_lengths(elements: Sequence[Element]) -> list[int]:
+    """Tokens of the longest text of each element."""
+    return [max(pair.longest for pair in element) for element in elements]
+
+
+def pair_batch(elements: Sequence[Element]) -> PairBatch:
+    """The rows and indices of a step; only a prompt of several pairs shares rows between them."""
+    pairs = [pair for element in elements for pair in element]
+    if all(len(element) == 1 for element in elements):
+        rows = [p.first.ids for p in pairs] + [p.second.ids for p in pairs]
+        first, second = torch.arange(2 * len(pairs)).chunk(2)
+    else:
+        rows, (first, second) = _shared_rows(pairs)
+    labels = pair_tensors(pairs)
+    sizes = torch.tensor([len(element) for element in elements for _ in element])
+    return PairBatch(
+        rows,
+        first,
+        second,
+        Labels(labels.preference, labels.strength, labels.tie_share),
+        labels.weight / sizes,
+    )
+
+
+def _shared_rows(pairs: Sequence[Pair]) -> tuple[list[tuple[int, ...]], tuple[Tensor, Tensor]]:
+    where: dict[tuple[int, ...], int] = {}
+    index = [
+        [where.setdefault(text.ids, len(where)) for text in (pair.first, pair.second)]
+        for pair in pairs
+    ]
+    first, second = torch.tensor(index).unbind(1)
+    return list(where), (first, second)

@@ -1,0 +1,196 @@
+"""A trained member on disk, and what several of them are together: an ensemble or one average."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.contracts import JsonContract, RewardModelConfig
+from training.core.models import LoadedModel, classifier_load_path, model_save
+from training.core.preference_data import Division, Pair
+from training.core.reward.ties import TieModel, tie_value, ties_mean, without_tie
+from training.core.reward_measurement import (
+    Reference,
+    model_results,
+    pair_differences,
+    reference_read,
+    temperature_of,
+)
+from training.core.scoring import SETTINGS, EnsembleSettings, MemberSettings, member_scores
+
+__all__ = [
+    "Ensemble",
+    "MemberRecord",
+    "ensemble_measure",
+    "ensemble_write",
+    "member_write",
+    "members_average",
+    "record_read",
+]
+
+RECORD = "training.json"
+Report = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class MemberRecord(JsonContract):
+    """What a member's weights do not say: its tie parameter, and which step was kept of how many."""
+
+    tie_parameter: float = 0.0
+    steps: int = 0
+    kept_step: int = 0
+    validation_nll: float | None = None
+
+
+def member_write(path: Path, loaded: LoadedModel, record: MemberRecord | None) -> None:
+    """Weights and tokenizer; the record where a tie model or early stopping makes one."""
+    tied = tie_value(loaded.model) is not None
+    model_save(loaded, path, without_tie(loaded.model.state_dict()) if tied else None)
+    if record is not None:
+        (path / RECORD).write_text(json.dumps(record.to_json(), sort_keys=True) + "\n")
+
+
+def record_read(path: Path) -> MemberRecord | None:
+    if not (path / RECORD).exists():
+        return None
+    return MemberRecord.from_json(json.loads((path / RECORD).read_text()))
+
+
+def members_average(directories: Sequence[Path]) -> tuple[LoadedModel, MemberRecord | None]:
+    """One model whose weights are the mean of the members' (WARM, Rame 2024).
+
+    They must share their first weights, head included: means of unrelated weights mean nothing. The
+    tie parameter is averaged as it is learned, by its logarithm.
+    """
+    loaded = classifier_load_path(directories[0])
+    states = [classifier_load_path(path).model.state_dict() for path in directories]
+    mean = {
+        name: torch.stack([s[name].double() for s in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+    loaded.model.load_state_dict(mean)
+    records = [record for path in directories if (record := record_read(path)) is not None]
+    logs = [math.log(r.tie_parameter) for r in records if r.tie_parameter > 0]
+    return loaded, MemberRecord(math.exp(sum(logs) / len(logs))) if logs else None
+
+
+# ----------------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Measured models that become one artifact, with what the test split says of them."""
+
+    settings: EnsembleSettings
+    directories: list[Path]
+    members: list[dict[str, Any]]
+    together: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One member: its settings, its differences on both splits, and its results."""
+
+    settings: MemberSettings
+    validation: Tensor
+    test: Tensor
+    results: dict[str, Any]
+    reference: Reference
+
+
+def ensemble_measure(
+    directories: Sequence[Path],
+    division: Division,
+    validation: Sequence[Pair],
+    *,
+    config: RewardModelConfig,
+    inputs: Mapping[str, Path],
+    device: torch.device,
+    report: Report,
+) -> Ensemble:
+    """Put the members' scores on a common scale, fit their temperatures, and test them.
+
+    Temperatures come from `validation`, results from the test split; `report` is told of each
+    member by the name of its directory.
+    """
+    measured = list[_Measured]()
+    for i, path in enumerate(directories):
+        loaded = classifier_load_path(path)
+        loaded.model.to(device)
+        reference = reference_read(inputs, loaded.tokenizer, division, max_length=config.max_length)
+        record = record_read(path) or MemberRecord()
+        ties = TieModel(config.ties, record.tie_parameter)
+        measured.append(_measure(f"member_{i}", loaded, division, validation, reference, ties))
+        if record.validation_nll is not None:
+            measured[-1].results.update(steps=record.steps, kept_step=record.kept_step)
+        report(path.name, measured[-1].results)
+    return _together(directories, division, validation, config, measured)
+
+
+def _measure(
+    name: str,
+    loaded: LoadedModel,
+    division: Division,
+    validation: Sequence[Pair],
+    reference: Reference,
+    ties: TieModel,
+) -> _Measured:
+    scores = member_scores(loaded, reference.texts)
+    test = pair_differences(loaded, division.test)
+    checked = pair_differences(loaded, validation)
+    temperature = temperature_of(checked, validation, ties)
+    mean, std = float(scores.mean()), max(1e-6, float(scores.std(unbiased=False)))
+    settings = MemberSettings(name, mean, std, temperature, ties.parameter)
+    results = model_results(test, division.test, temperature, ties)
+    return _Measured(settings, checked, test, results, reference)
+
+
+def _together(
+    directories: Sequence[Path],
+    division: Division,
+    validation: Sequence[Pair],
+    config: RewardModelConfig,
+    measured: Sequence[_Measured],
+) -> Ensemble:
+    """The mean of raw differences, and of tie parameters, with a temperature of its own."""
+    ties = ties_mean(config.ties, [m.settings.tie_parameter for m in measured])
+    temperature = temperature_of(
+        torch.stack([m.validation for m in measured]).mean(0), validation, ties
+    )
+    tests = torch.stack([m.test for m in measured]).mean(0)
+    reference = measured[0].reference
+    settings = EnsembleSettings(
+        members=tuple(m.settings for m in measured),
+        max_length=config.max_length,
+        temperature=temperature,
+        reference=reference.source,
+        reference_texts=len(reference.texts),
+        ties=config.ties,
+        tie_parameter=ties.parameter,
+    )
+    return Ensemble(
+        settings,
+        list(directories),
+        [m.results for m in measured],
+        model_results(tests, division.test, temperature, ties),
+    )
+
+
+def ensemble_write(path: Path, ensemble: Ensemble) -> None:
+    """The layout that `training.core.scoring` reads: one directory per member, and the settings."""
+    for member, source in zip(ensemble.settings.members, ensemble.directories, strict=True):
+        shutil.copytree(source, path / member.path)
+    document = ensemble.settings.to_json()
+    if ensemble.settings.ties == "half":  # the file, and so the digest, of a plain model as ever
+        for part in (document, *document["members"]):
+            part.pop("ties", None)
+            part.pop("tie_parameter")
+    (path / SETTINGS).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,384 @@
+"""Planted truths: what is hidden in made-up labels must be found again by the reward recipe.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.planted_truths [--seeds 1 2 3 4 5] [--pairs 5000]
+
+Every word has a hidden worth and a text is worth the sum of its words; people choose by Bradley and
+Terry 1952. The recipe, its losses, its artifact and its loader are the real ones. Only the model is
+made for this: it counts words and weighs them, so that nothing but the recipe stands between labels
+and truth. Prints one row per seed, writes benchmarks/results/planted_truths.json, and exits 1 where
+a truth is not found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import random
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from tests.support.tiny_models import json_lines, write_spec
+from training.contracts import RewardModelConfig
+from training.core.run_directory import recipe_main
+from training.core.scoring import RewardModel, reward_model_load
+from training.core.tokenizers import word_tokenizer_learn
+from training.recipes import reward_model
+
+RESULT = Path(__file__).parent / "results" / "planted_truths.json"
+WORDS = [first + second for first in "bdgklmnrst" for second in ("ab", "el", "im", "op")]
+TEXT_WORDS = 8
+WORTH = 0.5  # standard deviation of a word's worth; pairs then differ by 2 (in log-odds) typically
+HELD_OUT = 0.25
+TEMPERATURE, TIE_ETA = 2.0, 0.8
+RATERS, VOTES, NOISE = 20, 3, 0.25
+TEST_TEXTS = 1500
+
+Row = dict[str, Any]
+
+
+# ------------------------------------------------------------------ a model of words
+
+
+class WordCountsConfig(PretrainedConfig):  # type: ignore[misc]
+    model_type = "word_counts"
+
+    def __init__(self, vocab_size: int = 1, **rest: Any) -> None:
+        self.vocab_size = vocab_size
+        super().__init__(**rest)
+
+
+class WordCounts(PreTrainedModel):  # type: ignore[misc]
+    """score = sum over the tokens of one weight per token: linear in the word counts."""
+
+    config_class = WordCountsConfig
+
+    def __init__(self, config: WordCountsConfig) -> None:
+        super().__init__(config)
+        self.score = nn.Linear(config.vocab_size, 1, bias=False)
+        self.post_init()
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, **_: Any
+    ) -> SequenceClassifierOutput:
+        counts = torch.zeros(len(input_ids), self.config.vocab_size)
+        counts.scatter_add_(1, input_ids, attention_mask.float())
+        return SequenceClassifierOutput(logits=self.score(counts))
+
+
+def backbone_write(path: Path) -> Path:
+    AutoConfig.register("word_counts", WordCountsConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(WordCountsConfig, WordCounts, exist_ok=True)
+    tokenizer = word_tokenizer_learn([" ".join(WORDS), "?"], limit=400)
+    tokenizer.chat_template = None  # plain texts: nothing but words is counted
+    WordCounts(WordCountsConfig(len(tokenizer))).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+# ------------------------------------------------------------------ planted labels
+
+
+@dataclass(frozen=True)
+class World:
+    """The hidden worth of every word."""
+
+    worth: dict[str, float]
+
+    @classmethod
+    def drawn(cls, generator: random.Random) -> World:
+        return cls({word: generator.gauss(0, WORTH) for word in WORDS})
+
+    def utility(self, text: str) -> float:
+        return sum(self.worth[word] for word in text.split())
+
+    def difference(self, row: Row) -> float:
+        first, second = row["completions"]
+        return self.utility(first) - self.utility(second)
+
+
+def pairs_drawn(generator: random.Random, split: str, count: int) -> list[Row]:
+    """Unlabelled pairs of random texts; every pair is a group of its own."""
+
+    def text() -> str:
+        return " ".join(generator.choices(WORDS, k=TEXT_WORDS))
+
+    return [
+        {
+            "id": f"{split} {i}",
+            "group": f"{split} {i}",
+            "messages": [{"role": "user", "content": "?"}],
+            "completions": [text(), text()],
+            "preference": 0.5,
+            "split": split,
+        }
+        for i in range(count)
+    ]
+
+
+def chosen(
+    world: World, rows: Sequence[Row], generator: random.Random, *, temperature: float = 1.0
+) -> list[Row]:
+    """Each pair judged once: completion 0 wins with probability sigmoid(u / temperature)."""
+    return [
+        row
+        | {"preference": float(generator.random() < sigmoid(world.difference(row) / temperature))}
+        for row in rows
+    ]
+
+
+def tied(world: World, rows: Sequence[Row], generator: random.Random) -> list[Row]:
+    """Each pair judged once by Rao and Kupper 1967: win, tie or loss."""
+    found = []
+    for row in rows:
+        difference, draw = world.difference(row), generator.random()
+        win, loss = sigmoid(difference - TIE_ETA), sigmoid(-difference - TIE_ETA)
+        preference = 1.0 if draw < win else 0.0 if draw < win + loss else 0.5
+        found.append(row | {"preference": preference})
+    return found
+
+
+def voted(rows: Sequence[Row], generator: random.Random) -> list[Row]:
+    """Three votes on each judged pair, by raters who turn a label round; together 25 % of the time.
+
+    One rater errs in 2 % of the votes, another in nearly half of them.
+    """
+    errors = [0.02 + (2 * NOISE - 0.04) * i / (RATERS - 1) for i in range(RATERS)]
+    found = []
+    for row in rows:
+        for rater in generator.sample(range(RATERS), VOTES):
+            wrong = generator.random() < errors[rater]
+            vote = 1 - row["preference"] if wrong else row["preference"]
+            found.append(row | {"preference": vote, "rater": f"rater {rater}"})
+    return found
+
+
+def majority(votes: Sequence[Row]) -> list[Row]:
+    """One hard label per pair: what most of its voters said."""
+    groups = [votes[i : i + VOTES] for i in range(0, len(votes), VOTES)]
+    return [
+        group[0] | {"preference": float(sum(v["preference"] for v in group) > VOTES / 2)}
+        for group in groups
+    ]
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+# ------------------------------------------------------------------ finding them again
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One seed's world, and where its runs go."""
+
+    root: Path
+    backbone: Path
+    world: World
+    tests: list[Row]
+    seed: int
+
+    def train(self, name: str, rows: list[Row], **changes: Any) -> RewardModel:
+        """Run the recipe on `rows`; the artifact, loaded as PPO would load it."""
+        data = json_lines(self.root / f"{name}.jsonl", [*rows, *self.tests[:20]])
+        settings: dict[str, Any] = {
+            "backbone": {"kind": "pretrained", "name": str(self.backbone)},
+            "members": 1,
+            "held_out_share": HELD_OUT,
+            "epochs": 4,
+            "learning_rate": 0.03,
+            "weight_decay": 0.0,
+            "log_every": 1000,
+            "checkpoint_every": 100_000,
+        }
+        inputs = {"preferences": data}
+        order = write_spec(
+            self.root / name, "reward_model", settings | changes, inputs, seed=self.seed
+        )
+        if recipe_main(reward_model.main, "reward_model", RewardModelConfig, [str(order)]) != 0:
+            raise SystemExit(f"The run {name} failed; see above.")
+        return reward_model_load(order.parent / "reward_model")
+
+    def differences(self, model: RewardModel) -> Tensor:
+        texts = [(row["messages"], text) for row in self.tests for text in row["completions"]]
+        first, second = model.score(texts).raw.mean(0).double().view(-1, 2).unbind(1)
+        return first - second
+
+    def spearman(self, model: RewardModel) -> float:
+        """Rank correlation of scores with utilities on texts that nobody judged."""
+        texts = [text for row in self.tests for text in row["completions"]]
+        scores = model.score([(self.tests[0]["messages"], text) for text in texts]).raw.mean(0)
+        return float(spearmanr(scores, [self.world.utility(text) for text in texts]).statistic)
+
+    def excess_nll(self, model: RewardModel) -> float:
+        """Nats a pair above what the true probabilities cost (the Kullback-Leibler divergence)."""
+        found = self.differences(model)
+        truth = torch.tensor(
+            [self.world.difference(row) for row in self.tests], dtype=torch.float64
+        )
+        p = torch.sigmoid(truth)
+        log = nn.functional.logsigmoid
+        cost = p * (log(truth) - log(found)) + (1 - p) * (log(-truth) - log(-found))
+        return float(cost.mean())
+
+
+@dataclass(frozen=True)
+class Found:
+    """One seed. Costs of noise are excess nats a pair on the true preferences, above `clean`."""
+
+    seed: int
+    spearman: float
+    spearman_swapped: float
+    temperature: float
+    tie_eta: float
+    clean: float
+    noise_majority: float
+    noise_shares: float
+    noise_posterior: float
+    spearman_majority: float
+    spearman_shares: float
+    spearman_posterior: float
+
+
+def seed_measure(seed: int, pairs: int, root: Path) -> Found:
+    """All planted truths of one seed; `pairs` is what the member learns from."""
+    generator = random.Random(seed)
+    world = World.drawn(generator)
+    tests = chosen(world, pairs_drawn(generator, "test", TEST_TEXTS // 2), generator)
+    bench = Bench(root, backbone_write(root / "words"), world, tests, seed)
+    drawn = pairs_drawn(generator, "train", round(pairs / (1 - HELD_OUT)))
+    checked = pairs_drawn(generator, "validation", round(2 * pairs / (1 - HELD_OUT)))
+    judged = chosen(world, drawn, generator)
+    hot = chosen(world, checked, generator, temperature=TEMPERATURE)
+    plain = bench.train("plain", [*judged, *hot])
+    swapped = [row | {"preference": 1 - row["preference"]} for row in judged]
+    ties = bench.train("ties", tied(world, drawn, generator), ties="rao_kupper")
+    return Found(
+        seed=seed,
+        spearman=bench.spearman(plain),
+        spearman_swapped=bench.spearman(bench.train("swapped", swapped)),
+        temperature=plain.settings.temperature,
+        tie_eta=ties.settings.tie_parameter,
+        **_noise(bench, judged[: len(judged) * 2 // 5], generator),
+    )
+
+
+def _noise(bench: Bench, judged: list[Row], generator: random.Random) -> dict[str, float]:
+    """The same noisy votes as hard labels and as soft ones, beside the labels without noise."""
+    votes = voted(judged, generator)
+    models = {
+        "majority": bench.train("majority", majority(votes)),
+        "shares": bench.train("shares", votes, labels="vote_shares"),
+        "posterior": bench.train("posterior", votes, labels="posterior"),
+    }
+    clean = bench.excess_nll(bench.train("clean", judged))
+    return {
+        "clean": clean,
+        **{f"noise_{name}": bench.excess_nll(model) - clean for name, model in models.items()},
+        **{f"spearman_{name}": bench.spearman(model) for name, model in models.items()},
+    }
+
+
+def checks(found: Sequence[Found]) -> dict[str, bool]:
+    """What must be so: for every seed, and for costs of noise in the mean as well."""
+    return {
+        "a linear utility is recovered (Spearman >= 0.95)": all(f.spearman >= 0.95 for f in found),
+        "swapped labels flip the sign (Spearman <= -0.95)": all(
+            f.spearman_swapped <= -0.95 for f in found
+        ),
+        "temperature 2 is found within 10 %": all(
+            abs(f.temperature / TEMPERATURE - 1) <= 0.1 for f in found
+        ),
+        "the tie threshold 0.8 is found within 10 %": all(
+            abs(f.tie_eta / TIE_ETA - 1) <= 0.1 for f in found
+        ),
+        "25 % noise costs less with soft labels (posteriors) than with hard ones": all(
+            f.noise_posterior < f.noise_majority for f in found
+        ),
+    }
+
+
+# ------------------------------------------------------------------ telling
+
+
+COLUMNS = (
+    ("seed", "seed", "d"),
+    ("spearman", "Spearman", ".3f"),
+    ("spearman_swapped", "swapped", ".3f"),
+    ("temperature", "T (2)", ".2f"),
+    ("tie_eta", "eta (0.8)", ".2f"),
+    ("noise_majority", "hard", ".4f"),
+    ("noise_shares", "shares", ".4f"),
+    ("noise_posterior", "posterior", ".4f"),
+    ("spearman_majority", "S hard", ".3f"),
+    ("spearman_posterior", "S post.", ".3f"),
+)
+
+
+def table(found: Sequence[Found]) -> str:
+    lines = ["  ".join(f"{title:>9}" for _, title, _ in COLUMNS)]
+    lines += ["  ".join(f"{getattr(f, name):>9{form}}" for name, _, form in COLUMNS) for f in found]
+    means = [
+        "mean" if name == "seed" else f"{statistics.mean(getattr(f, name) for f in found):{form}}"
+        for name, _, form in COLUMNS
+    ]
+    return "\n".join([*lines, "  ".join(f"{mean:>9}" for mean in means)])
+
+
+def result_write(found: Sequence[Found], pairs: int, seconds: float) -> None:
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    document = {
+        "commit": commit,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, no GPU, one thread",
+        "pairs": pairs,
+        "seconds": round(seconds),
+        "checks": checks(found),
+        "seeds": [asdict(f) for f in found],
+    }
+    RESULT.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--pairs", type=int, default=5000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started, found = time.monotonic(), list[Found]()
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as scratch:
+            found.append(seed_measure(seed, arguments.pairs, Path(scratch)))
+        print(table(found), flush=True)
+    passed = checks(found)
+    for truth, held in passed.items():
+        print(f"{'yes' if held else 'NO '}  {truth}")
+    result_write(found, arguments.pairs, time.monotonic() - started)
+    raise SystemExit(0 if all(passed.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()

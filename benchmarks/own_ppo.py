@@ -1,0 +1,66 @@
+"""This side of `benchmarks.ppo_vs_trl`: the recipe as it ships, one whole run a request.
+
+Answers {work, updates, ends, config} with the seconds of each update, read from the run's events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
+from tests.support import ppo_runs
+from training.contracts import PpoConfig
+from training.recipes import ppo
+
+
+def run(*, work: str, updates: int, ends: bool, config: dict[str, Any]) -> Answer:
+    """One run of the recipe; `ends`: texts end at EOS, else every one has the full length."""
+    home = Path(work)
+    inputs = {name: home / name for name in ("policy", "reward_model")}
+    inputs |= {"reference": home / "policy", "prompts": home / "prompts.jsonl"}
+    settings = PpoConfig.from_json(config | {"updates": updates})
+    with tempfile.TemporaryDirectory() as scratch, _no_end(not ends):
+        spec = ppo_runs.write_order(Path(scratch) / "run", settings, inputs)
+        peak_restart()
+        if ppo.main([str(spec)]) != 0:
+            raise SystemExit("The PPO run failed; its sentence stands in the log.")
+        peak = peak_mb()
+        rows = ppo_runs.events(spec.parent, "ppo")
+        first = ppo_runs.events(spec.parent, "preflight")[0]
+    marks = [datetime.fromisoformat(event["at"]) for event in [first, *rows]]
+    metrics = [row["metrics"] for row in rows]
+    return {
+        "seconds": [(b - a).total_seconds() for a, b in itertools.pairwise(marks)],
+        "peak_mb": peak,
+        "response_length": [m["response_length"] for m in metrics],
+        "phases": {
+            phase: [m[f"seconds_{phase}"] for m in metrics]
+            for phase in ("rollout", "score", "train")
+        },
+    }
+
+
+@contextlib.contextmanager
+def _no_end(active: bool) -> Iterator[None]:
+    """No token ends a text: both sides then do the same number of tokens."""
+    if not active:
+        yield
+        return
+    original = ppo.generate
+
+    def endless(*arguments: Any, **options: Any) -> Any:
+        return original(*arguments, **options | {"end_ids": ()})
+
+    with mock.patch.object(ppo, "generate", endless):
+        yield
+
+
+if __name__ == "__main__":
+    answer_requests(run)

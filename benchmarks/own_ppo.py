@@ -6,18 +6,19 @@ Answers {work, updates, ends, config} with the seconds of each update, read from
 from __future__ import annotations
 
 import contextlib
-import itertools
 import tempfile
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
+from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
+from training.core.run_directory import Run
 from training.recipes import ppo
+
+PHASES = ("preflight", "ppo")
 
 
 def run(*, work: str, updates: int, ends: bool, config: dict[str, Any]) -> Answer:
@@ -26,18 +27,19 @@ def run(*, work: str, updates: int, ends: bool, config: dict[str, Any]) -> Answe
     inputs = {name: home / name for name in ("policy", "reward_model")}
     inputs |= {"reference": home / "policy", "prompts": home / "prompts.jsonl"}
     settings = PpoConfig.from_json(config | {"updates": updates})
-    with tempfile.TemporaryDirectory() as scratch, _no_end(not ends):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _no_end(not ends),
+        events_marked(PHASES) as marks,
+    ):
         spec = ppo_runs.write_order(Path(scratch) / "run", settings, inputs)
         peak_restart()
         if ppo.main([str(spec)]) != 0:
             raise SystemExit("The PPO run failed; its sentence stands in the log.")
         peak = peak_mb()
-        rows = ppo_runs.events(spec.parent, "ppo")
-        first = ppo_runs.events(spec.parent, "preflight")[0]
-    marks = [datetime.fromisoformat(event["at"]) for event in [first, *rows]]
-    metrics = [row["metrics"] for row in rows]
+        metrics = [event["metrics"] for event in ppo_runs.events(spec.parent, "ppo")]
     return {
-        "seconds": [(b - a).total_seconds() for a, b in itertools.pairwise(marks)],
+        **marks.to_json(),
         "peak_mb": peak,
         "response_length": [m["response_length"] for m in metrics],
         "phases": {
@@ -45,6 +47,20 @@ def run(*, work: str, updates: int, ends: bool, config: dict[str, Any]) -> Answe
             for phase in ("rollout", "score", "train")
         },
     }
+
+
+@contextlib.contextmanager
+def events_marked(phases: Collection[str]) -> Iterator[Marks]:
+    """Mark the moments at which the run reports events of these phases."""
+    marks, original = Marks(), Run.emit
+
+    def emit(run: Any, phase: str, *arguments: Any, **options: Any) -> None:
+        original(run, phase, *arguments, **options)
+        if phase in phases:
+            marks.note()
+
+    with mock.patch.object(Run, "emit", emit):
+        yield marks
 
 
 @contextlib.contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.own_ppo import events_marked
 from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
-from training.contracts import InputRef, RunSpec
+from training.contracts import InputRef, RewardModelConfig, RunSpec
+from training.core.run_directory import recipe_main
 from training.digests import path_sha256
 from training.recipes import reward_model
 
@@ -30,16 +31,14 @@ def run(*, preferences: str, config: dict[str, Any], seed: int) -> Answer:
         path = Path(scratch) / "spec.json"
         path.write_text(json.dumps(spec.to_json()))
         peak_restart()
-        if reward_model.recipe_main(
-            reward_model.main, "reward_model", reward_model.RewardModelConfig, [str(path)]
-        ):
+        with events_marked(["train member_0"]) as marks:
+            failed = recipe_main(reward_model.main, "reward_model", RewardModelConfig, [str(path)])
+        if failed:
             raise SystemExit("The run failed; its sentence stands in the log.")
         peak = peak_mb()
-        lines = (path.parent / "events.jsonl").read_text().splitlines()
-        events = [event for event in map(json.loads, lines) if event["phase"] == "train member_0"]
         results = json.loads((path.parent / "manifest.json").read_text())["results"]
     return {
-        "marks": [datetime.fromisoformat(event["at"]).timestamp() for event in events],
+        **marks.to_json(),
         "pairs": results["pairs"]["train"],
         "accuracy": results["test"]["ensemble"]["accuracy"],
         "length_baseline": results["test"]["length_baseline"]["accuracy"],

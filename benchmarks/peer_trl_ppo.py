@@ -6,10 +6,8 @@ are read from `work`, so that both sides learn from the very same inputs.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +21,20 @@ from transformers import (
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
-from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
+from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 
 
 class Clock(TrainerCallback):
-    """The time at which each update ended."""
+    """Marks the beginning of the training and the end of each update."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
+        self.marks = Marks()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.marks.note()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.marks.note()
 
 
 def run(*, work: str, updates: int, ends: bool, settings: dict[str, Any]) -> Answer:
@@ -41,13 +42,8 @@ def run(*, work: str, updates: int, ends: bool, settings: dict[str, Any]) -> Ans
     clock = Clock()
     trainer = build(Path(work), updates, ends, settings, clock)
     peak_restart()
-    began = time.perf_counter()
     trainer.train()
-    marks = [began, *clock.ends]
-    return {
-        "seconds": [b - a for a, b in itertools.pairwise(marks)],
-        "peak_mb": peak_mb(),
-    }
+    return {**clock.marks.to_json(), "peak_mb": peak_mb()}
 
 
 def build(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from typing import Any
 
 import torch
@@ -17,17 +16,17 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
 from trl import RewardConfig, RewardTrainer
 
-from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
+from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 
 
 class Clock(TrainerCallback):
-    """The time at which each optimiser step ended."""
+    """Marks the end of each optimiser step."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
+        self.marks = Marks()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.marks.note()
 
 
 def run(*, backbone: str, train: str, test: str, settings: dict[str, Any]) -> Answer:
@@ -69,7 +68,7 @@ def run(*, backbone: str, train: str, test: str, settings: dict[str, Any]) -> An
         trainer.train()
         measured = trainer.evaluate()
     return {
-        "marks": clock.ends,
+        **clock.marks.to_json(),
         "pairs": len(trainer.train_dataset),
         "accuracy": measured["eval_accuracy"],
         "peak_mb": peak_mb(),

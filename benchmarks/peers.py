@@ -10,6 +10,7 @@ library only: the peers import it too.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -120,7 +121,29 @@ def answer_requests(handle: Callable[..., Answer]) -> None:
             replies.write(json.dumps(handle(**json.loads(line))) + "\n")
 
 
-# ------------------------------------------------------------------------------ memory
+# -------------------------------------------------------------------------- time, memory
+
+
+class Marks:
+    """Moments of this process, on the wall and in processor seconds of all its threads.
+
+    Foreign load lengthens the first and hardly the second.
+    """
+
+    def __init__(self) -> None:
+        self._moments: list[tuple[float, float]] = []
+
+    def note(self) -> None:
+        self._moments.append((time.perf_counter(), time.process_time()))
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Seconds between neighbouring moments: `seconds` on the wall, `cpu_seconds`."""
+        names = ("seconds", "cpu_seconds")
+        spans = [
+            [b - a for a, b in itertools.pairwise(column)]
+            for column in zip(*self._moments, strict=True)
+        ]
+        return dict(zip(names, spans, strict=True))
 
 
 def peak_restart() -> None:

@@ -231,8 +231,12 @@ def evaluate(
     }
     for arm in arms:
         base = "trl, fixed" if arm == "a" else "trl, natural"
-        theirs, ours = (
-            [statistics.mean(turn["seconds"][1:]) for turn in answers[name]] for name in (base, arm)
+        (theirs, cpu_theirs), (ours, cpu_ours) = (
+            [
+                [statistics.mean(turn[clock][1:]) for turn in answers[name]]
+                for clock in ("seconds", "cpu_seconds")
+            ]
+            for name in (base, arm)
         )
         response = statistics.mean(n for turn in answers[arm] for n in turn["response_length"][1:])
         work_needed = needed_operations(config, prompt, response, shared=arm == "c")
@@ -242,6 +246,7 @@ def evaluate(
             "trl_seconds": summary(theirs),
             "own_seconds": summary(ours),
             "ratio": ratio(theirs, ours),
+            "ratio_of_processor_time": ratio(cpu_theirs, cpu_ours),
             "goal": GOALS[arm],
             "needed_gflop": round(work_needed / 1e9, 1),
             "own_share_of_limit": round(work_needed / rate.best / statistics.median(ours), 3),
@@ -294,7 +299,8 @@ def table(size: str, document: dict[str, Any]) -> str:
             f"{row['own_peak_mb']:>6}/{row['trl_peak_mb']}"
         )
         phases = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in row["phases"].items())
-        lines.append(f"    {phases}")
+        cpu = shown(row["ratio_of_processor_time"])
+        lines.append(f"    {phases}; ratio of processor time {cpu}")
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """A lean sampling loop with a key-value cache.
 
-It does what `generate` does for plain sampling, without its overhead: rows that have ended leave
-the batch, and each row draws from a generator of its own, so that a completion depends on its
-prompt, its seed and the weights, not on its neighbours.
+It does what `generate` does for plain sampling, without its overhead (`training.core.decoding`): rows
+that have ended leave the batch, and each row draws from a generator of its own, so that a completion
+depends on its prompt, its seed and the weights, not on its neighbours.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from training.contracts import Sampling
 from training.core.batches import pad, sorted_batches
+from training.core.decoding import decoder_open
+
+ENDED_SHARE = 0.25
+"""Rows that have ended leave once they are this share of the batch: taking them out copies the cache."""
 
 
 @dataclass(frozen=True)
@@ -113,35 +117,38 @@ def _generate_batch(
 ) -> list[list[int]]:
     device = next(model.parameters()).device
     padded = pad(prompts, pad_id, side="left")
-    mask, ids = padded.mask.to(device), padded.ids.to(device)
+    width = padded.ids.shape[1]
+    mask = functional.pad(padded.mask, (0, sampling.max_new_tokens), value=True).to(device)
     positions = padded.position_ids.to(device)
     uniform = uniform_draws(seeds, sampling.max_new_tokens).to(device)
     ends = torch.tensor(sorted(end_ids), device=device)
-    rows = torch.arange(len(prompts))
-    responses: list[list[int]] = [[] for _ in prompts]
-    cache = DynamicCache(config=model.config)
+    drawn = torch.full((len(prompts), sampling.max_new_tokens), pad_id, device=device)
+    lengths = torch.full((len(prompts),), sampling.max_new_tokens, device=device)
+    rows = torch.arange(len(prompts), device=device)
+    live = torch.ones_like(rows, dtype=torch.bool)
+    decoder = decoder_open(model, room=width + sampling.max_new_tokens)
+    logits = decoder.begin(padded.ids.to(device), mask[:, :width], positions)
+    positions = positions[:, -1:]
     for t in range(sampling.max_new_tokens):
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask.long(),
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
         tokens = draw(logits, uniform[:, t], sampling)
-        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
-            responses[row].append(token)
-        keep = (~torch.isin(tokens, ends)).nonzero().squeeze(1)
-        if len(keep) == 0:
-            break
-        if len(keep) < len(tokens):
-            cache.batch_select_indices(keep)
-            tokens, mask, positions = tokens[keep], mask[keep], positions[keep]
-            uniform, rows = uniform[keep], rows[keep.cpu()]
-        ids, positions = tokens[:, None], positions[:, -1:] + 1
-        mask = functional.pad(mask, (0, 1), value=True)
-    return responses
+        drawn[rows, t] = tokens
+        if len(ends):
+            ending = torch.isin(tokens, ends) & live
+            lengths[rows[ending]] = t + 1
+            live &= ~ending
+            count = int(live.sum())
+            if count == 0:
+                break
+            if count <= len(live) * (1 - ENDED_SHARE):
+                keep = live.nonzero().squeeze(1)
+                decoder.keep(keep)
+                tokens, mask, positions = tokens[keep], mask[keep], positions[keep]
+                uniform, rows, live = uniform[keep], rows[keep], live[keep]
+        if t + 1 < sampling.max_new_tokens:
+            positions = positions + 1
+            logits = decoder.step(tokens, mask[:, : width + t + 1], positions)
+    cut = zip(drawn.tolist(), lengths.tolist(), strict=True)
+    return [tokens[:length] for tokens, length in cut]
 
 
 def uniform_draws(seeds: Sequence[int], steps: int) -> Tensor:

@@ -64,7 +64,7 @@ def main() -> None:
         "threads": arguments.threads,
         "repeats": arguments.repeats,
         "seed": arguments.seed,
-        "settings": SETTINGS | {"micro_batch_tokens": arguments.micro_batch_tokens},
+        "settings": SETTINGS,
         "goals": GOALS,
         "backbones": {},
     }
@@ -89,7 +89,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-speed", action="store_true", help="accuracy only")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--micro-batch-tokens", type=int, default=4096)
     parser.add_argument("--short", action="store_true", help="3 repeats of 320 pairs")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--results", type=Path)
@@ -207,7 +206,7 @@ def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) 
             "test": str(rows_write(work / "test.jsonl", test)),
         }
         settings = SETTINGS | {"seed": arguments.seed}
-        config = own_config(backbone, arguments.micro_batch_tokens)
+        config = own_config(backbone)
         sides = {
             "trl": lambda: peer.ask(backbone=str(backbone), **files, settings=settings),
             "outerloop": lambda: own.ask(
@@ -230,7 +229,7 @@ def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) 
     return document
 
 
-def own_config(backbone: Path, micro_batch_tokens: int) -> RewardModelConfig:
+def own_config(backbone: Path) -> RewardModelConfig:
     return RewardModelConfig(
         backbone=ModelSource(kind="pretrained", name=str(backbone)),
         members=1,
@@ -238,7 +237,6 @@ def own_config(backbone: Path, micro_batch_tokens: int) -> RewardModelConfig:
         epochs=1,
         checkpoint_every=100_000,
         log_every=1,
-        micro_batch_tokens=micro_batch_tokens,
         **SETTINGS,
     )
 

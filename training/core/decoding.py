@@ -120,15 +120,17 @@ class ModelDecoder:
 
 
 def _plain_llama(model: PreTrainedModel) -> bool:
-    """A Llama as its paper has it (Touvron 2023): no biases, SiLU, unscaled rotary positions."""
+    """A Llama as its paper has it (Touvron 2023): no biases, SiLU, unscaled rotary positions.
+
+    Exact classes only: an adapter, a quantised or a sharded layer is another class with a way of its own.
+    """
     if type(model) is not LlamaForCausalLM or model.config._attn_implementation != "sdpa":
         return False
     config = model.config
     rope = getattr(config, "rope_parameters", None) or {}
-    biases = config.attention_bias or config.mlp_bias
     plain = config.hidden_act == "silu" and rope.get("rope_type", "default") == "default"
-    linear = {type(m) for m in model.modules() if hasattr(m, "in_features")}
-    return plain and not biases and linear <= {torch.nn.Linear}
+    matrices = [module for module in model.modules() if hasattr(module, "in_features")]
+    return plain and all(type(m) is torch.nn.Linear and m.bias is None for m in matrices)
 
 
 class LlamaDecoder:
@@ -148,8 +150,10 @@ class LlamaDecoder:
         places = torch.arange(room, device=self._head.device)[None]
         cosines, sines = self._model.rotary_emb(self._head, places)
         self._cosines, self._sines = cosines[0], sines[0]
+        self._padded = True
 
     def begin(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        self._padded = not bool(mask.all())
         return self._prefill.begin(ids, mask, positions)
 
     def keep(self, rows: Tensor) -> None:
@@ -160,7 +164,7 @@ class LlamaDecoder:
         hidden = functional.embedding(tokens, self._model.embed_tokens.weight)
         cosines, sines = (t[positions[:, 0], None] for t in (self._cosines, self._sines))
         # With every token real no mask is needed: one query may see all that is in the cache.
-        seen = None if bool(mask.all()) else mask[:, None, None]
+        seen = mask[:, None, None] if self._padded else None
         for weights, cache in zip(self._layers, self._prefill.cache.layers, strict=True):
             found = self._attend(
                 self._norm(hidden, weights[0]), weights, cache, cosines, sines, seen

@@ -6,8 +6,11 @@ import os
 from typing import Any
 
 from celery import Celery, signals
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outerloop.settings.dev")
+
+TRANSPORT_ALIASES["sqla"] = "outerloop.broker:Transport"
 
 app = Celery("outerloop")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -16,8 +19,9 @@ app.autodiscover_tasks()
 
 def _broker_ready(**signal: Any) -> None:
     from outerloop.rounds.broker import broker_prepare
+    from outerloop.web.outages import database_retried
 
-    broker_prepare()
+    database_retried(broker_prepare, seconds=60)
 
 
 signals.celeryd_init.connect(_broker_ready)

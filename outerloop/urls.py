@@ -19,3 +19,5 @@ urlpatterns = [
     path("", include("evaluation.gates.urls")),
     path("", include("evaluation.reports.urls")),
 ]
+
+handler500 = "outerloop.web.views.server_error"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -65,6 +65,12 @@ def rounds_without_worker() -> list[Round]:
         for round_ in active_rounds()
         if not held.filter(round=round_, name=round_.state).exists()
     ]
+
+
+def rounds_just_ended(within: timedelta) -> QuerySet[Round]:
+    """Rounds that ended a short while ago: their worker may have died before it told anybody."""
+    since = timezone.now() - within
+    return Round.objects.filter(state__in=ENDS, closed_at__gt=since).select_related("line")
 
 
 def steps_of(round_: Round) -> dict[str, RoundStep]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.accounts.models import User
 from evaluation import facade as evaluation
+from outerloop.web.outages import DATABASE_AWAY, connection_drop, first_line
 from outerloop.web.services import audit_record
 from outerloop.web.tracing import log_arguments, log_context
 from training import facade as training
@@ -254,6 +256,8 @@ def round_advance(*, round_id: UUID) -> State | None:
         step_release(step, note=str(error))
     except (RoundCancelRequested, training.RunCancelled) as error:
         _round_stop(round_, step, error)
+    except DATABASE_AWAY as error:
+        _step_leave(step, error)
     except (
         StepFailed,
         training.RunFailed,
@@ -299,6 +303,14 @@ def _step_work(round_: Round, step: RoundStep) -> State | None:
         return outcome.to
     step_release(step, note=outcome.note)
     return None
+
+
+def _step_leave(step: RoundStep, error: Exception) -> None:
+    """The database was away: that is no fault of the round. The sweeper hands the step on again."""
+    logger.warning("%s: the database does not answer: %s", step, first_line(error))
+    connection_drop()
+    with suppress(ClaimLost, *DATABASE_AWAY):  # still away: the lease runs out by itself
+        step_release(step, note="The database was away for a moment; the step is tried again.")
 
 
 def _round_stop(round_: Round, step: RoundStep, error: Exception) -> None:

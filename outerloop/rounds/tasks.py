@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
@@ -12,10 +13,12 @@ from evaluation import facade as evaluation
 from outerloop.rounds import alarms, schedule, services
 from outerloop.rounds.models import ENDS, Round, State
 from outerloop.rounds.record import record_refresh
-from outerloop.rounds.selectors import rounds_without_worker
+from outerloop.rounds.selectors import rounds_just_ended, rounds_without_worker
 from outerloop.rounds.steps import LEARNING
 
 logger = logging.getLogger(__name__)
+
+TOLD_WITHIN = timedelta(hours=1)
 
 
 def advance_enqueue(round_id: UUID, state: State | str) -> None:
@@ -44,11 +47,20 @@ def _report_keep(round_: Round, *, moved: bool) -> None:
         record_refresh(round_)
 
 
+def _end_tell(round_: Round) -> None:
+    """Make good what a worker that died after a round's last move left undone; else change nothing."""
+    alarms.round_alarms(round_)
+    report = evaluation.report_get(round_.id)
+    _report_keep(round_, moved=report is not None and report.record.state != round_.state)
+
+
 @shared_task(name="rounds.sweep")
 def sweep() -> None:
     """Take up every step that nobody holds, and look for what people should know."""
     for round_ in rounds_without_worker():
         advance_enqueue(round_.id, round_.state)
+    for round_ in rounds_just_ended(TOLD_WITHIN):
+        _end_tell(round_)
     alarms.queue_alarms()
     schedule.messages_purge()
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
+from django.views import defaults
 from django.views.decorators.http import require_GET, require_POST
 
 from .access import LEAD, lines_of, role_required, roles_of
 from .models import AuditEvent
+from .outages import DATABASE_AWAY
 from .paging import page_by_key
 from .panels import panels_for
 from .selectors import notices_for
@@ -67,3 +70,23 @@ def audit(request: HttpRequest) -> HttpResponse:
         events = events.filter(line__in=lines)
     page = page_by_key(events, query=request.GET, fields=("-at", "-id"))
     return render(request, "web/audit.html", {"page": page})
+
+
+AWAY = "The database is not available for a moment. Try again in a few seconds."
+RETRY_AFTER_SECONDS = 5
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What Django shows where something raised: a database that is away is no defect, but a 503.
+
+    Without a query, so that it can be shown then. Programs get a sentence as JSON, as from any door.
+    """
+    if not isinstance(sys.exc_info()[1], DATABASE_AWAY):
+        return defaults.server_error(request)
+    if request.content_type == "application/json" or request.path.startswith("/api/"):
+        answer: HttpResponse = JsonResponse({"error": AWAY}, status=503)
+    else:
+        answer = HttpResponse(render_to_string("503.html"), status=503)
+    answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    answer["Cache-Control"] = "no-store"
+    return answer

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 
 import psycopg
@@ -50,6 +51,26 @@ def test_starting_twice_keeps_the_data(checkout):
     server_ensure(checkout)
     with psycopg.connect(conninfo) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_a_killed_server_is_started_again_with_its_data(checkout):
+    place = server_ensure(checkout)
+    conninfo = f"host={place.sockets} user=postgres dbname=outerloop"
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (x int)")
+        os.kill(place.pid or 0, signal.SIGKILL)  # its backend is still there
+        server_ensure(checkout)
+    with psycopg.connect(conninfo) as connection:
+        assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_a_number_that_another_program_has_by_now_is_no_server(checkout):
+    place = server_ensure(checkout)
+    server_stop(checkout)
+    (place.data / "postmaster.pid").write_text(f"{os.getpid()}\n{place.data}\n")
+    assert not place.running
+    assert not server_stop(checkout)
+    assert server_ensure(checkout).running
 
 
 def test_two_checkouts_have_two_places(tmp_path):

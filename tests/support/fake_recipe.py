@@ -15,11 +15,15 @@ The environment variable FAKE_RECIPE holds a JSON object that says how to behave
     silent      bool    end well without a manifest
     deaf        bool    do not look for RUN/cancel
     orphan      bool    do not watch the lifeline (the worker's pipe)
+    die_at      [int]   be killed right after these updates were reported
+    die_first   int     be killed before the first update, this many attempts long
     policy      str     copy this policy in place of weights that nothing can load
     accuracy    [e, l, h]   test accuracy that evaluate_reward_model measures ([0.7, 0.65, 0.75])
 
 Every attempt notes itself in RUN/attempts.jsonl (pid, token, the update that it starts from) and in
-RUN/updates.log, one line an update, so that a test sees who worked, and whether two did at once.
+RUN/updates.log, one line an update, so that a test sees who worked, and whether two did at once. In
+RUN/journal.jsonl each writes, while it holds the lock, when it began, worked and ended: the intervals
+of two attempts must not meet.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -55,12 +60,19 @@ def main(spec_path: Path, token: str) -> int:
     if behaviour.get("held") or not lock_take(directory):
         print(f"{directory} is held by another running program.", file=sys.stderr, flush=True)
         return 75
+    journal(directory, token, "began")
+    if (directory / "fence").read_text() != token:
+        print("is held by another running program", file=sys.stderr, flush=True)
+        return 75
+    if (directory / "manifest.json").exists() and not behaviour.get("another"):
+        return 0
     spec = RunSpec.from_json(json.loads(spec_path.read_text()))
     events = Events(directory, behaviour)
     code = learn(directory, token, events, behaviour)
     if code or behaviour.get("silent"):
         return code
     finish(directory, spec, behaviour)
+    journal(directory, token, "ended")
     return 0
 
 
@@ -125,6 +137,10 @@ def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> 
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
     note(directory, token, done)
     events.emit("start", 1, 1, "Started.")
+    if len((directory / "attempts.jsonl").read_text().splitlines()) <= behaviour.get(
+        "die_first", 0
+    ):
+        os.kill(os.getpid(), signal.SIGKILL)
     for update in range(done + 1, updates + 1):
         if (directory / "cancel").exists() and not behaviour.get("deaf"):
             return fail(directory, "The run was cancelled; its progress up to here is saved.", 130)
@@ -134,11 +150,23 @@ def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> 
             return 75
         with (directory / "updates.log").open("a") as log:
             log.write(f"{update} {token} {os.getpid()}\n")
+        journal(directory, token, "worked")
         checkpoint_write(checkpoint, str(update))
         events.emit("update", update, updates)
+        if update in behaviour.get("die_at", []):
+            os.kill(os.getpid(), signal.SIGKILL)
         if behaviour.get("fail"):
             return fail(directory, behaviour["fail"], behaviour.get("code", 1))
     return 0
+
+
+def journal(directory: Path, token: str, what: str) -> None:
+    """One line, appended whole; the clock is the machine's, the same for all its processes."""
+    line = json.dumps(
+        {"at": time.monotonic(), "pid": os.getpid(), "token": int(token), "what": what}
+    )
+    with (directory / "journal.jsonl").open("a") as file:
+        file.write(line + "\n")
 
 
 def note(directory: Path, token: str, done: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,7 +50,7 @@ def database_broker() -> Iterator[Connection]:
         try:
             yield broker
         finally:
-            channel.session.close()
+            channel.close()
             for engine, _ in channel._engines.values():  # kombu keeps them for ever
                 engine.dispose()
             channel._engines.clear()
@@ -99,6 +101,11 @@ class ProgramWatch:
 def programs_of(directory: Path) -> set[int]:
     """Processes that carry out this run, without the launcher that started them."""
     spec = str(directory / "spec.json")
+    return _programs(lambda word: word == spec)
+
+
+def _programs(names: Callable[[str], bool]) -> set[int]:
+    """Processes with such a word in their command line."""
     commands = {
         int(entry.name): _command(entry)
         for entry in Path("/proc").iterdir()
@@ -107,7 +114,7 @@ def programs_of(directory: Path) -> set[int]:
     return {
         pid
         for pid, words in commands.items()
-        if spec in words and not any("accelerate" in word for word in words) and alive(pid)
+        if any(map(names, words)) and not any("accelerate" in word for word in words) and alive(pid)
     }
 
 
@@ -126,3 +133,15 @@ def run_messages(sent: list[tuple[str, str]], limit: int = 20) -> list[str]:
         queues.append(queue)
         tasks.advance(round_id)
     return queues
+
+
+def programs_below(artifacts: Path) -> set[int]:
+    """Learning programs that carry out any run of this store, without their launchers."""
+    specs = str(artifacts / "runs")
+    return _programs(lambda word: word.startswith(specs) and word.endswith("/spec.json"))
+
+
+def kill_programs(pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -5,11 +5,13 @@ an out-of-memory kill never takes the worker along. Three things keep two childr
 (a conditional UPDATE with a lease), the fencing token in the run directory, and the child's own file
 lock. The child reads a pipe that this process holds: when the worker dies, the pipe ends and so does
 the child.
+
+A child that is killed from outside is started again, from its last checkpoint. A database that is
+away for a moment does not disturb it: what it reports is taken in once the database is back.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -27,18 +29,22 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
+from outerloop.web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from outerloop.web.tracing import log_arguments
-from training.contracts import RECIPE_MODULES, ContractError, RunEvent, RunManifest, canonical_json
-from training.digests import DigestError, artifact_verify
+from training.contracts import RECIPE_MODULES, RunEvent, RunManifest, canonical_json
 
-from .models import Run, RunEventRow, RunState
+from .following import Tail, events_ingest
+from .leavings import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
+from .models import Run, RunState
 from .records import RunRecord, run_record
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+AWAY_SECONDS = 1.0
 GRACE_SECONDS = 20.0
-EXIT_HELD, EXIT_CANCELLED = 75, 130
+# A child killed from outside begins again this often without getting further than before.
+RESTARTS = 2
 
 
 class RunBusy(RuntimeError):
@@ -57,16 +63,6 @@ class RunCancelled(RuntimeError):
     """The run was cancelled by a person or by its time limit."""
 
 
-@dataclass
-class _Tail:
-    """How far the events file has been read."""
-
-    path: Path
-    offset: int = 0
-    rest: bytes = b""
-    seen: set[int] = field(default_factory=set)
-
-
 Beat = Callable[[RunEvent | None], None]
 
 
@@ -77,7 +73,8 @@ def run_execute(
     """Execute a run to its end and return its record; a finished run returns at once.
 
     `beat` is called with every new event and, with None, at every heartbeat; what it raises stops
-    the child. Raises `RunBusy`, `LeaseLost`, `RunFailed` or `RunCancelled`.
+    the child, unless it only says that the database is away. Raises `RunBusy`, `LeaseLost`,
+    `RunFailed` or `RunCancelled`.
     """
     run = Run.objects.get(pk=run_id)
     if run.state == RunState.SUCCEEDED:
@@ -85,18 +82,20 @@ def run_execute(
     if run.state == RunState.CANCELLED:
         raise RunCancelled(run.error or "The run was cancelled.")
     run = _claim(run_id, owner)
-    _directory_prepare(run)
     started = time.monotonic()
+    deadline = started + time_limit_seconds if time_limit_seconds else None
     try:
-        code = _child_follow(run, beat or _no_beat, time_limit_seconds)
+        code = _children_follow(run, beat or _no_beat, deadline)
     except BaseException:  # whoever goes on need not wait until the lease runs out
-        _release(run)
+        with suppress(*DATABASE_AWAY):
+            _release(run)
         raise
     finally:
-        Run.objects.filter(pk=run_id).update(
-            compute_seconds=F("compute_seconds") + time.monotonic() - started
-        )
-    return _finish(run, code)
+        with suppress(*DATABASE_AWAY):
+            Run.objects.filter(pk=run_id).update(
+                compute_seconds=F("compute_seconds") + time.monotonic() - started
+            )
+    return database_retried(lambda: _finish(run, code), seconds=settings.OUTERLOOP_LEASE_SECONDS)
 
 
 def _no_beat(event: RunEvent | None) -> None:
@@ -181,13 +180,58 @@ def _child_start(run: Run, log: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _child_follow(run: Run, beat: Beat, time_limit_seconds: float) -> int:
+def _children_follow(run: Run, beat: Beat, deadline: float | None) -> int:
+    """Stay with the child, and with another in its place each time that it is killed from outside.
+
+    Each goes on from the last checkpoint. After `RESTARTS` in a row that got no further, the kills
+    are no accident (too little memory, say) and the last one's exit code is returned.
+    """
+    furthest, in_vain = 0, 0
+    while True:
+        _directory_prepare(run)
+        code = _child_follow(run, beat, deadline)
+        if not killed(run, code):
+            return code
+        reached = _steps_reached(run)
+        in_vain = 0 if reached > furthest else in_vain + 1
+        if in_vain > RESTARTS:
+            return code
+        furthest = max(furthest, reached)
+        logger.warning("run %s: its program was killed; it is started again", run.id)
+        _fence_raise(run)
+
+
+def _steps_reached(run: Run) -> int:
+    """How many different steps the run has reported: a later attempt that repeats one adds nothing."""
+
+    def count() -> int:
+        steps = run.events.exclude(phase__in=["start", "resume"]).values("phase", "step")
+        return steps.distinct().count()
+
+    return database_retried(count, seconds=settings.OUTERLOOP_LEASE_SECONDS)
+
+
+def _fence_raise(run: Run) -> None:
+    """A number of its own for the next attempt, so that the one before it may write no more."""
+
+    def update() -> int:
+        # The higher number: the first try was carried out and only its answer was lost.
+        mine = Run.objects.filter(
+            pk=run.pk, lease_owner=run.lease_owner, fence__in=[run.fence, run.fence + 1]
+        )
+        return mine.filter(state=RunState.RUNNING).update(fence=run.fence + 1)
+
+    if not database_retried(update, seconds=settings.OUTERLOOP_LEASE_SECONDS):
+        raise LeaseLost(f"{run} was taken over by another worker.")
+    run.fence += 1
+
+
+def _child_follow(run: Run, beat: Beat, deadline: float | None) -> int:
     """Start the child and stay with it; returns its exit code."""
-    deadline = time.monotonic() + time_limit_seconds if time_limit_seconds else None
-    tail = _Tail(run.directory / "events.jsonl")
+    tail = Tail(run.directory / "events.jsonl")
     tail.seen = set(run.events.values_list("seq", flat=True))
     with (run.directory / "child.log").open("ab") as log:
-        log.write(_attempt_mark(run))
+        log.write(attempt_mark(run))
         log.flush()
         child = _child_start(run, log)
         try:
@@ -197,28 +241,40 @@ def _child_follow(run: Run, beat: Beat, time_limit_seconds: float) -> int:
 
 
 def _watch(
-    run: Run, child: subprocess.Popen[bytes], tail: _Tail, beat: Beat, deadline: float | None
+    run: Run, child: subprocess.Popen[bytes], tail: Tail, beat: Beat, deadline: float | None
 ) -> int:
-    next_heartbeat, cancelled_at = 0.0, 0.0
+    next_heartbeat, cancelled_at, answered_at = 0.0, 0.0, time.monotonic()
     while True:
-        code = child.poll()
-        for event in _events_ingest(run, tail):
-            beat(event)
-        if code is not None:
-            return code
-        now = time.monotonic()
-        if now >= next_heartbeat:
-            beat(None)
-            asked = _heartbeat(run) or (deadline is not None and now > deadline)
-            if asked and not cancelled_at:
-                cancelled_at = now
-                (run.directory / "cancel").touch()
-                reason = "time limit" if deadline is not None and now > deadline else "a person"
-                logger.info("run %s: cancelled by %s", run.id, reason)
-            next_heartbeat = now + settings.OUTERLOOP_HEARTBEAT_SECONDS
+        code, now = child.poll(), time.monotonic()
+        try:
+            for event in events_ingest(run, tail):
+                beat(event)
+            if code is not None:
+                return code
+            if now >= next_heartbeat:
+                beat(None)
+                cancelled_at = cancelled_at or _cancel_pass_on(run, deadline)
+                next_heartbeat = now + settings.OUTERLOOP_HEARTBEAT_SECONDS
+            answered_at = now
+        except DATABASE_AWAY as error:
+            if code is not None and now - answered_at > settings.OUTERLOOP_LEASE_SECONDS:
+                raise  # what the child made stays; whoever takes the run over finds it
+            connection_drop()
+            logger.warning("run %s: the database does not answer: %s", run.id, first_line(error))
+            time.sleep(AWAY_SECONDS)
         if cancelled_at and now - cancelled_at > GRACE_SECONDS:
             return EXIT_CANCELLED  # the child is ended by the caller
         time.sleep(POLL_SECONDS)
+
+
+def _cancel_pass_on(run: Run, deadline: float | None) -> float:
+    """Prolong the lease; where the run is to stop, tell the child. The time of that, or 0."""
+    late = deadline is not None and time.monotonic() > deadline
+    if not (_heartbeat(run) or late):
+        return 0.0
+    (run.directory / "cancel").touch()
+    logger.info("run %s: cancelled by %s", run.id, "time limit" if late else "a person")
+    return time.monotonic()
 
 
 def _heartbeat(run: Run) -> bool:
@@ -248,52 +304,14 @@ def _child_end(child: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _events_ingest(run: Run, tail: _Tail) -> list[RunEvent]:
-    """Read the complete new lines of the events file and keep them; a repeated seq adds nothing."""
-    if not tail.path.exists():
-        return []
-    with tail.path.open("rb") as file:
-        file.seek(tail.offset)
-        data = tail.rest + file.read()
-        tail.offset = file.tell()
-    *lines, tail.rest = data.split(b"\n")
-    events = []
-    for line in lines:
-        try:
-            event = RunEvent.from_json(json.loads(line))
-        except (ValueError, ContractError):
-            logger.warning("run %s: an events line could not be read: %.200r", run.id, line)
-            continue
-        if event.seq not in tail.seen:
-            tail.seen.add(event.seq)
-            events.append(event)
-    RunEventRow.objects.bulk_create(
-        [
-            RunEventRow(
-                run=run,
-                seq=event.seq,
-                at=event.at,
-                phase=event.phase,
-                step=event.step,
-                total_steps=event.total_steps,
-                metrics=event.metrics,
-                message=event.message,
-            )
-            for event in events
-        ],
-        ignore_conflicts=True,
-    )
-    return events
-
-
 def _finish(run: Run, code: int) -> RunRecord:
     if code == 0:
-        manifest, problem = _manifest_read(run)
+        manifest, problem = manifest_read(run)
         if manifest is not None:
             return _close(run, code, RunState.SUCCEEDED, "", manifest)
         _close(run, code, RunState.FAILED, problem, None)
         raise RunFailed(problem)
-    code, said = _last_words(run, code)
+    code, said = last_words(run, code)
     run.refresh_from_db(fields=["cancel_requested_at"])
     if code == EXIT_CANCELLED or run.cancel_requested_at is not None:
         said = "Cancelled; the last checkpoint is kept."
@@ -304,49 +322,6 @@ def _finish(run: Run, code: int) -> RunRecord:
         raise RunBusy("The run directory is still held by the attempt before this one.")
     _close(run, code, RunState.FAILED, said, None)
     raise RunFailed(said)
-
-
-def _manifest_read(run: Run) -> tuple[RunManifest | None, str]:
-    """The manifest, every artifact checked against its hash; or the reason why it does not count."""
-    try:
-        manifest = RunManifest.from_json(json.loads((run.directory / "manifest.json").read_text()))
-        if manifest.spec_sha256 != run.spec_sha256:
-            return None, f"{run.directory}/manifest.json answers another spec than the one ordered."
-        for artifact in manifest.artifacts:
-            artifact_verify(run.directory / artifact.path, artifact.sha256)
-    except FileNotFoundError:
-        return None, "The program ended well but left no manifest.json."
-    except (ValueError, ContractError, DigestError) as error:
-        return None, f"What the program left does not verify: {error}"
-    return manifest, ""
-
-
-def _last_words(run: Run, code: int) -> tuple[int, str]:
-    """The program's own exit code and sentence; the launcher hides both behind a 1."""
-    try:
-        document = json.loads((run.directory / "error.json").read_text())
-        return int(document["exit_code"]), str(document["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    if _held_in_log(run):
-        return EXIT_HELD, ""
-    return code, (
-        "The program was ended from outside (out of memory, or killed) before it could say why; see"
-        " its log. Take the round up again: it goes on from the last checkpoint."
-    )
-
-
-def _held_in_log(run: Run) -> bool:
-    """A child that may not write says so on its standard error only."""
-    path = run.directory / "child.log"
-    if not path.exists():
-        return False
-    last_attempt = path.read_bytes().rsplit(_attempt_mark(run), 1)[-1]
-    return b"is held by another running program" in last_attempt
-
-
-def _attempt_mark(run: Run) -> bytes:
-    return f"--- attempt {run.fence} ---\n".encode()
 
 
 def _close(

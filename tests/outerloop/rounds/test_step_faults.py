@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from annotation.comparisons.models import Prompt
 from evaluation import facade as evaluation
-from outerloop.rounds.models import Round, State
+from outerloop.rounds import services
+from outerloop.rounds.models import Round, RoundStep, State
+from outerloop.rounds.selectors import rounds_without_worker
 from outerloop.rounds.services import round_cancel, round_start, round_take_up
 from tests.outerloop.rounds.world import advance_through, known, run_of, step_of
-from tests.support.fake_runs import attempts, updates
+from tests.support.fake_runs import updates
 from tests.support.people import person_create
 from training import facade as training
-from training.runs.models import Run
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def cancelling(round_, *, step):
 
 
 def test_a_step_past_its_time_limit_fails_and_can_be_taken_up(loop, behave, evidence):
-    limits = {"time_limits": {"reward_training": 0.005}}  # 0.3 s
+    limits = {"time_limits": {"reward_training": 0.02}}  # 1.2 s
     round_ = round_start(line=loop.line, trigger="person", changes=limits)
     behave(updates=400, seconds=0.02)
     round_ = advance_through(round_)
@@ -119,21 +119,51 @@ def test_a_step_past_its_time_limit_fails_and_can_be_taken_up(loop, behave, evid
     assert updates(run.directory) == list(range(1, done + 2))  # it went on where it was
 
 
-def test_a_killed_program_leaves_a_round_that_can_be_taken_up(loop, started, behave, monkeypatch):
-    behave(updates=400, seconds=0.02)
+def test_a_killed_program_is_started_again_and_the_round_goes_on(loop, started, behave):
+    behave(updates=4, die_at=[2])
+    round_ = advance_through(started)
+    assert round_.state == State.AWAITING_APPROVAL
+    run = run_of(round_, State.REWARD_TRAINING)
+    assert (run.attempts, updates(run.directory)) == (2, [1, 2, 3, 4])
 
-    def kill(event):
-        if event.step == 2:
-            run = Run.objects.get(round=started.id)
-            os.kill(attempts(run.directory)[-1]["pid"], signal.SIGKILL)
-        return ""
 
-    with monkeypatch.context() as patch:
-        patch.setattr("outerloop.rounds.steps.context._metrics_note", kill)
-        round_ = advance_through(started)
+def test_a_program_killed_at_every_start_fails_the_round_which_can_be_taken_up(
+    loop, started, behave
+):
+    behave(die_first=100)
+    round_ = advance_through(started)
     assert round_.state == State.FAILED
     assert "ended from outside" in round_.error
-    run = run_of(round_, State.REWARD_TRAINING)
-    behave(updates=len(updates(run.directory)) + 1)
+    behave()
     round_take_up(round_=round_, actor="eve")
     assert advance_through(round_).state == State.AWAITING_APPROVAL
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_fails_no_round(loop, steps):
+    steps.outcomes[State.SNAPSHOT] = OperationalError("server closed the connection unexpectedly")
+    round_ = loop.round()
+    assert services.round_advance(round_id=round_.id) is None
+    round_.refresh_from_db()
+    step = step_of(round_)
+    assert (round_.state, round_.error, step.lease_expires_at) == (State.SNAPSHOT, "", None)
+    assert "database was away" in step.note
+    del steps.outcomes[State.SNAPSHOT]
+    assert advance_through(round_).state == State.CLOSED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_stays_away_leaves_the_step_to_its_lease(loop, steps, monkeypatch):
+    steps.outcomes[State.SNAPSHOT] = OperationalError("server closed the connection unexpectedly")
+    round_ = loop.round()
+
+    def away(*_, **__):
+        raise OperationalError("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "step_release", away)
+        assert services.round_advance(round_id=round_.id) is None
+    assert known(step_of(round_).lease_expires_at) > timezone.now()
+    assert rounds_without_worker() == []  # until then
+    RoundStep.objects.update(lease_expires_at=timezone.now())
+    assert rounds_without_worker() == [round_]

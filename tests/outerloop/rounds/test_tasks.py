@@ -7,7 +7,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from evaluation import facade as evaluation
-from outerloop.rounds import tasks
+from outerloop.rounds import alarms, tasks
 from outerloop.rounds.claims import step_claim
 from outerloop.rounds.models import RoundStep, State
 from outerloop.rounds.services import round_start
@@ -72,6 +72,29 @@ def test_a_report_lost_with_its_worker_is_made_up_for(loop, behave, evidence, se
     assert evaluation.report_get(round_.id) is None
     tasks.advance(str(round_.id))
     assert evaluation.report_get(round_.id) is not None
+
+
+def test_a_worker_killed_after_the_last_move_leaves_nobody_untold(
+    loop, behave, evidence, sent, monkeypatch
+):
+    person_create("lea", "lead")
+    loop.line.deploys_by_itself = True
+    round_ = round_start(line=loop.line, trigger="person")
+    tasks.advance_enqueue(round_.id, round_.state)
+    run_messages(sent, limit=8)
+    with monkeypatch.context() as patch:  # killed between the move and the rest
+        patch.setattr(alarms, "round_alarms", lambda _: None)
+        patch.setattr(tasks, "record_refresh", lambda _: None)
+        run_messages(sent)
+    round_.refresh_from_db()
+    assert round_.state == State.CLOSED
+    assert known(evaluation.report_get(round_.id)).record.state != "CLOSED"
+    tasks.sweep()
+    assert known(evaluation.report_get(round_.id)).record.state == "CLOSED"
+    assert Notice.objects.filter(text__contains="is closed: PROMOTE").count() == 1
+    before = known(evaluation.report_get(round_.id)).revision
+    tasks.sweep()
+    assert known(evaluation.report_get(round_.id)).revision == before
 
 
 @pytest.mark.parametrize(

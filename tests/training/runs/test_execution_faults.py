@@ -2,43 +2,104 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 
+import psycopg
 import pytest
 from django.conf import settings as site
 from django.db import connection
 from django.utils import timezone
 
-from tests.support.fake_runs import alive, attempts, eventually, product_environment, updates
-from training.runs.execution import RunBusy, RunFailed, run_execute
+from tests.support.fake_runs import (
+    alive,
+    attempts,
+    database_url,
+    eventually,
+    product_environment,
+    updates,
+)
+from training.runs import execution
+from training.runs.execution import RESTARTS, RunBusy, RunFailed, run_execute
+from training.runs.leavings import manifest_read
 from training.runs.models import Run
 from training.runs.selectors import run_events
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_killed_child_fails_the_run_and_the_next_attempt_resumes(behave, order):
-    behave(updates=1000, seconds=0.02)
+def test_a_killed_child_is_started_again_from_its_checkpoint(behave, order):
+    behave(updates=5, die_at=[3])
     run = order()
-
-    def kill(event):
-        if event is not None and event.step == 3:
-            os.kill(attempts(run.directory)[-1]["pid"], signal.SIGKILL)
-
-    with pytest.raises(RunFailed, match="ended from outside"):
-        run_execute(run_id=run.id, owner="w", beat=kill)
-    run.refresh_from_db()
-    assert (run.state, run.exit_code) == ("failed", -signal.SIGKILL)
-    done = len(updates(run.directory))
-    behave(updates=done + 2)
-    assert run_execute(run_id=run.id, owner="w").state == "succeeded"
-    assert updates(run.directory) == list(range(1, done + 3))
+    record = run_execute(run_id=run.id, owner="w")
+    assert (record.state, record.attempts) == ("succeeded", 2)
+    assert updates(run.directory) == [1, 2, 3, 4, 5]
+    assert [(a["token"], a["from"]) for a in attempts(run.directory)] == [("1", 0), ("2", 3)]
     seqs = [event.seq for event in run_events(run.id)]
     assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_a_child_killed_again_and_again_without_getting_further_fails_the_run(behave, order):
+    behave(updates=4, die_first=100)
+    run = order()
+    with pytest.raises(RunFailed, match="ended from outside"):
+        run_execute(run_id=run.id, owner="w")
+    run.refresh_from_db()
+    assert (run.state, run.exit_code, run.fence) == ("failed", -signal.SIGKILL, 1 + RESTARTS)
+    behave(updates=4)
+    assert run_execute(run_id=run.id, owner="w").state == "succeeded"
+    assert updates(run.directory) == [1, 2, 3, 4]
+
+
+def test_a_child_that_gets_further_each_time_may_be_killed_often(behave, order):
+    kills = list(range(1, 3 + RESTARTS))
+    behave(updates=6, die_at=kills)
+    run = order()
+    assert run_execute(run_id=run.id, owner="w").attempts == 1 + len(kills)
+    assert updates(run.directory) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_lost_database_connection_does_not_disturb_the_child(behave, order, monkeypatch):
+    monkeypatch.setattr(execution, "AWAY_SECONDS", 0.1)
+    behave(updates=20, seconds=0.05)
+    run = order()
+    lost: list[int] = []
+
+    def lose(event):
+        if event is not None and event.phase == "update" and not lost:
+            connection_end()
+            lost.append(event.step)
+
+    record = run_execute(run_id=run.id, owner="w", beat=lose)
+    assert (record.state, record.attempts, len(lost)) == ("succeeded", 1, 1)
+    steps = [event.step for event in run_events(run.id) if event.phase == "update"]
+    assert steps == list(range(1, 21))  # nothing reported meanwhile was lost
+
+
+def test_a_result_waits_for_the_database(behave, order, monkeypatch):
+    """The connection is lost after the child has ended, before its result is taken in."""
+    behave(updates=1)
+    run = order()
+
+    def lose_and_read(run):
+        monkeypatch.setattr(execution, "manifest_read", manifest_read)
+        connection_end()
+        return manifest_read(run)
+
+    monkeypatch.setattr(execution, "manifest_read", lose_and_read)
+    assert run_execute(run_id=run.id, owner="w").state == "succeeded"
+    assert len(attempts(run.directory)) == 1
+
+
+def connection_end():
+    """The server ends this test's connection, as it does when it is restarted."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with psycopg.connect(database_url(), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
 def test_of_two_workers_at_once_exactly_one_works(behave, order):

@@ -1,8 +1,8 @@
-"""`manage.py up`: site, workers, schedule and policy server in one terminal; Ctrl-C stops them all."""
+"""`manage.py up`: site, workers, schedule and policy server in one terminal. What dies is started again;
+Ctrl-C stops them all."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
-from honcho.manager import Manager
 
 from outerloop.embedded_postgres import server_stop
-from outerloop.rounds.processes import ProcessLine, process_lines
+from outerloop.rounds.processes import process_lines
 from outerloop.rounds.schedule import sweeper_ensure
+from outerloop.rounds.supervising import run_processes
 
 
 class Command(BaseCommand):
@@ -46,13 +46,3 @@ class Command(BaseCommand):
         if settings.USES_EMBEDDED_POSTGRES:
             server_stop()
         sys.exit(code)
-
-
-def run_processes(lines: list[ProcessLine]) -> int:
-    """Run until one ends or Ctrl-C comes; then all are ended. Returns the exit code."""
-    manager = Manager()
-    for line in lines:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **line.environment}
-        manager.add_process(line.name, line.shell, env=environment, cwd=str(settings.BASE_DIR))
-    manager.loop()
-    return int(manager.returncode or 0)

@@ -72,8 +72,7 @@ def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
     narrator.say(
         f"first policy: {first.correct:.0%} right, {first.junk:.0%} junk, {first.steps} steps"
     )
-    if not line.rounds.exists():
-        _follow(_enqueued(first_pairs_order(line=line, trigger="demo")), narrator)
+    _first_pairs(line, narrator)
     rows = [
         _round(order, line, campaign, raters, number, narrator)
         for number in range(1, demo.rounds + 1)
@@ -88,6 +87,23 @@ def _program_report(narrator: Narrator) -> Callable[[Any], None]:
         narrator.step(event.phase, event.phase, event.step, event.total_steps)
 
     return report
+
+
+def _first_pairs(line: PolicyLine, narrator: Narrator) -> None:
+    """Round 0: pairs of the first policy. An interrupted one goes on; a finished one stays."""
+    round_ = line.rounds.filter(number=0).first()
+    if round_ is None:
+        round_ = _enqueued(first_pairs_order(line=line, trigger="demo"))
+    _taken_up(round_)
+    _follow(round_, narrator)
+
+
+def _taken_up(round_: Round) -> None:
+    """What failed or was cancelled goes on where it stopped."""
+    if round_.state in (State.FAILED, State.CANCELLED):
+        round_take_up(round_=round_, actor="demo")
+        round_.refresh_from_db()
+        _enqueued(round_)
 
 
 def _round(
@@ -114,10 +130,7 @@ def _round(
                 line=line, trigger="demo", forced=True, changes=order.changes, title=order.title
             )
         )
-    if round_.state in (State.FAILED, State.CANCELLED):
-        round_take_up(round_=round_, actor="demo")
-        round_.refresh_from_db()
-        _enqueued(round_)
+    _taken_up(round_)
     _follow(round_, narrator, gate=lambda: _gate_labels(order, campaign, raters))
     round_.refresh_from_db()
     truth = round_truth(round_)

@@ -317,6 +317,8 @@ class SftConfig(JsonContract):
     max_length: int = 256
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    micro_batch_size: int = 0  # conversations in memory at once; 0: the whole batch
+    gradient_checkpointing: bool = False
     checkpoint_every: int = 200
     log_every: int = 20
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
@@ -355,6 +357,8 @@ class RewardModelConfig(JsonContract):
     validate_every: int = 0  # steps between measurements of the validation NLL; 0: never
     patience: int = 3  # measurements without a better one, after which training ends
     weight_average: bool = False  # the members become one model, the mean of their weights
+    micro_batch_size: int = 0  # pairs in memory at once; 0: the whole batch
+    gradient_checkpointing: bool = False
     checkpoint_every: int = 100
     log_every: int = 10
 
@@ -435,6 +439,20 @@ class KlControl(JsonContract):
 
 
 @dataclass(frozen=True)
+class Alarms(JsonContract):
+    """When the training of a policy stops by itself, with the last healthy policy kept.
+
+    A limit of 0 is none; a number that is not finite always stops. The defaults lie far beyond what
+    ordinary runs show: the gate judges, an alarm only saves what could not be judged.
+    """
+
+    kl_limit: float = 100.0  # nats per sequence
+    entropy_share: float = 0.02  # of the entropy of the first rollout
+    reward_rise: float = 2.0  # of the training reward, without any of the held-out reward
+    patience: int = 3  # rows in a row; one is enough for kl_limit and for what is not finite
+
+
+@dataclass(frozen=True)
 class PpoConfig(JsonContract):
     """PPO against a frozen reward model (Ziegler 2019, Stiennon 2020, Huang 2024)."""
 
@@ -470,6 +488,8 @@ class PpoConfig(JsonContract):
     )
     ptx_coefficient: float = 0.0  # weight of the loss on demonstrations (Ouyang 2022, PPO-ptx)
     ptx_batch_size: int = 32
+    gradient_checkpointing: bool = False
+    alarms: Alarms = field(default_factory=Alarms)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
 
 
@@ -488,6 +508,7 @@ class MeasureConfig(JsonContract):
     exact_kl_rollouts: int = 32
     kl_budget: float = 0.0  # hard limit on the sequence KL in nats; 0: none
     held_out_patience: int = 0  # measurements without a better held-out reward; 0: no limit
+    alarms: Alarms = field(default_factory=Alarms)
 
 
 @dataclass(frozen=True)

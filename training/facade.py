@@ -15,6 +15,8 @@ from training.runs.inventory import (
     stored_digest,
     stored_files,
 )
+from training.runs.launching import LaunchError, accelerate_config
+from training.runs.progress import ALARM_NAMES, RunAlarm, run_alarm
 from training.runs.records import (
     ModelVersionRecord,
     RunFigure,
@@ -22,6 +24,7 @@ from training.runs.records import (
     SnapshotRecord,
     record_json,
 )
+from training.runs.reproducing import Reproduction, ReproductionFailed, run_reproduce
 from training.runs.selectors import (
     model_version_for_run,
     model_version_get,
@@ -52,12 +55,19 @@ from training.runs.services import (
     run_take_up,
     snapshot_take,
 )
+from training.runs.slots import RoundLink, run_round_slot
 
 __all__ = [
+    "ALARM_NAMES",
     "ArtifactMismatch",
     "EmptySnapshot",
+    "LaunchError",
     "LeaseLost",
     "ModelVersionRecord",
+    "Reproduction",
+    "ReproductionFailed",
+    "RoundLink",
+    "RunAlarm",
     "RunBusy",
     "RunCancelled",
     "RunFailed",
@@ -65,6 +75,7 @@ __all__ = [
     "RunRecord",
     "SnapshotRecord",
     "StoredArtifact",
+    "accelerate_config",
     "artifacts_stored",
     "input_from_path",
     "input_from_run",
@@ -77,6 +88,7 @@ __all__ = [
     "model_version_verify",
     "model_versions",
     "record_json",
+    "run_alarm",
     "run_artifact_path",
     "run_cancel",
     "run_create",
@@ -86,6 +98,8 @@ __all__ = [
     "run_get",
     "run_like",
     "run_log_tail",
+    "run_reproduce",
+    "run_round_slot",
     "run_take_up",
     "runs_of_line",
     "runs_of_round",

@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.accounts.models import Role, User
 from outerloop.web.services import notice_send
+from training import facade as training
 
 from .models import PolicyLine, Round, State
 
@@ -50,6 +51,23 @@ def round_alarms(round_: Round) -> None:
             level="info",
             text=f"{name} is closed: {verdict}.",
             url=url,
+        )
+
+
+def run_alarms(round_: Round) -> None:
+    """Say once of each run that an alarm ended early with a policy to judge; a failed one fails its round."""
+    for run in training.runs_of_round(round_.id):
+        alarm = run.results.get("alarm")
+        if not alarm:
+            continue
+        title = training.ALARM_NAMES.get(alarm["name"], alarm["name"])
+        notice_send(
+            users=people(round_.line_id, Role.ENGINEER, Role.LEAD),
+            topic=f"alarm {run.id}",
+            level="attention",
+            text=f"{round_.line.name}, round {round_.number}: training was stopped by the alarm"
+            f" “{title}”; the last healthy policy goes on. {alarm['says']}",
+            url=reverse("runs:run", args=[run.id]),
         )
 
 

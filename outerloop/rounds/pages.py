@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -51,6 +52,8 @@ class StepRow:
     total: int
     read: tuple[str, ...]
     wrote: tuple[str, ...]
+    run: UUID | None = None
+    alarm: training.RunAlarm | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +252,8 @@ def _step_row(round_: Round, state: State, step: RoundStep | None) -> StepRow:
         total=step.total if step and css == "is-running" else 0,
         read=tuple(step.read) if step else (),
         wrote=tuple(step.wrote) if step else (),
+        run=step.run if step else None,
+        alarm=training.run_alarm(training.run_events(step.run)) if step and step.run else None,
     )
 
 

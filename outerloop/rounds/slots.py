@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from evaluation.facade import report_decision_slot
 from outerloop.web.access import roles_of
+from training.facade import RoundLink, run_round_slot
 
 from .models import PolicyLine, Round
 from .pages import decision_context
@@ -19,6 +21,20 @@ from .pages import decision_context
 
 def fill_slots() -> None:
     report_decision_slot(template="rounds/_decision_actions.html", read=decision_of)
+    run_round_slot(round_link)
+
+
+def round_link(round_id: UUID) -> RoundLink | None:
+    """The round that a run belongs to, for the run's page."""
+    round_ = Round.objects.select_related("line").filter(pk=round_id).first()
+    if round_ is None:
+        return None
+    place = [round_.line.slug, round_.number]
+    return RoundLink(
+        name=f"{round_.line.name}, round {round_.number}",
+        url=reverse("rounds:round", args=place),
+        cancel_url=reverse("rounds:cancel", args=place) if round_.active else "",
+    )
 
 
 @dataclass(frozen=True)

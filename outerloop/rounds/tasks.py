@@ -36,6 +36,7 @@ def advance(round_id: str) -> None:
     state = services.round_advance(round_id=UUID(round_id))
     round_ = Round.objects.select_related("line").get(pk=round_id)
     alarms.round_alarms(round_)
+    alarms.run_alarms(round_)
     if state is not None and state not in ENDS:
         advance_enqueue(UUID(round_id), state)
     _report_keep(round_, moved=state is not None)

@@ -1,7 +1,7 @@
 """Which policy a run leaves behind, and what ends it before its time.
 
 The last one measured; with a KL budget the last one within it; with a patience the one whose held-out
-reward was best. A policy that an alarm was raised about is never kept.
+reward was best. A policy that gave cause for an alarm is never kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from training.contracts import Alarms
+from training.core.alarms import AlarmRaised, alarm_of, row_of
 from training.core.errors import UserError
+from training.core.run_directory import Run
 
 __all__ = ["KeptPolicy", "Limits", "weights_load"]
 
@@ -23,22 +26,18 @@ Row = Mapping[str, float | None]
 @dataclass(frozen=True)
 class Limits:
     """`kl_budget`: nats per sequence, 0 for none. `held_out_patience`: measurements without a better
-    held-out reward after which the run ends, 0 for no end."""
+    held-out reward after which the run ends, 0 for no end. `alarms`: what no run goes on after."""
 
     kl_budget: float = 0.0
     held_out_patience: int = 0
-
-    @property
-    def keep_weights(self) -> bool:
-        """Whether the policy kept may be another than the present one."""
-        return self.kl_budget > 0 or self.held_out_patience > 0
+    alarms: Alarms = field(default_factory=Alarms)
 
 
 @dataclass
 class KeptPolicy:
     """Plain values and tensors, so that a checkpoint holds it. `at` counts updates or steps.
 
-    `weights` is empty where no limit is set: then the present weights are the kept ones.
+    `rows` are what the alarms watch, one a measurement; `alarm` is the one that ended the run.
     """
 
     at: int | None = None
@@ -47,6 +46,8 @@ class KeptPolicy:
     best_held_out: float | None = None
     best_at: int | None = None
     waited: int = 0
+    rows: list[dict[str, float | None]] = field(default_factory=list)
+    alarm: dict[str, Any] = field(default_factory=dict)
 
     def note(self, row: Row, *, at: int, weights: Sequence[Tensor], limits: Limits) -> str:
         """Look at one measurement; returns why the run ends here, or "" where it goes on.
@@ -61,13 +62,39 @@ class KeptPolicy:
                     "from a policy nearer to the reference."
                 )
             return "kl_budget"
+        self.rows.append(row_of(row))
+        ending = self._alarm(limits.alarms, at)
+        if ending:
+            return ending
+        if alarm_of(self.rows, limits.alarms, patience=1):  # suspect: it may still recover
+            return ""
         better = self._note_held_out(row["reward_held_out"], at)
         if better or limits.held_out_patience == 0:
             self.at, self.row = at, dict(row)
-            if limits.keep_weights:
-                self.weights = [weight.detach().clone() for weight in weights]
+            self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
         tired = 0 < limits.held_out_patience <= self.waited
         return "held_out_reward" if tired else ""
+
+    def note_learned(self, row: Row, *, at: int, limits: Limits) -> str:
+        """Look at how the step from the last measurement went; returns the alarm that it raised, or ""."""
+        self.rows[-1] = row_of(row)
+        return self._alarm(limits.alarms, at)
+
+    def _alarm(self, limits: Alarms, at: int) -> str:
+        """The name of the alarm that the rows raise. Raises it where nothing was learned before."""
+        alarm = alarm_of(self.rows, limits)
+        if alarm is None:
+            return ""
+        if not self.at:
+            raise AlarmRaised(alarm)
+        self.alarm = alarm.to_json() | {"at": at}
+        return alarm.name
+
+    def report(self, run: Run[Any], total: int) -> None:
+        """Where an alarm ended the run, an event of its own says so."""
+        if self.alarm:
+            phase, at = f"alarm {self.alarm['name']}", int(self.alarm["at"])
+            run.emit(phase, at, total, message=str(self.alarm["says"]))
 
     def _note_held_out(self, reward: float | None, at: int) -> bool:
         if reward is None or (self.best_held_out is not None and reward <= self.best_held_out):

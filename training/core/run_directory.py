@@ -38,6 +38,7 @@ from training.contracts import (
     RunManifest,
     RunSpec,
 )
+from training.core.alarms import AlarmRaised
 from training.core.artifacts import Written, directory_write, file_write
 from training.core.environment import environment_describe, json_finite, peak_memory_mb
 from training.core.errors import UserError
@@ -251,7 +252,7 @@ def recipe_main(
     lifeline_start()
     try:
         with open_run(arguments.spec, kind, config_class, token=arguments.token) as run:
-            body(run)
+            _carry_out(body, run)
             if not run.finished:
                 raise RuntimeError(f"The {kind} recipe ended without writing its manifest.")
     except RunFinished as ending:
@@ -259,6 +260,14 @@ def recipe_main(
     except Exception as error:
         return _failure_report(arguments.spec.resolve().parent, error)
     return 0
+
+
+def _carry_out(body: Callable[[Run[ConfigT]], None], run: Run[ConfigT]) -> None:
+    try:
+        body(run)
+    except AlarmRaised as raised:
+        run.emit(f"alarm {raised.alarm.name}", 1, 1, message=raised.alarm.says)
+        raise
 
 
 def _failure_report(directory: Path, error: Exception) -> int:
@@ -269,7 +278,7 @@ def _failure_report(directory: Path, error: Exception) -> int:
     if isinstance(error, RunCancelled):
         kind, code = "cancelled", EXIT_CANCELLED
     elif isinstance(error, UserError | ContractError | DigestError):
-        kind, code = "user", EXIT_USER
+        kind, code = "alarm" if isinstance(error, AlarmRaised) else "user", EXIT_USER
     else:
         traceback.print_exception(error)
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -34,13 +34,13 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import ArtifactRef, BestOfNConfig
+from training.core.alarms import Alarm, AlarmRaised
 from training.core.artifacts import file_write
 from training.core.batches import batches_from
 from training.core.best_of_n import best_of_n_kl, best_rows, expected_best, powers_of_two
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
-from training.core.errors import UserError
 from training.core.kept_policy import KeptPolicy, Limits, weights_load
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.models import LoadedModel, policy_load_path
@@ -132,7 +132,8 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.config.measure.kl_budget, self.config.measure.held_out_patience)
+        measure = self.config.measure
+        return Limits(measure.kl_budget, measure.held_out_patience, measure.alarms)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -262,6 +263,7 @@ def learn(parts: Parts, progress: Progress) -> None:
         if progress.step % config.checkpoint_every == 0:
             save(parts, progress)
         cancel_check(run, parts.accelerator, lambda: save(parts, progress))
+    progress.kept.report(run, steps)
     message = f"Stopped by {progress.stopped_by}."
     run.emit("final", 1, 1, progress.kept.row, message=message)
 
@@ -368,7 +370,9 @@ def train_step(parts: Parts, progress: Progress) -> Metrics:
     parts.optimizer.step()
     summed = total(accelerator, weight * loss.total.detach())
     if not math.isfinite(summed):
-        raise UserError(f"The loss is {summed} at step {progress.step}: lower learning_rate.")
+        raise AlarmRaised(
+            Alarm("nan", f"The loss is {summed} at step {progress.step}: lower learning_rate.")
+        )
     progress.loss, progress.tokens = progress.loss + summed, progress.tokens + tokens
     progress.pace.tokens["train"] += sum(len(e.ids) for e in examples)
     rate = config.learning_rate * factor
@@ -430,6 +434,7 @@ def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]
         "updates": progress.kept.at,
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
+        "alarm": progress.kept.alarm or None,
         "iterations_drawn": progress.drawn,
         "expected_by_n": progress.expected,
         "sampling": parts.config.measure.sampling.to_json(),

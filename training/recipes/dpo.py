@@ -34,6 +34,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import ArtifactRef, DpoConfig
+from training.core.alarms import Alarm, AlarmRaised
 from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import preferences_read, prompts_read
@@ -126,7 +127,8 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.config.measure.kl_budget, self.config.measure.held_out_patience)
+        measure = self.config.measure
+        return Limits(measure.kl_budget, measure.held_out_patience, measure.alarms)
 
     @property
     def lengths(self) -> list[int]:
@@ -307,6 +309,7 @@ def learn(parts: Parts, progress: Progress) -> None:
         if progress.step % config.checkpoint_every == 0:
             save(parts, progress)
         cancel_check(run, parts.accelerator, lambda: save(parts, progress))
+    progress.kept.report(run, steps)
     message = f"Stopped by {progress.stopped_by}."
     run.emit("final", 1, 1, progress.kept.row, message=message)
 
@@ -338,7 +341,9 @@ def train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metric
     progress.pace.tokens["train"] += sum(2 * parts.train.pairs[i].longest for i in batch)
     row = tally_means(shared) | {"grad_norm": progress.grad_norm}
     if not math.isfinite(row["loss"] or 0.0):
-        raise UserError(f"The loss is {row['loss']} at step {progress.step}: lower learning_rate.")
+        raise AlarmRaised(
+            Alarm("nan", f"The loss is {row['loss']} at step {progress.step}: lower learning_rate.")
+        )
     return row | {"learning_rate": config.learning_rate * factor}
 
 
@@ -442,6 +447,7 @@ def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]
         "updates": progress.kept.at,
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
+        "alarm": progress.kept.alarm or None,
         "pairs": len(pairs),
         "ties": sum(pair.row.tie for pair in pairs),
         "validation_pairs": len(parts.validation.pairs),

@@ -59,6 +59,7 @@ from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
+from training.core.recompute import recompute_layers
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
 from training.recipes.runtime import accelerator_open, cancel_check, torch_configure
@@ -108,7 +109,8 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.config.kl.budget, self.config.held_out_patience)
+        config = self.config
+        return Limits(config.kl.budget, config.held_out_patience, config.alarms)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,6 +173,8 @@ def _build_learner(
     # The critic is a whole network of its own; only the policy gets an adapter.
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
     actor.to(accelerator.device)
+    if run.config.gradient_checkpointing:
+        recompute_layers(actor)
     model, optimizer = accelerator.prepare(actor, make_optimizer(actor, run.config))
     rank, processes = int(accelerator.process_index), accelerator.num_processes
     return Learner(
@@ -249,10 +253,15 @@ def learn(parts: Parts, progress: Progress) -> None:
             progress.stopped_by = ending or progress.stopped_by
             break
         metrics = rollout.metrics | improve(parts, progress, rollout, update)
+        ending = progress.kept.note_learned(metrics, at=update, limits=parts.limits)
+        if ending:
+            progress.stopped_by = ending
+            break
         metrics |= progress.pace.since(before) | {"seconds": time.monotonic() - began}
         progress.update = update + 1
         run.emit("ppo", progress.update, config.updates, metrics)
         _save_or_cancel(parts, progress)
+    progress.kept.report(run, config.updates)
     message = f"Stopped by {progress.stopped_by}."
     run.emit("final", 1, 1, progress.kept.row, message=message)
 
@@ -301,7 +310,7 @@ def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> 
             whiten_advantages=config.whiten_advantages,
             reduce=reduce,
         )
-        seed = derive_seed(parts.run.spec.seed, "mini-batches", update, _rank(parts))
+        seed = derive_seed(parts.run.spec.seed, "mini-batches", update, 0)
         done = parts.learner.update(
             experience,
             generator=torch.Generator().manual_seed(seed),
@@ -357,6 +366,7 @@ def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]
         "updates": progress.kept.at,
         "updates_run": progress.update,
         "stopped_by": progress.stopped_by,
+        "alarm": progress.kept.alarm or None,
         "sampling": parts.config.sampling.to_json(),
         "optimizer_steps": progress.optimizer_steps,
         "beta": progress.beta,

@@ -15,15 +15,18 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase
 
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
+from training.core.alarms import Alarm, AlarmRaised
 from training.core.artifacts import directory_write
 from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
@@ -31,7 +34,14 @@ from training.core.data import preferences_read, texts_of
 from training.core.errors import UserError
 from training.core.models import LoadedModel, classifier_load
 from training.core.preference_data import Division, Pair, pair_encode
-from training.core.reward.batches import Element, element_lengths, elements_of, pair_batch
+from training.core.recompute import recompute_layers
+from training.core.reward.batches import (
+    Element,
+    PairBatch,
+    element_lengths,
+    elements_of,
+    pair_batch,
+)
 from training.core.reward.members import (
     Ensemble,
     MemberRecord,
@@ -60,6 +70,7 @@ from training.recipes.runtime import (
     cancel_check,
     learning_rate_set,
     linear_schedule,
+    micro_batches,
     optimizer_step,
     own_share,
     total,
@@ -129,6 +140,8 @@ def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
 def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Member) -> Training:
     config, loaded = run.config, _backbone(run, member.weights_seed)
     ties_prepare(loaded.model, config, member.pairs)
+    if config.gradient_checkpointing:
+        recompute_layers(loaded.model)
     model, optimizer = accelerator.prepare(
         loaded.model, adamw(loaded.model, config.learning_rate, config.weight_decay)
     )
@@ -158,30 +171,41 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     )
     learning_rate_set(training.optimizer, config.learning_rate * factor)
     share = own_share(accelerator, range(len(batch)))
-    own = pair_batch([batch[i] for i in share] or [batch[0]])
-    device = accelerator.device
-    weight = own.weight.to(device) * (1.0 if share else 0.0)
-    scores = score_rows(training.model, own.rows, int(training.tokenizer.pad_token_id))
-    result = pair_loss(
-        scores[own.first.to(device)],
-        scores[own.second.to(device)],
-        Labels(*(label.to(device) for label in own.labels)),
-        loss_settings(config),
-        tie_value(accelerator.unwrap_model(training.model)),
-    )
-    loss = (result.loss * weight).sum()
-    everyone = max(1e-9, total(accelerator, weight.sum()))
+    counted, device = 1.0 if share else 0.0, accelerator.device
+    mine = [batch[i] for i in share] or [batch[0]]
+    parts = [pair_batch(rows) for rows in micro_batches(mine, config.micro_batch_size)]
+    weights = torch.cat([part.weight for part in parts])
+    everyone = max(1e-9, total(accelerator, (weights * counted).sum()))
+    summed = list[Tensor]()
+
+    def share_of(own: PairBatch) -> Tensor:
+        weight = own.weight.to(device) * counted
+        scores = score_rows(training.model, own.rows, int(training.tokenizer.pad_token_id))
+        result = pair_loss(
+            scores[own.first.to(device)],
+            scores[own.second.to(device)],
+            Labels(*(label.to(device) for label in own.labels)),
+            loss_settings(config),
+            tie_value(accelerator.unwrap_model(training.model)),
+        )
+        loss = (result.loss * weight).sum()
+        summed.append(torch.stack([loss.detach(), (result.correct * weight).sum()]))
+        return loss.mul(accelerator.num_processes / everyone)
+
     norm = optimizer_step(
         accelerator,
         training.model,
         training.optimizer,
-        loss * (accelerator.num_processes / everyone),
+        [partial(share_of, part) for part in parts],
         config.max_grad_norm,
     )
-    mean = total(accelerator, loss.detach()) / everyone
+    losses, rights = torch.stack(summed).sum(0)
+    mean = total(accelerator, losses) / everyone
     if not math.isfinite(mean):
-        raise UserError(f"The loss is {mean} at step {training.step}: lower the learning rate.")
-    right = total(accelerator, (result.correct * weight).sum()) / everyone
+        raise AlarmRaised(
+            Alarm("nan", f"The loss is {mean} at step {training.step}: lower the learning rate.")
+        )
+    right = total(accelerator, rights) / everyone
     rate = config.learning_rate * factor
     return {"loss": mean, "accuracy": right, "grad_norm": norm, "learning_rate": rate}
 

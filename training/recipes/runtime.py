@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -26,6 +27,12 @@ def accelerator_open() -> Accelerator:
         raise UserError(
             f"{accelerator.distributed_type.value} shards optimizer states, which checkpoints cannot "
             "hold yet; choose MULTI_GPU or NO in the accelerate configuration."
+        )
+    if accelerator.gradient_accumulation_steps != 1:
+        raise UserError(
+            "gradient_accumulation_steps is "
+            f"{accelerator.gradient_accumulation_steps} in the accelerate configuration, which would "
+            "scale the losses; leave it at 1 and set micro_batch_size in the recipe's settings."
         )
     return accelerator
 
@@ -52,12 +59,29 @@ def learning_rate_set(optimizer: Optimizer, value: float) -> None:
         group["lr"] = value
 
 
+def micro_batches(rows: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """`rows` in stretches of at most `size`; 0 leaves them in one."""
+    step = size or len(rows)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
+
+
 def optimizer_step(
-    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, loss: Tensor, limit: float
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Optimizer,
+    losses: Sequence[Callable[[], Tensor]],
+    limit: float,
 ) -> float:
-    """One clipped step on this process's share of the loss; returns the gradient norm."""
+    """One clipped step on the sum of `losses`, each computed and freed before the next.
+
+    Each loss is a share of one global mean already, so that their number changes the order of
+    summation only. Processes meet once, at the last one. Returns the gradient norm.
+    """
     optimizer.zero_grad()
-    accelerator.backward(loss)
+    for number, loss in enumerate(losses):
+        last = number == len(losses) - 1
+        with nullcontext() if last else accelerator.no_sync(model):
+            accelerator.backward(loss())
     norm = accelerator.clip_grad_norm_(model.parameters(), limit)
     optimizer.step()
     return float(norm)

@@ -15,13 +15,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from training.contracts import SftConfig, SftPhase
+from training.core.alarms import Alarm, AlarmRaised
 from training.core.batches import batches_from, sorted_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded, demonstration_encode
@@ -30,6 +32,7 @@ from training.core.errors import UserError
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.models import LoadedModel, policy_load
 from training.core.policy_artifact import policy_artifacts_write
+from training.core.recompute import recompute_layers
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.recipes.runtime import (
@@ -38,6 +41,7 @@ from training.recipes.runtime import (
     cancel_check,
     learning_rate_set,
     linear_schedule,
+    micro_batches,
     optimizer_step,
     own_share,
     total,
@@ -98,6 +102,8 @@ def _check(config: SftConfig, loaded: LoadedModel) -> None:
     for i, phase in enumerate(config.phases):
         if phase.steps < 1 or phase.batch_size < 1 or phase.learning_rate <= 0:
             raise UserError(f"phases[{i}]: steps, batch_size and learning_rate must be positive.")
+    if config.micro_batch_size < 0:
+        raise UserError("micro_batch_size must be 0 (the whole batch) or more.")
     context = getattr(loaded.model.config, "max_position_embeddings", config.max_length)
     if config.max_length > context:
         raise UserError(
@@ -149,25 +155,33 @@ class Trainer:
 def _train_step(trainer: Trainer, phase: SftPhase, batch: Sequence[Encoded]) -> dict[str, float]:
     """One step; the loss is the mean over the trained tokens of all processes."""
     accelerator, optimizer = trainer.accelerator, trainer.optimizer
+    config = trainer.run.config
     assert optimizer is not None
     factor = linear_schedule(trainer.step, steps=phase.steps, warmup=phase.warmup_steps, floor=0.1)
     learning_rate_set(optimizer, phase.learning_rate * factor)
     share = own_share(accelerator, range(len(batch)))
     mine = [batch[i] for i in share] or [batch[0]]
-    loss = assistant_loss(trainer.model, mine, trainer.loaded.pad_id)
     weight = 1.0 if share else 0.0
-    tokens = max(1.0, total(accelerator, weight * loss.tokens))
-    scale = weight * accelerator.num_processes / tokens
+    tokens = max(1.0, total(accelerator, weight * sum(sum(e.trained[1:]) for e in mine)))
+    scale, summed = weight * accelerator.num_processes / tokens, list[Tensor]()
+
+    def share_of(rows: Sequence[Encoded]) -> Tensor:
+        loss = assistant_loss(trainer.model, rows, trainer.loaded.pad_id).total
+        summed.append(loss.detach())
+        return loss.mul(scale)
+
     norm = optimizer_step(
         accelerator,
         trainer.model,
         optimizer,
-        loss.total * scale,
-        trainer.run.config.max_grad_norm,
+        [partial(share_of, rows) for rows in micro_batches(mine, config.micro_batch_size)],
+        config.max_grad_norm,
     )
-    mean = total(accelerator, weight * loss.total.detach()) / tokens
+    mean = total(accelerator, weight * torch.stack(summed).sum()) / tokens
     if not math.isfinite(mean):
-        raise UserError(f"The loss is {mean} at step {trainer.step}: lower the learning rate.")
+        raise AlarmRaised(
+            Alarm("nan", f"The loss is {mean} at step {trainer.step}: lower the learning rate.")
+        )
     rate = phase.learning_rate * factor
     return {"loss": mean, "grad_norm": norm, "learning_rate": rate, "tokens": tokens}
 
@@ -233,6 +247,8 @@ def main(run: Run[SftConfig]) -> None:
     adapter_add(loaded.model, config.adapter, seed=seed)
     data = _data(run, loaded, rows)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
+    if config.gradient_checkpointing:
+        recompute_layers(loaded.model)
     model = accelerator.prepare(loaded.model)
     trainer = Trainer(run, accelerator, loaded, model, store)
     trainer.restore()

@@ -16,7 +16,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,9 +30,10 @@ from django.utils import timezone
 
 from outerloop.web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from outerloop.web.tracing import log_arguments
-from training.contracts import RECIPE_MODULES, RunEvent, RunManifest, canonical_json
+from training.contracts import RunEvent, RunManifest, canonical_json
 
 from .following import Tail, events_ingest
+from .launching import launch_command, launch_environment
 from .leavings import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
 from .models import Run, RunState
 from .records import RunRecord, run_record
@@ -146,36 +146,17 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def child_command(run: Run) -> list[str]:
-    """The line that a person could type as well."""
-    config = settings.OUTERLOOP_ACCELERATE_CONFIG
-    how = (
-        ["--config_file", config]
-        if config
-        else ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        + ([] if _has_gpu() else ["--cpu"])
-    )  # fmt: skip
-    spec = str(run.directory / "spec.json")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", *how]
-    return [*launch, "-m", RECIPE_MODULES[run.kind], spec, "--token", str(run.fence)]
-
-
-def _has_gpu() -> bool:
-    """Without torch: the driver's device file is there."""
-    return Path("/dev/nvidia0").exists()
+    return launch_command(run.kind, run.directory / "spec.json", token=run.fence)
 
 
 def _child_start(run: Run, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    # Waiting threads that spin cost a shared machine most of its time; a setting of your own wins.
-    defaults = {"OMP_WAIT_POLICY": "PASSIVE"}
-    forced = {"OUTERLOOP_LIFELINE": "stdin", "TOKENIZERS_PARALLELISM": "false"}
-    environment = {**defaults, **os.environ, **forced}
     return subprocess.Popen(
         child_command(run),
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=settings.BASE_DIR,
-        env=environment,
+        env=launch_environment(OUTERLOOP_LIFELINE="stdin"),
         start_new_session=True,
     )
 

@@ -48,6 +48,7 @@ class RunRecord:
     environment: dict[str, Any]
     error: str
     directory: Path
+    cancel_requested: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def run_record(run: Run) -> RunRecord:
         environment=manifest.get("environment", {}),
         error=run.error,
         directory=run.directory,
+        cancel_requested=run.cancel_requested_at is not None,
     )
 
 

@@ -39,6 +39,14 @@ def runs_of_line(line_id: UUID, *, limit: int = 50) -> list[RunRecord]:
     return [run_record(run) for run in runs]
 
 
+def runs_latest(*, lines: set[UUID] | None, limit: int) -> list[RunRecord]:
+    """The newest runs of the lines given (None: of every line), those of no round included."""
+    runs = Run.objects.order_by("-created_at")
+    if lines is not None:
+        runs = runs.filter(line__in=lines)
+    return [run_record(run) for run in runs[:limit]]
+
+
 def run_like(
     *, kind: str, config: Mapping[str, Any], seed: int, inputs: Mapping[str, InputRef]
 ) -> RunRecord | None:

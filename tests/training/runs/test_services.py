@@ -38,8 +38,8 @@ def test_an_order_is_frozen_with_its_inputs_and_its_digest():
 
 
 def test_an_order_of_an_unknown_kind_is_refused():
-    with pytest.raises(ContractError, match=r"kind.*'dpo' is not one of"):
-        training.run_create(line_id=uuid.uuid4(), kind="dpo", seed=1, config={}, inputs={})
+    with pytest.raises(ContractError, match=r"kind.*'rloo' is not one of"):
+        training.run_create(line_id=uuid.uuid4(), kind="rloo", seed=1, config={}, inputs={})
 
 
 def test_cancelling_a_waiting_run_ends_it_and_nobody_carries_it_out(order):

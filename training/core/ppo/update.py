@@ -103,15 +103,24 @@ class Learner:
         first_step: int,
         after_step: Callable[[], None] = lambda: None,
     ) -> UpdateStatistics:
-        """Run the epochs of one update; `first_step` is the number of optimiser steps before it."""
+        """Run the epochs of one update; `first_step` is the number of optimiser steps before it.
+
+        `generator` is the same on every process: mini-batches are drawn from the completions of all
+        of them, and each process works on those of its own, so that their number changes nothing.
+        """
         rows: list[Tensor] = []
         stopped = False
+        own = len(experience.responses)
+        first = own * int(self.accelerator.process_index)
         for _ in range(self.config.epochs):
             parts = mini_batches(
-                len(experience.responses), self.config.mini_batches, generator=generator
+                own * int(self.accelerator.num_processes),
+                self.config.mini_batches,
+                generator=generator,
             )
             for part in parts:
-                rows.append(self._step(experience, part, step=first_step + len(rows)))
+                mine = [row - first for row in part if first <= row < first + own]
+                rows.append(self._step(experience, mine, step=first_step + len(rows)))
                 after_step()
                 stopped = self._should_stop(rows[-1])
                 if stopped:
@@ -129,6 +138,8 @@ class Learner:
         """One optimiser step on one mini-batch; its statistics in the order of `UpdateStatistics`."""
         self._set_learning_rates(step)
         tokens = self.reduce(experience.mask[list(part)].sum())
+        # The others wait for gradients: a process without a completion in this mini-batch adds 0.
+        part, weight = (part, 1.0) if part else ([0], 0.0)
         buckets = length_buckets(
             [len(experience.prompts[row]) + len(experience.responses[row]) for row in part],
             size=self.config.micro_batch_size,
@@ -139,7 +150,8 @@ class Learner:
             last = number == len(buckets) - 1
             # Processes meet once per step, at the last micro-batch, however many each one has.
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                sums += self._micro_batch(experience, [part[i] for i in bucket], tokens)
+                rows = [part[i] for i in bucket]
+                sums += self._micro_batch(experience, rows, tokens, weight=weight)
         norms = self._clip_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -161,7 +173,9 @@ class Learner:
             self.accelerator.backward(share * self.accelerator.num_processes)
         return self.reduce(loss.total.detach().float() / tokens)[None]
 
-    def _micro_batch(self, experience: Experience, rows: list[int], tokens: Tensor) -> Tensor:
+    def _micro_batch(
+        self, experience: Experience, rows: list[int], tokens: Tensor, *, weight: float
+    ) -> Tensor:
         batch = pack_sequences(
             [experience.prompts[row] for row in rows],
             [experience.responses[row] for row in rows],
@@ -193,9 +207,9 @@ class Learner:
         )
         loss = actor.loss + config.value_coefficient * critic.loss
         # Gradients are averaged over processes; the loss is already a share of the global mean.
-        self.accelerator.backward(loss * self.accelerator.num_processes)
+        self.accelerator.backward(loss * (weight * self.accelerator.num_processes))
         parts = (actor.loss, critic.loss, actor.clipped, critic.clipped, actor.approx_kl)
-        return torch.stack([part.detach().float() for part in parts])
+        return weight * torch.stack([part.detach().float() for part in parts])
 
     def _set_learning_rates(self, step: int) -> None:
         config = self.config

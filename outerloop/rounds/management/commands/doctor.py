@@ -19,6 +19,7 @@ from kombu import Connection
 
 from evaluation import facade as evaluation
 from outerloop.rounds.models import PolicyLine
+from training import facade as training
 
 LEAST_FREE_GB = 2.0
 
@@ -111,13 +112,12 @@ def _store(root: Path) -> Finding:
 
 
 def _accelerator() -> Finding:
-    config = settings.OUTERLOOP_ACCELERATE_CONFIG
-    if config:
-        there = Path(config).is_file()
-        says = (
-            config if there else f"OUTERLOOP_ACCELERATE_CONFIG names {config}, which is not there."
-        )
-        return Finding("ok" if there else "bad", "Learning programs", says)
+    try:
+        config = training.accelerate_config(settings.OUTERLOOP_ACCELERATE_CONFIG)
+    except training.LaunchError as error:
+        return Finding("bad", "Learning programs", str(error))
+    if config is not None:
+        return Finding("ok", "Learning programs", f"run as {config} says")
     where = "one GPU" if Path("/dev/nvidia0").exists() else f"the CPU, {os.cpu_count()} cores"
     return Finding(
         "ok", "Learning programs", f"run on {where} (OUTERLOOP_ACCELERATE_CONFIG is empty)"

@@ -73,12 +73,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="outerloop-kills-"))
     try:
         with PostgresServer(wheel_binaries()) as server:
-            document = _measure(Bench(server, folder, arguments), arguments)
+            good = _measure(Bench(server, folder, arguments), arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    _merge(arguments.results, document)
-    return 0 if all(outcome["good"] for outcome in document["targets"].values()) else 1
+    return 0 if good else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,20 +94,21 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
+def _measure(bench: Bench, arguments: argparse.Namespace) -> bool:
+    """Measure every target, and keep each result as soon as it is there; whether all are good."""
     bench.prepare()
     print(f"undisturbed: {bench.seconds:.0f} s", flush=True)
     head = (
         f"{'target':<10}{'kills':>6}{'rounds':>8}{'programs':>10}{'revived':>9}{'seconds':>9}  same"
     )
     print(head, flush=True)
-    targets = {}
+    all_good = True
     for target in arguments.target:
         found = bench.target(target, random.Random(f"{arguments.seed} {target}"))
-        targets[f"{target} (PPO)" if arguments.real else target] = {
-            **asdict(found),
-            "good": found.good,
-        }
+        all_good = all_good and found.good
+        name = f"{target} (PPO)" if arguments.real else target
+        document = {"seed": arguments.seed, **asdict(found), "good": found.good}
+        _keep(arguments.results, name, document)
         print(
             f"{target:<10}{found.kills:>6}{found.rounds:>8}{found.programs_started:>10}"
             f"{found.restarted_by_supervisor:>9}{found.seconds:>9.0f}  {'yes' if found.good else 'NO'}",
@@ -117,14 +116,15 @@ def _measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
         )
         for line in (*found.differences, *found.broken_journals):
             print(f"    {line}", flush=True)
-    return {**result_head(), "seed": arguments.seed, "targets": targets}
+    return all_good
 
 
-def _merge(path: Path, document: dict[str, Any]) -> None:
-    """Keep the targets of an earlier call that this one did not measure."""
-    before = json.loads(path.read_text())["targets"] if path.exists() else {}
-    document["targets"] = {**before, **document["targets"]}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+def _keep(path: Path, target: str, document: dict[str, Any]) -> None:
+    """Put one target's result beside those of earlier calls."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    targets = json.loads(path.read_text())["targets"] if path.exists() else {}
+    targets[target] = document
+    path.write_text(json.dumps({**result_head(), "targets": targets}, indent=1) + "\n")
 
 
 class Bench:

@@ -35,6 +35,7 @@ from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
 from benchmarks.results_file import result_head
+from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round, RoundStep, State
 from outerloop.settings.env import database_from_url
 from outerloop.web.outages import DATABASE_AWAY, connection_drop
@@ -225,14 +226,16 @@ class Disturbance:
     def _ended(self, prepared: Prepared) -> bool:
         try:
             round_ = Round.objects.get(pk=prepared.round_id)
+            report = evaluation.report_get(round_.pk)
         except DATABASE_AWAY:
             connection_drop()
             return False
         if round_.state in (State.FAILED, State.CANCELLED):
             raise SystemExit(f"The round is {round_.state}: {round_.error}")
-        return round_.state in ENDS or (
-            prepared.last == State.POLICY_TRAINING and bool(round_.candidate)
-        )
+        if prepared.last == State.POLICY_TRAINING:
+            return round_.candidate is not None
+        # What is done after the last move is made good by the sweeper.
+        return report is not None and report.record.state in ENDS
 
     def _next(self) -> Callable[[], bool]:
         """Whether the moment of the next kill has come: soon after the worker works, mostly."""

@@ -13,7 +13,10 @@ from training.core.dpo.losses import PairLosses
 __all__ = ["SUMS", "tally", "tally_means"]
 
 SUMS = ("loss", "margin", "correct", "decided", "chosen", "rejected", "weight")
-"""`decided` is the weight of pairs without a tie; the four before and after it are over those only."""
+"""`decided` is the weight of pairs without a tie; all but `loss` and `weight` are sums over those."""
+
+EVEN = 1e-5
+"""A margin below this is rounding: such a pair counts as half told apart, as at the very start."""
 
 
 @torch.no_grad()
@@ -25,12 +28,13 @@ def tally(found: PairLosses, ratios: LogProbs, preference: Tensor, weights: Tens
     first = preference > 0.5
     decided = weights * (preference != 0.5)
     margin = torch.where(first, found.margin, -found.margin)
+    correct = torch.where(margin.abs() < EVEN, 0.5, (margin > 0).to(margin.dtype))
     chosen = torch.where(first, ratios.first, ratios.second)
     rejected = torch.where(first, ratios.second, ratios.first)
     columns = (
         found.loss * weights,
         margin * decided,
-        (margin > 0) * decided,
+        correct * decided,
         decided,
         chosen * decided,
         rejected * decided,

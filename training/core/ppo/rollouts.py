@@ -21,6 +21,8 @@ from training.core.tokenizers import decode
 
 __all__ = ["Rollout", "Sampler"]
 
+_REWARDS = ("reward_train", "reward_train_raw", "ensemble_std")
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -77,6 +79,8 @@ class Sampler:
             device=self.device,
         )
         metrics = rollout_metrics(episodes, tables, scores, reduce=self.reduce)
+        if self.rewarder is None:
+            metrics |= dict.fromkeys(_REWARDS)
         if self.rewarder is None:
             metrics |= dict.fromkeys(("reward_train", "reward_train_raw", "ensemble_std"))
         return Rollout(rows, episodes, tables, scores, metrics)

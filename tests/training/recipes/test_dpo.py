@@ -1,0 +1,172 @@
+"""DPO from spec to manifest on a tiny policy: what it learns, what it leaves alone, what it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import ppo_runs
+from tests.support.optimiser_runs import (
+    MEASURE,
+    dpo_config,
+    manifest,
+    message,
+    run,
+    write_inputs,
+    write_pairs,
+)
+from training.contracts import Sampling
+from training.core.models import policy_load_path
+from training.core.ppo.actor_critic import response_logits
+from training.core.ppo.logprobs import token_log_probs
+from training.core.ppo.sequences import pack_sequences
+from training.core.preference_data import group_held_out
+from training.core.run_directory import EXIT_USER
+from training.core.tokenizers import completion_encode, prompt_encode
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+def completion_log_probs(policy: Path, question: str, texts: list[str]) -> list[float]:
+    loaded = policy_load_path(policy)
+    prompt = prompt_encode(loaded.tokenizer, [{"role": "user", "content": question}])
+    answers = [completion_encode(loaded.tokenizer, text) for text in texts]
+    batch = pack_sequences(
+        [prompt] * len(texts), answers, pad_id=loaded.pad_id, device=torch.device("cpu")
+    )
+    with torch.no_grad():
+        taken = token_log_probs(response_logits(loaded.model, batch), batch.responses)
+    sums: list[float] = taken.masked_fill(~batch.mask, 0).sum(1).tolist()
+    return sums
+
+
+def test_the_preferred_text_becomes_likelier_than_the_other(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    assert run("dpo", tmp_path / "run", inputs, dpo_config(epochs=6)) == 0
+    changes = []
+    for text in ("blue sun", "red moon"):
+        after, before = (
+            completion_log_probs(at, ppo_runs.QUESTIONS[0], [text])[0]
+            for at in (tmp_path / "run" / "policy", inputs["policy"])
+        )
+        changes.append(after - before)
+    assert changes[0] > changes[1] + 1
+    rows = ppo_runs.events(tmp_path / "run", "dpo")
+    first, last = rows[0]["metrics"], rows[-1]["metrics"]
+    assert first["validation_loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert last["validation_implicit_accuracy"] == 1.0
+    assert last["implicit_margin"] > 0
+    assert last["loss"] < math.log(2)
+    steps = [row["step"] for row in ppo_runs.events(tmp_path / "run", "train")]
+    assert steps == list(range(1, rows[-1]["step"] + 1))
+
+
+def test_pairs_of_the_held_out_model_s_groups_are_left_alone(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    assert run("dpo", tmp_path / "run", inputs, dpo_config(epochs=1)) == 0
+    rows = [json.loads(line) for line in inputs["preferences"].read_text().splitlines()]
+    kept = [r for r in rows if r["split"] == "train" and not group_held_out(r["group"], 0.25)]
+    results = manifest(tmp_path / "run").results
+    assert 0 < results["pairs"] == len(kept) < sum(r["split"] == "train" for r in rows)
+    assert results["ties"] == sum(r["preference"] == 0.5 for r in kept)
+
+
+def test_without_reward_models_it_learns_the_same(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    rest = {name: path for name, path in inputs.items() if "reward" not in name}
+    for name, given in (("with", inputs), ("without", rest)):
+        assert run("dpo", tmp_path / name, given, dpo_config(epochs=1)) == 0
+    shas = [manifest(tmp_path / n).artifact("policy").sha256 for n in ("with", "without")]
+    assert shas[0] == shas[1]
+    for row in ppo_runs.events(tmp_path / "without", "dpo"):
+        assert row["metrics"]["reward_train"] is None
+        assert row["metrics"]["kl_exact"] is not None
+
+
+def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    losses = []
+    for size in (2, 64):
+        settings = dpo_config(epochs=1, micro_batch_size=size)
+        assert run("dpo", tmp_path / str(size), inputs, settings) == 0
+        rows = ppo_runs.events(tmp_path / str(size), "train")
+        losses.append([row["metrics"]["loss"] for row in rows])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"beta": 0.0}, "beta is 0.0; set it above 0"),
+        ({"label_smoothing": 0.5}, "label_smoothing is 0.5"),
+        ({"max_length": 500}, "the policy reads at most 64 tokens"),
+        ({"measure": replace(MEASURE, points=0)}, "measure.points is 0"),
+        ({"measure": replace(MEASURE, sampling=Sampling(top_p=0.9))}, "top_k 0 and top_p 1"),
+        ({"measure": replace(MEASURE, sampling=Sampling(max_new_tokens=60))}, "the policy has 64"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_sentence_before_any_step(
+    tmp_path: Path, inputs: dict[str, Path], changes: dict[str, Any], sentence: str
+) -> None:
+    assert run("dpo", tmp_path / "run", inputs, dpo_config(**changes)) == EXIT_USER
+    assert sentence in message(tmp_path / "run")
+    assert not ppo_runs.events(tmp_path / "run", "dpo")
+
+
+def test_too_few_groups_for_both_sides_are_refused(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    changed = inputs | {"preferences": write_pairs(tmp_path / "pairs.jsonl", count=1)}
+    assert run("dpo", tmp_path / "run", changed, dpo_config()) == EXIT_USER
+    assert "label more groups" in message(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_bandit_ends_at_its_closed_form(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """One prompt, four answers, every pair labelled by Bradley-Terry: pi ~ pi_ref exp(r / beta)."""
+    question, beta = ppo_runs.QUESTIONS[0], 0.5
+    rewards = {"yes": 0.0, "no": 0.4, "cat": -0.3, "dog": 0.2}
+    rows = [
+        {
+            "id": f"{a}-{b}",
+            "group": question,
+            "messages": [{"role": "user", "content": question}],
+            "completions": [a, b],
+            "preference": 1 / (1 + math.exp(rewards[b] - rewards[a])),
+            "split": "train",
+        }
+        for a, b in itertools.combinations(rewards, 2)
+    ]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = dpo_config(
+        beta=beta,
+        held_out_share=0.0,
+        epochs=150,
+        learning_rate=1e-2,
+        checkpoint_every=1000,
+        measure=replace(MEASURE, points=1),
+    )
+    given = inputs | {"preferences": pairs}
+    assert run("dpo", tmp_path / "run", given, settings) == 0
+    texts = list(rewards)
+    before = torch.tensor(completion_log_probs(inputs["policy"], question, texts))
+    after = torch.tensor(completion_log_probs(tmp_path / "run" / "policy", question, texts))
+    expected = (before + torch.tensor(list(rewards.values())) / beta).softmax(0)
+    torch.testing.assert_close(after.softmax(0), expected, atol=1e-2, rtol=0)
+    assert float((before.softmax(0) - expected).abs().max()) > 0.03

@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SERVE ?= 1
 SEED ?= 7
+OPTIMIZER ?= ppo
+ADAPTER ?= none
 # Test processes side by side, each with a database of its own.
 JOBS ?= 2
 PACKAGES := outerloop annotation training evaluation tests manage.py
@@ -16,6 +18,7 @@ export HF_HUB_OFFLINE ?= 1
 help:
 	@echo "make demo            set up, run the whole loop in the demo world, then serve the site"
 	@echo "make demo SERVE=0    the same, ending after the loop"
+	@echo "make demo OPTIMIZER=dpo     the same by DPO; best_of_n, and ADAPTER=lora, too"
 	@echo "make up              site, workers, schedule and policy server on what is in the database"
 	@echo "make test            every test, browser journeys included"
 	@echo "make quick           the part of the tests that ends within 90 seconds"
@@ -31,7 +34,7 @@ $(INSTALLED): requirements.lock
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python manage.py demo --seed $(SEED) $(if $(filter 0,$(SERVE)),--no-serve,)
+	$(BIN)/python manage.py demo --seed $(SEED) --optimizer $(OPTIMIZER) --adapter $(ADAPTER) $(if $(filter 0,$(SERVE)),--no-serve,)
 
 up: $(INSTALLED)
 	$(BIN)/python manage.py up

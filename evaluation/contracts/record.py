@@ -181,14 +181,19 @@ class RoundSummary(JsonContract):
     rating: Interval | None = None
     deployed_version: str = ""
     truth_win_rate: Interval | None = None
+    optimizer: str = ""  # "ppo", "dpo" or "best_of_n"; empty where no policy was trained
+    adapter: str = ""  # "lora", or empty
+    held_out_gain: Interval | None = None
+    policy_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class RoundRecord(JsonContract):
     """A round, frozen: the only thing that a report reads.
 
-    `training_curves` maps a run kind ("reward_model", "ppo") to its metric rows in order, each with
-    "step". `simulated` is true where the annotators are programs; only then may `truth` be set.
+    `training_curves` maps a run kind ("reward_model", and "ppo", "dpo" or "best_of_n") to its metric
+    rows in order, each with "step". `simulated` is true where the annotators are programs; only then
+    may `truth` be set.
     `history` lists the line's rounds up to and including this one, oldest first; `win_matrix` maps
     a version to a version to the share of head-to-head wins of the first. `line` is the slug in
     addresses, `line_name` what people call it; `round_id` and `line_id` are UUIDs, asked for when

@@ -160,3 +160,12 @@ def wanted_next(record: RoundRecord) -> list[str]:
         "items": "Items: the checks that are not measured yet need their evidence.",
     }
     return [words[want] for want in gate.wants if want in words]
+
+
+OPTIMIZERS = {"ppo": "PPO", "dpo": "DPO", "best_of_n": "best of n"}
+
+
+def optimizer_name(optimizer: str, adapter: str) -> str:
+    """PPO, or DPO with LoRA; empty where no policy was trained."""
+    name = OPTIMIZERS.get(optimizer, optimizer)
+    return f"{name} with LoRA" if name and adapter == "lora" else name

@@ -135,7 +135,10 @@ def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
         next_pairs=demo.labels_per_round,
         oversample=1.25,
         reward_model=demo.reward_model,
+        optimizer=demo.optimizer,
         policy=demo.ppo,
+        dpo=demo.dpo,
+        best_of_n=demo.best_of_n,
         evaluate_reward_model=EvaluateRewardModelConfig(),
         evaluate_policy=EvaluatePolicyConfig(
             sampling=demo.sample_pairs.sampling, max_prompt_tokens=demo.ppo.max_prompt_tokens

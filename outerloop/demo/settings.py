@@ -10,8 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from training.contracts import (
+    AdapterConfig,
+    BestOfNConfig,
+    DpoConfig,
     KlControl,
+    MeasureConfig,
     ModelSource,
+    Optimizer,
     PpoConfig,
     RewardModelConfig,
     SamplePairsConfig,
@@ -56,6 +61,30 @@ PPO = PpoConfig(
 )
 
 
+# The other optimisers, on the same labels; `docs/decisions/0013-optimisers.md` compares them.
+MEASURE = MeasureConfig(points=6, prompts=192, sampling=SAMPLING, max_prompt_tokens=64)
+
+DPO = DpoConfig(
+    beta=0.3,
+    epochs=2,
+    learning_rate=5e-4,
+    max_length=128,
+    measure=MEASURE,
+)
+
+BEST_OF_N = BestOfNConfig(
+    n=8,
+    iterations=3,
+    prompts_per_iteration=256,
+    learning_rate=1e-3,
+    measure=MEASURE,
+)
+
+LORA = AdapterConfig(kind="lora", rank=8, alpha=16.0)
+LORA_RATE = 10.0
+"""An adapter of rank 8 learns at ten times the rate of whole weights."""
+
+
 @dataclass(frozen=True)
 class DemoSettings:
     """Everything the demo line is built with. Labels are counted in judgments."""
@@ -78,7 +107,10 @@ class DemoSettings:
     first_policy_junk_limit: float = 0.10
     sft: SftConfig = FIRST_POLICY
     reward_model: RewardModelConfig = REWARD_MODEL
+    optimizer: Optimizer = "ppo"
     ppo: PpoConfig = PPO
+    dpo: DpoConfig = DPO
+    best_of_n: BestOfNConfig = BEST_OF_N
     sample_pairs: SamplePairsConfig = field(
         default_factory=lambda: SamplePairsConfig(completions_per_prompt=2, sampling=SAMPLING)
     )
@@ -97,6 +129,8 @@ QUICK = replace(
     # More of the few labels on test prompts: whether the reward model is any good must be seen.
     split_shares={"train": 0.5, "validation": 0.05, "test": 0.2, "evaluation": 0.25},
     ppo=replace(PPO, updates=6),
+    dpo=replace(DPO, epochs=1),
+    best_of_n=replace(BEST_OF_N, iterations=1),
 )
 
 # "What the gate is for": few labels, nothing that holds the policy near its reference, and time.
@@ -115,3 +149,24 @@ OVEROPTIMISED = replace(
 
 # The check of the reward model would stop such a round before PPO; it is let by, so that the gate is seen.
 OVEROPTIMISED_CHANGES: dict[str, Any] = {"minimum_reward_accuracy": 0.0}
+
+
+def with_optimizer(demo: DemoSettings, optimizer: Optimizer, *, lora: bool) -> DemoSettings:
+    """The same demo with its policy trained by another optimiser, or through an adapter."""
+    demo = replace(demo, optimizer=optimizer)
+    if not lora:
+        return demo
+    return replace(
+        demo,
+        ppo=replace(
+            demo.ppo,
+            adapter=LORA,
+            policy_learning_rate=LORA_RATE * demo.ppo.policy_learning_rate,
+        ),
+        dpo=replace(demo.dpo, adapter=LORA, learning_rate=LORA_RATE * demo.dpo.learning_rate),
+        best_of_n=replace(
+            demo.best_of_n,
+            adapter=LORA,
+            learning_rate=LORA_RATE * demo.best_of_n.learning_rate,
+        ),
+    )

@@ -27,7 +27,11 @@ def overoptimise(request: HttpRequest, slug: str) -> HttpResponse:
             trigger="person",
             actor=person(request),
             forced=True,
-            changes={"policy": OVEROPTIMISED.ppo.to_json(), **OVEROPTIMISED_CHANGES},
+            changes={
+                "optimizer": "ppo",
+                "policy": OVEROPTIMISED.ppo.to_json(),
+                **OVEROPTIMISED_CHANGES,
+            },
             title="over-optimised on purpose",
         )
     except RoundRefused as refusal:

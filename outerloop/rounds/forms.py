@@ -55,6 +55,23 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         ]
 
 
+class OptimizerForm(forms.Form):
+    """How the next round makes its candidate; the settings of each optimiser stand in the plan."""
+
+    optimizer = forms.ChoiceField(
+        label="The policy is trained by",
+        choices=[
+            ("ppo", "PPO: reinforcement learning on the reward model"),
+            ("dpo", "DPO: on the preferences themselves"),
+            ("best_of_n", "Best of n: fine-tuning on the answers that the reward model likes best"),
+        ],
+    )
+    adapter = forms.ChoiceField(
+        label="Weights",
+        choices=[("none", "all of them"), ("lora", "a LoRA adapter, merged in at the end")],
+    )
+
+
 class PlanForm(forms.Form):
     """The plan as the JSON document that it is; every wrong field is named."""
 

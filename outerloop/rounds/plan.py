@@ -6,14 +6,17 @@ later change of settings never reaches into a running round, and a report can sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig
 from training.contracts import (
+    BestOfNConfig,
     ContractError,
+    DpoConfig,
     JsonContract,
     ModelSource,
+    Optimizer,
     PpoConfig,
     RewardModelConfig,
     SamplePairsConfig,
@@ -47,14 +50,17 @@ class TimeLimits(JsonContract):
 @dataclass(frozen=True)
 class RoundPlan(JsonContract):
     """`candidate` "incumbent" makes an A/A round: the incumbent is judged against itself, which must
-    never be promoted. `init` and `reference` say where PPO starts and what KL is measured to."""
+    never be promoted. `init` and `reference` say where the policy's training starts and what KL is
+    measured to. `optimizer` says which of `policy` (PPO), `dpo` and `best_of_n` is carried out."""
 
     seed: int = 7
     candidate: Literal["trained", "incumbent"] = "trained"
     init: StartFrom = "base"
     reference: StartFrom = "base"
     minimum_fresh_labels: int = 200
-    minimum_reward_accuracy: float = 0.5  # the lower bound must lie above it before PPO starts
+    minimum_reward_accuracy: float = (
+        0.5  # the lower bound must lie above it before the policy learns
+    )
     evaluation_prompts: int = 384
     gate_pairs: int = 600  # candidate-versus-incumbent pairs offered to people, one a prompt
     next_pairs: int = 500  # pairs that the deployed policy writes when the round ends
@@ -64,7 +70,10 @@ class RoundPlan(JsonContract):
     reward_model: RewardModelConfig = field(
         default_factory=lambda: RewardModelConfig(backbone=ModelSource())
     )
+    optimizer: Optimizer = "ppo"
     policy: PpoConfig = field(default_factory=PpoConfig)
+    dpo: DpoConfig = field(default_factory=DpoConfig)
+    best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
     evaluate_reward_model: EvaluateRewardModelConfig = field(
         default_factory=EvaluateRewardModelConfig
     )
@@ -81,6 +90,39 @@ class RoundPlan(JsonContract):
         if self.oversample < 1:
             raise ContractError("RoundPlan.oversample must be at least 1.")
 
+    @property
+    def policy_training(self) -> PpoConfig | DpoConfig | BestOfNConfig:
+        """The settings of the chosen optimiser. DPO leaves out what the held-out model learns from."""
+        if self.optimizer == "dpo":
+            return replace(self.dpo, held_out_share=self.reward_model.held_out_share)
+        return self.best_of_n if self.optimizer == "best_of_n" else self.policy
+
+
+OPTIMIZER_FIELDS: dict[str, str] = {"ppo": "policy", "dpo": "dpo", "best_of_n": "best_of_n"}
+"""Optimiser -> the field of the plan that holds its settings."""
+
+
+def plan_with_optimizer(plan: RoundPlan, *, optimizer: str, adapter: str) -> RoundPlan:
+    """`plan` with another optimiser, its adapter "lora" or "none"; the settings of each stay."""
+    changed = {"optimizer": optimizer}
+    if optimizer not in OPTIMIZER_FIELDS:
+        return plan_override(plan, changed)  # which names the choices
+    return plan_override(
+        plan, {**changed, OPTIMIZER_FIELDS[optimizer]: {"adapter": {"kind": adapter}}}
+    )
+
+
+def optimizer_words(plan: RoundPlan) -> str:
+    """How the policy is trained, in a few words: "PPO, 20 updates, LoRA of rank 8"."""
+    if plan.optimizer == "ppo":
+        words = f"PPO, {plan.policy.updates} updates"
+    elif plan.optimizer == "dpo":
+        words = f"{plan.dpo.loss.upper()}, {plan.dpo.epochs} passes over the pairs"
+    else:
+        words = f"best of {plan.best_of_n.n}, {plan.best_of_n.iterations} iterations"
+    adapter = plan.policy_training.adapter
+    return words + (f", LoRA of rank {adapter.rank}" if adapter.kind == "lora" else "")
+
 
 def plan_override(plan: RoundPlan, changes: dict[str, Any]) -> RoundPlan:
     """The plan with `changes` (nested objects) merged in; a wrong field is a `ContractError`."""
@@ -92,11 +134,12 @@ def plan_checked(plan: RoundPlan) -> RoundPlan:
 
     Asked when a plan is made, not when one is read: an old round's plan stays readable for ever.
     """
-    combination, members = plan.policy.reward_combination, plan.reward_model.members
+    combination, members = plan.policy_training.reward_combination, plan.reward_model.members
     if combination != "mean" and (members < 2 or plan.reward_model.weight_average):
         raise ContractError(
-            f"RoundPlan: policy.reward_combination {combination!r} needs an ensemble; set "
-            "reward_model.members to 2 or more and weight_average to false, or choose 'mean'."
+            f"RoundPlan: {OPTIMIZER_FIELDS[plan.optimizer]}.reward_combination {combination!r} needs"
+            " an ensemble; set reward_model.members to 2 or more and weight_average to false, or"
+            " choose 'mean'."
         )
     return plan
 

@@ -36,11 +36,8 @@ from .models import PolicyLine, Round, State
 from .plan import plan_differences
 from .selectors import last_round
 
-# Step of the round -> (name of its curves, first word of the phase whose events are the curve).
-CURVES = {
-    State.REWARD_TRAINING: ("reward_model", "train"),
-    State.POLICY_TRAINING: ("ppo", "ppo"),
-}
+# Step of the round -> first word of the phase whose events are its curve; "" for the run's own kind.
+CURVES = {State.REWARD_TRAINING: "train", State.POLICY_TRAINING: ""}
 
 
 def record_refresh(round_: Round) -> RoundRecord:
@@ -152,13 +149,13 @@ def _labels(round_: Round, gate: int) -> LabelSummary | None:
 
 def _curves(round_: Round) -> dict[str, tuple[dict[str, float | None], ...]]:
     curves = {}
-    for state, (name, phase) in CURVES.items():
+    for state, phase in CURVES.items():
         run = step_run_record(round_, state)
         if run is not None:
-            curves[name] = tuple(
+            curves[run.kind] = tuple(
                 {"step": float(event.step), **event.metrics}
                 for event in training.run_events(run.id)
-                if event.metrics and event.phase.split(" ")[0] == phase
+                if event.metrics and event.phase.split(" ")[0] == (phase or run.kind)
             )
     return curves
 
@@ -269,7 +266,18 @@ def round_summary(round_: Round) -> RoundSummary:
         compute_hours=sum(r.seconds for r in training.runs_of_round(round_.id)) / 3600,
         deployed_version=_version_name(deployed[0].version_id) if deployed else "",
         truth_win_rate=truth.win_rate if truth else None,
+        held_out_gain=policy.held_out_gain if policy else None,
+        **_optimizer(round_),
     )
+
+
+def _optimizer(round_: Round) -> dict[str, Any]:
+    """How the candidate was made and how long that took; nothing where none was trained."""
+    run = step_run_record(round_, State.POLICY_TRAINING)
+    if run is None:
+        return {}
+    lora = run.spec["config"].get("adapter", {}).get("kind") == "lora"
+    return {"optimizer": run.kind, "adapter": "lora" if lora else "", "policy_seconds": run.seconds}
 
 
 def _reward_gap(policy: PolicyMeasurements | None) -> float | None:

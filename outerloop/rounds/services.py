@@ -30,7 +30,7 @@ from .claims import (
     worker_name,
 )
 from .models import ENDS, PolicyLine, Round, RoundStep, StartAttempt, State
-from .plan import RoundPlan, plan_override
+from .plan import RoundPlan, optimizer_words, plan_override
 from .selectors import (
     StartCheck,
     active_round,
@@ -63,7 +63,7 @@ def line_create(
 
 @transaction.atomic
 def line_base_set(*, line: PolicyLine, version_id: UUID, actor: str) -> None:
-    """Set the policy that PPO starts from; the first one is deployed as well."""
+    """Set the policy that training starts from; the first one is deployed as well."""
     PolicyLine.objects.filter(pk=line.pk).update(base_version=version_id)
     line.base_version = version_id
     training.model_version_retain(version_id=version_id, reason="base policy of the line")
@@ -105,7 +105,7 @@ def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
         ("Candidate", plan.candidate),
         ("Starts from", plan.init),
         ("Reward models", f"{plan.reward_model.members} and the held-out one"),
-        ("Policy updates", str(plan.policy.updates)),
+        ("Policy trained by", optimizer_words(plan)),
         ("Evaluation prompts", str(plan.evaluation_prompts)),
         ("Pairs offered for the gate", str(plan.gate_pairs)),
         ("Deploys by itself", "yes" if line.deploys_by_itself else "no, a lead approves"),

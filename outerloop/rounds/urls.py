@@ -11,6 +11,7 @@ urlpatterns = [
     path("lines/<slug:slug>/live/", views.line_live, name="line_live"),
     path("lines/<slug:slug>/schedule/", views.schedule_page, name="schedule"),
     path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
+    path("lines/<slug:slug>/plan/optimizer/", views.optimizer_save, name="optimizer"),
     path("lines/<slug:slug>/start/", views.start, name="start"),
     path("lines/<slug:slug>/first-pairs/", views.first_pairs, name="first_pairs"),
     path("lines/<slug:slug>/dry-run/", views.dry_run, name="dry_run"),

@@ -15,12 +15,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation import facade as evaluation
 from outerloop.web.access import ENGINEER, LEAD, roles_of
+from training.contracts import ContractError
 
 from . import overriding, services
 from .access import line_for, lines_for, person, round_for
-from .forms import DecisionForm, OverrideForm, PlanForm, ScheduleForm
+from .forms import DecisionForm, OptimizerForm, OverrideForm, PlanForm, ScheduleForm
 from .models import PolicyLine, Round
 from .pages import line_context, lines_context, round_context
+from .plan import optimizer_words, plan_with_optimizer
 from .record import record_refresh
 from .schedule import schedule_save
 from .selectors import line_plan
@@ -76,7 +78,34 @@ def plan_page(request: HttpRequest, slug: str) -> HttpResponse:
         services.line_plan_save(line=line, plan=plan, actor=str(person(request).pk))
         messages.success(request, "The plan of the next round is saved.")
         return redirect("rounds:line", slug=slug)
-    return render(request, "rounds/plan.html", {"line": line, "form": form})
+    context = {"line": line, "form": form, "optimizer_form": _optimizer_form(line)}
+    return render(request, "rounds/plan.html", context)
+
+
+@login_required
+@require_POST
+def optimizer_save(request: HttpRequest, slug: str) -> HttpResponse:
+    """Choose how the next round trains its policy; everything else of the plan stays."""
+    line = line_for(request, slug, ENGINEER)
+    form = OptimizerForm(request.POST)
+    if not form.is_valid():
+        for field, errors in form.errors.items():
+            messages.error(request, f"{form.fields[field].label}: {errors[0]}")
+        return redirect("rounds:plan", slug=slug)
+    try:
+        plan = plan_with_optimizer(line_plan(line), **form.cleaned_data)
+    except ContractError as error:
+        messages.error(request, str(error))
+        return redirect("rounds:plan", slug=slug)
+    services.line_plan_save(line=line, plan=plan, actor=str(person(request).pk))
+    messages.success(request, f"The next round trains its policy by {optimizer_words(plan)}.")
+    return redirect("rounds:plan", slug=slug)
+
+
+def _optimizer_form(line: PolicyLine) -> OptimizerForm:
+    plan = line_plan(line)
+    chosen = {"optimizer": plan.optimizer, "adapter": plan.policy_training.adapter.kind}
+    return OptimizerForm(initial=chosen)
 
 
 def _plan_text(line: PolicyLine) -> str:

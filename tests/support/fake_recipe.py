@@ -305,6 +305,8 @@ def _json(directory: Path, name: str, document: Any) -> Output:
 OUTPUTS = {
     "sft": policy,
     "ppo": policy,
+    "dpo": policy,
+    "best_of_n": policy,
     "reward_model": reward_models,
     "evaluate_reward_model": reward_measurements,
     "evaluate_policy": policy_measurements,

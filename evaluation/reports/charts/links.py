@@ -16,7 +16,7 @@ from evaluation.reports.charts.training import (
     REWARD_HELD_OUT,
     REWARD_TRAIN,
     MetricRows,
-    update_rows,
+    policy_rows,
 )
 from evaluation.statistics.curves import fit_gao_law
 
@@ -53,7 +53,7 @@ def curve_fits(rows: MetricRows, *, fewest: int = 8) -> tuple[CurveFit, ...]:
 
 def reward_by_distance(record: RoundRecord) -> Chart | None:
     """sqrt(KL) -> gain by the training and the held-out reward model, with the fitted laws."""
-    rows = update_rows(record.training_curves.get("ppo", ()))
+    rows = policy_rows(record)
     series = [
         Series("training", TRAIN, gain_points(rows, REWARD_TRAIN)),
         Series("held-out", HELD_OUT, gain_points(rows, REWARD_HELD_OUT)),

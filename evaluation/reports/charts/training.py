@@ -18,6 +18,15 @@ KL = ("kl_exact", "kl_k3", "kl_k1")  # nats per reply, the exact one first
 SIZE = {"width": 250, "height": 130}
 
 
+POLICY_KINDS = ("ppo", "dpo", "best_of_n")
+
+
+def policy_rows(record: RoundRecord) -> list[Mapping[str, float | None]]:
+    """The rows of the run that trained the candidate, whichever optimiser it was."""
+    curves = record.training_curves
+    return update_rows(next((curves[kind] for kind in POLICY_KINDS if kind in curves), ()))
+
+
 def update_rows(rows: MetricRows) -> list[Mapping[str, float | None]]:
     """The rows of PPO's updates: only they tell what was learned, a closing measurement does not.
 
@@ -45,17 +54,25 @@ def metric_points(rows: MetricRows, *names: str) -> list[tuple[float, float]]:
 
 
 def training_charts(record: RoundRecord) -> list[Chart]:
-    """Small charts of the reward model's and PPO's runs; one is left out where nothing was logged."""
-    ppo = update_rows(record.training_curves.get("ppo", ()))
+    """Small charts of the reward model's and the policy's runs; one is left out where nothing was logged."""
+    policy = policy_rows(record)
     learning = record.training_curves.get("reward_model", ())
     reward_model = [row for row in learning if row.get("loss") is not None]
     charts = [
-        _reward(ppo),
-        _single(ppo, KL, "KL to the reference", "nats per reply"),
-        _single(ppo, ("entropy",), "Entropy", "nats per token"),
-        _single(ppo, ("response_length",), "Reply length", "tokens"),
-        _single(ppo, ("clip_fraction",), "Clipped tokens", "share", share=True),
-        _single(ppo, ("ensemble_std",), "Spread of the reward models", "z"),
+        _reward(policy),
+        _single(policy, KL, "KL to the reference", "nats per reply"),
+        _single(policy, ("entropy",), "Entropy", "nats per token"),
+        _single(policy, ("response_length",), "Reply length", "tokens"),
+        _single(policy, ("clip_fraction",), "Clipped tokens", "share", share=True),
+        _single(policy, ("implicit_margin",), "Margin between the pairs", "implicit reward"),
+        _single(
+            policy,
+            ("validation_implicit_accuracy",),
+            "Validation pairs told apart",
+            "share",
+            share=True,
+        ),
+        _single(policy, ("ensemble_std",), "Spread of the reward models", "z"),
         _single(reward_model, ("loss",), "Loss of the reward model", "nats per pair"),
         _single(reward_model, ("accuracy",), "Accuracy of the reward model", "share", share=True),
     ]

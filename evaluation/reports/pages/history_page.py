@@ -7,8 +7,15 @@ from dataclasses import dataclass
 
 from evaluation.contracts import RoundRecord, RoundSummary, Verdict
 from evaluation.reports import charts
-from evaluation.reports.pages.parts import Figure, Mark, figure
-from evaluation.reports.wording import VERDICT_MEANING, share, short
+from evaluation.reports.pages.parts import Figure, Mark, Row, Table, figure
+from evaluation.reports.wording import (
+    NOT_MEASURED,
+    VERDICT_MEANING,
+    number,
+    optimizer_name,
+    share,
+    short,
+)
 
 WORDS: dict[Verdict, str] = {
     "PROMOTE": "promoted",
@@ -33,6 +40,7 @@ class HistoryRow:
     hours: str
     deployed: str
     truth: str
+    optimizer: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class HistoryPage:
     charts: tuple[Figure, ...]
     rows: tuple[HistoryRow, ...]
     has_truth: bool
+    optimizers: Table | None
 
 
 def history_page(
@@ -69,7 +78,39 @@ def history_page(
         charts=tuple(found for found in drawn if found),
         rows=tuple(rows),
         has_truth=any(s.truth_win_rate for s in summaries),
+        optimizers=optimizer_table(summaries),
     )
+
+
+def optimizer_table(summaries: Sequence[RoundSummary]) -> Table | None:
+    """The last measured candidate of each optimiser side by side; None while there is but one."""
+    latest: dict[str, RoundSummary] = {}
+    for s in sorted(summaries, key=lambda summary: summary.number):
+        name = optimizer_name(s.optimizer, s.adapter)
+        if name and s.kl is not None:
+            latest[name] = s
+    if len(latest) < 2:
+        return None
+    headings = ("round", "win rate by labels", "KL (nats)", "held-out gain (z)", "training time")
+    has_truth = any(s.truth_win_rate for s in latest.values())
+    rows = [
+        Row(
+            name,
+            (
+                str(s.number),
+                share(s.win_rate),
+                f"{s.kl:.1f}",
+                number(s.held_out_gain),
+                NOT_MEASURED if s.policy_seconds is None else _hours(s.policy_seconds / 3600),
+                *([share(s.truth_win_rate)] if has_truth else []),
+            ),
+        )
+        for name, s in latest.items()
+    ]
+    caption = (
+        "Optimisers compared: the latest candidate of each, against the incumbent of its round."
+    )
+    return Table(caption, headings + (("truth",) if has_truth else ()), tuple(rows))
 
 
 def _summary(summaries: Sequence[RoundSummary], overridden: int) -> str:
@@ -113,6 +154,7 @@ def _row(s: RoundSummary, reported: bool, minimum: float, maximum: float) -> His
         hours=_hours(s.compute_hours),
         deployed=short(s.deployed_version) if s.deployed_version else "",
         truth=share(s.truth_win_rate) if s.truth_win_rate else "",
+        optimizer=optimizer_name(s.optimizer, s.adapter),
     )
 
 

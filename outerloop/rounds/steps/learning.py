@@ -20,6 +20,7 @@ from outerloop.rounds.steps.context import (
     version_input,
 )
 from training import facade as training
+from training.contracts import InputRef
 
 
 def take_snapshot(context: StepContext) -> Move:
@@ -66,7 +67,8 @@ def train_reward_model(context: StepContext) -> Move:
 
 
 def evaluate_reward_model(context: StepContext) -> Move:
-    """Measure the reward model; one that is not better than chance ends the round before PPO."""
+    """Measure the reward model; one that is not better than chance ends the round before the
+    policy learns."""
     snapshot = _snapshot(context.round)
     reward = version_input(context.round.reward_model, "reward model")
     run = step_run(
@@ -127,43 +129,65 @@ def _reward_problem(measured: RewardModelMeasurements, minimum: float) -> str:
 
 
 def train_policy(context: StepContext) -> Move:
-    """PPO on the frozen reward model; the held-out model watches and is never optimised."""
-    init = version_input(start_version(context, context.plan.init), "initial policy")
-    reference = version_input(start_version(context, context.plan.reference), "reference policy")
-    reward = version_input(context.round.reward_model, "reward model")
-    held_out = version_input(context.round.held_out_reward_model, "held-out reward model")
-    prompts = prompts_file(context, "training-prompts.jsonl", splits=("train",), limit=None)
+    """Make a candidate by the plan's optimiser; the held-out model watches and is never optimised."""
+    inputs = _training_inputs(context)
     run = step_run(
         context,
-        kind="ppo",
-        config=context.plan.policy,
-        inputs={
-            "policy": init,
-            "reference": reference,
-            "reward_model": reward,
-            "held_out_reward_model": held_out,
-            "prompts": prompts,
-        },
+        kind=context.plan.optimizer,
+        config=context.plan.policy_training,
+        inputs=inputs,
         minutes=context.plan.time_limits.policy_training,
     )
     candidate = training.model_version_register(
         run_id=run.id,
         artifact="policy",
         parent_id=start_version(context, context.plan.init),
-        meta={"round": context.round.number},
+        meta={"round": context.round.number, "optimizer": context.plan.optimizer},
     )
+    unit = "updates" if context.plan.optimizer == "ppo" else "steps"
     return Move(
         to=State.POLICY_EVALUATION,
-        read=(
-            f"policy {init.sha256}",
-            f"reference {reference.sha256}",
-            f"reward model {reward.sha256}",
-            f"prompts {prompts.sha256}",
+        read=tuple(
+            f"{name.replace('_', ' ')} {ref.sha256}"
+            for name, ref in inputs.items()
+            if name != "held_out_reward_model"
         ),
         wrote=(f"{candidate.name} {candidate.sha256}",),
-        note=f"{candidate.name}: {run.results['updates']} updates, stopped by {run.results['stopped_by']}",
+        note=f"{candidate.name}: {run.results['updates']} {unit}, stopped by {run.results['stopped_by']}",
         fields={"candidate": candidate.id},
     )
+
+
+def _training_inputs(context: StepContext) -> dict[str, InputRef]:
+    """What every optimiser reads, and what the chosen one reads besides."""
+    plan, round_ = context.plan, context.round
+    inputs = {
+        "policy": version_input(start_version(context, plan.init), "initial policy"),
+        "reference": version_input(start_version(context, plan.reference), "reference policy"),
+        "reward_model": version_input(round_.reward_model, "reward model"),
+        "held_out_reward_model": version_input(
+            round_.held_out_reward_model, "held-out reward model"
+        ),
+        "prompts": prompts_file(context, "training-prompts.jsonl", splits=("train",), limit=None),
+    }
+    if plan.optimizer == "dpo":
+        inputs["preferences"] = training.input_from_path(_snapshot(round_).path)
+    if plan.optimizer == "ppo" and plan.policy.ptx_coefficient > 0:
+        inputs["demonstrations"] = _demonstrations(context)
+    return inputs
+
+
+def _demonstrations(context: StepContext) -> InputRef:
+    """What the base policy was taught last, for PPO-ptx."""
+    base = training.model_version_get(start_version(context, "base"))
+    run = training.run_get(base.run_id) if base.run_id else None
+    if run is None or run.kind != "sft":
+        raise StepFailed(
+            "policy.ptx_coefficient mixes in the demonstrations of the base policy, but"
+            f" {base.name} was not fine-tuned here: set policy.ptx_coefficient to 0."
+        )
+    phase = run.spec["config"]["phases"][-1]
+    return InputRef.from_json(run.spec["inputs"][phase["data"]])
 
 
 def _snapshot(round_: Round) -> training.SnapshotRecord:

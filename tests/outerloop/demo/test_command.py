@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from django.core.management.base import CommandError
 from rich.console import Console
 
-from outerloop.demo.building import DemoFailed
+from outerloop.demo.building import DemoFailed, demo_plan
 from outerloop.demo.management.commands.demo import Worker, bars, order_from
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
 from outerloop.rounds.models import PolicyLine
+from training.contracts import DpoConfig
 
 
 def options(**given):
@@ -22,6 +24,8 @@ def options(**given):
         "labels": "simulated",
         "candidate": "trained",
         "overoptimise": False,
+        "optimizer": "ppo",
+        "adapter": "none",
         "quick": False,
         "fresh": False,
     }
@@ -42,6 +46,11 @@ def test_each_arm_has_a_line_of_its_own():
         {"candidate": "incumbent"},
         {"overoptimise": True},
         {"quick": True},
+        {"optimizer": "dpo"},
+        {"optimizer": "best_of_n"},
+        {"adapter": "lora"},
+        {"optimizer": "dpo", "adapter": "lora"},
+        {"optimizer": "dpo", "quick": True},
     ]
     assert len({order_from(options(**arm)).slug for arm in arms}) == len(arms)
 
@@ -69,6 +78,27 @@ def test_the_quick_demo_is_one_short_round():
     assert order_from(options(quick=True)).demo == QUICK
     with pytest.raises(CommandError, match="choose one"):
         order_from(options(quick=True, overoptimise=True))
+
+
+def test_another_optimiser_learns_from_the_same_labels():
+    order = order_from(options(optimizer="best_of_n"))
+    assert (order.slug, order.title) == ("help-desk-best-of-n-seed-5", "by best_of_n")
+    assert order.demo == replace(DEFAULT, optimizer="best_of_n")
+    assert demo_plan(order.demo, 5).policy_training == DEFAULT.best_of_n
+
+
+def test_an_adapter_is_trained_at_a_higher_rate():
+    order = order_from(options(optimizer="dpo", adapter="lora"))
+    assert order.name == "Help desk (demo, seed 5, by dpo with lora)"
+    settings = demo_plan(order.demo, 5).policy_training
+    assert isinstance(settings, DpoConfig)
+    assert settings.adapter.kind == "lora"
+    assert settings.learning_rate == 10 * DEFAULT.dpo.learning_rate
+
+
+def test_the_over_optimised_demo_is_one_of_ppo():
+    with pytest.raises(CommandError, match="leave --optimizer out"):
+        order_from(options(overoptimise=True, optimizer="dpo"))
 
 
 @pytest.mark.django_db

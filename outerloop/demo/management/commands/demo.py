@@ -27,7 +27,13 @@ from rich.progress import (
 
 from outerloop.demo.building import DemoFailed, people_ensure
 from outerloop.demo.loop import DemoOrder, Narrator, demo_run
-from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, OVEROPTIMISED_CHANGES, QUICK
+from outerloop.demo.settings import (
+    DEFAULT,
+    OVEROPTIMISED,
+    OVEROPTIMISED_CHANGES,
+    QUICK,
+    with_optimizer,
+)
 from outerloop.rounds.models import PolicyLine
 from outerloop.rounds.processes import ProcessLine, beat_line, worker_line
 from outerloop.rounds.schedule import sweeper_ensure
@@ -61,6 +67,18 @@ class Command(BaseCommand):
             "--overoptimise",
             action="store_true",
             help="few labels and no KL control: what the gate is for",
+        )
+        parser.add_argument(
+            "--optimizer",
+            choices=["ppo", "dpo", "best_of_n"],
+            default="ppo",
+            help="what trains the policy: PPO, DPO on the preferences, or best-of-n fine-tuning",
+        )
+        parser.add_argument(
+            "--adapter",
+            choices=["none", "lora"],
+            default="none",
+            help="lora: train a low-rank adapter, merged in at the end",
         )
         parser.add_argument("--quick", action="store_true", help="one short round")
         parser.add_argument(
@@ -96,6 +114,8 @@ class Command(BaseCommand):
 def order_from(options: dict[str, Any]) -> DemoOrder:
     if options["quick"] and options["overoptimise"]:
         raise CommandError("--quick and --overoptimise are two demos; choose one.")
+    if options["overoptimise"] and options["optimizer"] != "ppo":
+        raise CommandError("--overoptimise shows PPO without KL control; leave --optimizer out.")
     demo = OVEROPTIMISED if options["overoptimise"] else QUICK if options["quick"] else DEFAULT
     arm, title = ("quick" if options["quick"] else ""), ""
     changes: dict[str, Any] | None = None
@@ -109,6 +129,10 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
         demo = replace(demo, rounds=1, labels_per_round=demo.labels_per_round // 2)
     if options["rounds"]:
         demo = replace(demo, rounds=options["rounds"])
+    demo = with_optimizer(demo, options["optimizer"], lora=options["adapter"] == "lora")
+    trained = _optimizer_parts(options)
+    arm = "-".join(filter(None, [arm, *trained])).replace("_", "-")
+    title = ", ".join(filter(None, [title, "by " + " with ".join(trained) if trained else ""]))
     slug = "-".join(part for part in ("help-desk", arm, f"seed-{options['seed']}") if part)
     if options["fresh"]:
         taken = PolicyLine.objects.filter(slug__startswith=slug).count()
@@ -122,6 +146,13 @@ def order_from(options: dict[str, Any]) -> DemoOrder:
         changes=changes,
         title=title,
     )
+
+
+def _optimizer_parts(options: dict[str, Any]) -> list[str]:
+    """What departs from PPO on all weights: an arm of its own, with a line of its own."""
+    lora = options["adapter"] == "lora"
+    named = [options["optimizer"]] if lora or options["optimizer"] != "ppo" else []
+    return [*named, *(["lora"] if lora else [])]
 
 
 @dataclass(frozen=True)

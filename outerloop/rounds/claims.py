@@ -2,6 +2,7 @@
 
 No lock is held while a step works. A worker claims the step of the round's present state, prolongs
 its lease at every heartbeat, and may move the round on only while its fence number is the latest.
+Leases run by the database's clock, whatever the workers' own clocks say.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models import Exists, Expression, F, OuterRef, Q
+
+from outerloop.web.clock import Now, from_now
 
 from .models import ENDS, Round, RoundStep, State
 
@@ -39,14 +41,13 @@ def step_claim(round_: Round, *, owner: str) -> RoundStep | None:
         name=round_.state,
         defaults={"position": list(State).index(State(round_.state))},
     )
-    now = timezone.now()
-    free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
+    free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now())
     claimed = RoundStep.objects.filter(
-        free, pk=step.pk, finished_at__isnull=True, round__state=round_.state
+        free, _round_is_in(round_.state), pk=step.pk, finished_at__isnull=True
     ).update(fence=F("fence") + 1, lease_owner=owner, lease_expires_at=_lease_end())
     if not claimed:
         return None
-    RoundStep.objects.filter(pk=step.pk, started_at__isnull=True).update(started_at=now)
+    RoundStep.objects.filter(pk=step.pk, started_at__isnull=True).update(started_at=Now())
     step.refresh_from_db()
     return step
 
@@ -81,7 +82,7 @@ def round_move(
     **round_fields: Any,
 ) -> None:
     """Finish the step and move the round on, in one transaction. Raises `ClaimLost`."""
-    now = timezone.now()
+    now = Now()
     _update(
         step,
         finished_at=now,
@@ -102,13 +103,22 @@ def round_move(
         )
 
 
+def _round_is_in(state: str) -> Exists:
+    """The round's state, asked beside the UPDATE and not by a join.
+
+    With a join Django updates `WHERE id IN (SELECT ...)`: PostgreSQL does not ask that SELECT again
+    once the row that it waited for was changed, and several workers would claim one step.
+    """
+    return Exists(Round.objects.filter(pk=OuterRef("round_id"), state=state))
+
+
 def _update(step: RoundStep, **changes: Any) -> None:
     kept = RoundStep.objects.filter(
-        pk=step.pk, fence=step.fence, finished_at__isnull=True, round__state=step.name
+        _round_is_in(step.name), pk=step.pk, fence=step.fence, finished_at__isnull=True
     ).update(**changes)
     if not kept:
         raise ClaimLost(f"{step} was taken over by another worker, or its round ended.")
 
 
-def _lease_end() -> Any:
-    return timezone.now() + timedelta(seconds=settings.OUTERLOOP_LEASE_SECONDS)
+def _lease_end() -> Expression:
+    return from_now(timedelta(seconds=settings.OUTERLOOP_LEASE_SECONDS))

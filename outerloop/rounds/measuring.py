@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.utils import timezone
-
 from annotation import facade as annotation
 from annotation.contracts import GateLabel
 from evaluation import facade as evaluation
@@ -20,6 +18,7 @@ from evaluation.contracts import (
     GateVerdict,
     IntegrityFact,
 )
+from outerloop.web.clock import database_now
 from training import facade as training
 
 from .evidence import samples_read, step_run_record
@@ -133,7 +132,7 @@ def _labels_remaining(
 def _expired(round_: Round, line: PolicyLine) -> bool:
     hours = gate_settings(round_, line).max_age_hours
     since = round_.waiting_since or round_.created_at
-    return timezone.now() - since > timedelta(hours=hours)
+    return database_now() - since > timedelta(hours=hours)
 
 
 def gate_settings(round_: Round, line: PolicyLine) -> GatePolicySettings:

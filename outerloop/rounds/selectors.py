@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from annotation import facade as annotation
+from outerloop.web.clock import Now, from_now
 
 from .models import ENDS, PolicyLine, Round, RoundStep
 from .plan import RoundPlan
@@ -58,8 +58,7 @@ def active_rounds() -> QuerySet[Round]:
 
 def rounds_without_worker() -> list[Round]:
     """Active rounds whose present step nobody holds: their message was lost, or their worker died."""
-    now = timezone.now()
-    held = RoundStep.objects.filter(finished_at__isnull=True, lease_expires_at__gt=now)
+    held = RoundStep.objects.filter(finished_at__isnull=True, lease_expires_at__gt=Now())
     return [
         round_
         for round_ in active_rounds()
@@ -69,8 +68,8 @@ def rounds_without_worker() -> list[Round]:
 
 def rounds_just_ended(within: timedelta) -> QuerySet[Round]:
     """Rounds that ended a short while ago: their worker may have died before it told anybody."""
-    since = timezone.now() - within
-    return Round.objects.filter(state__in=ENDS, closed_at__gt=since).select_related("line")
+    ended = Round.objects.filter(state__in=ENDS, closed_at__gt=from_now(-within))
+    return ended.select_related("line")
 
 
 def steps_of(round_: Round) -> dict[str, RoundStep]:

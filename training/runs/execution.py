@@ -25,9 +25,10 @@ from typing import IO
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Expression, F, Q
 from django.utils import timezone
 
+from outerloop.web.clock import Now, from_now
 from outerloop.web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from outerloop.web.tracing import log_arguments
 from training.contracts import RunEvent, RunManifest, canonical_json
@@ -104,15 +105,14 @@ def _no_beat(event: RunEvent | None) -> None:
 
 def _claim(run_id: UUID, owner: str) -> Run:
     """Take the run if it waits, failed, or lost its worker: one conditional UPDATE decides."""
-    now = timezone.now()
     free = Q(state__in=[RunState.PENDING, RunState.FAILED]) | Q(
-        state=RunState.RUNNING, lease_expires_at__lt=now
+        state=RunState.RUNNING, lease_expires_at__lt=Now()
     )
     claimed = Run.objects.filter(free, pk=run_id).update(
         state=RunState.RUNNING,
         fence=F("fence") + 1,
         lease_owner=owner,
-        lease_expires_at=now + timedelta(seconds=settings.OUTERLOOP_LEASE_SECONDS),
+        lease_expires_at=_lease_end(),
         error="",
         finished_at=None,
     )
@@ -120,8 +120,12 @@ def _claim(run_id: UUID, owner: str) -> Run:
     if not claimed:
         raise RunBusy(f"{run} is held by {run.lease_owner} until {run.lease_expires_at}.")
     if run.started_at is None:
-        Run.objects.filter(pk=run_id).update(started_at=now)
+        Run.objects.filter(pk=run_id).update(started_at=Now())
     return run
+
+
+def _lease_end() -> Expression:
+    return from_now(timedelta(seconds=settings.OUTERLOOP_LEASE_SECONDS))
 
 
 def _release(run: Run) -> None:
@@ -261,7 +265,7 @@ def _cancel_pass_on(run: Run, deadline: float | None) -> float:
 def _heartbeat(run: Run) -> bool:
     """Prolong the lease; True when somebody asked to cancel. Raises `LeaseLost`."""
     kept = Run.objects.filter(pk=run.pk, fence=run.fence, state=RunState.RUNNING).update(
-        lease_expires_at=timezone.now() + timedelta(seconds=settings.OUTERLOOP_LEASE_SECONDS)
+        lease_expires_at=_lease_end()
     )
     if not kept:
         raise LeaseLost(f"{run} was taken over by another worker.")

@@ -21,12 +21,13 @@ from annotation.accounts.models import Rater
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Assignment, AssignmentState, Comparison, RaterQueue
 from annotation.comparisons.records import LONGEST_TEXT, AnswerInvalid, NotYours
+from outerloop.web.clock import Now, database_now
 
 LARGEST_DRAFT = 40_000
 
 
 def lease_end(campaign: Campaign) -> datetime:
-    return timezone.now() + timedelta(minutes=campaign.lease_minutes)
+    return database_now() + timedelta(minutes=campaign.lease_minutes)
 
 
 def rater_queue_locked(*, rater: Rater, campaign_id: UUID) -> RaterQueue:
@@ -103,9 +104,7 @@ def leases_release_expired(*, limit: int = 1000) -> int:
 
 def expired_released(*, limit: int) -> int:
     """The same inside the caller's transaction; what others hold locked is left for the next call."""
-    expired = Assignment.objects.filter(
-        state=AssignmentState.LEASED, lease_expires_at__lt=timezone.now()
-    )
+    expired = Assignment.objects.filter(state=AssignmentState.LEASED, lease_expires_at__lt=Now())
     found = list(
         expired.order_by("lease_expires_at").values_list("comparison_id", flat=True)[:limit]
     )

@@ -8,8 +8,6 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from annotation import facade as annotation
 from annotation.contracts import NewCompletion, NewPair
 from evaluation import facade as evaluation
@@ -28,6 +26,7 @@ from outerloop.rounds.steps.context import (
     step_run,
     version_input,
 )
+from outerloop.web.clock import database_now
 from training import facade as training
 
 
@@ -60,7 +59,7 @@ def evaluate_policy(context: StepContext) -> Move:
         read=(f"candidate {candidate.sha256}", f"incumbent {incumbent.sha256}"),
         wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
         note=_gains_note(measurements_load(run, PolicyMeasurements)),
-        fields={"waiting_since": timezone.now()},
+        fields={"waiting_since": database_now()},
     )
 
 
@@ -121,7 +120,7 @@ def await_approval(context: StepContext) -> Move | Wait:
         return Move(State.DECIDED, note=f"{approval.person} {word} the promotion.")
     since = context.round.waiting_since or context.round.created_at
     hours = gate_settings(context.round, context.line).max_age_hours
-    if timezone.now() - since > timedelta(hours=hours):
+    if database_now() - since > timedelta(hours=hours):
         return Move(State.DECIDED, note="No lead approved within the maximum age; held back.")
     return Wait("A lead reads the report and approves, or holds back.")
 

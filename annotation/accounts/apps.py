@@ -19,3 +19,12 @@ class AccountsConfig(AppConfig):
                 order=80,
             )
         )
+        register_link(
+            Link(
+                key="tokens",
+                label="API tokens",
+                url_name="accounts:tokens",
+                roles=frozenset({"engineer", "lead"}),
+                order=85,
+            )
+        )

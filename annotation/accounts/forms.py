@@ -8,9 +8,11 @@ from typing import Any
 from django import forms
 
 from outerloop.web.access import LEAD, lines_of
+from outerloop.web.forms import choices_set
 from outerloop.web.lines import line_names
 
 from .models import Role, User
+from .tokens import LONGEST_DAYS
 
 EVERY_LINE = ""
 
@@ -31,12 +33,12 @@ class RoleForm(forms.Form):
 
     def __init__(self, *args: Any, lead: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["line"].choices = _line_choices(lead)  # type: ignore[attr-defined]
+        self.lines = _line_choices(lead)
+        choices_set(self, "line", self.lines)
 
     def clean_line(self) -> uuid.UUID | None:
         value = self.cleaned_data["line"]
-        choices = self.fields["line"].choices  # type: ignore[attr-defined]
-        if value not in {choice for choice, _ in choices}:
+        if value not in {line for line, _ in self.lines}:
             raise forms.ValidationError("You may give roles only on the lines that you lead.")
         return uuid.UUID(value) if value else None
 
@@ -59,3 +61,10 @@ class PersonForm(RoleForm):
         if User.objects.filter(email__iexact=email).exists():
             raise forms.ValidationError("Somebody has this e-mail address already.")
         return email
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=60, help_text="What uses it, for example: nightly report.")
+    days = forms.IntegerField(
+        min_value=1, max_value=LONGEST_DAYS, initial=90, label="Valid for days"
+    )

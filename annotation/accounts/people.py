@@ -1,4 +1,4 @@
-"""Adding people: by invitation of a lead, with a password that is shown once."""
+"""The person who acts, and adding people: by invitation of a lead, with a password shown once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import secrets
 from uuid import UUID
 
 from django.db import transaction
+from django.http import HttpRequest
 
 from .models import Role, User
 from .services import membership_grant
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in user, for a view that lets nobody else in."""
+    assert isinstance(request.user, User)
+    return request.user
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from . import views
+from . import token_views, views
 
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
@@ -10,4 +10,6 @@ urlpatterns: list[URLPattern] = [
     path("people/<uuid:user_id>/roles/", views.role_give, name="role_give"),
     path("people/<uuid:user_id>/roles/<int:membership_id>/", views.role_take, name="role_take"),
     path("people/<uuid:user_id>/state/", views.person_state, name="person_state"),
+    path("tokens/", token_views.tokens, name="tokens"),
+    path("tokens/<uuid:token_id>/revoke/", token_views.token_take, name="token_take"),
 ]

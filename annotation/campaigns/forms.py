@@ -9,6 +9,7 @@ from django import forms
 from django.utils.text import slugify
 
 from outerloop.web.access import STAFF, lines_of
+from outerloop.web.forms import choices_set
 from outerloop.web.lines import line_name, line_names
 
 from .models import Campaign
@@ -101,7 +102,7 @@ class CampaignForm(forms.Form):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["line"].choices = line_choices(user)  # type: ignore[attr-defined]
+        choices_set(self, "line", line_choices(user))
 
     def clean_line(self) -> uuid.UUID:
         return uuid.UUID(self.cleaned_data["line"])

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotation.accounts.people import person
 from annotation.contracts import AnnotationError
 from outerloop.web.access import STAFF, lines_of, require_role, role_required
 from outerloop.web.lines import line_name
@@ -80,7 +81,7 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
         data: dict[str, Any] = dict(form.cleaned_data)
         line = data.pop("line")
         require_role(request, *STAFF, line_id=line)
-        campaign = services.campaign_create(line_id=line, author=request.user, **data)  # type: ignore[arg-type]
+        campaign = services.campaign_create(line_id=line, author=person(request), **data)
         _audit(request, campaign, "created campaign")
         messages.success(
             request, "The campaign is a draft. Start it when its guidelines are right."
@@ -138,7 +139,7 @@ def guidelines(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         made = services.guidelines_publish(
             campaign=campaign,
-            author=request.user,  # type: ignore[arg-type] # signed in, by the decorator
+            author=person(request),
             **form.cleaned_data,
         )
         _audit(request, campaign, "published guidelines", version=made.number)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from annotation.accounts.people import person
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
@@ -17,7 +18,7 @@ from .selectors import progress_for
 
 
 def start_read(request: HttpRequest) -> Mapping[str, Any]:
-    rater = rater_for(user=request.user)  # type: ignore[arg-type] # the home page is for signed-in people
+    rater = rater_for(user=person(request))  # the home page is for signed-in people
     campaigns = Campaign.objects.filter(state=CampaignState.ACTIVE).order_by("-created_at")
     lines = lines_of(request.user, ANNOTATOR, ADJUDICATOR)
     if lines is not None:

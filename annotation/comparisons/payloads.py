@@ -10,7 +10,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from outerloop.web.markdown import markdown_html
+from outerloop.web.markdown import markdown_html, marks_shown
 
 from .records import Answer, AnswerInvalid, ComparisonView, GuidelinesView, Progress
 
@@ -37,7 +37,7 @@ def item_payload(view: ComparisonView) -> dict[str, Any]:
 
 
 def _side(text: str, ended: bool) -> dict[str, Any]:
-    return {"html": markdown_html(text), "text": text, "ended": ended}
+    return {"html": markdown_html(text), "text": marks_shown(text), "ended": ended}
 
 
 def answer_payload(answer: Answer) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.accounts.models import Rater
+from annotation.accounts.people import person
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import OVERALL, Campaign, GuidelineVersion
 from annotation.campaigns.selectors import guidelines_current
@@ -47,6 +48,7 @@ from .records import (
     Lease,
     NotYours,
     QueueClosed,
+    SubmitOutcome,
 )
 from .selectors import comparison_for, progress_for, recent_answers
 
@@ -67,7 +69,7 @@ def campaign_for_labelling(request: HttpRequest, campaign_id: uuid.UUID) -> Camp
 @role_required(ANNOTATOR, ADJUDICATOR)
 def compare(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     campaign = campaign_for_labelling(request, campaign_id)
-    rater = rater_for(user=request.user)  # type: ignore[arg-type] # signed in, by the decorator
+    rater = rater_for(user=person(request))
     criteria = [c for c in campaign.criteria.all() if c.key != OVERALL]
     context = {
         "campaign": campaign,
@@ -129,7 +131,7 @@ def json_door(door: Door) -> Callable[..., HttpResponse]:
         if not request.user.is_authenticated:
             return JsonResponse({"error": "Sign in again."}, status=401)
         campaign = campaign_for_labelling(request, campaign_id)
-        rater = rater_for(user=request.user)
+        rater = rater_for(user=person(request))
         try:
             answer = door(rater=rater, campaign=campaign, body=_body(request), **kwargs)
         except AnnotationError as error:
@@ -174,30 +176,26 @@ def _preferred(rater: Rater, campaign: Campaign, body: Body) -> ComparisonView |
     return view if here else None
 
 
-@json_door
-def submit(
-    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
-) -> dict[str, Any]:
-    outcome = services.judgment_submit(
-        rater=rater,
-        assignment_id=assignment_id,
-        answer=answer_read(body),
-        idempotency_key=text_read(body, "key"),
-    )
-    return {"revision": outcome.revision, "surplus": outcome.surplus}
+def _answer_door(record: Callable[..., SubmitOutcome]) -> Callable[..., HttpResponse]:
+    """The door to one way of recording an answer: a first one, or one that supersedes it."""
+
+    @json_door
+    def door(
+        *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
+    ) -> dict[str, Any]:
+        outcome = record(
+            rater=rater,
+            assignment_id=assignment_id,
+            answer=answer_read(body),
+            idempotency_key=text_read(body, "key"),
+        )
+        return {"revision": outcome.revision, "surplus": outcome.surplus}
+
+    return door
 
 
-@json_door
-def revise(
-    *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
-) -> dict[str, Any]:
-    outcome = services.judgment_revise(
-        rater=rater,
-        assignment_id=assignment_id,
-        answer=answer_read(body),
-        idempotency_key=text_read(body, "key"),
-    )
-    return {"revision": outcome.revision, "surplus": outcome.surplus}
+submit = _answer_door(services.judgment_submit)
+revise = _answer_door(services.judgment_revise)
 
 
 @json_door

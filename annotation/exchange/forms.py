@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from annotation.campaigns.forms import line_choices
 from annotation.campaigns.models import Campaign
+from outerloop.web.forms import choices_set
 
 from .records import ExportOptions, ImportOptions
 from .shapes import SHAPES
@@ -24,7 +25,7 @@ class _LineForm(forms.Form):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lines = line_choices(user)
-        self.fields["line"].choices = self.lines  # type: ignore[attr-defined]
+        choices_set(self, "line", self.lines)
 
     def clean_line(self) -> uuid.UUID:
         return uuid.UUID(self.cleaned_data["line"])
@@ -58,7 +59,7 @@ class ImportForm(_LineForm):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, user=user, **kwargs)
         known = [(shape.key, shape.name) for shape in SHAPES.values()]
-        self.fields["format"].choices = [("auto", "as the file shows"), *known]  # type: ignore[attr-defined]
+        choices_set(self, "format", [("auto", "as the file shows"), *known])
 
     def clean_file(self) -> UploadedFile[bytes]:
         file: UploadedFile[bytes] = self.cleaned_data["file"]
@@ -98,7 +99,7 @@ class ExportForm(_LineForm):
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, user=user, **kwargs)
         mine = Campaign.objects.filter(line__in=[line for line, _ in self.lines])
-        self.fields["campaigns"].choices = [(str(c.pk), c.name) for c in mine]  # type: ignore[attr-defined]
+        choices_set(self, "campaigns", [(str(c.pk), c.name) for c in mine])
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

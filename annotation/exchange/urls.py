@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from . import views
+from . import api, views
 
 app_name = "exchange"
 urlpatterns: list[URLPattern] = [
@@ -19,4 +19,6 @@ urlpatterns: list[URLPattern] = [
     path("data/exports/<uuid:job_id>/", views.export_job, name="export_job"),
     path("data/exports/<uuid:job_id>/file/", views.export_file, name="export_file"),
     path("data/exports/<uuid:job_id>/cancel/", views.export_cancel, name="export_cancel"),
+    path("api/exports/", api.export_order, name="api_exports"),
+    path("api/exports/<uuid:job_id>/", api.export_state, name="api_export"),
 ]

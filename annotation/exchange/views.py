@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.http import (
     FileResponse,
@@ -30,11 +29,13 @@ from outerloop.web.access import STAFF, lines_of, require_role, role_required
 from outerloop.web.lines import line_name
 from outerloop.web.paging import page_by_key
 from outerloop.web.services import audit_record
+from outerloop.web.tokens import takes_tokens
 
 from . import services, tasks
 from .forms import ExportForm, ImportForm
 from .models import ExportJob, ImportJob
 from .selectors import job_share, rejections_of
+from .tables import rejections_csv
 
 log = logging.getLogger(__name__)
 REJECTIONS_SHOWN = 100
@@ -102,15 +103,26 @@ def import_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         file, line = form.cleaned_data["file"], form.cleaned_data["line"]
         require_role(request, *STAFF, line_id=line)
-        path = services.upload_store(name=file.name, chunks=file.chunks())
         try:
-            job = _import_ordered(request, path, file.name, line, form)
+            job = _taken_up(request, file, line, form)
         except AnnotationError as error:
-            path.unlink(missing_ok=True)
             form.add_error(None, str(error))
         else:
             return redirect("exchange:import_job", job.pk)
     return render(request, "exchange/import.html", {"form": form})
+
+
+def _taken_up(
+    request: HttpRequest, file: UploadedFile[bytes], line: uuid.UUID, form: ImportForm
+) -> ImportJob:
+    """The upload stored and its import ordered; of a refused one nothing stays."""
+    name = file.name or "upload"
+    path = services.upload_store(name=name, chunks=file.chunks())
+    try:
+        return _import_ordered(request, path, name, line, form)
+    except AnnotationError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @transaction.atomic
@@ -127,11 +139,11 @@ def _import_ordered(
         line=line,
         detail={"job": str(job.pk)},
     )
-    transaction.on_commit(partial(_enqueue, tasks.import_run, job.pk))
+    transaction.on_commit(partial(enqueue, tasks.import_run, job.pk))
     return job
 
 
-def _enqueue(task: Any, job_id: uuid.UUID) -> None:
+def enqueue(task: Any, job_id: uuid.UUID) -> None:
     """Hint at the job; when the broker is away the sweep finds it all the same."""
     try:
         task.delay(str(job_id))
@@ -179,25 +191,9 @@ def import_rejections(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBa
     """Every row that was turned away, as CSV: line, reason, the row's beginning."""
     job = import_for(request, job_id)
     rows = job.rejections.values_list("line_number", "reason", "excerpt").iterator()
-    response = StreamingHttpResponse(_csv(rows), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(rejections_csv(rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="rejections-{job.pk}.csv"'
     return response
-
-
-class _Echo:
-    """A file for csv.writer that hands every written line back."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv(rows: Iterator[tuple[int, str, str]]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["line", "reason", "row"])
-    for line, reason, excerpt in rows:
-        # A leading sign would make a spreadsheet take the text for a formula.
-        safe = f"'{excerpt}" if excerpt[:1] in "=+-@\t\r" else excerpt
-        yield writer.writerow([line, reason, safe])
 
 
 @require_POST
@@ -221,7 +217,7 @@ def export_new(request: HttpRequest) -> HttpResponse:
                 line_id=line, options=form.options(), actor=str(request.user.pk)
             )
             audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
-            transaction.on_commit(partial(_enqueue, tasks.export_run, job.pk))
+            transaction.on_commit(partial(enqueue, tasks.export_run, job.pk))
         return redirect("exchange:export_job", job.pk)
     return render(request, "exchange/export.html", {"form": form})
 
@@ -235,6 +231,7 @@ def export_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     return render(request, template, _watched(job))
 
 
+@takes_tokens
 @require_GET
 @role_required(*STAFF)
 def export_file(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:

@@ -18,6 +18,7 @@ from evaluation.reports.pages import history_page, report_page
 from evaluation.reports.ratings import rounds_rate
 from evaluation.reports.records import ReportRecord
 from outerloop.web.access import STAFF, require_role
+from outerloop.web.tokens import takes_tokens
 from training.contracts import canonical_json
 
 
@@ -37,6 +38,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     return render(request, "reports/report.html", context)
 
 
+@takes_tokens
 @require_safe
 @login_required
 def report_json(request: HttpRequest, slug: str, number: int) -> HttpResponse:

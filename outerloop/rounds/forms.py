@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from outerloop.web.forms import choices_set
 from training.contracts import ContractError
 
 from .models import PolicyLine
@@ -102,7 +103,7 @@ class OverrideForm(forms.Form):
 
     def __init__(self, *args: Any, checks: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["check_id"].choices = checks  # type: ignore[attr-defined]
+        choices_set(self, "check_id", checks)
 
     def expires_at(self) -> datetime:
         return timezone.now() + timedelta(days=self.cleaned_data["days"])

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
 
 from outerloop.embedded_postgres import server_url
 
-from .env import database_from_url, env_bool, env_int, env_list, env_secret, env_str
+from .env import (
+    broker_checked,
+    database_from_url,
+    env_bool,
+    env_file,
+    env_int,
+    env_list,
+    env_origins,
+    env_port,
+    env_secret,
+    env_str,
+    env_time_zone,
+    env_url,
+)
 from .logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -50,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "outerloop.web.tokens.BearerTokens",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -89,10 +106,18 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# Sign-in attempts are counted here, so that every process of the site sees the same count.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "outerloop_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The broker is by default the database itself; a message is only a hint, see docs/decisions.
-CELERY_BROKER_URL = env_str("CELERY_BROKER_URL", "") or (
+CELERY_BROKER_URL = broker_checked("CELERY_BROKER_URL", env_str("CELERY_BROKER_URL", "")) or (
     "sqla+" + DATABASE_URL.replace("postgres://", "postgresql://").replace("://", "+psycopg://", 1)
 )
 CELERY_TASK_IGNORE_RESULT = True
@@ -109,6 +134,7 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
+    "annotation.accounts.tokens.ApiTokenBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -127,10 +153,12 @@ ACCOUNT_ADAPTER = "annotation.accounts.adapters.InvitedOnlyAdapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key"}
 ACCOUNT_LOGOUT_ON_GET = False
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+SIGN_IN_ORIGINS = env_origins("OUTERLOOP_SIGN_IN_ORIGINS")
 SESSION_COOKIE_AGE = env_int("OUTERLOOP_SESSION_DAYS", 14, minimum=1) * 86_400
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env_str("OUTERLOOP_TIME_ZONE", "UTC")
+TIME_ZONE = env_time_zone("OUTERLOOP_TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
 LOCALE_PATHS = [BASE_DIR / "outerloop" / "web" / "locale"]
@@ -139,7 +167,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 
 EMAIL_HOST = env_str("EMAIL_HOST", "")
-EMAIL_PORT = env_int("EMAIL_PORT", 25)
+EMAIL_PORT = env_port("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env_str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
@@ -150,13 +178,22 @@ EMAIL_BACKEND = (
     else "django.core.mail.backends.dummy.EmailBackend"
 )
 
+# Imports: the longest line and the largest file, unpacked, that are taken in.
+IMPORT_LINE_MB = env_int("OUTERLOOP_IMPORT_LINE_MB", 16, minimum=1)
+IMPORT_FILE_MB = env_int("OUTERLOOP_IMPORT_FILE_MB", 10_000, minimum=1)
+
 # Learning programs.
-OUTERLOOP_ACCELERATE_CONFIG = env_str("OUTERLOOP_ACCELERATE_CONFIG", "")
+OUTERLOOP_ACCELERATE_CONFIG = env_file("OUTERLOOP_ACCELERATE_CONFIG")
 OUTERLOOP_LEASE_SECONDS = env_int("OUTERLOOP_LEASE_SECONDS", 60, minimum=5)
 OUTERLOOP_HEARTBEAT_SECONDS = env_int("OUTERLOOP_HEARTBEAT_SECONDS", 5, minimum=1)
-OUTERLOOP_SITE_URL = env_str("OUTERLOOP_SITE_URL", "http://127.0.0.1:8000")
+if OUTERLOOP_HEARTBEAT_SECONDS >= OUTERLOOP_LEASE_SECONDS:
+    raise ImproperlyConfigured(
+        f"OUTERLOOP_HEARTBEAT_SECONDS is {OUTERLOOP_HEARTBEAT_SECONDS}, but a lease lasts"
+        f" {OUTERLOOP_LEASE_SECONDS} s: set it well below OUTERLOOP_LEASE_SECONDS."
+    )
+OUTERLOOP_SITE_URL = env_url("OUTERLOOP_SITE_URL", "http://127.0.0.1:8000")
 POLICY_SERVER_HOST = env_str("POLICY_SERVER_HOST", "127.0.0.1")
-POLICY_SERVER_PORT = env_int("POLICY_SERVER_PORT", 8001, minimum=1)
+POLICY_SERVER_PORT = env_port("POLICY_SERVER_PORT", 8001)
 
 ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -91,3 +93,56 @@ def database_from_url(name: str, url: str) -> dict[str, object]:
         "HOST": host,
         "PORT": str(port or ""),
     }
+
+
+def env_port(name: str, default: int) -> int:
+    value = env_int(name, default, minimum=1)
+    if value > 65_535:
+        raise ImproperlyConfigured(f"{name} is {value}; a port is at most 65535.")
+    return value
+
+
+def env_time_zone(name: str, default: str) -> str:
+    value = os.environ.get(name) or default
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}, which is no time zone; use a name such as Europe/Berlin."
+        ) from error
+    return value
+
+
+def env_url(name: str, default: str) -> str:
+    value = os.environ.get(name) or default
+    if not re.fullmatch(r"https?://[^\s/;,]+(/[^\s;,]*)?", value):
+        raise ImproperlyConfigured(f"{name} is {value!r}; write it as https://host.example.org.")
+    return value
+
+
+def env_origins(name: str) -> list[str]:
+    """Scheme and host of other sites: they go into a header, so that nothing else may stand there."""
+    for value in (values := env_list(name)):
+        if not re.fullmatch(r"https?://[^\s/;,'\"]+", value):
+            raise ImproperlyConfigured(
+                f"{name} holds {value!r}; write origins such as https://login.example.org."
+            )
+    return values
+
+
+def env_file(name: str) -> str:
+    value = os.environ.get(name, "")
+    if value and not os.path.isfile(value):
+        raise ImproperlyConfigured(
+            f"{name} names {value}, which is not there; mend it or unset it."
+        )
+    return value
+
+
+def broker_checked(name: str, url: str) -> str:
+    """The URL of a message broker as it is; one without a scheme is refused."""
+    if url and not re.match(r"[a-z][a-z0-9+]*://", url):
+        raise ImproperlyConfigured(
+            f"{name} is {url!r}; begin it with redis://, amqp:// or another broker's scheme."
+        )
+    return url

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .base import *  # noqa: F403
-from .env import env_bool, env_int, env_list, env_str
+from .env import env_bool, env_int, env_list, env_secret, env_str
 from .logs import logging_settings
 
 DEBUG = False
-SECRET_KEY = env_str("OUTERLOOP_SECRET_KEY")
+SECRET_KEY = env_secret("OUTERLOOP_SECRET_KEY", shortest=32) or env_str("OUTERLOOP_SECRET_KEY")
 ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS") or [env_str("OUTERLOOP_ALLOWED_HOSTS")]
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
 
@@ -20,6 +20,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+# How many proxies of yours stand before the site: sign-in attempts are counted by the caller's address.
+ALLAUTH_TRUSTED_PROXY_COUNT = env_int("OUTERLOOP_PROXIES", 1)
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -6,11 +6,14 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from .tracing import log_context
 
@@ -32,22 +35,29 @@ _DIRECTIVES = {
 }
 
 
-def _sign_in_origins() -> list[str]:
-    """Where signing in with OpenID Connect leads: browsers hold a form's redirects to form-action too."""
-    providers = getattr(settings, "SOCIALACCOUNT_PROVIDERS", {})
-    origins = set()
-    for app in providers.get("openid_connect", {}).get("APPS", []):
-        parts = urlsplit(app.get("settings", {}).get("server_url", ""))
-        if parts.scheme and parts.netloc:
-            origins.add(f"{parts.scheme}://{parts.netloc}")
-    return sorted(origins)
+def policy(forms_to: Iterable[str] = ()) -> str:
+    """`forms_to`: origins to which a form may lead besides this site."""
+    directives = {**_DIRECTIVES, "form-action": " ".join(["'self'", *forms_to])}
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-def policy() -> str:
-    forms = " ".join(["'self'", *_sign_in_origins()])
-    return "; ".join(
-        f"{name} {value}" for name, value in {**_DIRECTIVES, "form-action": forms}.items()
-    )
+def sign_in_origins() -> list[str]:
+    """Where signing in with OpenID Connect leads: browsers hold a form's redirects to form-action too.
+
+    The providers of the settings and of the database, and what OUTERLOOP_SIGN_IN_ORIGINS adds for one
+    that signs in at another host than its own.
+    """
+    configured = settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", [])
+    stored = apps.get_model("socialaccount", "SocialApp")._default_manager
+    found: list[dict[str, Any]] = [app.get("settings", {}) for app in configured]
+    found += stored.filter(provider="openid_connect").values_list("settings", flat=True)
+    origins = {_origin(str(each.get("server_url", ""))) for each in found}
+    return sorted(({*origins, *settings.SIGN_IN_ORIGINS}) - {""})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
 
 
 def content_security_policy(
@@ -58,10 +68,20 @@ def content_security_policy(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.headers.setdefault("Content-Security-Policy", value)
+        if "Content-Security-Policy" not in response.headers:
+            wide = _may_sign_in(request, response)
+            response.headers["Content-Security-Policy"] = (
+                policy(sign_in_origins()) if wide else value
+            )
         return response
 
     return middleware
+
+
+def _may_sign_in(request: HttpRequest, response: HttpResponse) -> bool:
+    """Whether it is a page of the account pages, where the forms that lead to a provider are."""
+    account = reverse("account_login").removesuffix("login/")
+    return request.path.startswith(account) and response.status_code < 500
 
 
 def request_id(

@@ -96,6 +96,17 @@ def test_broken_tex_shows_its_source():
     assert "\\frac{" in html
 
 
+@pytest.mark.parametrize("around", ["{}", "`{}`", "```python\n{}\n```", "> {}", "$x{}y$"])
+def test_marks_that_turn_the_direction_are_shown_and_do_not_act(around):
+    html = markdown_html(around.format("a\u202eb\u2066c"))
+    assert "⟨U+202E⟩" in re.sub(r"<[^>]+>", "", html)
+    assert not {"\u202e", "\u2066"} & set(html)
+
+
+def test_a_huge_text_turns_no_direction_either():
+    assert "\u202e" not in markdown_html("\u202ex" * MARKDOWN_LIMIT)
+
+
 def test_every_block_takes_its_own_direction():
     html = markdown_html("שלום\n\n- hello")
     assert '<p dir="auto">שלום</p>' in html

@@ -3,10 +3,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+from allauth.socialaccount.models import SocialApp
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from outerloop.settings.env import env_origins
 from outerloop.web.middleware import content_security_policy, policy, request_id
 from outerloop.web.tracing import log_fields
 
@@ -30,12 +34,37 @@ def test_a_response_with_its_own_policy_keeps_it():
     assert plain["Content-Security-Policy"] == policy()
 
 
-def test_forms_may_lead_to_the_configured_sign_in_provider(settings):
+def _forms_lead_to(client, address: str) -> str:
+    header = client.get(address).headers["Content-Security-Policy"]
+    return str(header.split("form-action ")[1].split(";")[0])
+
+
+@pytest.mark.django_db
+def test_sign_in_forms_may_lead_to_every_configured_provider_and_other_forms_nowhere(
+    client, settings
+):
     server = "https://id.example.org/realms/x"
     settings.SOCIALACCOUNT_PROVIDERS = {
         "openid_connect": {"APPS": [{"settings": {"server_url": server}}]}
     }
-    assert "form-action 'self' https://id.example.org" in policy()
+    settings.SIGN_IN_ORIGINS = ["https://federated.example.org"]
+    SocialApp.objects.create(
+        provider="openid_connect",
+        provider_id="staff",
+        name="Staff",
+        client_id="x",
+        settings={"server_url": "https://staff.example.org/"},
+    )
+    assert _forms_lead_to(client, "/accounts/password/reset/") == (
+        "'self' https://federated.example.org https://id.example.org https://staff.example.org"
+    )
+    assert _forms_lead_to(client, "/people/") == "'self'"
+
+
+def test_form_targets_are_whole_origins_and_cannot_extend_the_policy(monkeypatch):
+    monkeypatch.setenv("X", "https://a.example.org; script-src *")
+    with pytest.raises(ImproperlyConfigured, match="X holds"):
+        env_origins("X")
 
 
 def _templates() -> list[Path]:

@@ -1,0 +1,77 @@
+"""API tokens: made for a person, shown once, kept as a hash, revoked in one act.
+
+A token is 32 random bytes, so that a plain SHA-256 of it cannot be turned back; a slow hash is for what
+people choose. It can do what its owner's roles allow, and only where a view takes tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.backends import BaseBackend
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from annotation.contracts import AnnotationError
+from outerloop.web.clock import Now, database_now, from_now
+from outerloop.web.tokens import PREFIX
+
+from .models import ApiToken, User
+
+SHOWN = len(PREFIX) + 4
+LONGEST_DAYS = 365
+
+
+class ApiTokenBackend(BaseBackend):
+    """Django's door for `authenticate(request, api_token=...)`; it signs nobody in by password."""
+
+    def authenticate(self, request: HttpRequest | None, *, api_token: str) -> User | None:  # type: ignore[override]
+        return token_user(api_token)
+
+
+def token_issue(*, user: User, name: str, days: int) -> tuple[ApiToken, str]:
+    """A new token and its secret, which is stored nowhere. Raises `AnnotationError`."""
+    if not 1 <= days <= LONGEST_DAYS:
+        raise AnnotationError(f"A token lasts 1 to {LONGEST_DAYS} days, not {days}.")
+    if not name.strip():
+        raise AnnotationError("Give the token a name that says what uses it.")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        user=user,
+        name=name.strip()[:60],
+        digest=_digest(secret),
+        beginning=secret[:SHOWN],
+        expires_at=database_now() + timedelta(days=days),
+    )
+    return token, secret
+
+
+def token_revoke(*, token: ApiToken) -> bool:
+    """Revoke the token at once; False where it was revoked before."""
+    fresh = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
+    return fresh.update(revoked_at=Now()) == 1
+
+
+def token_user(secret: str) -> User | None:
+    """Whom the token stands for, while it is valid and the account is open."""
+    if not secret.startswith(PREFIX):
+        return None
+    valid = ApiToken.objects.filter(
+        digest=_digest(secret), revoked_at=None, expires_at__gt=Now(), user__is_active=True
+    )
+    token = valid.select_related("user").first()
+    if token is None:
+        return None
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=from_now(-timedelta(minutes=1)))
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=Now())
+    return token.user
+
+
+def tokens_of(user: User) -> QuerySet[ApiToken, ApiToken]:
+    return ApiToken.objects.filter(user=user).order_by("-created_at")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""Exports for programs: order one, ask how far it is; the file is where the page has it too."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.contracts import AnnotationError
+from outerloop.web.access import STAFF, require_role
+from outerloop.web.services import audit_record
+from outerloop.web.tokens import token_required
+
+from . import services, tasks
+from .exporting import options_of
+from .models import ExportJob, JobState
+from .records import ExportOptions
+from .views import enqueue, export_for
+
+LARGEST_BODY = 10_000
+FIELDS = {"line", "shape", "ties", "campaigns"}
+
+
+@token_required
+@require_POST
+def export_order(request: HttpRequest) -> HttpResponse:
+    """POST {"line": id, "shape", "ties", "campaigns"}: 201 and the job."""
+    try:
+        line, options = _order_read(request.body)
+    except AnnotationError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    require_role(request, *STAFF, line_id=line)
+    with transaction.atomic():
+        job = services.export_create(line_id=line, options=options, actor=str(request.user.pk))
+        audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
+        transaction.on_commit(partial(enqueue, tasks.export_run, job.pk))
+    return JsonResponse(_document(job), status=201)
+
+
+@token_required
+@require_GET
+@never_cache
+def export_state(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    return JsonResponse(_document(export_for(request, job_id)))
+
+
+def _order_read(body: bytes) -> tuple[uuid.UUID, ExportOptions]:
+    try:
+        document = json.loads(body[:LARGEST_BODY] or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError("The request is not JSON; send an object with line.") from error
+    if not isinstance(document, dict) or document.keys() - FIELDS:
+        raise AnnotationError(f"Send a JSON object with {', '.join(sorted(FIELDS))}.")
+    try:
+        line = uuid.UUID(str(document.pop("line", "")))
+        campaigns = [str(uuid.UUID(str(c))) for c in document.get("campaigns") or ()]
+    except (ValueError, TypeError) as error:
+        raise AnnotationError("line and campaigns are ids (UUIDs).") from error
+    if not isinstance(document.get("ties", False), bool):
+        raise AnnotationError("ties is true or false.")
+    return line, options_of({**document, "campaigns": campaigns})
+
+
+def _document(job: ExportJob) -> dict[str, Any]:
+    done = job.state == JobState.DONE
+    return {
+        "id": str(job.pk),
+        "state": job.state,
+        "rows": job.rows_done,
+        "error": job.error,
+        "job": reverse("exchange:api_export", args=[job.pk]),
+        "file": reverse("exchange:export_file", args=[job.pk]) if done else None,
+    }

@@ -18,7 +18,9 @@ OFFLINE = {
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outerloop.settings.dev")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db.utils import OperationalError
 
     if len(sys.argv) > 1 and sys.argv[1] not in OFFLINE and not os.environ.get("DATABASE_URL"):
         from outerloop.embedded_postgres import EmbeddedPostgresError, server_ensure
@@ -27,7 +29,20 @@ def main() -> None:
             server_ensure()
         except EmbeddedPostgresError as error:
             sys.exit(f"{error}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(_said(error))
+    except OperationalError as error:
+        said = str(error).strip().splitlines()[0]
+        sys.exit(f"The database does not answer ({_said(said)}); start it, or mend DATABASE_URL.")
+
+
+def _said(error: object) -> str:
+    """The error as a sentence; with --traceback it is raised as it is."""
+    if "--traceback" in sys.argv:
+        raise
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from training.model_files import ModelFilesError, model_folder_check
 from training.runs.execution import (
     LeaseLost,
     RunBusy,
@@ -63,6 +64,7 @@ __all__ = [
     "EmptySnapshot",
     "LaunchError",
     "LeaseLost",
+    "ModelFilesError",
     "ModelVersionRecord",
     "Reproduction",
     "ReproductionFailed",
@@ -80,6 +82,7 @@ __all__ = [
     "input_from_path",
     "input_from_run",
     "input_from_version",
+    "model_folder_check",
     "model_version_for_run",
     "model_version_get",
     "model_version_import",

@@ -11,15 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
-from django.utils import timezone
 
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.services import campaign_create
 from annotation.comparisons import digests
+from outerloop.web.clock import Now
 
 from .models import ImportJob, ImportRejection
-from .reading import Line, lines_of, row_parsed
-from .records import ImportCounts, ImportFailed, ImportOptions, Row, RowRejected
+from .reading import Line, kind_of, lines_of, row_parsed
+from .records import ImportCounts, ImportFailed, ImportOptions, Row, RowRejected, printable
 from .shapes import Shape, shape_named, shape_of
 from .shapes.fields import name_field
 from .storing import job_source, rows_store, tables_analyze
@@ -58,12 +58,12 @@ class _Run:
         self.counts.rows += 1
         self.counts.rows_rejected += 1
         if self.counts.rows_rejected <= MOST_REJECTIONS:
-            excerpt = line.content[:400].decode("utf-8", "replace").replace("\x00", "").strip()
+            excerpt = printable(line.content[:400].decode("utf-8", "replace").strip())
             self.rejections.append(
                 ImportRejection(
                     job=self.job,
                     line_number=line.number,
-                    reason=reason[:500],
+                    reason=printable(reason)[:500],
                     excerpt=excerpt[:200],
                 )
             )
@@ -82,7 +82,7 @@ def import_carry_out(*, job: ImportJob, progress: Progress | None = None) -> Imp
     options = ImportOptions(**job.options)
     path = Path(job.path)
     shape = _shape(path, options)
-    source = options.source or job_source(job.name)
+    source = (options.source or job_source(job.name))[:100]
     run = _Run(job, options, shape, source, progress)
     if options.strict:
         _check_all(path, run)
@@ -97,29 +97,32 @@ def import_carry_out(*, job: ImportJob, progress: Progress | None = None) -> Imp
 def _shape(path: Path, options: ImportOptions) -> Shape:
     if options.format != "auto":
         return shape_named(options.format)
-    empty = True
+    first: tuple[Line, str] | None = None
     for _, line in zip(range(PEEK), lines_of(path), strict=False):
-        empty = False
         try:
             return shape_of(row_parsed(line), line_number=line.number)
-        except RowRejected:
-            if line.content.lstrip().startswith(b"["):
-                break
-    if empty:
-        raise ImportFailed(f"{path.name} is empty.")
+        except RowRejected as rejected:
+            first = first or (line, str(rejected))
+    if first is None:
+        raise ImportFailed(f"{path.name} is empty: write one JSON object on each line.")
+    line, reason = first
+    kind = kind_of(line.content[:1024])
+    found = f"it is {kind}" if kind else f"no line of its beginning is a JSON object ({reason})"
     raise ImportFailed(
-        f"{path.name} is not JSONL: no line of its beginning is a JSON object. Write one object on each"
-        " line (from a JSON array: jq -c '.[]')."
+        f"{path.name} is not JSONL: {found}. Write one JSON object on each line, in UTF-8 (from a JSON"
+        " array: jq -c '.[]')."
     )
 
 
 def _check_all(path: Path, run: _Run) -> None:
     """The first pass of a strict import: nothing is stored, every bad row is reported."""
-    for line in lines_of(path):
-        try:
-            _row(line, run)
-        except RowRejected as rejected:
-            run.reject(line, str(rejected))
+    for batch in _batches(path):
+        for line in batch:
+            try:
+                _row(line, run)
+            except RowRejected as rejected:
+                run.reject(line, str(rejected))
+        _tell(run, 0)  # still at it, or another worker would take the job up
     if run.counts.rows_rejected:
         run.rejections_write()
         raise ImportFailed(
@@ -218,7 +221,7 @@ def _tell(run: _Run, bytes_read: int) -> None:
         bytes_done=bytes_read,
         rows_done=run.counts.rows,
         counts=run.counts.to_json(),
-        heartbeat_at=timezone.now(),
+        heartbeat_at=Now(),
     )
     if run.progress is not None:
         run.progress(bytes_read, run.counts.rows)

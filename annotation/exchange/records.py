@@ -11,6 +11,12 @@ from annotation.contracts import AnnotationError
 ExportShape = Literal["conversational", "plain"]
 
 
+def printable(text: str) -> str:
+    """The text with everything that is not to be seen spelled out: control characters, which PostgreSQL
+    and terminals take amiss, halves of surrogate pairs, and marks that turn the direction of a line."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
 class ImportFailed(AnnotationError):
     """The file as a whole cannot be taken in; the message names it, the reason and the fix."""
 

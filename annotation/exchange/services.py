@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,25 +16,36 @@ from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
+from outerloop.web.clock import Now, from_now
+from outerloop.web.storage import storage_sentence
 
 from . import exporting, importing
 from .models import ExportJob, ImportJob, ImportRejection, JobState
 from .reading import file_size
-from .records import ExportOptions, ImportFailed, ImportOptions
+from .records import ExportOptions, ImportFailed, ImportOptions, printable
 
 # A running job that has not been heard of for this long belongs to a worker that died.
 SILENCE = timedelta(minutes=2)
+LONGEST_PATH = 500
 
 
 def upload_store(*, name: str, chunks: Iterable[bytes]) -> Path:
-    """Keep an uploaded file under the data folder, piece by piece; returns where."""
+    """Keep an uploaded file under the data folder, piece by piece; returns where.
+
+    Raises `ImportFailed` when it cannot be kept; then nothing of it stays.
+    """
     folder = Path(settings.VAR_DIR) / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
     safe = re.sub(r"[^\w.-]+", "_", Path(name).name)[-100:].lstrip(".") or "upload"
     path = folder / f"{uuid4().hex}-{safe}"
-    with path.open("xb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise ImportFailed(storage_sentence(error, folder)) from error
     return path
 
 
@@ -49,13 +61,20 @@ def import_create(
     """Order an import. Without a campaign one is found or made in the line, named like the source."""
     if campaign is not None and campaign.line != line_id:
         raise AnnotationError(f"The campaign {campaign.name} belongs to another line.")
+    size = file_size(path)
+    place = str(path.resolve())
+    if len(place) > LONGEST_PATH or not place.isprintable():
+        raise ImportFailed(
+            f"{printable(place)[:200]} cannot be kept as a path: use a name in UTF-8, and at most"
+            f" {LONGEST_PATH} characters with its folders."
+        )
     return ImportJob.objects.create(
         line=line_id,
         campaign=campaign,
-        path=str(path.resolve()),
+        path=place,
         name=(name or path.name)[:200],
         options=(options or ImportOptions()).to_json(),
-        bytes_total=file_size(path),
+        bytes_total=size,
         actor=actor,
     )
 
@@ -74,7 +93,7 @@ def import_run(*, job_id: UUID, progress: importing.Progress | None = None) -> I
     except importing.ImportCancelled as stopped:
         _finish(job, JobState.CANCELLED, counts=stopped.counts.to_json())
     except (ImportFailed, AnnotationError) as error:
-        _finish(job, JobState.FAILED, error=str(error))
+        _finish(job, JobState.FAILED, error=printable(str(error)))
     except Exception:
         _finish(job, JobState.FAILED, error="An unexpected error ended the import; see the log.")
         raise
@@ -104,7 +123,7 @@ def export_run(*, job_id: UUID) -> ExportJob | None:
     path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}.jsonl.gz"
 
     def tick(rows: int) -> bool:
-        ExportJob.objects.filter(pk=job.pk).update(rows_done=rows, heartbeat_at=timezone.now())
+        ExportJob.objects.filter(pk=job.pk).update(rows_done=rows, heartbeat_at=Now())
         return not ExportJob.objects.filter(pk=job.pk, cancel_requested=True).exists()
 
     try:
@@ -113,7 +132,9 @@ def export_run(*, job_id: UUID) -> ExportJob | None:
         )
     except exporting.ExportCancelled:
         _finish(job, JobState.CANCELLED)
-    except (AnnotationError, OSError) as error:
+    except OSError as error:
+        _finish(job, JobState.FAILED, error=storage_sentence(error, path.parent))
+    except AnnotationError as error:
         _finish(job, JobState.FAILED, error=str(error))
     except Exception:
         _finish(job, JobState.FAILED, error="An unexpected error ended the export; see the log.")
@@ -135,14 +156,13 @@ def jobs_waiting() -> tuple[list[UUID], list[UUID]]:
 
 
 def _abandoned() -> Q:
-    return Q(state=JobState.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE)
+    return Q(state=JobState.RUNNING, heartbeat_at__lt=from_now(-SILENCE))
 
 
 def _claimed(model: type[ImportJob] | type[ExportJob], job_id: UUID) -> bool:
-    now = timezone.now()
     free = Q(state=JobState.QUEUED) | _abandoned()
     taken = model.objects.filter(free, pk=job_id).update(
-        state=JobState.RUNNING, started_at=now, heartbeat_at=now
+        state=JobState.RUNNING, started_at=Now(), heartbeat_at=Now()
     )
     return taken == 1
 

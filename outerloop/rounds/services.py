@@ -16,6 +16,7 @@ from annotation.accounts.models import User
 from evaluation import facade as evaluation
 from outerloop.web.outages import DATABASE_AWAY, connection_drop, first_line
 from outerloop.web.services import audit_record
+from outerloop.web.storage import error_sentence
 from outerloop.web.tracing import log_arguments, log_context
 from training import facade as training
 from training.contracts import ContractError
@@ -267,7 +268,7 @@ def round_advance(*, round_id: UUID) -> State | None:
         ValueError,
         OSError,
     ) as error:
-        _round_end(round_, step, State.FAILED, str(error) or repr(error))
+        _round_end(round_, step, State.FAILED, error_sentence(error))
     except (
         Exception
     ) as error:  # a defect of ours: the round says so rather than hang until its lease

@@ -62,8 +62,18 @@ _CLEANER = nh3.Cleaner(
 _FORMATTER = HtmlFormatter(nowrap=True)
 
 
+# Embeddings, overrides and isolates: what they enclose reads in another order than it is stored.
+_TURNING = {c: f"⟨U+{c:04X}⟩" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def marks_shown(text: str) -> str:
+    """The text with the marks that turn its direction made visible, so that they do not act."""
+    return text.translate(_TURNING)
+
+
 def markdown_html(text: str) -> str:
     """Safe HTML of `text`. Beyond 100,000 characters the text is shown as it is, without Markdown."""
+    text = marks_shown(text)
     if len(text) > MARKDOWN_LIMIT:
         return f"<pre>{html.escape(text)}</pre>"
     try:

@@ -20,6 +20,7 @@ from .paging import page_by_key
 from .panels import panels_for
 from .selectors import notices_for
 from .services import notices_read
+from .storage import STORAGE, storage_sentence
 
 
 @require_GET
@@ -77,16 +78,21 @@ RETRY_AFTER_SECONDS = 5
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """What Django shows where something raised: a database that is away is no defect, but a 503.
+    """What Django shows where something raised: a database that is away, or a disk that takes nothing,
+    is no defect, but a 503.
 
     Without a query, so that it can be shown then. Programs get a sentence as JSON, as from any door.
     """
-    if not isinstance(sys.exc_info()[1], DATABASE_AWAY):
+    error = sys.exc_info()[1]
+    storage = isinstance(error, OSError) and error.errno in STORAGE
+    if not storage and not isinstance(error, DATABASE_AWAY):
         return defaults.server_error(request)
+    sentence = storage_sentence(error) if isinstance(error, OSError) else AWAY
     if request.content_type == "application/json" or request.path.startswith("/api/"):
-        answer: HttpResponse = JsonResponse({"error": AWAY}, status=503)
+        answer: HttpResponse = JsonResponse({"error": sentence}, status=503)
     else:
-        answer = HttpResponse(render_to_string("503.html"), status=503)
+        page = "web/no_storage.html" if storage else "503.html"
+        answer = HttpResponse(render_to_string(page, {"sentence": sentence}), status=503)
     answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
     answer["Cache-Control"] = "no-store"
     return answer

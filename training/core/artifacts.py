@@ -30,11 +30,15 @@ def file_write(path: Path, content: bytes, *, guard: Callable[[], None] = _nothi
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     guard()
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     _sync_directory(path.parent)
     return Written(path=path, sha256=file_sha256(path), bytes=len(content))
 
@@ -53,11 +57,15 @@ def directory_write(
         shutil.rmtree(stale)
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     temporary.mkdir()
-    write(temporary)
-    sha256 = _write_manifest(temporary)
-    _sync_tree(temporary)
-    guard()
-    _replace_directory(temporary, path)
+    try:
+        write(temporary)
+        sha256 = _write_manifest(temporary)
+        _sync_tree(temporary)
+        guard()
+        _replace_directory(temporary, path)
+    except Exception:  # a full disk above all: what is half-written would keep it full
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     return Written(path=path, sha256=sha256, bytes=path_bytes(path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from training.core.errors import UserError
 
 Message = dict[str, str]
 Split = Literal["train", "validation", "test"]
+LONGEST_LINE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -106,18 +108,33 @@ def _rows_read(path: Path, row_class: type[RowT], check: Callable[[RowT], None])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                document = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}, line {number}: not valid JSON ({error}).") from error
-            if not isinstance(document, dict):
-                raise UserError(f"{path}, line {number}: expected a JSON object.")
-            yield number, document
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            number = 0
+            while line := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                if line.strip():
+                    yield number, _document(f"{path}, line {number}", line)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(
+            f"{path} is a broken gzip file ({error}): copy or write it again."
+        ) from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file.") from error
+
+
+def _document(where: str, line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise UserError(f"{where}: longer than {LONGEST_LINE // 1024**2} MiB; shorten its texts.")
+    try:
+        document = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not UTF-8 (byte {error.start + 1}).") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not valid JSON ({error}).") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{where}: expected a JSON object.")
+    return document
 
 
 def _check_messages(messages: tuple[Message, ...], last_role: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -32,12 +33,16 @@ from transformers.utils import logging as transformers_logging
 from training.contracts import ModelSource
 from training.core.errors import UserError
 from training.core.tokenizers import PAD, end_ids, word_tokenizer_learn
+from training.model_files import ModelFilesError, model_folder_check
 
 _SAFE: dict[str, Any] = {
     "use_safetensors": True,
     "trust_remote_code": False,
     "dtype": torch.float32,
 }
+_UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError,
+)  # fmt: skip
 # A classifier that was trained for other labels lends its backbone, never its head.
 _HEAD: dict[str, Any] = {"num_labels": 1, "ignore_mismatched_sizes": True}
 
@@ -73,8 +78,7 @@ def policy_load(
         model = _seeded(seed, lambda: LlamaForCausalLM(_llama_config(source, tokenizer)))
         return _finish_policy(model, tokenizer, fresh=True)
     where = source_path(source, inputs)
-    tokenizer = tokenizer_load(where)
-    model = _loaded(where, AutoModelForCausalLM)
+    model, tokenizer = _policy_loaded(where)
     return _finish_policy(model, tokenizer, fresh=False)
 
 
@@ -99,8 +103,10 @@ def classifier_load(
         model = _seeded(seed, lambda: _fresh_classifier(source, tokenizer))
     else:
         where = source_path(source, inputs)
+        _folder_check(where)
         tokenizer = tokenizer_load(where)
         model = _seeded(seed, lambda: _loaded(where, AutoModelForSequenceClassification, **_HEAD))
+        vocabulary_check(model, tokenizer, where)
     _add_pad(model, tokenizer)
     head_init(model, seed)
     dropout_disable(model)
@@ -109,14 +115,13 @@ def classifier_load(
 
 def classifier_load_path(path: Path) -> LoadedModel:
     """A trained reward model: unlike `classifier_load`, every weight must be in the files."""
+    _folder_check(str(path))
     tokenizer = tokenizer_load(str(path))
     model, info = _loaded(
         str(path), AutoModelForSequenceClassification, **_HEAD, output_loading_info=True
     )
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info[problem]:
-            names = ", ".join(sorted(map(str, info[problem]))[:3])
-            raise UserError(f"{path}: not a whole reward model ({problem}: {names}).")
+    _whole_check(str(path), info, "reward model", ("missing", "unexpected", "mismatched"))
+    vocabulary_check(model, tokenizer, str(path))
     dropout_disable(model)
     model.eval()
     return LoadedModel(model, tokenizer)
@@ -147,21 +152,70 @@ def tokenizer_load(where: str) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             where, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        raise UserError(f"No tokenizer can be loaded from {where}: {_sentence(error)}") from error
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise UserError(
+            f"No tokenizer can be loaded from {where}: {_sentence(error)} Save the model's tokenizer"
+            " files beside its weights."
+        ) from error
     return tokenizer
+
+
+def _policy_loaded(where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    _folder_check(where)
+    tokenizer = tokenizer_load(where)
+    model, info = _loaded(where, AutoModelForCausalLM, output_loading_info=True)
+    _whole_check(where, info, "policy", ("missing", "mismatched"))
+    vocabulary_check(model, tokenizer, where)
+    return model, tokenizer
+
+
+def _folder_check(where: str) -> None:
+    """A folder is looked at before it is opened; any other name may be one of a model hub."""
+    path = Path(where)
+    if path.exists() or path.is_absolute() or where.startswith((".", "~")):
+        try:
+            model_folder_check(path)
+        except ModelFilesError as error:
+            raise UserError(str(error)) from error
 
 
 def _loaded(where: str, factory: Any, **options: Any) -> Any:
     _quiet()
     try:
         return factory.from_pretrained(where, **_SAFE, **options)
-    except (OSError, ValueError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except _UNREADABLE as error:
         raise UserError(f"No model can be loaded from {where}: {_sentence(error)}") from error
 
 
+def _whole_check(where: str, info: Mapping[str, Any], what: str, problems: Iterable[str]) -> None:
+    """No weight that the architecture has may be drawn at random because a file lacks it."""
+    for problem in problems:
+        if found := info[f"{problem}_keys"]:
+            names = ", ".join(sorted(map(str, found))[:3])
+            raise UserError(
+                f"{where}: not a whole {what} ({problem}_keys: {names}); save the model again, whole."
+            )
+
+
+def vocabulary_check(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, where: str
+) -> None:
+    """Every token has its row of the embeddings; one for padding alone is added later."""
+    rows = model.get_input_embeddings().num_embeddings
+    beyond = {i for i in tokenizer.get_vocab().values() if i >= rows} - {tokenizer.pad_token_id}
+    if beyond:
+        raise UserError(
+            f"The tokenizer of {where} has token ids up to {max(beyond)}, but the model has only {rows}"
+            " embeddings: they do not belong together. Put the tokenizer beside the model that it was"
+            " trained with."
+        )
+
+
 def _sentence(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+    said = str(error).strip().split("\n")[0].rstrip(" .:")
+    return f"{said or type(error).__name__}."
 
 
 def _quiet() -> None:

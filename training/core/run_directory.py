@@ -23,7 +23,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ from training.contracts import (
 from training.core.alarms import AlarmRaised
 from training.core.artifacts import Written, directory_write, file_write
 from training.core.environment import environment_describe, json_finite, peak_memory_mb
-from training.core.errors import UserError
+from training.core.errors import UserError, storage_sentence
 from training.core.events import EventLog
 from training.core.holding import RunHeld, directory_lock, fence_check
 from training.digests import DigestError, artifact_verify
@@ -274,8 +274,10 @@ def _failure_report(directory: Path, error: Exception) -> int:
     if isinstance(error, RunHeld):  # not ours: say so, write nothing
         print(error, file=sys.stderr, flush=True)
         return EXIT_HELD
-    kind, code = "error", EXIT_ERROR
-    if isinstance(error, RunCancelled):
+    kind, code, stored = "error", EXIT_ERROR, storage_sentence(error, directory)
+    if stored is not None:
+        kind, code = "storage", EXIT_USER
+    elif isinstance(error, RunCancelled):
         kind, code = "cancelled", EXIT_CANCELLED
     elif isinstance(error, UserError | ContractError | DigestError):
         kind, code = "alarm" if isinstance(error, AlarmRaised) else "user", EXIT_USER
@@ -284,10 +286,12 @@ def _failure_report(directory: Path, error: Exception) -> int:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             kind = "memory"
     message = str(error) if code != EXIT_ERROR else f"{type(error).__name__}: {error}"
+    message = stored or message
     print(message, file=sys.stderr, flush=True)
     if directory.is_dir():
         document = {"kind": kind, "message": message, "exit_code": code}
-        file_write(directory / "error.json", json.dumps(document).encode())
+        with suppress(OSError):  # on a disk that takes nothing the log alone says why
+            file_write(directory / "error.json", json.dumps(document).encode())
     return code
 
 

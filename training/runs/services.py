@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -154,8 +155,12 @@ def model_version_import(*, line_id: UUID, kind: str, path: Path, name: str) -> 
     relative = Path("models") / str(uuid4())
     target = Path(settings.ARTIFACT_ROOT) / relative
     partial = target.with_suffix(".partial")
-    shutil.copytree(path, partial, ignore=shutil.ignore_patterns("*.bin", "*.pt", "*.py", ".git"))
-    partial.rename(target)
+    try:
+        _model_copy(path, partial)
+        partial.rename(target)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     with transaction.atomic():
         number = _next_number(line_id, kind)
         version = ModelVersion.objects.create(
@@ -168,6 +173,16 @@ def model_version_import(*, line_id: UUID, kind: str, path: Path, name: str) -> 
             meta={"imported_from": str(path)},
         )
     return model_version_record(version)
+
+
+def _model_copy(path: Path, partial: Path) -> None:
+    """Everything but code and formats that can carry it. shutil hides the first error in a list."""
+    skipped = shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.py", ".git")
+    try:
+        shutil.copytree(path, partial, ignore=skipped)
+    except shutil.Error as error:
+        source, _, reason = error.args[0][0]
+        raise OSError(errno.EIO, f"{source}: {reason}", str(partial)) from error
 
 
 def _next_number(line_id: UUID, kind: str) -> int:

@@ -62,7 +62,7 @@ def votes_row(fields: Mapping[str, Any]) -> Row:
         texts=texts_field(fields),
         votes=tuple(_vote(item, f"votes[{n}]") for n, item in enumerate(found)),
         external_id=identifier_field(fields),
-        group=str(fields.get("debate_title", "")),
+        group=text_field(fields.get("debate_title", ""), "debate_title", empty=True),
         split=split_field(fields),
         tags=tags_field(fields),
     )

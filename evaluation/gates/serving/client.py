@@ -67,7 +67,11 @@ def policy_wait(*, host: str = "", port: int = 0, timeout: float = 120.0) -> Non
     deadline = time.monotonic() + timeout
     while not policy_healthy(host=host, port=port):
         if time.monotonic() > deadline:
-            raise PolicyUnavailable(f"No policy server answered at {host}:{port}; start one first.")
+            raise PolicyUnavailable(
+                f"No policy server answered at {host}:{port} within {timeout:.0f} s. Start it with"
+                " `manage.py up` or `manage.py policy_server`, or mend POLICY_SERVER_HOST and"
+                " POLICY_SERVER_PORT."
+            )
         time.sleep(0.25)
 
 
@@ -87,7 +91,10 @@ def _request(
         response = connection.getresponse()
         text = response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise PolicyUnavailable(f"No answer from {host}:{port}: {error}.") from error
+        raise PolicyUnavailable(
+            f"No answer from the policy server at {host}:{port} ({error}). Start it with `manage.py up`"
+            " or `manage.py policy_server`, or mend POLICY_SERVER_HOST and POLICY_SERVER_PORT."
+        ) from error
     finally:
         connection.close()
     if response.status != 200:

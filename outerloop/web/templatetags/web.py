@@ -1,6 +1,7 @@
 """The small components of every page: `{% load web %}`.
 
 {{ text|markdown }}                         safe HTML of Markdown, code and TeX (wrap it in class="prose")
+{{ text|plain_shown }}                      plain text, direction marks made visible
 {% icon "check" %}                          a 16 px sign, hidden from screen readers
 {% status "good" "Promoted" %}              a word with its sign: good, attention, bad, neutral, running
 {% short_id value %}                        the first eight characters; a click copies the whole
@@ -16,7 +17,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from ..markdown import markdown_html
+from ..markdown import markdown_html, marks_shown
 
 register = template.Library()
 
@@ -46,6 +47,12 @@ _MEANING_ICON = {
 @register.filter
 def markdown(text: str | None) -> SafeString:
     return mark_safe(markdown_html(text or ""))  # noqa: S308 - markdown_html returns cleaned HTML
+
+
+@register.filter
+def plain_shown(text: str | None) -> str:
+    """A text of a model as it is, with what would turn its direction made visible."""
+    return marks_shown(text or "")
 
 
 @register.simple_tag

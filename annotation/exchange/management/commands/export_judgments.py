@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from annotation.contracts import AnnotationError
 from annotation.exchange.exporting import export_write
 from annotation.exchange.records import ExportCounts, ExportOptions
+from outerloop.web.storage import storage_sentence
 
 
 class Command(BaseCommand):
@@ -37,8 +38,10 @@ class Command(BaseCommand):
         )
         try:
             counts = _write(console, given["line"], given["path"], options)
-        except (AnnotationError, OSError) as error:
+        except AnnotationError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(storage_sentence(error, given["path"].parent)) from error
         left_out = f"; {counts.ties_left_out:,} ties left out" if not given["ties"] else ""
         console.print(f"{counts.rows:,} rows written to {given['path']}{left_out}.", soft_wrap=True)
 

@@ -15,6 +15,7 @@ from annotation.campaigns.services import campaign_create
 from outerloop.rounds.plan import RoundPlan, plan_override
 from outerloop.rounds.services import first_pairs_order, line_base_set, line_create
 from outerloop.rounds.tasks import advance_enqueue
+from outerloop.web.storage import storage_sentence
 from training import facade as training
 from training.contracts import ContractError
 
@@ -38,7 +39,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         plan = plan_override(RoundPlan(), _json(options["plan"]) if options["plan"] else {})
-        guidelines = options["guidelines"].read_text() if options["guidelines"] else ""
+        guidelines = _text(options["guidelines"]) if options["guidelines"] else ""
+        try:
+            training.model_folder_check(options["base"].resolve())
+        except training.ModelFilesError as error:
+            raise CommandError(str(error)) from error
         try:
             with transaction.atomic():
                 line = line_create(
@@ -65,6 +70,8 @@ class Command(BaseCommand):
             ) from error
         except training.ArtifactMismatch as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(storage_sentence(error)) from error
         self.stdout.write(f"Line {line.slug}  id {line.id}  base {version.sha256[:12]}")
         if options["first_pairs"]:
             round_ = first_pairs_order(line=line, trigger="person")
@@ -77,6 +84,15 @@ class Command(BaseCommand):
                 f"Import prompts (python manage.py import_judgments FILE --line {line.id}), then press"
                 " “Write first pairs” on the line's page."
             )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is not UTF-8 (byte {error.start + 1}); save it so.") from error
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -107,6 +107,9 @@ RULES: dict[str, Rule] = {
     "exchange:export_cancel": Rule(post=STAFF),
     "exchange:api_exports": Rule(post=STAFF, body={"line": "LINE"}, json=True, by_token=True),
     "exchange:api_export": Rule(get=STAFF, by_token=True),
+    "runs:runs": Rule(get=STAFF_OF_ANY),
+    "runs:run": Rule(get=STAFF),
+    "runs:cancel": Rule(post=STAFF),
     "seeing:live": Rule(get=frozenset(ACTORS)),  # asked by supervisors: no content
     "seeing:ready": Rule(get=frozenset(ACTORS)),
     "seeing:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed

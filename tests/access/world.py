@@ -23,6 +23,7 @@ from tests.annotation.factories import lease, some_pairs
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.world import LoopWorld, bare_line
 from tests.support.people import person_create
+from training.facade import run_create
 
 OUTSIDER = "outsider"
 ROLES = ("annotator", "adjudicator", "engineer", "lead")
@@ -98,6 +99,7 @@ def house_build(folder: Path) -> House:
         "user_id": people["annotator"].pk,
         "membership_id": people["annotator"].memberships.get().pk,
         "token_id": tokens["lead"][0].pk,
+        "run_id": run_create(line_id=line.id, kind="ppo", seed=1, config={}, inputs={}).id,
         "job_id": exported.pk,
         "import_id": imported.pk,
     }

@@ -44,6 +44,7 @@ from training.core.environment import environment_describe, json_finite, peak_me
 from training.core.errors import UserError, storage_sentence
 from training.core.events import EventLog
 from training.core.holding import RunHeld, directory_lock, fence_check
+from training.core.terminal import TerminalProgress, terminal_open
 from training.digests import DigestError, artifact_verify
 
 __all__ = [
@@ -82,6 +83,7 @@ class Run(Generic[ConfigT]):
     token: int | None
     main: bool
     events: EventLog
+    terminal: TerminalProgress | None = None
     started: float = field(default_factory=time.monotonic)
     finished: bool = False
 
@@ -113,6 +115,8 @@ class Run(Generic[ConfigT]):
             message=message,
         )
         self.events.append(event)
+        if self.terminal is not None:
+            self.terminal.show(event)
 
     def guard(self) -> None:
         """Raise `RunHeld` unless RUN/fence still carries the token of this attempt."""
@@ -191,9 +195,14 @@ def open_run(
             (directory / "error.json").unlink(missing_ok=True)
         inputs = _open_inputs(spec, verify=main)
         with EventLog.open(directory / "events.jsonl", writable=main) as events:
-            run = Run(directory, spec, config, inputs, token, main, events)
+            terminal = terminal_open(wanted=main and token is None)
+            run = Run(directory, spec, config, inputs, token, main, events, terminal)
             run.emit("start", 1, 1, message="A new attempt." if events.last_seq else "Started.")
-            yield run
+            try:
+                yield run
+            finally:
+                if terminal is not None:
+                    terminal.close()
 
 
 def _read_order(spec_path: Path, kind: str, config_class: type[ConfigT]) -> tuple[RunSpec, ConfigT]:

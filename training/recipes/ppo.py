@@ -44,6 +44,7 @@ from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import PromptRow, prompts_read
 from training.core.kept_policy import KeptPolicy, Limits, weights_load
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.ppo import preflight
@@ -52,6 +53,7 @@ from training.core.ppo.controllers import next_beta
 from training.core.ppo.demonstrations import demonstrations_open
 from training.core.ppo.diagnostics import explained_variance
 from training.core.ppo.experience import build_experience
+from training.core.ppo.footprint import ppo_footprint
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.rewarding import CriticSource, Rewarder, rewarder_open
@@ -62,7 +64,12 @@ from training.core.ppo.update import Learner, make_optimizer
 from training.core.recompute import recompute_layers
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
-from training.recipes.runtime import accelerator_open, cancel_check, torch_configure
+from training.recipes.runtime import (
+    accelerator_open,
+    activation_bytes,
+    cancel_check,
+    torch_configure,
+)
 
 Metrics = dict[str, float | None]
 PHASES = ("rollout", "score", "train")
@@ -133,6 +140,10 @@ def train(run: Run[PpoConfig]) -> None:
 
 def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the networks to the accelerator."""
+    found = ppo_footprint(
+        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
+    )
+    memory_report(run, found, device=accelerator.device)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
     preflight.check_tokens(policy)

@@ -32,6 +32,7 @@ from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import preferences_read, texts_of
 from training.core.errors import UserError
+from training.core.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.models import LoadedModel, classifier_load
 from training.core.preference_data import Division, Pair, pair_encode
 from training.core.recompute import recompute_layers
@@ -66,6 +67,7 @@ from training.core.run_directory import Run, recipe_main
 from training.digests import DigestError, artifact_verify
 from training.recipes.runtime import (
     accelerator_open,
+    activation_bytes,
     adamw,
     cancel_check,
     learning_rate_set,
@@ -348,12 +350,25 @@ def _write(
 # ---------------------------------------------------------------------------- main
 
 
+def _job(config: RewardModelConfig, accelerator: Accelerator) -> Job:
+    """The dearest step: a batch of pairs whose texts are as long as they may be."""
+    pairs = -(-config.batch_size // accelerator.num_processes)
+    return Job(
+        rows=2 * min(pairs, config.micro_batch_size or pairs),
+        length=config.max_length,
+        recompute=config.gradient_checkpointing,
+        number=activation_bytes(accelerator),
+    )
+
+
 def main(run: Run[RewardModelConfig]) -> None:
     accelerator = accelerator_open()
     seed_everything(run.spec.seed)
     rows = preferences_read(run.input("preferences"))
-    tokenizer = _backbone(run, run.spec.seed).tokenizer
-    pairs = [pair_encode(tokenizer, row, run.config.max_length) for row in rows]
+    backbone = _backbone(run, run.spec.seed)
+    found = estimate([shape_of(backbone.model, speaks=False)], [], _job(run.config, accelerator))
+    memory_report(run, found, device=accelerator.device)
+    pairs = [pair_encode(backbone.tokenizer, row, run.config.max_length) for row in rows]
     division = division_of(pairs, run.config)
     members = members_planned(run.config, division, seed=run.spec.seed)
     refused = list[str]()

@@ -37,6 +37,11 @@ def accelerator_open() -> Accelerator:
     return accelerator
 
 
+def activation_bytes(accelerator: Accelerator) -> int:
+    """Bytes of a number that a layer keeps: 2 under mixed precision."""
+    return 4 if accelerator.mixed_precision == "no" else 2
+
+
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
     """AdamW with betas (0.9, 0.95); weight decay on matrices, never on norms and biases."""
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -30,6 +30,7 @@ from training.core.conversations import Encoded, demonstration_encode
 from training.core.data import DemonstrationRow, demonstrations_read, texts_of
 from training.core.errors import UserError
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.models import LoadedModel, policy_load
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.recompute import recompute_layers
@@ -37,6 +38,7 @@ from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.recipes.runtime import (
     accelerator_open,
+    activation_bytes,
     adamw,
     cancel_check,
     learning_rate_set,
@@ -237,6 +239,18 @@ def _validate(trainer: Trainer, data: Data) -> float | None:
 # ---------------------------------------------------------------------------- main
 
 
+def _job(config: SftConfig, accelerator: Accelerator) -> Job:
+    """The dearest step: the largest batch of the longest conversations."""
+    rows = -(-max(phase.batch_size for phase in config.phases) // accelerator.num_processes)
+    return Job(
+        rows=min(rows, config.micro_batch_size or rows),
+        length=config.max_length,
+        logits=config.max_length,
+        recompute=config.gradient_checkpointing,
+        number=activation_bytes(accelerator),
+    )
+
+
 def main(run: Run[SftConfig]) -> None:
     accelerator, config, seed = accelerator_open(), run.config, run.spec.seed
     seed_everything(seed)
@@ -244,6 +258,8 @@ def main(run: Run[SftConfig]) -> None:
     texts = (text for name in rows for text in texts_of(rows[name]))
     loaded = policy_load(config.model, run.inputs, texts=texts, seed=seed)
     _check(config, loaded)
+    found = estimate([shape_of(loaded.model, speaks=True)], [], _job(config, accelerator))
+    memory_report(run, found, device=accelerator.device)
     adapter_add(loaded.model, config.adapter, seed=seed)
     data = _data(run, loaded, rows)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)

@@ -174,7 +174,10 @@ def value_axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
 
 
 def number(value: float) -> str:
-    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+    """Three digits, and whole numbers in full up to a million."""
+    if 100 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.1e}"
 
 
 def _says(title: str, unit: str, lines: Sequence[Line]) -> str:

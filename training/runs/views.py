@@ -41,8 +41,13 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @never_cache
 def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """The whole page; a poll gets the part of it that changes."""
-    template = "runs/_live.html" if getattr(request, "htmx", False) else "runs/run.html"
-    return render(request, template, run_context(run_for(request, run_id)))
+    context = run_context(run_for(request, run_id))
+    if not getattr(request, "htmx", False):
+        return render(request, "runs/run.html", context)
+    response = render(request, "runs/_live.html", context)
+    if not context["live"]:  # heading and buttons are of a run that is over, too
+        response["HX-Refresh"] = "true"
+    return response
 
 
 @login_required

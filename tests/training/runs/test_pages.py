@@ -67,9 +67,11 @@ def test_a_poll_gets_the_part_that_changes_and_stops_once_the_run_is_over(
     assert live.lstrip().startswith('<div id="live"')
     assert "waits for a worker" in live
     run_execute(run_id=run.id, owner="w")
-    over = page(client, run, headers={"hx-request": "true"}).content.decode()
-    assert "hx-get" not in over
-    assert "Finished" in over
+    over = page(client, run, headers={"hx-request": "true"})
+    assert over["HX-Refresh"] == "true"  # the whole page once more, without its buttons
+    body = over.content.decode()
+    assert "hx-get" not in body
+    assert "Finished" in body
 
 
 def test_a_failed_run_says_why_and_an_alarm_is_named(client, engineer, behave, order):

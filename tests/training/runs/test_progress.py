@@ -119,7 +119,7 @@ def test_long_runs_are_thinned_but_keep_their_end():
     (chart,) = run_charts(events)
     (line,) = ElementTree.fromstring(chart.svg).iter("polyline")
     assert len(line.attrib["points"].split()) <= 160
-    assert chart.legend[0][2] == "2e+03"
+    assert chart.legend[0][2] == "2,000"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ CONFIG = PpoConfig(
     epochs=4,
     mini_batches=4,
     micro_batch_size=64,
+    packed=True,
     policy_learning_rate=1e-5,
     value_learning_rate=1e-5,
     missing_eos_penalty=0.0,

@@ -64,7 +64,8 @@ def main() -> None:
         "threads": arguments.threads,
         "repeats": arguments.repeats,
         "seed": arguments.seed,
-        "settings": SETTINGS,
+        "settings": SETTINGS
+        | {"own": {"packed": True, "micro_batch_size": arguments.micro_batch_size}},
         "goals": GOALS,
         "backbones": {},
     }
@@ -89,6 +90,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-speed", action="store_true", help="accuracy only")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--micro-batch-size", type=int, default=4, help="own pairs in memory at once"
+    )
     parser.add_argument("--short", action="store_true", help="3 repeats of 320 pairs")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--results", type=Path)
@@ -206,7 +210,7 @@ def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) 
             "test": str(rows_write(work / "test.jsonl", test)),
         }
         settings = SETTINGS | {"seed": arguments.seed}
-        config = own_config(backbone)
+        config = own_config(backbone, arguments)
         sides = {
             "trl": lambda: peer.ask(backbone=str(backbone), **files, settings=settings),
             "outerloop": lambda: own.ask(
@@ -229,7 +233,7 @@ def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) 
     return document
 
 
-def own_config(backbone: Path) -> RewardModelConfig:
+def own_config(backbone: Path, arguments: argparse.Namespace) -> RewardModelConfig:
     return RewardModelConfig(
         backbone=ModelSource(kind="pretrained", name=str(backbone)),
         members=1,
@@ -237,6 +241,8 @@ def own_config(backbone: Path) -> RewardModelConfig:
         epochs=1,
         checkpoint_every=100_000,
         log_every=1,
+        packed=True,
+        micro_batch_size=arguments.micro_batch_size,
         **SETTINGS,
     )
 

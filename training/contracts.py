@@ -358,6 +358,7 @@ class RewardModelConfig(JsonContract):
     patience: int = 3  # measurements without a better one, after which training ends
     weight_average: bool = False  # the members become one model, the mean of their weights
     micro_batch_size: int = 0  # pairs in memory at once; 0: the whole batch
+    packed: bool = False  # passes over texts of like length; plain Llamas: no padding at all
     gradient_checkpointing: bool = False
     checkpoint_every: int = 100
     log_every: int = 10
@@ -488,6 +489,7 @@ class PpoConfig(JsonContract):
     )
     ptx_coefficient: float = 0.0  # weight of the loss on demonstrations (Ouyang 2022, PPO-ptx)
     ptx_batch_size: int = 32
+    packed: bool = False  # plain Llamas: no padding is computed, in fewer operators
     gradient_checkpointing: bool = False
     alarms: Alarms = field(default_factory=Alarms)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)

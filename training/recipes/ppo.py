@@ -186,6 +186,8 @@ def _build_learner(
     actor.to(accelerator.device)
     if run.config.gradient_checkpointing:
         recompute_layers(actor)
+    if run.config.packed:
+        actor.pack()
     model, optimizer = accelerator.prepare(actor, make_optimizer(actor, run.config))
     rank, processes = int(accelerator.process_index), accelerator.num_processes
     return Learner(

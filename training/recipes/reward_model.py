@@ -182,7 +182,8 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
 
     def share_of(own: PairBatch) -> Tensor:
         weight = own.weight.to(device) * counted
-        scores = score_rows(training.model, own.rows, int(training.tokenizer.pad_token_id))
+        pad_id = int(training.tokenizer.pad_token_id)
+        scores = score_rows(training.model, own.rows, pad_id, packed=config.packed)
         result = pair_loss(
             scores[own.first.to(device)],
             scores[own.second.to(device)],

@@ -7,9 +7,17 @@ from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.core.lora import trainable_parameters
 from training.core.models import head_of
+from training.core.packed_llama import (
+    PackedRows,
+    pack_rows,
+    packable,
+    packed_hidden,
+    packed_logits,
+)
 from training.core.ppo.logprobs import token_log_probs
 from training.core.ppo.sequences import SequenceBatch
 
@@ -32,10 +40,30 @@ def _arguments(batch: SequenceBatch) -> dict[str, Any]:
     }
 
 
-def response_logits(model: Any, batch: SequenceBatch) -> Tensor:
-    """Logits [B, R, V] for the response tokens; no other row of the vocabulary table is computed."""
+def response_logits(model: Any, batch: SequenceBatch, *, packed: bool = False) -> Tensor:
+    """Logits [B, R, V] for the response tokens; no other row of the vocabulary table is computed.
+
+    `packed`: from real tokens only, 0 outside the mask, where the model is a plain Llama.
+    """
+    if packed and packable(getattr(model, "model", None)):
+        rows = pack_rows(batch.input_ids, batch.attention_mask)
+        return _table(packed_logits(model, rows, _wanted(rows, batch)), batch)
     keep = batch.responses.shape[1] + 1
     return cast(Tensor, model(**_arguments(batch), logits_to_keep=keep).logits[:, :-1])
+
+
+def _wanted(rows: PackedRows, batch: SequenceBatch) -> Tensor:
+    """The tokens [M] before the M response tokens, which tell their probabilities and values."""
+    width = batch.responses.shape[1]
+    return rows.numbers[:, -width - 1 : -1][batch.mask]
+
+
+def _table(entries: Tensor, batch: SequenceBatch) -> Tensor:
+    """[M] or [M, V] for the response tokens -> [B, R] or [B, R, V], 0 outside the mask."""
+    table = entries.new_zeros(*batch.mask.shape, *entries.shape[1:])
+    return table.masked_scatter(
+        batch.mask if entries.dim() == 1 else batch.mask[..., None], entries
+    )
 
 
 class ActorCritic(nn.Module):
@@ -50,6 +78,7 @@ class ActorCritic(nn.Module):
         self.policy = policy
         self.critic = critic
         self.head = head
+        self.packed = False
         self.eval()
 
     @classmethod
@@ -76,12 +105,22 @@ class ActorCritic(nn.Module):
             head.bias.fill_((bias - mean) / std)
         return cls(policy, critic=reward_model.base_model, head=head)
 
+    def pack(self) -> None:
+        """From now on compute real tokens only, if both networks are plain Llamas."""
+        backbones = [getattr(self.policy, "model", None), self.critic]
+        self.packed = all(packable(b) for b in backbones if b is not None)
+
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode, whoever asks."""
         return super().train(False)
 
     def forward(self, batch: SequenceBatch, *, temperature: float) -> Evaluation:
         """Log-probabilities at `temperature` and values, with gradients."""
+        if self.packed:
+            own, hidden = self._packed_states(batch)
+            entries = functional.linear(own, self.policy.lm_head.weight)
+            taken = token_log_probs(entries, batch.responses[batch.mask], temperature=temperature)
+            return Evaluation(_table(taken, batch), _table(self._values_of(hidden), batch))
         logits, values = self.logits_and_values(batch)
         log_probs = token_log_probs(logits, batch.responses, temperature=temperature)
         return Evaluation(log_probs, values)
@@ -89,6 +128,10 @@ class ActorCritic(nn.Module):
     def logits_and_values(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """Logits [B, R, V] and values [B, R]; one pass where the backbone is shared."""
         keep = batch.responses.shape[1] + 1
+        if self.packed:
+            own, hidden = self._packed_states(batch)
+            logits = functional.linear(own, self.policy.lm_head.weight)
+            return _table(logits, batch), _table(self._values_of(hidden), batch)
         if self.critic is None:
             arguments = _arguments(batch) | {"output_hidden_states": True}
             result = self.policy(**arguments, logits_to_keep=keep)
@@ -96,9 +139,18 @@ class ActorCritic(nn.Module):
         hidden = self.critic(**_arguments(batch)).last_hidden_state
         return response_logits(self.policy, batch), self._values(hidden, keep)
 
+    def _packed_states(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+        """Last hidden states of policy and critic, twice [M, H], before each response token."""
+        rows = pack_rows(batch.input_ids, batch.attention_mask)
+        wanted = _wanted(rows, batch)
+        own = packed_hidden(self.policy.model, rows, wanted)
+        return own, own if self.critic is None else packed_hidden(self.critic, rows, wanted)
+
     def _values(self, hidden: Tensor, keep: int) -> Tensor:
-        values = self.head(hidden[:, -keep:-1].to(self.head.weight.dtype))
-        return cast(Tensor, values)[..., 0].float()
+        return self._values_of(hidden[:, -keep:-1])
+
+    def _values_of(self, hidden: Tensor) -> Tensor:
+        return cast(Tensor, self.head(hidden.to(self.head.weight.dtype)))[..., 0].float()
 
     def policy_parameters(self) -> list[nn.Parameter]:
         """What is trained of the policy: all of it, or its adapter."""

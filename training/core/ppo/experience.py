@@ -83,7 +83,7 @@ def score_tokens(
     exact = torch.zeros(exact_rows, width, device=device)
     tables = TokenTables(log_probs, reference_log_probs, entropy, values, exact)
     with torch.inference_mode():
-        for bucket in length_buckets(episodes.lengths(), size=batch_size):
+        for bucket in length_buckets(episodes.lengths(), size=batch_size, packed=actor.packed):
             _score_bucket(actor, reference, episodes, bucket, tables, temperature, pad_id)
     return tables
 
@@ -105,7 +105,7 @@ def _score_bucket(
     )
     logits, values = actor.logits_and_values(batch)
     own = token_statistics(logits, batch.responses, temperature=temperature)
-    other_logits = response_logits(reference, batch)
+    other_logits = response_logits(reference, batch, packed=actor.packed)
     other = token_log_probs(other_logits, batch.responses, temperature=temperature)
     rows, width = torch.tensor(bucket, device=values.device), batch.mask.shape[1]
     results = (own.log_probs, other, own.entropy, values)

@@ -38,7 +38,7 @@ class _TokenLogProbs(torch.autograd.Function):
         normaliser = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
         taken = torch.empty_like(normaliser)
         for rows in chunk_rows(*logits.shape):
-            scaled = logits[rows].float() / temperature
+            scaled = _scaled(logits[rows], temperature)
             normaliser[rows] = scaled.logsumexp(-1)
             taken[rows] = scaled.gather(1, targets[rows, None])[:, 0]
         ctx.save_for_backward(logits, targets, normaliser)
@@ -51,12 +51,20 @@ class _TokenLogProbs(torch.autograd.Function):
         upstream = grads[0].float() / ctx.temperature
         result = torch.empty_like(logits)
         for rows in chunk_rows(*logits.shape):
-            table = logits[rows].to(torch.float32, copy=True).div_(ctx.temperature)
-            table.sub_(normaliser[rows, None]).exp_()
-            table.mul_(-upstream[rows, None])
+            direct = result.dtype == torch.float32
+            table = result[rows] if direct else torch.empty_like(logits[rows], dtype=torch.float32)
+            torch.sub(_scaled(logits[rows], ctx.temperature), normaliser[rows, None], out=table)
+            table.exp_().mul_(-upstream[rows, None])
             table.scatter_add_(1, targets[rows, None], upstream[rows, None])
-            result[rows] = table
+            if not direct:
+                result[rows] = table
         return result, None, None
+
+
+def _scaled(logits: Tensor, temperature: float) -> Tensor:
+    """logits / temperature in fp32; the very table where both are so already: no pass for nothing."""
+    wide = logits.float()
+    return wide if temperature == 1.0 else wide / temperature
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -79,7 +87,7 @@ def token_statistics(logits: Tensor, tokens: Tensor, *, temperature: float) -> T
     log_probs = torch.empty(len(flat), dtype=torch.float32, device=flat.device)
     entropy = torch.empty_like(log_probs)
     for rows in chunk_rows(*flat.shape):
-        table = (flat[rows].float() / temperature).log_softmax(-1)
+        table = _scaled(flat[rows], temperature).log_softmax(-1)
         log_probs[rows] = table.gather(1, targets[rows, None])[:, 0]
         entropy[rows] = -(table.exp() * table).nan_to_num(0.0).sum(-1)
     return TokenStatistics(log_probs.view(tokens.shape), entropy.view(tokens.shape))

@@ -66,20 +66,29 @@ def pack_sequences(
     return SequenceBatch(input_ids, attention_mask, position_ids, tail, mask)
 
 
-def length_buckets(lengths: Sequence[int], *, size: int) -> list[list[int]]:
+def length_buckets(
+    lengths: Sequence[int],
+    *,
+    size: int,
+    packed: bool = False,
+    overhead: int = CALL_OVERHEAD_TOKENS,
+) -> list[list[int]]:
     """Row numbers in groups of at most `size` that cost least when each is padded to a rectangle.
 
     Rows are sorted by length and cut by dynamic programming; a group of n rows costs n times its
-    longest row, and `CALL_OVERHEAD_TOKENS` once.
+    longest row, and `overhead` tokens once. Where padding costs nothing (`packed`), groups are as
+    large as they may be.
     """
     sizes = np.asarray(lengths)
     order = sizes.argsort(kind="stable")
+    if packed:
+        return [order[start : start + size].tolist() for start in range(0, len(order), size)]
     best = np.full(len(order) + 1, np.inf)
     best[0], cut = 0.0, np.zeros(len(order) + 1, dtype=np.int64)
     for end in range(1, len(order) + 1):
         first = max(0, end - size)
         rectangle = (end - np.arange(first, end)) * sizes[order[end - 1]]
-        cost = best[first:end] + rectangle + CALL_OVERHEAD_TOKENS
+        cost = best[first:end] + rectangle + overhead
         choice = int(cost.argmin())
         best[end], cut[end] = cost[choice], first + choice
     groups: list[list[int]] = []

@@ -143,6 +143,7 @@ class Learner:
         buckets = length_buckets(
             [len(experience.prompts[row]) + len(experience.responses[row]) for row in part],
             size=self.config.micro_batch_size,
+            packed=self.actor.packed,
         )
         sums = torch.zeros(5, device=experience.mask.device)
         ptx = self._pretraining(step, experience.mask.device)

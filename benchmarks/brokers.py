@@ -87,7 +87,7 @@ def measure(name: str, *, demo: bool) -> dict[str, Any]:
         raise SystemExit(lacks or "There is no PostgreSQL 15; on Debian: apt install postgresql-15")
     folder = Path(tempfile.mkdtemp(prefix="outerloop-brokers-"))
     try:
-        with PostgresServer(binaries) as server, BROKERS[name]() as broker:
+        with PostgresServer(binaries, durable=False) as server, BROKERS[name]() as broker:
             database_use(server, folder)
             return (demo_turn if demo else round_turn)(server, broker, folder)
     finally:

@@ -73,7 +73,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = Path(tempfile.mkdtemp(prefix="outerloop-kills-"))
     try:
-        with PostgresServer(wheel_binaries()) as server:
+        with PostgresServer(wheel_binaries(), durable=False) as server:
             good = _measure(Bench(server, folder, arguments), arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -216,7 +216,8 @@ class Disturbance:
         next_kill = self._next()
         while not self._ended(prepared):
             if time.monotonic() > deadline:
-                raise SystemExit(f"The round did not end.\n{self.site.log('worker')[-3000:]}")
+                logs = "\n".join(f"{n}:\n{self.site.log(n)[-3000:]}" for n in self.site.processes)
+                raise SystemExit(f"The round did not end.\n{logs}")
             if self.target and self.kills and next_kill() and self._strike(prepared):
                 self.kills -= 1
                 next_kill = self._next()

@@ -1,9 +1,10 @@
-"""The database as Celery's broker, so that a worker outlives a restart of PostgreSQL.
+"""The database as Celery's broker, so that workers and the schedule outlive a restart of PostgreSQL.
 
-kombu's transport knows one error as a lost connection. A restart shows itself by others as well (a
-transaction that has to be rolled back first, a pool without a connection), and those would end the
-worker. Here each of them makes it connect anew. `outerloop.celery` puts this transport in the place
-of kombu's for `sqla+...` addresses.
+kombu's transport knows one error as a lost connection. A restart shows itself by others as well: a
+transaction that has to be rolled back first, a pool without a connection, a channel that was closed
+meanwhile. Those would end a worker, and keep the schedule from ever sending again. Here each of them
+makes it connect anew. `outerloop.celery` puts this transport in the place of kombu's for `sqla+...`
+addresses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import sqlalchemy as kombu_sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,4 +38,17 @@ class Channel(kombu_sqlalchemy.Channel):  # type: ignore[misc]
 
 class Transport(kombu_sqlalchemy.Transport):  # type: ignore[misc]
     Channel = Channel
-    connection_errors = (SQLAlchemyError,)
+    connection_errors = (SQLAlchemyError, RecoverableConnectionError)
+
+    def establish_connection(self) -> Any:
+        """Connect in earnest, so that kombu waits between its tries while the database is away."""
+        made = super().establish_connection()
+        channel = self._avail_channels[-1]
+        try:
+            channel.session.connection()
+            channel.session.rollback()
+        except SQLAlchemyError:
+            self._avail_channels.remove(channel)
+            channel.close()
+            raise
+        return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from django.db import connection
+from kombu import Connection
 
 from tests.support.fake_runs import database_url
 from tests.support.workers import database_broker
@@ -48,6 +49,32 @@ def test_a_new_connection_finds_the_message_that_was_not_taken(broker):
     with broker.clone() as again:
         message = again.SimpleQueue("default").get(timeout=10)
         assert message.payload == {"n": 1}
+
+
+def test_a_producer_that_lost_the_database_sends_again(broker):
+    """As beat does, which keeps its producer for as long as it lives."""
+    queue = broker.SimpleQueue("default")
+    producer = broker.Producer()
+    patient = {"retry": True, "retry_policy": {"max_retries": 5, "interval_start": 0.1}}
+    for number in range(3):
+        producer.publish({"n": number}, routing_key="default", exchange=queue.queue.exchange,
+                         declare=[queue.queue], **patient)  # fmt: skip
+        if number == 0:
+            sessions_end()
+        else:  # what a failed try leaves behind
+            producer.channel.close()
+    with broker.clone() as again:
+        received = again.SimpleQueue("default")
+        assert sorted(received.get(timeout=10).payload["n"] for _ in range(3)) == [0, 1, 2]
+
+
+def test_connecting_says_at_once_that_the_database_is_away(broker):
+    nowhere = database_url().replace(f"/{connection.settings_dict['NAME']}", "/no_such_database")
+    with (
+        Connection("sqla+" + nowhere.replace("://", "+psycopg://", 1)) as away,
+        pytest.raises(away.connection_errors),
+    ):
+        away.transport.establish_connection()
 
 
 def test_a_closed_channel_gives_its_connection_back(broker):

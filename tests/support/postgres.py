@@ -23,7 +23,8 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 class PostgresServer:
     """A new cluster in a temporary folder, on a free port of 127.0.0.1 and on nothing else."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, durable: bool = True) -> None:
+        """Without `durable` it survives kills as well, but not the end of the machine: recovery is quick."""
         self.binaries = binaries
         # Below the system's own folder: the server's user may not enter a folder of root's.
         self.folder = Path(tempfile.mkdtemp(prefix="outerloop-postgres-"))
@@ -37,6 +38,7 @@ class PostgresServer:
             file.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\nmax_connections = 100\n"
                 "unix_socket_directories = ''\nshared_buffers = '128MB'\n"
+                f"fsync = {'on' if durable else 'off'}\n"
             )
 
     def __enter__(self) -> Self:

@@ -46,7 +46,7 @@ from tests.support.workers import kill_programs, programs_below
 
 TARGETS = ("worker", "child", "both", "beat", "site", "postgres")
 RESULTS = Path(__file__).parent / "results" / "kills.json"
-PATIENCE = 240.0
+PATIENCE = 900.0
 FAKE = {"updates": 10, "seconds": 0.15}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
@@ -30,6 +31,7 @@ from annotation.contracts import (
     QueueStatus,
     SnapshotRecipe,
 )
+from annotation.exchange import retention as exchange
 from annotation.quality import selectors as quality
 
 RECENT = timedelta(days=1)
@@ -153,3 +155,8 @@ def line_campaigns(*, line_id: UUID) -> list[CampaignSummary]:
 def campaign_gauges() -> list[CampaignGauge]:
     """Queue depth, leases and the labels of the last hour of every open campaign, for monitoring."""
     return gauges.campaign_gauges()
+
+
+def exchange_files_ended(*, before: datetime) -> list[Path]:
+    """Uploads and exports of jobs that ended before this moment, which retention may delete."""
+    return list(exchange.files_of_ended_jobs(before=before))

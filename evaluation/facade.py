@@ -26,6 +26,8 @@ from evaluation.gates.selectors import (
     gate_policy_current,
     override_records,
     overrides,
+    runs_referred,
+    versions_referred,
 )
 from evaluation.gates.services import (
     approval_record,
@@ -95,4 +97,6 @@ __all__ = [
     "report_history",
     "report_store",
     "rollback",
+    "runs_referred",
+    "versions_referred",
 ]

@@ -26,6 +26,7 @@ from training.runs.records import (
     record_json,
 )
 from training.runs.reproducing import Reproduction, ReproductionFailed, run_reproduce
+from training.runs.retention import Kept, Removable, artifact_remove, removable_artifacts
 from training.runs.selectors import (
     model_version_for_run,
     model_version_get,
@@ -62,10 +63,12 @@ __all__ = [
     "ALARM_NAMES",
     "ArtifactMismatch",
     "EmptySnapshot",
+    "Kept",
     "LaunchError",
     "LeaseLost",
     "ModelFilesError",
     "ModelVersionRecord",
+    "Removable",
     "Reproduction",
     "ReproductionFailed",
     "RoundLink",
@@ -78,6 +81,7 @@ __all__ = [
     "SnapshotRecord",
     "StoredArtifact",
     "accelerate_config",
+    "artifact_remove",
     "artifacts_stored",
     "input_from_path",
     "input_from_run",
@@ -91,6 +95,7 @@ __all__ = [
     "model_version_verify",
     "model_versions",
     "record_json",
+    "removable_artifacts",
     "run_alarm",
     "run_artifact_path",
     "run_cancel",

@@ -68,3 +68,30 @@ class TokenForm(forms.Form):
     days = forms.IntegerField(
         min_value=1, max_value=LONGEST_DAYS, initial=90, label="Valid for days"
     )
+
+
+class EraseForm(forms.Form):
+    """Typing the user name is the question "are you sure", asked in a way that cannot be clicked past."""
+
+    reasons = forms.ChoiceField(
+        label="What they wrote beside their answers",
+        choices=[
+            ("keep", "Keep it: reasons explain labels"),
+            ("remove", "Remove it too: it may tell who they are"),
+        ],
+        initial="keep",
+    )
+    username = forms.CharField(
+        label="Type the user name to confirm",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+    )
+
+    def __init__(self, *args: Any, username: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._expected = username
+
+    def clean_username(self) -> str:
+        typed: str = self.cleaned_data["username"]
+        if typed != self._expected:
+            raise forms.ValidationError("This is not the user name of the person.")
+        return typed

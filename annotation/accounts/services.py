@@ -1,12 +1,10 @@
-"""Writes: roles, raters and their pseudonyms, and erasing a person."""
+"""Writes: roles, raters and their pseudonyms."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
 from uuid import UUID
-
-from django.db import transaction
 
 from .models import Membership, Rater, Role, User
 
@@ -48,13 +46,6 @@ def imported_raters(*, source: str, external_ids: Iterable[str]) -> dict[str, Ra
         batch_size=1000,
     )
     return _imported(source, wanted)
-
-
-@transaction.atomic
-def person_erase(*, user: User) -> None:
-    """Delete the account. Its rater stays as a pseudonym, so that snapshots still verify."""
-    Rater.objects.filter(user=user).update(user=None, external_id="", source="")
-    user.delete()
 
 
 def _imported(source: str, external_ids: list[str]) -> dict[str, Rater]:

@@ -12,4 +12,5 @@ urlpatterns: list[URLPattern] = [
     path("people/<uuid:user_id>/state/", views.person_state, name="person_state"),
     path("tokens/", token_views.tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke/", token_views.token_take, name="token_take"),
+    path("people/<uuid:user_id>/erase/", views.erase, name="erase"),
 ]

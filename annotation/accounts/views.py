@@ -11,13 +11,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from annotation.contracts import AnnotationError
 from outerloop.web.access import LEAD, lines_of, role_required
 from outerloop.web.lines import line_name
 from outerloop.web.paging import page_by_key
 from outerloop.web.services import audit_record
 
-from .forms import PersonForm, RoleForm
-from .models import Membership, Role, User
+from .erasure import Erasure, person_erase
+from .forms import EraseForm, PersonForm, RoleForm
+from .models import Membership, Rater, Role, User
 from .people import person_add, person_set_active
 from .services import membership_grant, membership_revoke
 
@@ -109,6 +111,36 @@ def person_state(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
     _audit(request, "opened account" if active else "closed account", user)
     messages.success(request, f"The account of {user} is {'open again' if active else 'closed'}.")
     return redirect("accounts:people")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@role_required(LEAD)
+def erase(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
+    """What erasing means for this person, and the button; for leads of every line."""
+    if lines_of(request.user, LEAD) is not None:
+        raise PermissionDenied("Only a lead of every line may erase a person.")
+    user = get_object_or_404(User, pk=user_id)
+    form = EraseForm(request.POST or None, username=user.username)
+    if request.method == "POST" and form.is_valid():
+        try:
+            erased = person_erase(
+                person=user, actor=request.user, reasons=form.cleaned_data["reasons"]
+            )
+        except AnnotationError as error:
+            messages.error(request, str(error))
+            return redirect("accounts:people")
+        messages.success(request, _erased_note(erased))
+        return redirect("accounts:people")
+    judged = user.rater.judgments.count() if Rater.objects.filter(user=user).exists() else 0
+    context = {"form": form, "person": user, "judgments": judged}
+    return render(request, "accounts/erase.html", context)
+
+
+def _erased_note(erased: Erasure) -> str:
+    if not erased.pseudonym:
+        return "The person is erased. There were no judgments."
+    return f"The person is erased. {erased.judgments} judgments stay under {erased.pseudonym}."
 
 
 def _audit(

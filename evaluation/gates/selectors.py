@@ -149,13 +149,17 @@ def decision_to_record(row: Decision) -> DecisionRecord:
 # -------------------------------------------------------- approvals and overrides
 
 
-def approval_get(round_id: UUID) -> ApprovalRecord | None:
-    """The answer given to the newest revision of the round's decision."""
+def approval_get(round_id: UUID, *, named: bool = True) -> ApprovalRecord | None:
+    """The answer given to the newest revision of the round's decision.
+
+    What is stored for good takes `named=False`: the person's id, so that they can be erased.
+    """
     decision = decision_row(round_id)
     row = Approval.objects.filter(decision=decision).first() if decision else None
     if row is None:
         return None
-    return ApprovalRecord(actor_name(row.actor), row.approved, row.at.isoformat(), row.reason)
+    person = actor_name(row.actor) if named else row.actor
+    return ApprovalRecord(person, row.approved, row.at.isoformat(), row.reason)
 
 
 def overrides(round_id: UUID) -> list[OverrideState]:
@@ -191,16 +195,15 @@ def effective_gate(round_id: UUID) -> GateVerdict:
 
 
 def override_records(round_id: UUID) -> list[OverrideRecord]:
-    """The round's confirmed overrides as a report shows them."""
+    """The round's confirmed overrides as a report keeps them: with the ids of people, not names."""
     rows = Override.objects.filter(decision__round=round_id, confirmed_at__isnull=False)
     found = list(rows.select_related("decision").order_by("confirmed_at"))
-    names = actor_names(key for row in found for key in (row.requested_by, row.confirmed_by))
     return [
         OverrideRecord(
             check_id=row.check_id,
             reason=row.reason,
-            requested_by=names[row.requested_by],
-            confirmed_by=names[row.confirmed_by],
+            requested_by=row.requested_by,
+            confirmed_by=row.confirmed_by,
             expires_at=row.expires_at.isoformat(),
             evidence_sha256=row.evidence_sha256,
             outcome=_outcome(row.decision),
@@ -261,14 +264,15 @@ def lines_deployed() -> list[UUID]:
     return list(rows.values_list("line", flat=True))
 
 
-def deployments(line_id: UUID) -> list[LineDeployment]:
-    """Every move of the line's pointer, newest first."""
+def deployments(line_id: UUID, *, named: bool = True) -> list[LineDeployment]:
+    """Every move of the line's pointer, newest first; `named` as for `approval_get`."""
     rows = list(
         Deployment.objects.filter(line=line_id)
         .select_related("previous")
         .order_by("-started_at", "-pk")
     )
-    names = actor_names(row.actor for row in rows)
+    actors = {row.actor for row in rows}
+    names = actor_names(actors) if named else {actor: actor for actor in actors}
     return [deployment_to_record(row, names) for row in rows]
 
 
@@ -295,3 +299,18 @@ def deployment_to_record(row: Deployment, names: Mapping[str, str] | None = None
         served_at=row.served_at,
         served_error=row.served_error,
     )
+
+
+# ---------------------------------------------------------------------- retention
+
+
+def versions_referred() -> set[UUID]:
+    """Every model version that is or was deployed, or that a decision is about."""
+    decided = Decision.objects.values_list("candidate", "incumbent")
+    deployed = Deployment.objects.values_list("version", flat=True)
+    return {version for pair in decided for version in pair} | set(deployed)
+
+
+def runs_referred() -> set[UUID]:
+    """The runs whose measurements were recorded as evidence."""
+    return set(EvaluationRecord.objects.values_list("run", flat=True))

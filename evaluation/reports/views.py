@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_safe
 from evaluation.reports import selectors
 from evaluation.reports.decision_slot import decision_context
 from evaluation.reports.exporting import export_html
+from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
 from evaluation.reports.ratings import rounds_rate
 from evaluation.reports.records import ReportRecord
@@ -29,7 +31,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     numbers = selectors.reported_numbers(found.line_id)
     context = {
         "report": found,
-        "page": report_page(found),
+        "page": report_page(_named(found)),
         "line_url": _line_url(slug),
         "previous": max((n for n in numbers if n < number), default=None),
         "next": min((n for n in numbers if n > number), default=None),
@@ -57,7 +59,7 @@ def report_html(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = _report_for(request, slug, number)
     name = f"{slug}-round-{number}.html"
     return HttpResponse(
-        export_html(report_page(found)),
+        export_html(report_page(_named(found))),
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -72,7 +74,7 @@ def history(request: HttpRequest, slug: str) -> HttpResponse:
     if newest is not None:
         summaries = selectors.round_summaries(newest.line_id)
         context["page"] = history_page(
-            newest.record,
+            people_named(newest.record),
             rounds_rate(summaries, selectors.round_pairings(newest.line_id)),
             reported=set(selectors.reported_numbers(newest.line_id)),
             overridden=selectors.overridden_rounds(newest.line_id),
@@ -90,6 +92,10 @@ def _report_for(request: HttpRequest, slug: str, number: int) -> ReportRecord:
             f"Round {number} of {slug} has no report yet; it is written when its gate decides."
         )
     return found
+
+
+def _named(report: ReportRecord) -> ReportRecord:
+    return replace(report, record=people_named(report.record))
 
 
 def _line_url(slug: str) -> str:

@@ -36,6 +36,7 @@ BY_THEMSELVES = frozenset(
         "django_celery_beat_intervalschedule",
         "django_celery_beat_periodictask",
         "django_celery_beat_periodictasks",
+        "outerloop_cache",
     }
 )
 

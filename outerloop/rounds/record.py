@@ -173,7 +173,7 @@ def _trajectory(round_: Round, labels: list[GateLabel]) -> Any:
 
 
 def _approvals(round_: Round) -> Any:
-    approval = evaluation.approval_get(round_.id)
+    approval = evaluation.approval_get(round_.id, named=False)
     return (approval,) if approval else ()
 
 
@@ -181,7 +181,7 @@ def _deployments(round_: Round) -> tuple[DeploymentRecord, ...]:
     """Moves of the pointer that concern this round's candidate, oldest first."""
     rows = [
         row
-        for row in evaluation.deployments(round_.line_id)
+        for row in evaluation.deployments(round_.line_id, named=False)
         if row.round_id == round_.id or (row.kind == "rollback" and round_.candidate is not None
         and round_.candidate in (row.version_id, row.previous_version_id))
     ]  # fmt: skip

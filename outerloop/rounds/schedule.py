@@ -86,6 +86,7 @@ def sweeper_ensure() -> None:
     every, _ = IntervalSchedule.objects.get_or_create(
         every=SWEEP_SECONDS, period=IntervalSchedule.SECONDS
     )
+    _retention_schedule()
     for name, task in SWEEPERS.items():
         PeriodicTask.objects.update_or_create(
             name=name,
@@ -96,6 +97,27 @@ def sweeper_ensure() -> None:
                 "expire_seconds": SWEEP_SECONDS,
             },
         )
+
+
+def _retention_schedule() -> None:
+    """Once a night, switched on by OUTERLOOP_RETENTION_NIGHTLY alone."""
+    night, _ = CrontabSchedule.objects.get_or_create(
+        minute="30",
+        hour="4",
+        day_of_week="*",
+        day_of_month="*",
+        month_of_year="*",
+        timezone=settings.TIME_ZONE,
+    )
+    PeriodicTask.objects.update_or_create(
+        name="retention",
+        defaults={
+            "task": "keeping.retention",
+            "crontab": night,
+            "queue": "default",
+            "enabled": settings.OUTERLOOP_RETENTION_NIGHTLY,
+        },
+    )
 
 
 def scheduled_start(line_id: UUID) -> Round | None:

@@ -197,6 +197,11 @@ POLICY_SERVER_PORT = env_port("POLICY_SERVER_PORT", 8001)
 
 ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 
+# What `manage.py retention` keeps; nightly only where somebody asks for it.
+OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1)
+OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1)
+OUTERLOOP_RETENTION_NIGHTLY = env_bool("OUTERLOOP_RETENTION_NIGHTLY", False)
+
 # Who may read /metrics: whoever sends the token, or programs on this machine; by default nobody.
 OUTERLOOP_METRICS_TOKEN = env_secret("OUTERLOOP_METRICS_TOKEN")
 OUTERLOOP_METRICS_LOCAL = env_bool("OUTERLOOP_METRICS_LOCAL", False)

@@ -21,6 +21,9 @@ requests_log = logging.getLogger("outerloop.requests")
 # What a proxy may hand on; anything else is replaced, so that nobody writes into the log.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
+# Asked every few seconds by machines; their answers are in nobody's interest afterwards.
+PROBES = ("/health/", "/metrics")
+
 _DIRECTIVES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -112,4 +115,5 @@ def _request_log(request: HttpRequest, response: HttpResponse, seconds: float) -
     person = getattr(request, "_cached_user", None)
     if person is not None and person.pk is not None:
         fields["user_id"] = str(person.pk)
-    requests_log.info("%s %s", request.method, request.path, extra=fields)
+    level = logging.DEBUG if request.path.startswith(PROBES) else logging.INFO
+    requests_log.log(level, "%s %s", request.method, request.path, extra=fields)

@@ -78,6 +78,7 @@ RULES: dict[str, Rule] = {
     "accounts:role_give": Rule(post=LEADS_OF_ANY),  # the form offers the own lines only
     "accounts:role_take": Rule(post=LEADS),
     "accounts:person_state": Rule(post=frozenset({CHIEF})),
+    "accounts:erase": both(frozenset({CHIEF})),
     "accounts:tokens": both(STAFF_OF_ANY),
     "accounts:token_take": Rule(post=frozenset({LEAD})),  # it is the lead's own
     "campaigns:list": Rule(get=STAFF_OF_ANY),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
@@ -32,24 +32,38 @@ class StoredArtifact:
 
 def artifacts_stored() -> Iterator[StoredArtifact]:
     """Everything that a row refers to: model versions, snapshots, inputs and results of ended runs."""
-    for version in ModelVersion.objects.order_by("path"):
+    for version in ModelVersion.objects.filter(removed_at=None).order_by("path"):
         yield StoredArtifact(f"model {version.name}", version.path, version.sha256)
     for snapshot in Snapshot.objects.order_by("path"):
         yield StoredArtifact(str(snapshot), snapshot.path, snapshot.sha256)
+    gone = _removed_paths()
     for run in Run.objects.order_by("created_at"):
-        yield from _of_run(run)
+        yield from _of_run(run, gone)
 
 
-def _of_run(run: Run) -> Iterator[StoredArtifact]:
+def _removed_paths() -> set[str]:
+    """What retention took: an old run may still name it as its input."""
+    cleared = Run.objects.exclude(cleared_at=None).values_list("pk", flat=True)
+    removed = ModelVersion.objects.exclude(removed_at=None).values_list("path", flat=True)
+    return {f"runs/{run_id}" for run_id in cleared} | set(removed)
+
+
+def _of_run(run: Run, gone: set[str]) -> Iterator[StoredArtifact]:
     store = Path(settings.ARTIFACT_ROOT)
+    folder = run.directory.relative_to(store).as_posix()
+    if run.cleared_at is not None:
+        if run.directory.exists():
+            yield StoredArtifact(f"run {run}", folder, "")
+        return
     for name, reference in run.spec.get("inputs", {}).items():
         path = Path(reference["path"])
-        if path.is_relative_to(store):
-            relative = path.relative_to(store).as_posix()
+        if not path.is_relative_to(store):
+            continue
+        relative = path.relative_to(store).as_posix()
+        if gone.isdisjoint([relative, *(str(p) for p in PurePosixPath(relative).parents)]):
             yield StoredArtifact(f"input {name} of run {run}", relative, reference["sha256"])
     if run.state not in ENDED:
         return  # still being written; after a restore it begins again
-    folder = run.directory.relative_to(store).as_posix()
     for artifact in (run.manifest or {}).get("artifacts", ()):
         relative = f"{folder}/{artifact['path']}"
         yield StoredArtifact(f"{artifact['name']} of run {run}", relative, artifact["sha256"])

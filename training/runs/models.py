@@ -42,6 +42,9 @@ class Run(models.Model):
     exit_code = models.IntegerField(null=True, blank=True)
     error = models.TextField(blank=True)
     manifest = models.JSONField(null=True, blank=True)
+    cleared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When retention took what the run made; its log stays."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["state", "lease_expires_at"], name="run_lease")]
@@ -93,6 +96,9 @@ class ModelVersion(models.Model):
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True)
     meta = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When retention took its files; the row stays."
+    )
 
     class Meta:
         constraints = [

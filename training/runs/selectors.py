@@ -56,7 +56,8 @@ def run_like(
     """
     wanted = {name: ref.sha256 for name, ref in inputs.items()}
     config = json.loads(canonical_json(config))
-    for run in Run.objects.filter(kind=kind, seed=seed, state=RunState.SUCCEEDED):
+    finished = Run.objects.filter(kind=kind, seed=seed, state=RunState.SUCCEEDED, cleared_at=None)
+    for run in finished:
         found = {name: ref["sha256"] for name, ref in run.spec["inputs"].items()}
         if found == wanted and run.spec["config"] == config and run.directory.exists():
             return run_record(run)

@@ -194,6 +194,11 @@ def _next_number(line_id: UUID, kind: str) -> int:
 
 def model_version_verify(version_id: UUID) -> None:
     version = ModelVersion.objects.get(pk=version_id)
+    if version.removed_at is not None:
+        raise ArtifactMismatch(
+            f"{version.name}: its files were removed by retention on {version.removed_at:%Y-%m-%d}."
+            " Bring them back from a backup, or choose another version."
+        )
     try:
         artifact_verify(version.directory, version.sha256)
     except DigestError as error:

@@ -117,7 +117,7 @@ def await_approval(context: StepContext) -> Move | Wait:
     approval = evaluation.approval_get(context.round.id)
     if approval is not None:
         word = "approved" if approval.approved else "held back"
-        return Move(State.DECIDED, note=f"{approval.person} {word} the promotion.")
+        return Move(State.DECIDED, note=f"A lead {word} the promotion.")
     since = context.round.waiting_since or context.round.created_at
     hours = gate_settings(context.round, context.line).max_age_hours
     if database_now() - since > timedelta(hours=hours):

@@ -8,22 +8,26 @@ import json
 import shutil
 import stat
 import tarfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotation.contracts import SnapshotRecipe
 from outerloop.keeping.backup import Watch, backup_make, digests_now
 from outerloop.keeping.locks import keeping_lock
 from outerloop.keeping.records import KeepingCancelled, KeepingError
 from outerloop.keeping.restore import backup_restore, backup_verify
+from outerloop.keeping.retention import Rule, retention_carry_out
 from outerloop.web.models import AuditEvent, Notice
 from tests.outerloop.keeping.databases import empty_database
 from tests.outerloop.rounds.world import LoopWorld
 from tests.support.people import person_create
 from training import facade as training
 from training.contracts import json_sha256
+from training.digests import path_sha256
 from training.runs.models import Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,6 +242,28 @@ def test_a_damaged_artifact_stops_the_backup_unless_it_may_be_left_out(world, st
     manifest, left_out = backup_make(target=tmp_path / "second", leave_out_damaged=True)
     assert [sentence for sentence in left_out if "it is not there" in sentence]
     assert backup_verify(path=tmp_path / "second") == manifest
+
+
+def test_what_retention_took_is_not_missed(world, tmp_path):
+    """A run that was cleared, and another that read what it had made."""
+    cleared = Run.objects.get()
+    (cleared.directory / "model").mkdir()
+    gone = cleared.directory / "model" / "model.safetensors"
+    gone.write_bytes(b"weights")
+    reference = {"path": str(gone.parent), "sha256": path_sha256(gone.parent)}
+    reader = Run.objects.create(
+        line=world.line.id, kind="ppo", seed=1, state="succeeded", spec_sha256="",
+        spec={"inputs": {"policy": reference}},
+    )  # fmt: skip
+    Run.objects.update(finished_at=timezone.now() - timedelta(days=90))
+    retention_carry_out(rule=Rule(rounds=1, days=30), actor="test")
+    assert not gone.exists()
+    manifest, left_out = backup_make(target=tmp_path / "backup")
+    assert left_out == []
+    kept = [entry.path for entry in manifest.artifacts if str(cleared.id) in entry.path]
+    assert kept == [f"artifacts/runs/{cleared.id}/events.jsonl"]
+    reader.refresh_from_db()
+    assert reader.cleared_at is None  # it made nothing that could go
 
 
 def test_an_existing_target_is_never_written_over(world, tmp_path):

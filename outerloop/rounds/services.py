@@ -290,8 +290,10 @@ def _step_work(round_: Round, step: RoundStep) -> State | None:
     with log_context(step=step.name):
         outcome = STEPS[State(step.name)](context)
         seconds = round(time.monotonic() - started, 3)
-        said = "is done" if isinstance(outcome, Move) else "waits"
-        logger.info("The step %s. %s", said, outcome.note, extra={"seconds": seconds})
+        if isinstance(outcome, Move):
+            logger.info("The step is done. %s", outcome.note, extra={"seconds": seconds})
+        else:  # a waiting step is looked at every few seconds
+            logger.debug("The step waits. %s", outcome.note)
     if isinstance(outcome, Move):
         round_move(
             step,

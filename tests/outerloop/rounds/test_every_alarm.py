@@ -22,13 +22,14 @@ from outerloop.web.models import Notice
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
 from tests.outerloop.rounds.world import advance_through
 from tests.support.people import person_create
+from training.runs.models import Run
 
 PACKAGES = ("outerloop", "annotation", "training", "evaluation")
 
 # Where an alarm is given -> how many there are; each has its test below.
 ALARMS = {
     "evaluation/gates/serving/notices.py": 1,
-    "outerloop/rounds/alarms.py": 4,
+    "outerloop/rounds/alarms.py": 5,
     "outerloop/rounds/overriding.py": 1,
 }
 
@@ -89,6 +90,17 @@ def test_a_closed_round(loop, steps, heard, people):
     round_ = loop.round(State.POLICY_TRAINING)
     found = heard(lambda: tasks.advance(str(round_.id)))
     assert told(found, "is closed: no verdict.") == {"lea", "eve"}
+
+
+def test_a_training_that_an_alarm_stopped(loop, steps, heard, people):
+    round_ = loop.round(State.POLICY_TRAINING)
+    alarm = {"name": "kl", "says": "KL rose to 80 nats."}
+    Run.objects.create(
+        line=loop.line.id, round=round_.id, kind="ppo", seed=1, spec={}, spec_sha256="",
+        state="succeeded", manifest={"results": {"alarm": alarm}},
+    )  # fmt: skip
+    found = heard(lambda: tasks.advance(str(round_.id)))
+    assert told(found, "training was stopped by the alarm") == {"lea", "eve"}
 
 
 def test_an_empty_queue(loop, heard, people):

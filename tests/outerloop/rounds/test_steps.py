@@ -103,7 +103,7 @@ def test_what_was_held_back_is_not_deployed(loop, started):
     approve(round_, yes=False)
     round_ = advance_through(round_)
     assert round_.state == State.CLOSED
-    assert "lea held back" in step_of(round_, State.AWAITING_APPROVAL).note
+    assert "A lead held back" in step_of(round_, State.AWAITING_APPROVAL).note
     assert loop.deployed() == loop.base.id
     assert State.DEPLOYING not in names(round_)
 

@@ -25,7 +25,7 @@ QUESTIONS = ["name a colour", "count to three", "what is a cat", "say yes", "sun
 MEASURE = {"points": 2, "prompts": 6, "sampling": {"max_new_tokens": 6}, "exact_kl_rollouts": 6}
 CHANGES: dict[str, dict[str, Any]] = {
     "dpo": {"epochs": 1, "max_length": 64, "adapter": {"kind": "lora", "rank": 2}},
-    "best_of_n": {"n": 2, "iterations": 1, "prompts_per_iteration": 6, "epochs": 1},
+    "best_of_n": {"n": 2, "iterations": 2, "prompts_per_iteration": 6, "epochs": 1},
 }
 
 

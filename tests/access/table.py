@@ -63,6 +63,7 @@ RULES: dict[str, Rule] = {
     "rounds:line_live": Rule(get=STAFF),
     "rounds:schedule": both(STAFF),
     "rounds:plan": both(ENGINEERS),
+    "rounds:optimizer": Rule(post=ENGINEERS, body={"optimizer": "ppo", "adapter": "none"}),
     "rounds:start": Rule(post=ENGINEERS),
     "rounds:first_pairs": Rule(post=ENGINEERS),
     "rounds:dry_run": Rule(get=STAFF),

@@ -19,6 +19,7 @@ MORE = {
     "ordinary": "A further ordinary pair",
 }
 ORDER = tuple(TITLES)
+LONGEST = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _sample(pair: SamplePair, title: str, record: RoundRecord) -> Sample:
     return Sample(
         title=title,
         prompt_id=pair.prompt_id,
-        turns=tuple((m.get("role", ""), m.get("content", "")) for m in pair.messages),
+        turns=tuple((m.get("role", ""), _cut(m.get("content", ""))) for m in pair.messages),
         sides=(_side("Candidate", pair.candidate), _side("Incumbent", pair.incumbent)),
         note=_note(pair, simulated=record.simulated),
     )
@@ -69,7 +70,17 @@ def _side(name: str, side: SampleSide) -> Side:
     facts += f"{side.tokens} tokens"
     if side.kl is not None:
         facts += f", KL {side.kl:.1f} nats"
-    return Side(name, side.text, facts)
+    return Side(name, _cut(side.text), facts)
+
+
+def _cut(text: str) -> str:
+    """A text that a person could read; a megabyte would keep the browser busy for nothing."""
+    rest = len(text) - LONGEST
+    if rest <= 0:
+        return text
+    return (
+        f"{text[:LONGEST]}\n… and {rest:,} more characters; the report as JSON has the whole text."
+    )
 
 
 def _note(pair: SamplePair, *, simulated: bool) -> str:

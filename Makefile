@@ -22,7 +22,7 @@ help:
 	@echo "make up              site, workers, schedule and policy server on what is in the database"
 	@echo "make test            every test, browser journeys included"
 	@echo "make quick           the part of the tests that ends within 90 seconds"
-	@echo "make check           ruff, mypy, import arrows, migrations, deployment settings"
+	@echo "make check           ruff, mypy, import arrows, bandit, migrations, deployment settings"
 	@echo "make doctor          what is configured, reachable and missing"
 
 setup: $(INSTALLED)
@@ -56,6 +56,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive outerloop annotation training evaluation manage.py
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=outerloop.settings.prod OUTERLOOP_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 	OUTERLOOP_ALLOWED_HOSTS=outerloop.example $(BIN)/python manage.py check --deploy --fail-level WARNING

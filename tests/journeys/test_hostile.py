@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
@@ -55,8 +55,12 @@ class Watch:
 
     def __init__(self, page: Page, site: str) -> None:
         self.tried: list[str] = []
-        page.on("dialog", lambda dialog: (self.tried.append("dialog"), dialog.dismiss()))
+        page.on("dialog", self._dismiss)
         page.on("request", lambda request: self._note(request.url, site))
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.tried.append("dialog")
+        dialog.dismiss()
 
     def _note(self, url: str, site: str) -> None:
         if not url.startswith((site, "data:", "file:")):

@@ -51,7 +51,7 @@ def test_one_address_cannot_try_many_names(limited: None) -> None:
 
 
 def test_the_count_is_shared_by_all_processes() -> None:
-    assert site.CACHES["default"]["BACKEND"].endswith("DatabaseCache")
+    assert str(site.CACHES["default"]["BACKEND"]).endswith("DatabaseCache")
 
 
 PRINT = """

@@ -33,7 +33,7 @@ from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import preferences_read, texts_of
 from training.core.errors import UserError
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.models import LoadedModel, classifier_load
+from training.core.models import LoadedModel, classifier_load, context_length
 from training.core.preference_data import Division, Pair, pair_encode
 from training.core.recompute import recompute_layers
 from training.core.reward.batches import (
@@ -131,8 +131,8 @@ def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
         rows = preferences_read(run.input("preferences"))
         texts = list(texts_of([row for row in rows if row.split == "train"]))
     loaded = classifier_load(source, run.inputs, texts=texts, seed=seed)
-    context = getattr(loaded.model.config, "max_position_embeddings", run.config.max_length)
-    if run.config.max_length > context:
+    context = context_length(loaded.model)
+    if context is not None and run.config.max_length > context:
         raise UserError(
             f"max_length is {run.config.max_length}, but the model reads at most {context} tokens."
         )

@@ -21,8 +21,19 @@ _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEG
 
 
 def accelerator_open() -> Accelerator:
-    """The processes that `accelerate launch` started; whole models on each of them."""
-    accelerator = Accelerator()
+    """The processes that `accelerate launch` started; whole models on each of them.
+
+    Without a GPU accelerate joins several processes only where it is told to use the CPU; each would
+    learn alone otherwise, and all of them the same.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    accelerator = Accelerator(cpu=started > 1 and not torch.cuda.is_available())
+    if accelerator.num_processes != started:
+        raise UserError(
+            f"{started} processes were started, but {accelerator.num_processes} of them would learn"
+            " together: choose MULTI_GPU in the accelerate configuration, or set ACCELERATE_USE_CPU=true"
+            " to use the CPU of a machine with a GPU."
+        )
     if accelerator.distributed_type in _SHARDED:
         raise UserError(
             f"{accelerator.distributed_type.value} shards optimizer states, which checkpoints cannot "

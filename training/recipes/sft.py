@@ -31,7 +31,7 @@ from training.core.data import DemonstrationRow, demonstrations_read, texts_of
 from training.core.errors import UserError
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.models import LoadedModel, policy_load
+from training.core.models import LoadedModel, context_length, policy_load
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.recompute import recompute_layers
 from training.core.run_directory import Run, recipe_main
@@ -106,8 +106,8 @@ def _check(config: SftConfig, loaded: LoadedModel) -> None:
             raise UserError(f"phases[{i}]: steps, batch_size and learning_rate must be positive.")
     if config.micro_batch_size < 0:
         raise UserError("micro_batch_size must be 0 (the whole batch) or more.")
-    context = getattr(loaded.model.config, "max_position_embeddings", config.max_length)
-    if config.max_length > context:
+    context = context_length(loaded.model)
+    if context is not None and config.max_length > context:
         raise UserError(
             f"max_length is {config.max_length}, but the model reads at most {context} tokens."
         )

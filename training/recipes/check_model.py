@@ -1,0 +1,132 @@
+"""Does a model of your own fit? Every check in one line, before anything is ordered.
+
+    python -m training.recipes.check_model FOLDER [--reward-model] [--length 512]
+
+FOLDER is any model in Hugging Face layout (or a cached Hugging Face name). As a policy it must be a
+causal language model with a chat template; with --reward-model any encoder or decoder will do. Ends
+with status 2 where something does not fit, each in a sentence with its fix. Trains and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from training.contracts import ModelSource, PpoConfig, Sampling
+from training.core.conversations import conversation_encode
+from training.core.data import Message
+from training.core.errors import UserError
+from training.core.models import LoadedModel, classifier_load, context_length, policy_load
+from training.core.ppo import preflight
+from training.core.recompute import recompute_layers
+from training.core.scoring import member_scores
+from training.core.tokenizers import decode, prompt_encode
+
+PROBES = ("What is a cat?", "Say yes.", "Why is the sky blue, and the sea? Answer in one word.")
+Check = tuple[str, Callable[[], str]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Check whether a model fits Outerloop.")
+    parser.add_argument("model", help="folder or Hugging Face name")
+    parser.add_argument("--reward-model", action="store_true", help="as a reward model's backbone")
+    parser.add_argument("--length", type=int, default=256, help="longest text in tokens")
+    arguments = parser.parse_args(argv)
+    torch.manual_seed(0)
+    source = ModelSource(kind="pretrained", name=arguments.model)
+    checks = _backbone_checks if arguments.reward_model else _policy_checks
+    return 2 if _report(checks(source, arguments.length)) else 0
+
+
+def _report(checks: Iterator[Check]) -> int:
+    """Print every check until one has nothing to go on with; returns how many do not fit."""
+    wrong = 0
+    try:
+        for name, check in checks:
+            try:
+                print(f"ok   {name}: {check()}")
+            except UserError as error:
+                wrong += 1
+                print(f"BAD  {name}: {error}")
+    except UserError as error:
+        wrong += 1
+        print(f"BAD  loading: {error}")
+    return wrong
+
+
+def _policy_checks(source: ModelSource, length: int) -> Iterator[Check]:
+    loaded = policy_load(source, {})
+    yield "model", lambda: _described(loaded)
+    yield "chat template", lambda: _prompt_seen(loaded)
+    yield "end and padding", lambda: _tokens_seen(loaded)
+    yield "length", lambda: _length_fits(loaded, length)
+    yield "sampling", lambda: _samples_like_a_fresh_pass(loaded)
+    yield "gradient checkpointing", lambda: _layers_found(loaded)
+
+
+def _backbone_checks(source: ModelSource, length: int) -> Iterator[Check]:
+    loaded = classifier_load(source, {})
+    yield "model", lambda: _described(loaded)
+    yield "length", lambda: _length_fits(loaded, length)
+    yield "score", lambda: _scores_alike(loaded, length)
+    yield "gradient checkpointing", lambda: _layers_found(loaded)
+
+
+def _described(loaded: LoadedModel) -> str:
+    count = sum(p.numel() for p in loaded.model.parameters())
+    return f"{type(loaded.model).__name__}, {count / 1e6:.1f} M parameters"
+
+
+def _conversation(text: str) -> list[Message]:
+    return [{"role": "user", "content": text}]
+
+
+def _prompt_seen(loaded: LoadedModel) -> str:
+    ids = prompt_encode(loaded.tokenizer, _conversation(PROBES[0]))
+    return repr(loaded.tokenizer.decode(ids))
+
+
+def _tokens_seen(loaded: LoadedModel) -> str:
+    preflight.check_tokens(loaded)
+    ends = ", ".join(str(loaded.tokenizer.convert_ids_to_tokens(i)) for i in loaded.end_ids)
+    return f"a reply ends with {ends}; padding is {loaded.tokenizer.pad_token}"
+
+
+def _length_fits(loaded: LoadedModel, length: int) -> str:
+    context = context_length(loaded.model)
+    if context is not None and length > context:
+        raise UserError(
+            f"--length is {length}, but the model reads at most {context} tokens: keep prompt and reply"
+            " together below that."
+        )
+    return "no limit" if context is None else f"reads {context} tokens"
+
+
+def _samples_like_a_fresh_pass(loaded: LoadedModel) -> str:
+    prompts = [prompt_encode(loaded.tokenizer, _conversation(text)) for text in PROBES]
+    sampling = Sampling(max_new_tokens=8, batch_size=len(prompts))
+    preflight.check_log_probs(loaded, prompts, PpoConfig(sampling=sampling))
+    return f"greedy replies agree with a fresh pass; prompt read as {decode(loaded.tokenizer, prompts[1])!r}"
+
+
+def _scores_alike(loaded: LoadedModel, length: int) -> str:
+    replies = ("Yes.", "A cat is an animal that people keep.", "")
+    encoded = [
+        conversation_encode(loaded.tokenizer, _conversation(text), reply, max_length=length)
+        for text, reply in zip(PROBES, replies, strict=True)
+    ]
+    together = member_scores(loaded, encoded)
+    alone = torch.cat([member_scores(loaded, [one]) for one in encoded])
+    preflight.check_batch_invariance(together, alone, what="The model")
+    return "the same alone, in a batch and padded"
+
+
+def _layers_found(loaded: LoadedModel) -> str:
+    recompute_layers(loaded.model)
+    return "possible"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

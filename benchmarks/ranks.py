@@ -17,7 +17,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -207,7 +206,6 @@ def _keep(rows: list[dict[str, Any]]) -> None:
         "seeds": [7],
         "tolerance": TOLERANCE,
         "rows": rows,
-        "written_at": time.strftime("%H:%M:%S", time.gmtime()),
     }
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 

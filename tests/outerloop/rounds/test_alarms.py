@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core import mail
 from django.utils import timezone
 
 from annotation.comparisons.models import Comparison
-from outerloop.rounds.alarms import queue_alarms, round_alarms
-from outerloop.rounds.models import Round, State
+from outerloop.rounds.alarms import queue_alarms, round_alarms, run_alarms
+from outerloop.rounds.models import Round, RoundStep, State
 from outerloop.web.models import Notice
 from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import bare_line
 from tests.support.people import person_create
+from training import facade as training
+from training.runs.models import Run, RunEventRow
 
 
 @pytest.fixture
@@ -33,6 +36,44 @@ def people(loop):
 
 def told(**found):
     return sorted(Notice.objects.filter(**found).values_list("user__username", flat=True))
+
+
+def alarmed_run(round_):
+    """A run of the round's present step that an alarm ended with a policy to judge."""
+    made = training.run_create(
+        line_id=round_.line_id, round_id=round_.id, kind="ppo", seed=1, config={}, inputs={}
+    )
+    says = "KL to the reference is 140 nats a sequence. Raise kl.beta."
+    results = {"stopped_by": "kl_explosion", "alarm": {"name": "kl_explosion", "says": says}}
+    Run.objects.filter(pk=made.id).update(state="succeeded", manifest={"results": results})
+    RunEventRow.objects.create(
+        run_id=made.id, seq=1, at=timezone.now(), phase="alarm kl_explosion", step=3, total_steps=9,
+        message=says,
+    )  # fmt: skip
+    position = list(State).index(State(round_.state))
+    RoundStep.objects.create(round=round_, name=round_.state, position=position, run=made.id)
+    return made
+
+
+def test_an_alarm_that_ended_a_run_early_is_told_once_and_shown_on_the_round(loop, people, client):
+    round_ = loop.round(State.POLICY_TRAINING)
+    run_alarms(round_)
+    assert told() == []
+    run = alarmed_run(round_)
+    for _ in range(3):
+        run_alarms(round_)
+    assert told(level="attention") == ["all", "eve", "lea"]
+    notice = Notice.objects.all()[0]
+    assert "stopped by the alarm “Exploding KL”" in notice.text
+    assert "Raise kl.beta." in notice.text
+    assert notice.url == f"/runs/{run.id}/"
+    client.force_login(get_user_model().objects.get(username="eve"))
+    body = client.get(f"/lines/{loop.line.slug}/rounds/{round_.number}/").content.decode()
+    assert "Exploding KL" in body
+    assert f'href="/runs/{run.id}/"' in body
+    page = client.get(f"/runs/{run.id}/").content.decode()
+    assert f"{loop.line.name}, round {round_.number}" in page
+    assert "Stopped by an alarm" in page
 
 
 def test_a_failed_round_is_told_to_engineers_and_leads_once(loop, people):

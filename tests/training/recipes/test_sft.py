@@ -22,6 +22,7 @@ from training.core.conversations import demonstration_encode
 from training.core.generation import generate
 from training.core.models import policy_load_path
 from training.core.run_directory import Run, recipe_main
+from training.core.supervised import assistant_loss
 from training.core.tokenizers import decode, prompt_encode
 from training.digests import artifact_verify
 from training.recipes import runtime, sft
@@ -93,7 +94,7 @@ def test_only_the_assistants_tokens_are_in_the_loss():
             if trained:
                 by_hand -= float(logits[i - 1, example.ids[i]])
                 tokens += 1
-    loss = sft.assistant_loss(loaded.model, [encoded, short], loaded.pad_id)
+    loss = assistant_loss(loaded.model, [encoded, short], loaded.pad_id)
     assert loss.tokens == tokens == 14
     assert float(loss.total.detach()) == pytest.approx(by_hand, rel=1e-5)
 

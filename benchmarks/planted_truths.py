@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,11 @@ def majority(votes: Sequence[Row]) -> list[Row]:
     ]
 
 
+def pairs_of(rows: Sequence[Row]) -> int:
+    """Different training pairs, however many votes each has."""
+    return len({row["id"] for row in rows if row["split"] == "train"})
+
+
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
@@ -206,7 +211,7 @@ class Bench:
             "backbone": {"kind": "pretrained", "name": str(self.backbone)},
             "members": 1,
             "held_out_share": HELD_OUT,
-            "epochs": 4,
+            "epochs": max(4, 16_000 // pairs_of(rows)),
             "learning_rate": 0.03,
             "weight_decay": 0.0,
             "log_every": 1000,
@@ -231,9 +236,9 @@ class Bench:
         scores = model.score([(self.tests[0]["messages"], text) for text in texts]).raw.mean(0)
         return float(spearmanr(scores, [self.world.utility(text) for text in texts]).statistic)
 
-    def excess_nll(self, model: RewardModel) -> float:
+    def excess_nll(self, model: RewardModel, *, calibrated: bool = True) -> float:
         """Nats a pair above what the true probabilities cost (the Kullback-Leibler divergence)."""
-        found = self.differences(model)
+        found = model.win_log_odds(self.differences(model), calibrated=calibrated)
         truth = torch.tensor(
             [self.world.difference(row) for row in self.tests], dtype=torch.float64
         )
@@ -245,20 +250,16 @@ class Bench:
 
 @dataclass(frozen=True)
 class Found:
-    """One seed. Costs of noise are excess nats a pair on the true preferences, above `clean`."""
+    """One seed; `noise` holds by kind of label the `cost` in nats, the same `uncalibrated`, and the
+    `spearman`. Costs are those on true preferences above what labels without noise cost.
+    """
 
     seed: int
     spearman: float
     spearman_swapped: float
     temperature: float
     tie_eta: float
-    clean: float
-    noise_majority: float
-    noise_shares: float
-    noise_posterior: float
-    spearman_majority: float
-    spearman_shares: float
-    spearman_posterior: float
+    noise: dict[str, dict[str, float]]
 
 
 def seed_measure(seed: int, pairs: int, root: Path) -> Found:
@@ -280,23 +281,33 @@ def seed_measure(seed: int, pairs: int, root: Path) -> Found:
         spearman_swapped=bench.spearman(bench.train("swapped", swapped)),
         temperature=plain.settings.temperature,
         tie_eta=ties.settings.tie_parameter,
-        **_noise(bench, judged[: len(judged) * 2 // 5], generator),
+        noise=_noise(bench, judged[: len(judged) * 2 // 5], checked[: pairs // 2], generator),
     )
 
 
-def _noise(bench: Bench, judged: list[Row], generator: random.Random) -> dict[str, float]:
-    """The same noisy votes as hard labels and as soft ones, beside the labels without noise."""
-    votes = voted(judged, generator)
+def _noise(
+    bench: Bench, judged: list[Row], checked: list[Row], generator: random.Random
+) -> dict[str, dict[str, float]]:
+    """The same noisy votes as hard labels and as soft ones, beside the labels without noise.
+
+    Every kind of soft label shrinks the scores, which is what the temperature undoes: so all are
+    calibrated on the same pairs before they are compared.
+    """
+    votes, checks = voted(judged, generator), chosen(bench.world, checked, generator)
+    clean = bench.train("clean", [*judged, *checks])
     models = {
-        "majority": bench.train("majority", majority(votes)),
-        "shares": bench.train("shares", votes, labels="vote_shares"),
-        "posterior": bench.train("posterior", votes, labels="posterior"),
+        "hard": bench.train("hard", [*majority(votes), *checks]),
+        "vote_shares": bench.train("shares", [*votes, *checks], labels="vote_shares"),
+        "posterior": bench.train("posterior", [*votes, *checks], labels="posterior"),
     }
-    clean = bench.excess_nll(bench.train("clean", judged))
     return {
-        "clean": clean,
-        **{f"noise_{name}": bench.excess_nll(model) - clean for name, model in models.items()},
-        **{f"spearman_{name}": bench.spearman(model) for name, model in models.items()},
+        name: {
+            "cost": bench.excess_nll(model) - bench.excess_nll(clean),
+            "uncalibrated": bench.excess_nll(model, calibrated=False)
+            - bench.excess_nll(clean, calibrated=False),
+            "spearman": bench.spearman(model),
+        }
+        for name, model in {"none": clean, **models}.items()
     }
 
 
@@ -313,8 +324,8 @@ def checks(found: Sequence[Found]) -> dict[str, bool]:
         "the tie threshold 0.8 is found within 10 %": all(
             abs(f.tie_eta / TIE_ETA - 1) <= 0.1 for f in found
         ),
-        "25 % noise costs less with soft labels (posteriors) than with hard ones": all(
-            f.noise_posterior < f.noise_majority for f in found
+        "25 % noise costs less with soft labels (rater posteriors) than with hard ones": all(
+            f.noise["posterior"]["cost"] < f.noise["hard"]["cost"] for f in found
         ),
     }
 
@@ -322,28 +333,30 @@ def checks(found: Sequence[Found]) -> dict[str, bool]:
 # ------------------------------------------------------------------ telling
 
 
-COLUMNS = (
-    ("seed", "seed", "d"),
-    ("spearman", "Spearman", ".3f"),
-    ("spearman_swapped", "swapped", ".3f"),
-    ("temperature", "T (2)", ".2f"),
-    ("tie_eta", "eta (0.8)", ".2f"),
-    ("noise_majority", "hard", ".4f"),
-    ("noise_shares", "shares", ".4f"),
-    ("noise_posterior", "posterior", ".4f"),
-    ("spearman_majority", "S hard", ".3f"),
-    ("spearman_posterior", "S post.", ".3f"),
+COLUMNS: tuple[tuple[str, str, Callable[[Found], float]], ...] = (
+    ("Spearman", ".3f", lambda f: f.spearman),
+    ("swapped", ".3f", lambda f: f.spearman_swapped),
+    ("T (2)", ".2f", lambda f: f.temperature),
+    ("eta (0.8)", ".2f", lambda f: f.tie_eta),
+    ("hard", ".4f", lambda f: f.noise["hard"]["cost"]),
+    ("shares", ".4f", lambda f: f.noise["vote_shares"]["cost"]),
+    ("posterior", ".4f", lambda f: f.noise["posterior"]["cost"]),
+    ("S none", ".3f", lambda f: f.noise["none"]["spearman"]),
+    ("S hard", ".3f", lambda f: f.noise["hard"]["spearman"]),
+    ("S shares", ".3f", lambda f: f.noise["vote_shares"]["spearman"]),
+    ("S post.", ".3f", lambda f: f.noise["posterior"]["spearman"]),
 )
 
 
 def table(found: Sequence[Found]) -> str:
-    lines = ["  ".join(f"{title:>9}" for _, title, _ in COLUMNS)]
-    lines += ["  ".join(f"{getattr(f, name):>9{form}}" for name, _, form in COLUMNS) for f in found]
-    means = [
-        "mean" if name == "seed" else f"{statistics.mean(getattr(f, name) for f in found):{form}}"
-        for name, _, form in COLUMNS
-    ]
-    return "\n".join([*lines, "  ".join(f"{mean:>9}" for mean in means)])
+    """One row per seed and their means; under the kinds of label the cost of noise in nats a pair."""
+
+    def line(head: str, cells: Iterable[str]) -> str:
+        return "  ".join(f"{cell:>9}" for cell in (head, *cells))
+
+    rows = [line(str(f.seed), (f"{read(f):{form}}" for _, form, read in COLUMNS)) for f in found]
+    means = (f"{statistics.mean(map(read, found)):{form}}" for _, form, read in COLUMNS)
+    return "\n".join([line("seed", (c[0] for c in COLUMNS)), *rows, line("mean", means)])
 
 
 def result_write(found: Sequence[Found], pairs: int, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from evaluation.contracts import (
     Interval,
@@ -32,10 +32,23 @@ def reward_model_table(record: RoundRecord) -> Table | None:
             lambda s: f"{s.ece:.3f} ({s.ece_null_95:.3f})",
         ),
         ("Temperature", lambda s: f"{s.temperature:.2f}"),
+        *_calibrated_lines(columns),
         ("Reward follows length (correlation)", lambda s: f"{s.length_correlation:.2f}"),
     ]
     rows = tuple(Row(name, tuple(read(column) for column in columns)) for name, read in lines)
     return Table("The reward model on pairs that it was not trained on.", tuple(splits), rows)
+
+
+def _calibrated_lines(
+    columns: Sequence[SplitMeasurements],
+) -> list[tuple[str, Callable[[SplitMeasurements], str]]]:
+    """The figures with the temperature that the artifact keeps; records of before have none."""
+    if all(column.nll_calibrated is None for column in columns):
+        return []
+    return [
+        ("Negative log-likelihood, calibrated on validation", lambda s: plain(s.nll_calibrated, 3)),
+        ("Calibration error, calibrated on validation", lambda s: plain(s.ece_calibrated, 3)),
+    ]
 
 
 def slice_table(record: RoundRecord) -> Table | None:

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.recipes import events, manifest, recipe_kill_after, recipe_run
+from tests.support.recipes import (
+    events,
+    manifest,
+    recipe_kill_after,
+    recipe_run,
+    recipe_run_on_two,
+)
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy_artifact, write_spec
 from training.contracts import RewardModelConfig
 from training.core import models
@@ -327,3 +333,26 @@ def test_killed_program_resumes_to_the_same_digest(tmp_path):
     assert recipe_run("training.recipes.reward_model", killed) == 0
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(killed).artifact(name).sha256 == manifest(whole).artifact(name).sha256
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_tie_parameter_and_stop_together(tmp_path):
+    """The parameter stands outside the forward pass, and every process measures its own share."""
+    settings = {"ties": "davidson", "members": 1, "epochs": 2, "validate_every": 3, "patience": 9}
+    few = preference_rows(60)
+    one, two = (spec_of(tmp_path, name, rows=few, **settings) for name in ("one", "two"))
+    assert train(one) == 0
+    assert recipe_run_on_two("training.recipes.reward_model", two) == 0, (
+        two.parent / "child.log"
+    ).read_text()
+    models = [reward_model_load(spec.parent / "reward_model") for spec in (one, two)]
+    parameters = [model.settings.tie_parameter for model in models]
+    assert parameters[0] == pytest.approx(parameters[1], rel=1e-4)
+    weights = [model.members[0].model.state_dict() for model in models]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=1e-4, rtol=0)
+    curves = [
+        [e["metrics"]["validation_nll"] for e in phase_rows(spec, "validate")]
+        for spec in (one, two)
+    ]
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)

@@ -6,20 +6,16 @@ Every word has a hidden worth and a text is worth the sum of its words; people c
 Terry 1952. The recipe, its losses, its artifact and its loader are the real ones. Only the model is
 made for this: it counts words and weighs them, so that nothing but the recipe stands between labels
 and truth. Prints one row per seed, writes benchmarks/results/planted_truths.json, and exits 1 where
-a truth is not found.
+a truth is not found. Its seconds are those of one thread that had to share the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import math
-import os
-import platform
 import random
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +34,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from benchmarks.results_file import result_head
 from tests.support.tiny_models import json_lines, write_spec
 from training.contracts import RewardModelConfig
 from training.core.run_directory import recipe_main
@@ -359,14 +356,9 @@ def table(found: Sequence[Found]) -> str:
     return "\n".join([line("seed", (c[0] for c in COLUMNS)), *rows, line("mean", means)])
 
 
-def result_write(found: Sequence[Found], pairs: int, seconds: float) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+def result_write(head: dict[str, Any], found: Sequence[Found], pairs: int, seconds: float) -> None:
     document = {
-        "commit": commit,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, no GPU, one thread",
+        **head,
         "pairs": pairs,
         "seconds": round(seconds),
         "checks": checks(found),
@@ -381,7 +373,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    started, found = time.monotonic(), list[Found]()
+    head, started, found = result_head(), time.monotonic(), list[Found]()
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as scratch:
             found.append(seed_measure(seed, arguments.pairs, Path(scratch)))
@@ -389,7 +381,7 @@ def main() -> None:
     passed = checks(found)
     for truth, held in passed.items():
         print(f"{'yes' if held else 'NO '}  {truth}")
-    result_write(found, arguments.pairs, time.monotonic() - started)
+    result_write(head, found, arguments.pairs, time.monotonic() - started)
     raise SystemExit(0 if all(passed.values()) else 1)
 
 

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from benchmarks import planted_truths
 from benchmarks.planted_truths import (
     TIE_ETA,
     VOTES,
@@ -18,23 +19,28 @@ from benchmarks.planted_truths import (
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    return seed_measure(2, 800, tmp_path_factory.mktemp("planted"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planted_truths, "SHARE", 1.0)
+        patch.setattr(planted_truths, "CHECKED", 300)
+        patch.setattr(planted_truths, "SEEN", 4000)
+        patch.setattr(planted_truths, "RATE", 0.06)
+        return seed_measure(2, 500, tmp_path_factory.mktemp("planted"))
 
 
 def test_linear_utility_is_recovered(found):
-    assert found.spearman > 0.9
+    assert found.spearman > 0.85
 
 
 def test_swapped_labels_flip_the_sign(found):
-    assert found.spearman_swapped < -0.9
+    assert found.spearman_swapped < -0.85
 
 
 def test_planted_temperature_is_found_again(found):
-    assert found.temperature == pytest.approx(2, rel=0.2)
+    assert found.temperature == pytest.approx(2, rel=0.25)
 
 
 def test_planted_tie_threshold_is_found_again(found):
-    assert found.tie_eta == pytest.approx(TIE_ETA, rel=0.2)
+    assert found.tie_eta == pytest.approx(TIE_ETA, rel=0.25)
 
 
 def test_noise_costs_less_with_soft_labels_than_with_hard_ones(found):

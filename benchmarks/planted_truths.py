@@ -65,7 +65,8 @@ class WordCountsConfig(PretrainedConfig):  # type: ignore[misc]
     model_type = "word_counts"
 
     def __init__(self, vocab_size: int = 1, **rest: Any) -> None:
-        self.vocab_size = vocab_size
+        self.vocab_size = self.hidden_size = vocab_size
+        self.num_hidden_layers, self.num_attention_heads = 0, 1  # for the estimate of memory
         super().__init__(**rest)
 
 
@@ -76,14 +77,25 @@ class WordCounts(PreTrainedModel):  # type: ignore[misc]
 
     def __init__(self, config: WordCountsConfig) -> None:
         super().__init__(config)
+        self.words = nn.Embedding(config.vocab_size, config.vocab_size)
         self.score = nn.Linear(config.vocab_size, 1, bias=False)
         self.post_init()
+        with torch.no_grad():
+            self.words.weight.copy_(torch.eye(config.vocab_size))
+        self.words.weight.requires_grad_(False)  # one word, one count
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.words
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, **_: Any
     ) -> SequenceClassifierOutput:
-        counts = torch.zeros(len(input_ids), self.config.vocab_size)
-        counts.scatter_add_(1, input_ids, attention_mask.float())
+        counts = nn.functional.embedding_bag(
+            input_ids,
+            self.words.weight,
+            mode="sum",
+            per_sample_weights=attention_mask.to(self.words.weight.dtype),
+        )
         return SequenceClassifierOutput(logits=self.score(counts))
 
 

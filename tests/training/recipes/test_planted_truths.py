@@ -1,4 +1,4 @@
-"""A smaller form of `benchmarks.planted_truths`: one seed, fewer pairs, wider bounds."""
+"""A smaller form of `benchmarks.planted_truths`: one seed, fewer words and pairs, wider bounds."""
 
 import random
 
@@ -20,6 +20,7 @@ from benchmarks.planted_truths import (
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planted_truths, "WORDS", planted_truths.WORDS[:10])  # few, for few pairs
         patch.setattr(planted_truths, "SHARE", 1.0)
         patch.setattr(planted_truths, "CHECKED", 300)
         patch.setattr(planted_truths, "SEEN", 4000)

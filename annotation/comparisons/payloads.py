@@ -5,6 +5,7 @@ A pair's payload holds what its rater may know and nothing else: the tests hold 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.urls import reverse
 from outerloop.web.markdown import markdown_html, marks_shown
 
 from .records import Answer, AnswerInvalid, ComparisonView, GuidelinesView, Progress
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def item_payload(view: ComparisonView) -> dict[str, Any]:
@@ -89,6 +92,15 @@ def answer_read(body: Mapping[str, Any]) -> Answer:
         rationale=rationale,
         seconds=None if seconds is None else float(seconds),
     )
+
+
+def storable(value: Any) -> bool:
+    """Whether PostgreSQL can keep every text in a JSON value: no NUL, no half of a surrogate pair."""
+    if isinstance(value, dict):
+        return all(storable(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return all(storable(part) for part in value)
+    return not isinstance(value, str) or not _UNSTORABLE.search(value)
 
 
 def text_read(body: Mapping[str, Any], name: str) -> str:

@@ -35,6 +35,7 @@ from .payloads import (
     guidelines_payload,
     item_payload,
     progress_payload,
+    storable,
     text_read,
 )
 from .records import (
@@ -108,10 +109,15 @@ def _body(request: HttpRequest) -> Body:
         raise AnswerInvalid("The request is too long.")
     try:
         body = json.loads(request.body or b"{}")
+        can_be_kept = storable(body)
     except (ValueError, RecursionError) as error:
         raise AnswerInvalid("The request is not JSON.") from error
     if not isinstance(body, dict):
         raise AnswerInvalid("The request is not a JSON object.")
+    if not can_be_kept:
+        raise AnswerInvalid(
+            "The answer holds a NUL or half a character, which cannot be kept; remove it and send it again."
+        )
     return body
 
 

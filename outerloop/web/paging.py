@@ -51,6 +51,8 @@ def _key_read(raw: str, fields: Sequence[str], model: type[Model]) -> list[Any]:
         values = json.loads(base64.urlsafe_b64decode(raw))
         if not isinstance(values, list) or len(values) != len(fields):
             raise ValueError("wrong number of values")
+        if any(isinstance(value, str) and "\x00" in value for value in values):
+            raise ValueError("a NUL, which the database refuses")
         pairs = zip(fields, values, strict=True)
         return [_field(model, name).to_python(value) for name, value in pairs]
     except (ValueError, TypeError, ValidationError) as error:

@@ -149,8 +149,11 @@ def end_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """The text for people: no special tokens, no clean-up of spaces."""
+    """The text for people: no special tokens, no clean-up of spaces.
+
+    A NUL, which a byte-level policy may write and no database keeps, is shown as U+FFFD.
+    """
     text: Any = tokenizer.decode(
         list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
-    return str(text)
+    return str(text).replace("\x00", "\ufffd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 
@@ -119,6 +120,11 @@ def test_a_closed_account_is_signed_out_at_once_and_can_be_opened_again(lea, max
     max_.post(f"/people/{ann.pk}/state/", {"active": "yes"})
     ann.refresh_from_db()
     assert ann.is_active
+
+
+def test_a_page_s_key_with_a_nul_is_a_missing_page_and_no_error(max_):
+    key = base64.urlsafe_b64encode(b'["\\u0000"]').decode()
+    assert max_.get(f"/people/?older={key}").status_code == 404
 
 
 def test_nobody_closes_their_own_account(max_):

@@ -13,6 +13,7 @@ from annotation.campaigns.services import campaign_create, guidelines_publish
 from annotation.comparisons.models import Assignment, Judgment
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
+from tests.support.documented import assert_said
 from tests.support.people import person_create
 
 pytestmark = pytest.mark.django_db
@@ -289,6 +290,17 @@ def test_a_malformed_answer_is_refused_in_a_sentence(ann, body, says):
     answer = ann.post(f"{item['id']}/submit/", **{"key": "k", **body})
     assert answer.status_code == 400
     assert says in answer.json()["error"]
+    assert not Judgment.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "half \ud83d"])
+@pytest.mark.parametrize("door", ["submit", "draft"])
+def test_what_no_database_can_keep_is_refused_in_a_sentence(ann, door, text):
+    answer = {"values": {"overall": 2}, "rationale": text}
+    body = answer if door == "submit" else {"answer": answer}
+    refused = ann.post(f"{ann.next()['id']}/{door}/", **{"key": "k", **body})
+    assert refused.status_code == 400
+    assert_said("answer with a NUL", refused.json()["error"])
     assert not Judgment.objects.exists()
 
 

@@ -38,6 +38,14 @@ def test_text_comes_back_exactly(tokenizer, text):
     assert tokenizer.unk_token_id not in encode(tokenizer, text)
 
 
+def test_a_nul_that_a_policy_writes_is_shown_as_a_replacement():
+    class Bytes:
+        def decode(self, *_, **__):
+            return "a\x00b"
+
+    assert decode(Bytes(), [1]) == "a\ufffdb"
+
+
 def test_learned_words_are_single_tokens(tokenizer):
     assert tokenizer.convert_ids_to_tokens(encode(tokenizer, "7 plus 5 is 12.")) == [
         "7", "plus", "5", "is", "12", "￭.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import OperationalError
@@ -90,3 +91,13 @@ def test_many_callers_cost_one_look(monkeypatch):
 def test_the_answers_are_not_kept_by_anybody(client):
     assert "no-store" in client.get("/health/ready")["Cache-Control"]
     assert client.post("/health/live").status_code == 405
+
+
+def test_the_command_says_the_same_and_ends_with_1_when_one_fails(settings, capsys):
+    call_command("health")
+    assert capsys.readouterr().out.count("ok ") == 4
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    with pytest.raises(SystemExit) as ended:
+        call_command("health")
+    assert ended.value.code == 1
+    assert "BAD  broker: It does not answer; see CELERY_BROKER_URL." in capsys.readouterr().out

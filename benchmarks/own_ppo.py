@@ -15,6 +15,7 @@ from unittest import mock
 from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
+from training.core.ppo import rollouts
 from training.core.run_directory import Run
 from training.recipes import ppo
 
@@ -69,12 +70,12 @@ def _no_end(active: bool) -> Iterator[None]:
     if not active:
         yield
         return
-    original = ppo.generate
+    original = rollouts.generate
 
     def endless(*arguments: Any, **options: Any) -> Any:
         return original(*arguments, **options | {"end_ids": ()})
 
-    with mock.patch.object(ppo, "generate", endless):
+    with mock.patch.object(rollouts, "generate", endless):
         yield
 
 

@@ -13,7 +13,7 @@ PACKAGES := outerloop annotation training evaluation tests manage.py
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo up test quick check doctor chromium lock clean
+.PHONY: help setup demo up test quick check bench doctor chromium lock clean
 
 help:
 	@echo "make demo            set up, run the whole loop in the demo world, then serve the site"
@@ -23,6 +23,7 @@ help:
 	@echo "make test            every test, browser journeys included"
 	@echo "make quick           the part of the tests that ends within 90 seconds"
 	@echo "make check           ruff, mypy, import arrows, bandit, migrations, deployment settings"
+	@echo "make bench           short forms of the measurements of learning beside other programs"
 	@echo "make doctor          what is configured, reachable and missing"
 
 setup: $(INSTALLED)
@@ -60,6 +61,12 @@ check: $(INSTALLED)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=outerloop.settings.prod OUTERLOOP_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 	OUTERLOOP_ALLOWED_HOSTS=outerloop.example $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.ppo_equivalence
+	$(BIN)/python -m benchmarks.sampler_vs_generate --short
+	$(BIN)/python -m benchmarks.ppo_vs_trl --short
+	$(BIN)/python -m benchmarks.reward_model_vs_trl --short
 
 lock: $(INSTALLED)
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock

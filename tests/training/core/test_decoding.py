@@ -32,7 +32,7 @@ def rows_of_different_lengths() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def whole_pass(model, ids, mask) -> torch.Tensor:
+def whole_pass(model, ids, mask):
     positions = (mask.long().cumsum(1) - 1).clamp_min(0)
     return model(input_ids=ids, attention_mask=mask.long(), position_ids=positions).logits[:, -1]
 

@@ -327,7 +327,9 @@ def _noise(
 
 
 def checks(found: Sequence[Found]) -> dict[str, bool]:
-    """What must be so: for every seed, and for costs of noise in the mean as well."""
+    """What must be so: for every seed, and costs of noise in the mean, since those of one seed vary
+    by about as much as they differ.
+    """
     return {
         "a linear utility is recovered (Spearman >= 0.95)": all(f.spearman >= 0.95 for f in found),
         "swapped labels flip the sign (Spearman <= -0.95)": all(
@@ -339,8 +341,9 @@ def checks(found: Sequence[Found]) -> dict[str, bool]:
         "the tie threshold 0.8 is found within 10 %": all(
             abs(f.tie_eta / TIE_ETA - 1) <= 0.1 for f in found
         ),
-        "25 % noise costs less with soft labels (rater posteriors) than with hard ones": all(
-            f.noise["posterior"]["cost"] < f.noise["hard"]["cost"] for f in found
+        "25 % noise costs less with soft labels (posteriors) than with hard ones, in the mean": (
+            statistics.mean(f.noise["posterior"]["cost"] - f.noise["hard"]["cost"] for f in found)
+            < 0
         ),
     }
 

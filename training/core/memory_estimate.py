@@ -114,17 +114,22 @@ def shape_at(where: str, *, speaks: bool) -> Shape:
 
 
 def shape_of(model: Any, *, speaks: bool) -> Shape:
-    """The sizes of a network by its configuration; the names differ between architectures."""
+    """The sizes of a network by its configuration; the names differ between architectures.
+
+    What a configuration does not name counts as least: the estimate is then too small, which lets a
+    run start that may not fit, and never keeps away one that does.
+    """
     config = model.config.get_text_config()
-    hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
+    hidden = int(getattr(config, "hidden_size", 0) or model.get_input_embeddings().embedding_dim)
+    heads = int(getattr(config, "num_attention_heads", 1))
     head_size = int(getattr(config, "head_dim", None) or hidden // heads)
     return Shape(
         parameters=sum(p.numel() for p in model.parameters()),
-        layers=int(config.num_hidden_layers),
+        layers=int(getattr(config, "num_hidden_layers", 1)),
         hidden=hidden,
         feed_forward=_feed_forward(config, hidden),
         keys=int(getattr(config, "num_key_value_heads", None) or heads) * head_size,
-        vocabulary=int(config.vocab_size) if speaks else 0,
+        vocabulary=int(model.get_input_embeddings().num_embeddings) if speaks else 0,
     )
 
 

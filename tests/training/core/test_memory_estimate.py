@@ -16,6 +16,7 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedConfig,
 )
 
 from tests.support import ppo_runs
@@ -213,3 +214,21 @@ def test_a_ppo_run_is_refused_before_a_weight_is_read(
     assert ppo.main([str(spec)]) == EXIT_USER
     said = json.loads((tmp_path / "run" / "error.json").read_text())["message"]
     assert "of memory are needed" in said
+
+
+def test_a_configuration_that_names_no_sizes_is_taken_at_its_least():
+    class Bare(torch.nn.Module):
+        """A network of somebody's own: a configuration without the usual names."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = torch.nn.Embedding(30, 8)
+            self.config = PreTrainedConfig()
+
+        def get_input_embeddings(self) -> torch.nn.Embedding:
+            return self.words
+
+    shape = shape_of(Bare(), speaks=True)
+    assert shape == Shape(
+        parameters=240, layers=1, hidden=8, feed_forward=32, keys=8, vocabulary=30
+    )

@@ -23,6 +23,7 @@ broker_prepare()
 @pytest.mark.django_db(transaction=True)
 def test_processes_that_start_together_make_the_tables_once(tmp_path):
     with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS kombu_message, kombu_queue CASCADE")
         cursor.execute("DROP SEQUENCE IF EXISTS queue_id_sequence, message_id_sequence CASCADE")
     starters = [
         subprocess.Popen(

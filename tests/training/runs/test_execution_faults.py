@@ -133,7 +133,9 @@ def test_a_killed_worker_takes_its_child_along_and_another_goes_on(
 ):
     behave(updates=1000, seconds=0.05)
     run = order()
-    environment = product_environment(tmp_path / "var", OUTERLOOP_LEASE_SECONDS="5")
+    environment = product_environment(
+        tmp_path / "var", OUTERLOOP_LEASE_SECONDS="5", OUTERLOOP_HEARTBEAT_SECONDS="1"
+    )
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.support.fake_executor", str(run.id)],
         cwd=site.BASE_DIR,

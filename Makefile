@@ -8,6 +8,8 @@ OPTIMIZER ?= ppo
 ADAPTER ?= none
 # Test processes side by side, each with a database of its own.
 JOBS ?= 2
+# Whole programs, rounds and addresses asked as everybody: tested by `make test`, left out of `make quick`.
+LONG := training/recipes training/runs evaluation/recipes outerloop/rounds access bad_input faults journeys
 PACKAGES := outerloop annotation training evaluation tests manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -50,7 +52,7 @@ test: $(INSTALLED) chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser" $(LONG:%=--ignore=tests/%)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,11 +11,13 @@ import torch
 
 from tests.support import ppo_runs
 from training.contracts import InputRef, ModelSource, RewardModelConfig, RunManifest, RunSpec
+from training.core import scoring
 from training.core.data import prompts_read
 from training.core.models import policy_load_path
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.sequences import pack_sequences
+from training.core.rewards import score_rows
 from training.core.run_directory import EXIT_USER, recipe_main
 from training.core.scoring import reward_model_load
 from training.core.tokenizers import completion_encode, prompt_encode
@@ -104,6 +106,28 @@ def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: A
     }
     torch.testing.assert_close(scores.train, expected[how])
     torch.testing.assert_close(scores.spread, (first - second).abs() / 2)
+
+
+def test_rewards_do_not_depend_on_packing(
+    inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def noted(*arguments: Any, packed: bool = False) -> torch.Tensor:
+        asked.append(packed)
+        return score_rows(*arguments, packed=packed)
+
+    monkeypatch.setattr(scoring, "score_rows", noted)
+    models = [reward_model_load(inputs[n]) for n in ("reward_model", "held_out_reward_model")]
+    rows = prompts_read(inputs["prompts"])[:3]
+    plain, packed = (
+        Rewarder(None, *models, ppo_runs.tiny_config(packed=packed))(
+            [row.messages for row in rows], ["yes", "no no blue", ""]
+        )
+        for packed in (False, True)
+    )
+    torch.testing.assert_close(tuple(packed), tuple(plain), atol=1e-5, rtol=0)
+    assert asked == [False] * 3 + [True] * 3  # two members and the held-out model
 
 
 def test_one_member_cannot_be_combined_cautiously(tmp_path: Path, inputs: dict[str, Path]) -> None:

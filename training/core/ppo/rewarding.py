@@ -51,7 +51,8 @@ class Rewarder:
         scores = self._train_scores(conversations, texts)
         if self.held_out is None:
             return scores
-        watched = self.held_out.score(list(zip(conversations, texts, strict=True)))
+        pairs = list(zip(conversations, texts, strict=True))
+        watched = self.held_out.score(pairs, packed=self.config.packed)
         return scores._replace(held_out=watched.combined(), held_out_raw=watched.raw.mean(0))
 
     def _train_scores(self, conversations: Sequence[Conversation], texts: Sequence[str]) -> Scores:
@@ -60,7 +61,7 @@ class Rewarder:
             values = torch.tensor([self.script(messages, text) for messages, text in pairs])
             return Scores(values, values, torch.zeros_like(values))
         assert self.train is not None
-        found = self.train.score(pairs)
+        found = self.train.score(pairs, packed=self.config.packed)
         combined = found.combined(self.config.reward_combination, self.config.variance_weight)
         return Scores(combined, found.raw.mean(0), found.spread)
 

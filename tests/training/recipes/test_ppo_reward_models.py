@@ -118,10 +118,12 @@ def test_rewards_do_not_depend_on_packing(
         return score_rows(*arguments, packed=packed)
 
     monkeypatch.setattr(scoring, "score_rows", noted)
-    models = [reward_model_load(inputs[n]) for n in ("reward_model", "held_out_reward_model")]
+    train, held_out = map(
+        reward_model_load, (inputs["reward_model"], inputs["held_out_reward_model"])
+    )
     rows = prompts_read(inputs["prompts"])[:3]
     plain, packed = (
-        Rewarder(None, *models, ppo_runs.tiny_config(packed=packed))(
+        Rewarder(None, train, held_out, ppo_runs.tiny_config(packed=packed))(
             [row.messages for row in rows], ["yes", "no no blue", ""]
         )
         for packed in (False, True)

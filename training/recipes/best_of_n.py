@@ -27,51 +27,45 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import ArtifactRef, BestOfNConfig
-from training.core.alarms import Alarm, AlarmRaised
+from training.core.alarms import loss_check
 from training.core.artifacts import file_write
 from training.core.batches import batches_from
-from training.core.best_of_n import best_of_n_kl, best_rows, expected_best, powers_of_two
+from training.core.best_of_n import expected_by_n
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
-from training.core.kept_policy import KeptPolicy, Limits, weights_load
+from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import (
-    PHASES,
-    PolicyMeter,
-    measure_points,
-    meter_open,
-    rewarder_for,
-)
+from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
+from training.core.policy_state import policy_state, policy_state_restore
 from training.core.ppo import preflight
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.rewarding import Rewarder
-from training.core.ppo.rewards import penalise_missing_eos
+from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.core.tuning_settings import check_best_of_n
-from training.core.winners import Examples, Winner, chosen_lines
+from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
     accelerator_open,
     adamw,
     cancel_check,
-    learning_rate_set,
-    linear_schedule,
+    optimizer_step,
     own_share,
     torch_configure,
     total,
+    warmed_rate_set,
 )
 
 Metrics = dict[str, float | None]
@@ -132,8 +126,7 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        measure = self.config.measure
-        return Limits(measure.kl_budget, measure.held_out_patience, measure.alarms)
+        return Limits.of(self.config.measure)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -175,7 +168,7 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     reference = reference_open(run, policy, config.adapter, device=device)
     preflight.check_log_probs(policy, prompt_ids, config.measure)
     preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = rewarder_for(
+    rewarder = rewarder_open(
         run,
         combination=config.reward_combination,
         variance_weight=config.variance_weight,
@@ -196,10 +189,7 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
         config=config.measure,
         seed=run.spec.seed,
         batch_size=config.measure.sampling.batch_size,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-        device=device,
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
+        accelerator=accelerator,
     )
     return Parts(
         run=run,
@@ -224,20 +214,16 @@ def resume(parts: Parts) -> Progress:
     checkpoint = parts.store.load()
     if checkpoint is None:
         return Progress()
-    weights_load(trainable_parameters(parts.policy.model), checkpoint.state["weights"])
-    parts.optimizer.load_state_dict(checkpoint.state["optimizer"])
-    progress = Progress.from_state(checkpoint.state["progress"])
+    progress = Progress.from_state(
+        policy_state_restore(parts.policy.model, parts.optimizer, checkpoint.state)
+    )
     parts.samples.keep_before(progress.step)
     parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
     return progress
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = {
-        "weights": [p.detach() for p in trainable_parameters(parts.policy.model)],
-        "optimizer": parts.optimizer.state_dict(),
-        "progress": progress.to_state(),
-    }
+    state = policy_state(parts.policy.model, parts.optimizer, progress.to_state())
     parts.store.save(progress.step, state)
 
 
@@ -263,9 +249,7 @@ def learn(parts: Parts, progress: Progress) -> None:
         if progress.step % config.checkpoint_every == 0:
             save(parts, progress)
         cancel_check(run, parts.accelerator, lambda: save(parts, progress))
-    progress.kept.report(run, steps)
-    message = f"Stopped by {progress.stopped_by}."
-    run.emit("final", 1, 1, progress.kept.row, message=message)
+    progress.kept.report(run, steps, stopped_by=progress.stopped_by)
 
 
 # --------------------------------------------------------------------------- draw
@@ -280,24 +264,18 @@ def draw(parts: Parts, progress: Progress) -> None:
     mine = own_share(parts.accelerator, range(count))
     found = _draw_share(parts, progress, [(place, asked[place]) for place in mine])
     winners = [Winner(*winner) for winner in sorted(gather_object(found.winners))]
-    progress.examples = Examples(
-        [[*parts.prompt_ids[winner.prompt], *winner.response] for winner in winners],
-        [len(parts.prompt_ids[winner.prompt]) for winner in winners],
+    progress.examples = Examples.of(winners, parts.prompt_ids)
+    progress.expected.append(
+        expected_by_n(found.train, found.held_out, total=partial(total, parts.accelerator))
     )
-    progress.expected.append(_expected(parts, found, iteration))
+    message = f"Iteration {iteration + 1} of {config.iterations}."
+    for row in progress.expected[-1]:
+        parts.run.emit("drawn", int(row["n"] or 0), config.n, row, message=message)
     progress.drawn += 1
     if parts.run.main:
         path = parts.run.directory / CHOSEN
         lines = chosen_lines(path, winners, parts.prompts, iteration=progress.drawn)
         file_write(path, lines, guard=parts.run.guard)
-
-
-class Draw(NamedTuple):
-    """One process's share: its winners, and the scores (P, n) of all that it drew."""
-
-    winners: list[Winner]
-    train: Tensor
-    held_out: Tensor | None
 
 
 def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) -> Draw:
@@ -310,40 +288,11 @@ def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) 
             drawn = sampler.sample([parts.prompt_ids[prompt] for _, prompt, _ in rows], seeds)
         with progress.pace.timed("score", sampler.device):
             scores = parts.rewarder(prompts, drawn.texts)
-    written = sum(map(len, drawn.responses))
-    progress.pace.tokens["rollout"] += written
-    progress.pace.tokens["score"] += written + sum(map(len, drawn.prompts))
-    ended = torch.tensor(drawn.ended)
-    fined = penalise_missing_eos(scores.train.cpu(), ended, penalty=config.missing_eos_penalty)
-    train = fined.view(-1, config.n)
-    held_out = None if scores.held_out is None else scores.held_out.cpu().view(-1, config.n)
-    winners = []
-    for row, ((place, prompt), best) in enumerate(
-        zip(asked, best_rows(train).tolist(), strict=True)
-    ):
-        at = row * config.n + best
-        watched = None if held_out is None else float(held_out[row, best])
-        words = drawn.responses[at], drawn.texts[at]
-        winners.append(Winner(place, prompt, *words, float(train[row, best]), watched))
-    return Draw(winners, train, held_out)
-
-
-def _expected(parts: Parts, drawn: Draw, iteration: int) -> list[Metrics]:
-    """What the best of 1, 2, 4 ... n is worth, over all processes; logged with phase "drawn"."""
-    prompts = total(parts.accelerator, len(drawn.train))
-    rows: list[Metrics] = []
-    for n in powers_of_two(parts.config.n):
-        sides = {"reward_train": drawn.train, "reward_held_out": drawn.held_out}
-        row: Metrics = {"n": float(n), "kl_bound": best_of_n_kl(n)}
-        for name, scores in sides.items():
-            row[name] = None
-            if scores is not None:
-                value = expected_best(drawn.train, scores, n).sum()
-                row[name] = total(parts.accelerator, value) / prompts
-        rows.append(row)
-        message = f"Iteration {iteration + 1} of {parts.config.iterations}."
-        parts.run.emit("drawn", n, parts.config.n, row, message=message)
-    return rows
+    progress.pace.tokens["rollout"] += drawn.written
+    progress.pace.tokens["score"] += drawn.read
+    return winners_choose(
+        asked, drawn, scores, n=config.n, missing_eos_penalty=config.missing_eos_penalty
+    )
 
 
 # -------------------------------------------------------------------------- learn
@@ -352,31 +301,32 @@ def _expected(parts: Parts, drawn: Draw, iteration: int) -> list[Metrics]:
 def train_step(parts: Parts, progress: Progress) -> Metrics:
     """One optimiser step on winners; the loss is the mean over the completions' tokens."""
     config, accelerator = parts.config, parts.accelerator
-    factor = linear_schedule(
-        progress.step, steps=parts.steps, warmup=math.ceil(config.warmup_share * parts.steps)
+    rate = warmed_rate_set(
+        parts.optimizer,
+        config.learning_rate,
+        step=progress.step,
+        steps=parts.steps,
+        warmup_share=config.warmup_share,
     )
-    learning_rate_set(parts.optimizer, config.learning_rate * factor)
     examples = _batch(parts, progress)
     share = own_share(accelerator, range(len(examples)))
-    mine = [examples[i] for i in share] or [examples[0]]
-    parts.optimizer.zero_grad()
-    loss = assistant_loss(parts.model, mine, parts.policy.pad_id)
-    weight = 1.0 if share else 0.0
-    tokens = max(1.0, total(accelerator, weight * loss.tokens))
-    accelerator.backward(loss.total * weight * accelerator.num_processes / tokens)
-    norm = accelerator.clip_grad_norm_(
-        trainable_parameters(parts.policy.model), config.max_grad_norm
+    mine, weight = [examples[i] for i in share] or [examples[0]], 1.0 if share else 0.0
+    tokens = max(1.0, total(accelerator, weight * sum(sum(e.trained[1:]) for e in mine)))
+    summed = list[Tensor]()
+
+    def share_of() -> Tensor:
+        loss = assistant_loss(parts.model, mine, parts.policy.pad_id).total
+        summed.append(loss.detach())
+        return loss.mul(weight).mul(accelerator.num_processes).div(tokens)
+
+    norm = optimizer_step(
+        accelerator, parts.model, parts.optimizer, [share_of], config.max_grad_norm
     )
-    parts.optimizer.step()
-    summed = total(accelerator, weight * loss.total.detach())
-    if not math.isfinite(summed):
-        raise AlarmRaised(
-            Alarm("nan", f"The loss is {summed} at step {progress.step}: lower learning_rate.")
-        )
-    progress.loss, progress.tokens = progress.loss + summed, progress.tokens + tokens
+    loss = total(accelerator, weight * summed[0])
+    loss_check(loss, step=progress.step)
+    progress.loss, progress.tokens = progress.loss + loss, progress.tokens + tokens
     progress.pace.tokens["train"] += sum(len(e.ids) for e in examples)
-    rate = config.learning_rate * factor
-    return {"loss": summed / tokens, "grad_norm": float(norm), "learning_rate": rate}
+    return {"loss": loss / tokens, "grad_norm": norm, "learning_rate": rate}
 
 
 def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
@@ -430,18 +380,13 @@ def finish(parts: Parts, progress: Progress) -> None:
 
 def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
     return {
-        "final": progress.kept.row,
-        "updates": progress.kept.at,
+        **progress.kept.results(),
+        **progress.pace.results(),
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
-        "alarm": progress.kept.alarm or None,
         "iterations_drawn": progress.drawn,
         "expected_by_n": progress.expected,
         "sampling": parts.config.measure.sampling.to_json(),
-        "tokens": dict(progress.pace.tokens),
-        "seconds": {phase: round(spent, 3) for phase, spent in progress.pace.seconds.items()},
-        "best_held_out_update": progress.kept.best_at,
-        "best_held_out_reward": progress.kept.best_held_out,
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -68,6 +69,15 @@ def linear_schedule(step: int, *, steps: int, warmup: int, floor: float = 0.0) -
     if step < warmup:
         return (step + 1) / warmup
     return floor + (1 - floor) * (steps - step) / max(1, steps - warmup)
+
+
+def warmed_rate_set(
+    optimizer: Optimizer, rate: float, *, step: int, steps: int, warmup_share: float
+) -> float:
+    """Set and return the rate at `step`: up to `rate` over a share of the steps, then down to 0."""
+    factor = linear_schedule(step, steps=steps, warmup=math.ceil(warmup_share * steps))
+    learning_rate_set(optimizer, rate * factor)
+    return rate * factor
 
 
 def learning_rate_set(optimizer: Optimizer, value: float) -> None:

@@ -91,10 +91,10 @@ def test_the_reward_of_the_model_rises(tmp_path: Path, inputs: dict[str, Path]) 
 @pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance"])
 def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: Any) -> None:
     model = reward_model_load(inputs["reward_model"])
-    config = ppo_runs.tiny_config(reward_combination=how, variance_weight=2.0)
     rows = prompts_read(inputs["prompts"])[:3]
     texts = ["yes", "no no", "blue"]
-    scores = Rewarder(None, model, None, config)([row.messages for row in rows], texts)
+    rewarder = Rewarder(None, model, None, how, variance_weight=2.0)
+    scores = rewarder([row.messages for row in rows], texts)
     first, second = model.score(
         [(row.messages, text) for row, text in zip(rows, texts, strict=True)]
     ).normalised
@@ -123,7 +123,7 @@ def test_rewards_do_not_depend_on_packing(
     )
     rows = prompts_read(inputs["prompts"])[:3]
     plain, packed = (
-        Rewarder(None, train, held_out, ppo_runs.tiny_config(packed=packed))(
+        Rewarder(None, train, held_out, packed=packed)(
             [row.messages for row in rows], ["yes", "no no blue", ""]
         )
         for packed in (False, True)
@@ -142,7 +142,7 @@ def test_one_member_cannot_be_combined_cautiously(tmp_path: Path, inputs: dict[s
 def test_the_critic_starts_as_the_normalised_reward_model(inputs: dict[str, Path]) -> None:
     policy = policy_load_path(inputs["policy"])
     model = reward_model_load(inputs["reward_model"])
-    source = Rewarder(None, model, None, ppo_runs.tiny_config()).critic_source(policy)
+    source = Rewarder(None, model, None).critic_source(policy)
     assert source is not None
     actor = ActorCritic.from_reward_model(
         policy.model, source.model, mean=source.mean, std=source.std

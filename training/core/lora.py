@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from training.contracts import AdapterConfig
 from training.core.errors import UserError
@@ -28,6 +29,7 @@ __all__ = [
     "adapter_merge",
     "adapter_off",
     "adapter_save",
+    "adapter_size",
     "has_adapter",
     "trainable_parameters",
 ]
@@ -54,6 +56,23 @@ def adapter_add(model: nn.Module, settings: AdapterConfig, *, seed: int) -> None
     model.to(device)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
+
+
+def adapter_size(model: Any, settings: AdapterConfig) -> int:
+    """Parameters that `adapter_add` would put into `model`: rank x (inputs + outputs) a linear layer.
+
+    The model may be on the meta device; layers of GPT-2 (`Conv1D`) are linear ones as well.
+    """
+    if settings.kind == "none":
+        return 0
+    head = model.get_output_embeddings()
+    layers = [
+        (name.rpartition(".")[2], module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    chosen = [m for name, m in layers if not settings.targets or name in settings.targets]
+    return sum(settings.rank * sum(module.weight.shape) for module in chosen)
 
 
 def _check_targets(model: nn.Module, settings: AdapterConfig) -> None:

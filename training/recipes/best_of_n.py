@@ -43,6 +43,7 @@ from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
 from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
@@ -55,10 +56,12 @@ from training.core.ppo.samples import SampleLog
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
+from training.core.tuning_footprint import BEST_OF_N_FIXES, best_of_n_footprint
 from training.core.tuning_settings import check_best_of_n
 from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
     accelerator_open,
+    activation_bytes,
     adamw,
     cancel_check,
     optimizer_step,
@@ -125,10 +128,6 @@ class Parts:
         return self.run.config
 
     @property
-    def limits(self) -> Limits:
-        return Limits.of(self.config.measure)
-
-    @property
     def steps_per_iteration(self) -> int:
         config = self.config
         return config.epochs * math.ceil(config.prompts_per_iteration / config.batch_size)
@@ -159,6 +158,10 @@ def train(run: Run[BestOfNConfig]) -> None:
 def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
+    found = best_of_n_footprint(
+        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
+    )
+    memory_report(run, found, device=device, fixes=BEST_OF_N_FIXES)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
     preflight.check_tokens(policy)
@@ -351,8 +354,8 @@ def measure(parts: Parts, progress: Progress) -> str:
     if progress.tokens > 0:
         row["loss"] = progress.loss / progress.tokens
     progress.loss = progress.tokens = 0.0
-    weights = trainable_parameters(parts.policy.model)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
+    weights, limits = trainable_parameters(parts.policy.model), Limits.of(parts.config.measure)
+    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
     seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}

@@ -42,6 +42,7 @@ from training.core.dpo.pairs import Judged, Side, judge, pairs_read
 from training.core.dpo.tally import SUMS, tally, tally_means
 from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
@@ -54,9 +55,11 @@ from training.core.ppo.samples import SampleLog
 from training.core.preference_data import Pair
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
+from training.core.tuning_footprint import DPO_FIXES, dpo_footprint
 from training.core.tuning_settings import check_dpo
 from training.recipes.runtime import (
     accelerator_open,
+    activation_bytes,
     adamw,
     cancel_check,
     micro_batches,
@@ -113,10 +116,6 @@ class Parts:
         return self.run.config
 
     @property
-    def limits(self) -> Limits:
-        return Limits.of(self.config.measure)
-
-    @property
     def pairs_at_once(self) -> int:
         """A pair is two sequences."""
         return max(1, self.config.micro_batch_size // 2)
@@ -143,6 +142,10 @@ def train(run: Run[DpoConfig]) -> None:
 def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
+    found = dpo_footprint(
+        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
+    )
+    memory_report(run, found, device=device, fixes=DPO_FIXES)
     policy = policy_load_path(run.input("policy"))
     preflight.check_tokens(policy)
     policy.model.to(device)
@@ -322,8 +325,8 @@ def measure(parts: Parts, progress: Progress) -> str:
         rollout = parts.meter.measure(progress.pace)
     row = rollout.metrics | tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
-    weights = trainable_parameters(parts.policy.model)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
+    weights, limits = trainable_parameters(parts.policy.model), Limits.of(parts.config.measure)
+    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
     seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}

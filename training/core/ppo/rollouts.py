@@ -81,8 +81,6 @@ class Sampler:
         metrics = rollout_metrics(episodes, tables, scores, reduce=self.reduce)
         if self.rewarder is None:
             metrics |= dict.fromkeys(_REWARDS)
-        if self.rewarder is None:
-            metrics |= dict.fromkeys(("reward_train", "reward_train_raw", "ensemble_std"))
         return Rollout(rows, episodes, tables, scores, metrics)
 
     def _scores(self, rows: Sequence[PromptRow], episodes: Episodes) -> Scores:

@@ -21,6 +21,7 @@ from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.reduction import Reduce
 from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.rollouts import Rollout, Sampler
+from training.core.rollout_engines.own import OwnEngine
 from training.core.run_directory import Run
 
 __all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open", "rewarder_for"]
@@ -68,11 +69,12 @@ def meter_open(
     chosen = order.take(0, min(config.prompts, len(prompts)))
     own = list(range(len(chosen)))[rank::processes]
     sampler = Sampler(
+        engine=OwnEngine(policy, config.sampling),
         policy=policy,
         actor=ActorCritic.shared(policy.model),
         reference=reference,
         rewarder=rewarder,
-        sampling=config.sampling,
+        temperature=config.sampling.temperature,
         batch_size=batch_size,
         exact_rollouts=-(-config.exact_kl_rollouts // processes),
         device=device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from training.contracts import PpoConfig
@@ -27,6 +28,7 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estima
     kept = _silent(policy)  # the healthy policy that an alarm would go back to
     frozen = [shape_at(str(run.input("reference")), speaks=True), kept, *members]
     frozen += _members(watched) if watched else []
+    frozen += _engine_copy(policy, config)
     length = config.max_prompt_tokens + config.sampling.max_new_tokens
     share = config.prompts_per_update // processes
     job = Job(
@@ -39,6 +41,14 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estima
         number=number,
     )
     return estimate([policy, *critic], frozen, job)
+
+
+def _engine_copy(policy: Shape, config: PpoConfig) -> list[Shape]:
+    """The weights that an engine of another kind or precision holds beside the policy's."""
+    if config.rollout_engine != "vllm" and config.engine_dtype == "float32":
+        return []
+    share = 2 if config.engine_dtype == "bfloat16" else 1
+    return [replace(policy, parameters=policy.parameters // share)]
 
 
 def _silent(shape: Shape) -> Shape:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from training.contracts import AdapterConfig
@@ -31,6 +31,7 @@ __all__ = [
     "adapter_save",
     "adapter_size",
     "has_adapter",
+    "merged_weights",
     "trainable_parameters",
 ]
 
@@ -143,6 +144,23 @@ def adapter_save(model: Any, directory: Path) -> None:
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules or ())  # a set has no order of its own
     config.save_pretrained(str(directory))
+
+
+def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Names and weights that `model` would be saved with, an adapter added in; the model stays as it is.
+
+    One at a time, so that no second model stands in memory. Tied weights come once.
+    """
+    layers = dict(_layers(model))
+    saved = model.state_dict().keys()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name not in saved or ".lora_" in name:
+            continue
+        owner, _, part = name.rpartition(".base_layer.")
+        if owner:
+            delta = layers[owner].get_delta_weight("default") if part == "weight" else 0
+            name, tensor = f"{owner}.{part}", tensor + delta
+        yield name, tensor.detach()
 
 
 def adapter_merge(model: nn.Module) -> None:

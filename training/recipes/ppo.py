@@ -64,6 +64,7 @@ from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
 from training.core.recompute import recompute_layers
 from training.core.reference_policy import reference_open
+from training.core.rollout_engines import RolloutEngine, engine_open
 from training.core.run_directory import Run, recipe_main
 from training.recipes.runtime import (
     accelerator_open,
@@ -163,12 +164,15 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     preflight.check_rewarder(rewarder, prompts)
     preflight.check_patience(run, run.config.held_out_patience)
     learner = _build_learner(run, accelerator, policy, rewarder.critic_source(policy))
+    engine = engine_open(run.config, policy, prompt_ids)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        sampler=_build_sampler(run, accelerator, policy, learner.actor, reference, rewarder),
+        sampler=_build_sampler(
+            run, accelerator, engine, policy, learner.actor, reference, rewarder
+        ),
         learner=learner,
         prompts=prompts,
         prompt_ids=prompt_ids,
@@ -213,21 +217,24 @@ def _build_learner(
 def _build_sampler(
     run: Run[PpoConfig],
     accelerator: Any,
+    engine: RolloutEngine,
     policy: LoadedModel,
     actor: ActorCritic,
     reference: Any,
     rewarder: Rewarder,
 ) -> Sampler:
     return Sampler(
+        engine=engine,
         policy=policy,
         actor=actor,
         reference=reference,
         rewarder=rewarder,
-        sampling=run.config.sampling,
+        temperature=run.config.sampling.temperature,
         batch_size=run.config.micro_batch_size,
         reduce=lambda value: accelerator.reduce(value, reduction="sum"),
         exact_rollouts=-(-run.config.exact_kl_rollouts // accelerator.num_processes),
         device=accelerator.device,
+        importance_cap=run.config.importance_cap,
     )
 
 
@@ -324,6 +331,7 @@ def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> 
             gae_lambda=config.gae_lambda,
             missing_eos_penalty=config.missing_eos_penalty,
             whiten_advantages=config.whiten_advantages,
+            importance=rollout.importance,
             reduce=reduce,
         )
         seed = derive_seed(parts.run.spec.seed, "mini-batches", update, 0)

@@ -38,7 +38,7 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estima
         recompute=config.gradient_checkpointing,
         number=number,
     )
-    frozen = frozen_beside(run, policy, config.adapter)
+    frozen = [*frozen_beside(run, policy, config.adapter), *_engine_copy(policy, config)]
     return estimate([policy, *critic], [*frozen, *models], job)
 
 
@@ -51,6 +51,14 @@ def frozen_beside(run: Run[Any], policy: Shape, adapter: AdapterConfig) -> list[
     if reference_is_adapter_off(run, adapter):
         return [kept, *members]
     return [kept, shape_at(str(run.input("reference")), speaks=True), *members]
+
+
+def _engine_copy(policy: Shape, config: PpoConfig) -> list[Shape]:
+    """The weights that an engine of another kind or precision holds beside the policy's."""
+    if config.rollout_engine != "vllm" and config.engine_dtype == "float32":
+        return []
+    share = 2 if config.engine_dtype == "bfloat16" else 1
+    return [policy.weights_alone(policy.parameters // share)]
 
 
 def members_at(path: Path) -> list[Shape]:

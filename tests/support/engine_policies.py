@@ -1,4 +1,4 @@
-"""A tiny policy that every engine can run: heads of 32, which vLLM's kernels for a CPU need."""
+"""A tiny policy that every engine can run: on a CPU vLLM has kernels for heads of 32, none for 12."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
 from tests.annotation.factories import a_campaign, an_annotator, submit
 from tests.evaluation.gates.serving.test_policy_server import CHECKOUT, MAKE, Server
+from tests.support.browser import PHONE
 from tests.support.fake_runs import fake_programs
 from tests.support.people import person_create
 from tests.support.workers import run_messages
@@ -172,6 +173,7 @@ def test_a_round_from_an_empty_queue_to_another_policy_that_answers(
     page.get_by_role("link", name="Read the report").click()
     expect(page.get_by_role("heading", name="Round 1")).to_be_visible()
     expect(page.get_by_text("PROMOTE").first).to_be_visible()
+    assert _fits_a_phone(page)
     page.get_by_role("button", name="Approve and deploy").click()
     expect(page.get_by_text("the candidate is being deployed")).to_be_visible()
     run_messages(loop.messages)
@@ -189,6 +191,16 @@ def test_a_round_from_an_empty_queue_to_another_policy_that_answers(
     expect(deployed).to_contain_text(candidate)
     expect(deployed).to_contain_text("served")
     assert not PolicyLine.objects.get().rounds.exclude(state=State.CLOSED).exists()
+
+
+def _fits_a_phone(page: Page) -> bool:
+    """Whether the page is no wider than a phone; the window is as wide as before afterwards."""
+    before = page.viewport_size
+    page.set_viewport_size(PHONE)
+    fits = page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    if before is not None:
+        page.set_viewport_size(before)
+    return bool(fits)
 
 
 def _deployment(loop: Loop) -> evaluation.LineDeployment:

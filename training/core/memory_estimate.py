@@ -9,6 +9,10 @@ training   what the backward pass needs of each layer, tokens x layers x (16 h +
            themselves, their gradient, and the table in work
 sampling   keys and values, 2 x layers x (kv heads x head size) x tokens x b, twice while they grow
 
+Sharded over N processes, each holds 1/N of the weights, gradients and moments of what is trained, and while
+it samples and scores b P more: whole weights. What a training pass gathers, one layer at a time and the
+tables of the vocabulary, is left out.
+
 h is the width, f that of the feed-forward block, b the bytes of a number. Within a factor of 2 of what is
 measured; what the libraries themselves take (0.4 GB of program code on a CPU, about 1 GB on a GPU) is not in it.
 """
@@ -77,7 +81,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes; training and sampling take turns, so that `total` counts the larger one."""
+    """Bytes; training and sampling take turns, so that `total` counts the larger one.
+
+    `gathered` are sharded weights made whole for a while, to sample and score.
+    """
 
     weights: int
     gradients: int
@@ -85,11 +92,12 @@ class Estimate:
     activations: int
     logits: int
     cache: int
+    gathered: int = 0
 
     @property
     def total(self) -> int:
         standing = self.weights + self.gradients + self.optimizer
-        return standing + max(self.activations + self.logits, self.cache)
+        return standing + max(self.activations + self.logits, self.cache + self.gathered)
 
     def gigabytes(self) -> dict[str, float]:
         """What pages show, in GB."""
@@ -140,18 +148,25 @@ def _feed_forward(config: Any, hidden: int) -> int:
     return 4 * hidden
 
 
-def estimate(trained: Sequence[Shape], frozen: Sequence[Shape], job: Job) -> Estimate:
-    """What networks that learn and networks that only score need together, at the dearest moment."""
+def estimate(
+    trained: Sequence[Shape], frozen: Sequence[Shape], job: Job, *, shards: int = 1
+) -> Estimate:
+    """What networks that learn and networks that only score need together, at the dearest moment.
+
+    Of what learns each process holds one of `shards` parts.
+    """
     learning = sum(shape.parameters for shape in trained)
-    every = learning + sum(shape.parameters for shape in frozen)
+    part = -(-learning // shards)
+    every = part + sum(shape.parameters for shape in frozen)
     speaking = max((s.vocabulary for s in [*trained, *frozen]), default=0)
     return Estimate(
         weights=NUMBER * every,
-        gradients=NUMBER * learning,
-        optimizer=2 * NUMBER * learning,
+        gradients=NUMBER * part,
+        optimizer=2 * NUMBER * part,
         activations=sum(_activations(shape, job) for shape in trained),
         logits=LOGIT_TABLES * NUMBER * job.rows * job.logits * speaking,
         cache=max((_cache(shape, job) for shape in [*trained, *frozen]), default=0),
+        gathered=job.number * learning if shards > 1 else 0,
     )
 
 
@@ -227,10 +242,12 @@ def _parts(found: Estimate) -> str:
 
 
 def _advice(found: Estimate) -> str:
-    passing = max(found.activations + found.logits, found.cache)
+    passing = max(found.activations + found.logits, found.cache + found.gathered)
     if passing < found.total / 2:
         return "take a smaller model, or more memory"
-    if found.cache == passing:
+    if found.gathered > found.total / 2:
+        return "take a smaller model, or more memory"
+    if found.cache + found.gathered == passing:
         return "lower sampling.batch_size"
     if found.logits > found.activations:
         return "lower micro_batch_size"

@@ -72,6 +72,7 @@ from training.recipes.runtime import (
     own_share,
     torch_configure,
     total,
+    unsharded_require,
 )
 
 Metrics = dict[str, float | None]
@@ -153,6 +154,7 @@ def train(run: Run[BestOfNConfig]) -> None:
     torch_configure()
     check_best_of_n(run.config)
     accelerator = accelerator_open()
+    unsharded_require(accelerator, "Best-of-n learns on whole weights", fix="take PPO")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)

@@ -70,6 +70,7 @@ from training.recipes.runtime import (
     own_share,
     torch_configure,
     total,
+    unsharded_require,
 )
 
 Metrics = dict[str, float | None]
@@ -148,6 +149,7 @@ def train(run: Run[DpoConfig]) -> None:
     torch_configure()
     check_dpo(run.config)
     accelerator = accelerator_open()
+    unsharded_require(accelerator, "DPO learns on whole weights", fix="take PPO")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)

@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from training.contracts import ArtifactRef, PpoConfig
 from training.core.checkpoints import CheckpointStore, seed_everything
@@ -61,14 +62,23 @@ from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.recompute import recompute_layers
 from training.core.reference_policy import reference_open
 from training.core.run_directory import Run, recipe_main
+from training.core.sharding import (
+    forward_method_add,
+    gathered,
+    optimizer_load,
+    parameters_cast,
+)
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     activation_bytes,
     cancel_check,
+    network_open,
+    shards,
     torch_configure,
+    unsharded_require,
 )
 
 Metrics = dict[str, float | None]
@@ -103,6 +113,7 @@ class Parts:
     accelerator: Any
     policy: LoadedModel
     sampler: Sampler
+    network: Network[ActorCritic]
     learner: Learner
     prompts: list[PromptRow]
     prompt_ids: list[list[int]]
@@ -128,6 +139,8 @@ def train(run: Run[PpoConfig]) -> None:
     torch_configure()
     accelerator = accelerator_open()
     check_settings(run.config, processes=accelerator.num_processes)
+    if run.config.packed:
+        unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)
@@ -141,7 +154,10 @@ def train(run: Run[PpoConfig]) -> None:
 def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the networks to the accelerator."""
     found = ppo_footprint(
-        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
+        run,
+        processes=accelerator.num_processes,
+        number=activation_bytes(accelerator),
+        shards=shards(accelerator),
     )
     memory_report(run, found, device=accelerator.device)
     policy = policy_load_path(run.input("policy"))
@@ -154,14 +170,17 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     rewarder = rewarder_open(run, device=accelerator.device)
     preflight.check_rewarder(rewarder, prompts)
     preflight.check_patience(run, run.config.held_out_patience)
-    learner = _build_learner(run, accelerator, policy, rewarder.critic_source(policy))
+    network = _build_network(run, accelerator, policy, rewarder.critic_source(policy))
+    if isinstance(reference, nn.Module) and network.dtype != torch.float32:
+        parameters_cast(reference, network.dtype)  # the same policy must have the same logits
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        sampler=_build_sampler(run, accelerator, policy, learner.actor, reference, rewarder),
-        learner=learner,
+        sampler=_build_sampler(run, accelerator, policy, network.plain, reference, rewarder),
+        network=network,
+        learner=_build_learner(run, accelerator, policy, network),
         prompts=prompts,
         prompt_ids=prompt_ids,
         order=PromptOrder(len(prompts), seed=run.spec.seed),
@@ -170,9 +189,9 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     )
 
 
-def _build_learner(
+def _build_network(
     run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, source: CriticSource | None
-) -> Learner:
+) -> Network[ActorCritic]:
     if run.config.shared_backbone:
         actor = ActorCritic.shared(policy.model)
     elif source is not None:
@@ -184,17 +203,22 @@ def _build_learner(
     # The critic is a whole network of its own; only the policy gets an adapter.
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
     actor.to(accelerator.device)
-    if run.config.gradient_checkpointing:
-        recompute_layers(actor)
+    network = network_open(accelerator, actor, recompute=run.config.gradient_checkpointing)
+    forward_method_add(network.inner, "imitation")
     if run.config.packed:
         actor.pack()
-    model, optimizer = accelerator.prepare(actor, make_optimizer(actor, run.config))
+    return network
+
+
+def _build_learner(
+    run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, network: Network[ActorCritic]
+) -> Learner:
     rank, processes = int(accelerator.process_index), accelerator.num_processes
     return Learner(
         accelerator=accelerator,
-        actor=actor,
-        model=model,
-        optimizer=optimizer,
+        actor=network.inner,
+        model=network.model,
+        optimizer=accelerator.prepare(make_optimizer(network.inner, run.config)),
         reduce=lambda value: accelerator.reduce(value, reduction="sum"),
         config=run.config,
         pad_id=policy.pad_id,
@@ -233,7 +257,7 @@ def resume(parts: Parts) -> Progress:
         return Progress(beta=parts.config.kl.beta)
     state = checkpoint.state
     weights_load(trainable_parameters(parts.learner.actor), state["weights"])
-    parts.learner.optimizer.load_state_dict(state["optimizer"])
+    optimizer_load(parts.learner.optimizer, state["optimizer"])
     progress = Progress.from_state(state["progress"])
     parts.samples.keep_before(progress.update)
     parts.run.emit(
@@ -248,7 +272,7 @@ def save(parts: Parts, progress: Progress) -> None:
         "optimizer": parts.learner.optimizer.state_dict(),
         "progress": progress.to_state(),
     }
-    parts.store.save(progress.update, state)
+    parts.store.save(progress.update, gathered(state, keep=parts.run.main))
 
 
 # --------------------------------------------------------------------------- loop
@@ -286,7 +310,7 @@ def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
     first = update * config.prompts_per_update + _rank(parts) * share
     rows = parts.order.take(first, share)
     seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(share)]
-    with accelerator.autocast():
+    with parts.network.whole(), accelerator.autocast():
         with pace.timed("rollout", accelerator.device):
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
         with pace.timed("score", accelerator.device):
@@ -366,9 +390,10 @@ def finish(parts: Parts, progress: Progress) -> None:
     progress.kept.restore(trained)
     accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
-        artifacts.append(parts.samples.artifact())
+    with parts.network.saved(main=run.main):
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
+            artifacts.append(parts.samples.artifact())
     run.finish(artifacts, results(parts, progress, count))
     parts.store.clear()
 

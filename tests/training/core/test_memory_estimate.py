@@ -134,6 +134,18 @@ def test_every_part_is_its_formula() -> None:
     assert again.activations == 3 * 10 * (8 * 2 + 16 * 8 + 4 * 16) * 4
 
 
+def test_what_learns_is_divided_by_its_parts_and_made_whole_to_sample() -> None:
+    trained = Shape(parameters=1001, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50)
+    frozen = Shape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
+    found = estimate(
+        [trained], [frozen], Job(sampled_rows=7, sampled_length=20, number=2), shards=4
+    )
+    assert found.weights == 4 * (251 + 300)
+    assert (found.gradients, found.optimizer) == (4 * 251, 8 * 251)
+    assert found.gathered == 2 * 1001
+    assert found.total == 4 * 551 + 12 * 251 + 2 * 1001 + found.cache
+
+
 def test_sizes_are_read_without_a_weight(tmp_path: Path) -> None:
     model = llama()
     model.config.save_pretrained(tmp_path)
@@ -175,6 +187,7 @@ GB = 10**9
         ((2, 2, 4, 30, 1, 3), "lower micro_batch_size, or set gradient_checkpointing"),
         ((2, 2, 4, 1, 30, 3), "lower micro_batch_size;"),
         ((2, 0, 0, 1, 1, 30), "lower sampling.batch_size"),
+        ((2, 1, 2, 1, 1, 3, 30), "take a smaller model, or more memory"),
         ((20, 20, 40, 1, 1, 1), "take a smaller model, or more memory"),
     ],
 )

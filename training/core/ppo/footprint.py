@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from training.contracts import PpoConfig
@@ -13,18 +14,20 @@ from training.core.scoring import SETTINGS
 __all__ = ["ppo_footprint"]
 
 
-def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estimate:
+def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: int = 1) -> Estimate:
     """Policy and critic learn; the reference and every member of the reward models only score.
 
-    `number` is the bytes of an activation. With an adapter the weights below it learn nothing, which
-    is left out: the estimate is then too high.
+    `number` is the bytes of an activation; what learns, and the copy that is kept of it, lie in
+    `shards` parts. With an adapter the weights below it learn nothing, which is left out: the
+    estimate is then too high.
     """
     config = run.config
     policy = shape_at(str(run.input("policy")), speaks=True)
     members = [] if config.reward_function else _members(run.input("reward_model"))
     watched = run.inputs.get("held_out_reward_model")
     critic = [] if config.shared_backbone else [_silent(members[0] if members else policy)]
-    kept = _silent(policy)  # the healthy policy that an alarm would go back to
+    # The healthy policy that an alarm would go back to.
+    kept = replace(_silent(policy), parameters=-(-policy.parameters // shards))
     frozen = [shape_at(str(run.input("reference")), speaks=True), kept, *members]
     frozen += _members(watched) if watched else []
     length = config.max_prompt_tokens + config.sampling.max_new_tokens
@@ -38,7 +41,7 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estima
         recompute=config.gradient_checkpointing,
         number=number,
     )
-    return estimate([policy, *critic], frozen, job)
+    return estimate([policy, *critic], frozen, job, shards=shards)
 
 
 def _silent(shape: Shape) -> Shape:

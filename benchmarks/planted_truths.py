@@ -1,12 +1,14 @@
 """Planted truths: what is hidden in made-up labels must be found again by the reward recipe.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.planted_truths [--seeds 1 2 3 4 5] [--pairs 5000]
+    OMP_NUM_THREADS=1 python -m benchmarks.planted_truths [--seeds 101 ... 110] [--pairs 5000]
 
 Every word has a hidden worth and a text is worth the sum of its words; people choose by Bradley and
 Terry 1952. The recipe, its losses, its artifact and its loader are the real ones. Only the model is
 made for this: it counts words and weighs them, so that nothing but the recipe stands between labels
-and truth. Prints one row per seed, writes benchmarks/results/planted_truths.json, and exits 1 where
-a truth is not found. Its seconds are those of one thread that had to share the machine.
+and truth. Sizes and checks were fixed on seeds 1 to 5; the default seeds were not looked at before that,
+so the whole of a run on them counts. Prints one row per seed, writes
+benchmarks/results/planted_truths.json, and exits 1 where a truth is not found. Its seconds are those of
+one thread that had to share the machine.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from scipy.stats import spearmanr
+from scipy.stats import t as student_t
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -56,6 +59,12 @@ SEEN = 24_000  # pairs that a training sees at least, over its epochs: fewer end
 RATE = 0.03
 
 Row = dict[str, Any]
+
+
+class Interval(NamedTuple):
+    mean: float
+    low: float
+    high: float
 
 
 # ------------------------------------------------------------------ a model of words
@@ -326,9 +335,20 @@ def _noise(
     }
 
 
+def savings(found: Sequence[Found]) -> Interval:
+    """What soft labels by posteriors save of the cost of noise: the mean over seeds, in nats a pair.
+
+    With Student's 95 % interval of the differences seed by seed; needs two seeds.
+    """
+    saved = [f.noise["hard"]["cost"] - f.noise["posterior"]["cost"] for f in found]
+    mean, error = statistics.mean(saved), statistics.stdev(saved) / math.sqrt(len(saved))
+    reach = float(student_t.ppf(0.975, len(saved) - 1)) * error
+    return Interval(mean, mean - reach, mean + reach)
+
+
 def checks(found: Sequence[Found]) -> dict[str, bool]:
-    """What must be so: for every seed, and costs of noise in the mean, since those of one seed vary
-    by about as much as they differ.
+    """What must be so: for every seed, and costs of noise over all of them, since those of one seed
+    vary by about as much as they differ.
     """
     return {
         "a linear utility is recovered (Spearman >= 0.95)": all(f.spearman >= 0.95 for f in found),
@@ -341,9 +361,8 @@ def checks(found: Sequence[Found]) -> dict[str, bool]:
         "the tie threshold 0.8 is found within 10 %": all(
             abs(f.tie_eta / TIE_ETA - 1) <= 0.1 for f in found
         ),
-        "25 % noise costs less with soft labels (posteriors) than with hard ones, in the mean": (
-            statistics.mean(f.noise["posterior"]["cost"] - f.noise["hard"]["cost"] for f in found)
-            < 0
+        "25 % noise costs less with soft labels (posteriors) than with hard ones (interval above 0)": (
+            savings(found).low > 0
         ),
     }
 
@@ -382,7 +401,8 @@ def result_write(head: dict[str, Any], found: Sequence[Found], pairs: int, secon
         **head,
         "pairs": pairs,
         "seconds": round(seconds),
-        "checks": checks(found),
+        "checks": checks(found) if len(found) > 1 else {},
+        "nats saved by posteriors": savings(found)._asdict() if len(found) > 1 else {},
         "seeds": [asdict(f) for f in found],
     }
     RESULT.write_text(json.dumps(document, indent=1) + "\n")
@@ -390,9 +410,11 @@ def result_write(head: dict[str, Any], found: Sequence[Found], pairs: int, secon
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(101, 111)))
     parser.add_argument("--pairs", type=int, default=5000)
     arguments = parser.parse_args()
+    if len(arguments.seeds) < 2:
+        parser.error("name two seeds or more: the interval is one over seeds")
     torch.set_num_threads(1)
     head, started, found = result_head(), time.monotonic(), list[Found]()
     for seed in arguments.seeds:
@@ -400,7 +422,8 @@ def main() -> None:
             found.append(seed_measure(seed, arguments.pairs, Path(scratch)))
         print(table(found), flush=True)
         result_write(head, found, arguments.pairs, time.monotonic() - started)
-    passed = checks(found)
+    saved, passed = savings(found), checks(found)
+    print(f"posteriors save {saved.mean:.4f} nats a pair ({saved.low:.4f} to {saved.high:.4f})")
     for truth, held in passed.items():
         print(f"{'yes' if held else 'NO '}  {truth}")
     raise SystemExit(0 if all(passed.values()) else 1)

@@ -19,10 +19,12 @@ def membership_revoke(*, user: User, role: Role | str, line_id: UUID | None = No
 
 def rater_for(*, user: User) -> Rater:
     """The rater under whose pseudonym this user's judgments are kept; made on first need."""
-    found = Rater.objects.filter(user=user).first()
-    if found is not None:
-        return found
-    return Rater.objects.get_or_create(user=user, defaults={"pseudonym": _pseudonym("r")})[0]
+    rows = Rater.objects.filter(user=user)
+    found = (
+        rows.first() or rows.get_or_create(user=user, defaults={"pseudonym": _pseudonym("r")})[0]
+    )
+    found.user = user  # at hand already: whoever asks what the rater may do need not read it again
+    return found
 
 
 def simulated_rater(*, name: str, user: User | None = None) -> Rater:

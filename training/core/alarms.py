@@ -21,6 +21,7 @@ __all__ = [
     "alarm_of",
     "entropy_collapse",
     "kl_explosion",
+    "loss_check",
     "not_finite",
     "reward_without_held_out_gain",
     "row_of",
@@ -51,6 +52,14 @@ class AlarmRaised(UserError):
     def __init__(self, alarm: Alarm) -> None:
         super().__init__(alarm.says)
         self.alarm = alarm
+
+
+def loss_check(loss: float, *, step: int) -> None:
+    """Raise the alarm "nan" where the loss of a step is not finite: the weights are lost by then."""
+    if not math.isfinite(loss):
+        raise AlarmRaised(
+            Alarm("nan", f"The loss is {loss} at step {step}: lower the learning rate.")
+        )
 
 
 def row_of(metrics: Row) -> dict[str, float | None]:

@@ -8,11 +8,12 @@ where no two completions share a score, Hilton and Gao 2022).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-__all__ = ["best_of_n_kl", "best_rows", "expected_best", "powers_of_two"]
+__all__ = ["best_of_n_kl", "best_rows", "expected_best", "expected_by_n", "powers_of_two"]
 
 
 def best_of_n_kl(n: int) -> float:
@@ -42,6 +43,25 @@ def expected_best(proxy: Tensor, wanted: Tensor, n: int) -> Tensor:
     places = math.comb(total, n)
     weights = [math.comb(i, n - 1) / places for i in range(total)]
     return ordered @ torch.tensor(weights, dtype=torch.float64, device=ordered.device)
+
+
+def expected_by_n(
+    proxy: Tensor, held_out: Tensor | None, *, total: Callable[[float | Tensor], float]
+) -> list[dict[str, float | None]]:
+    """What the best of 1, 2, 4 ... N is worth by both reward models, and how far it may lead.
+
+    Shapes: (P, N), the share of one process; `total` adds a number up over all of them.
+    """
+    prompts = total(len(proxy))
+    rows: list[dict[str, float | None]] = []
+    for n in powers_of_two(proxy.shape[1]):
+        row: dict[str, float | None] = {"n": float(n), "kl_bound": best_of_n_kl(n)}
+        for name, scores in (("reward_train", proxy), ("reward_held_out", held_out)):
+            row[name] = None
+            if scores is not None:
+                row[name] = total(expected_best(proxy, scores, n).sum()) / prompts
+        rows.append(row)
+    return rows
 
 
 def powers_of_two(n: int) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from training.contracts import Alarms
+from training.contracts import Alarms, MeasureConfig
 from training.core.alarms import AlarmRaised, alarm_of, row_of
 from training.core.errors import UserError
 from training.core.run_directory import Run
@@ -31,6 +31,10 @@ class Limits:
     kl_budget: float = 0.0
     held_out_patience: int = 0
     alarms: Alarms = field(default_factory=Alarms)
+
+    @classmethod
+    def of(cls, measure: MeasureConfig) -> Self:
+        return cls(measure.kl_budget, measure.held_out_patience, measure.alarms)
 
 
 @dataclass
@@ -91,11 +95,22 @@ class KeptPolicy:
         self.alarm = alarm.to_json() | {"at": at}
         return alarm.name
 
-    def report(self, run: Run[Any], total: int) -> None:
-        """Where an alarm ended the run, an event of its own says so."""
+    def report(self, run: Run[Any], total: int, *, stopped_by: str) -> None:
+        """The last event, on the policy that is kept; one of its own before it for an alarm."""
         if self.alarm:
             phase, at = f"alarm {self.alarm['name']}", int(self.alarm["at"])
             run.emit(phase, at, total, message=str(self.alarm["says"]))
+        run.emit("final", 1, 1, self.row, message=f"Stopped by {stopped_by}.")
+
+    def results(self) -> dict[str, Any]:
+        """Its part of a run's results."""
+        return {
+            "final": self.row,
+            "updates": self.at,
+            "alarm": self.alarm or None,
+            "best_held_out_update": self.best_at,
+            "best_held_out_reward": self.best_held_out,
+        }
 
     def _note_held_out(self, reward: float | None, at: int) -> bool:
         if reward is None or (self.best_held_out is not None and reward <= self.best_held_out):

@@ -270,21 +270,6 @@ def dropout_disable(model: nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
-def context_length(model: PreTrainedModel) -> int | None:
-    """The longest text in tokens that the model reads; None where nothing limits it.
-
-    Models of the RoBERTa family number positions from behind their padding index, so that fewer are
-    left than their configuration says.
-    """
-    config = model.config.get_text_config()
-    positions = getattr(config, "max_position_embeddings", None)
-    for name, module in model.named_modules():
-        numbered = name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
-        if numbered and module.padding_idx is not None:
-            return int(module.num_embeddings - module.padding_idx - 1)
-    return None if positions is None else int(positions)
-
-
 # --------------------------------------------------------------------------- heads
 
 

@@ -7,23 +7,19 @@ differ by what was learned between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-
-from training.contracts import MeasureConfig, PpoConfig
+from training.contracts import MeasureConfig
 from training.core.data import PromptRow
 from training.core.models import LoadedModel
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.reduction import Reduce
-from training.core.ppo.rewarding import Rewarder, rewarder_open
+from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.rollouts import Rollout, Sampler
-from training.core.run_directory import Run
 
-__all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open", "rewarder_for"]
+__all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open"]
 
 PHASES = ("rollout", "score", "train")
 
@@ -42,9 +38,8 @@ class PolicyMeter:
             episodes = self.sampler.sample(self.prompt_ids, self.seeds)
         with pace.timed("score", self.sampler.device):
             rollout = self.sampler.score(self.rows, episodes)
-        written = sum(map(len, episodes.responses))
-        pace.tokens["rollout"] += written
-        pace.tokens["score"] += written + sum(map(len, episodes.prompts))
+        pace.tokens["rollout"] += episodes.written
+        pace.tokens["score"] += episodes.read
         return rollout
 
 
@@ -58,12 +53,10 @@ def meter_open(
     config: MeasureConfig,
     seed: int,
     batch_size: int,
-    rank: int,
-    processes: int,
-    device: torch.device,
-    reduce: Reduce,
+    accelerator: Any,
 ) -> PolicyMeter:
     """The prompts are drawn from `seed`; there may be fewer than `config.prompts`."""
+    rank, processes = accelerator.process_index, accelerator.num_processes
     order = PromptOrder(len(prompts), seed=derive_seed(seed, "measure"))
     chosen = order.take(0, min(config.prompts, len(prompts)))
     own = list(range(len(chosen)))[rank::processes]
@@ -75,8 +68,8 @@ def meter_open(
         sampling=config.sampling,
         batch_size=batch_size,
         exact_rollouts=-(-config.exact_kl_rollouts // processes),
-        device=device,
-        reduce=reduce,
+        device=accelerator.device,
+        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
     )
     return PolicyMeter(
         sampler=sampler,
@@ -89,18 +82,3 @@ def meter_open(
 def measure_points(steps: int, points: int) -> frozenset[int]:
     """Steps at which the policy is measured: 0, `steps`, and evenly between."""
     return frozenset(round(i * steps / points) for i in range(points + 1))
-
-
-def rewarder_for(
-    run: Run[Any],
-    *,
-    combination: Literal["mean", "worst", "mean_minus_variance"],
-    variance_weight: float,
-    function: str = "",
-    device: torch.device,
-) -> Rewarder:
-    """The reward models of a run whose configuration is not PPO's."""
-    config = PpoConfig(
-        reward_combination=combination, variance_weight=variance_weight, reward_function=function
-    )
-    return rewarder_open(cast(Run[PpoConfig], replace(run, config=config)), device=device)

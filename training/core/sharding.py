@@ -116,9 +116,9 @@ def whole(plain: nn.Module, sharded: nn.Module, *, dtype: torch.dtype) -> Iterat
 
 
 @contextmanager
-def whole_on_cpu(plain: nn.Module, sharded: nn.Module, *, keep: bool) -> Iterator[None]:
-    """Within, `plain` has the exact weights on the CPU where `keep`; every process must enter."""
-    with _filled(plain, sharded, lambda part: _kept(part, keep)):
+def whole_on_cpu(plain: nn.Module, sharded: nn.Module) -> Iterator[None]:
+    """Within, `plain` of process 0 has the exact weights on the CPU; every process must enter."""
+    with _filled(plain, sharded, _kept):
         yield
 
 
@@ -147,25 +147,26 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def _kept(tensor: Tensor, keep: bool) -> Tensor | None:
-    """The whole of a sharded tensor on the CPU, or nothing; its parts may lie on the CPU already."""
-    if isinstance(tensor, DTensor):
-        found = _full(tensor.to(tensor.device_mesh.device_type))
-        return found.cpu() if keep else None
-    return tensor
+def _kept(tensor: Tensor) -> Tensor | None:
+    """The whole of a sharded tensor on the CPU, on process 0; its parts may lie on the CPU already."""
+    if not isinstance(tensor, DTensor):
+        return tensor
+    mesh = tensor.device_mesh
+    found = _full(tensor.to(mesh.device_type))
+    return found.cpu() if mesh.get_rank() == 0 else None
 
 
-def gathered(state: Any, *, keep: bool) -> Any:
-    """`state` with every sharded tensor whole, on the CPU, or None where not `keep`.
+def gathered(state: Any) -> Any:
+    """`state` with every sharded tensor whole, on the CPU; None in its place but on process 0.
 
     One tensor at a time; every process must come here with a state of the same structure.
     """
     if isinstance(state, Tensor):
-        return _kept(state.detach(), keep)
+        return _kept(state.detach())
     if isinstance(state, Mapping):
-        return {name: gathered(value, keep=keep) for name, value in state.items()}
+        return {name: gathered(value) for name, value in state.items()}
     if isinstance(state, list | tuple):
-        return type(state)(gathered(value, keep=keep) for value in state)
+        return type(state)(gathered(value) for value in state)
     return state
 
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
+from training.core.best_of_n import best_rows
 from training.core.conversations import Encoded
 from training.core.data import PromptRow
+from training.core.ppo.experience import Episodes
+from training.core.ppo.measurement import Scores
+from training.core.ppo.rewards import penalise_missing_eos
 
-__all__ = ["Examples", "Winner", "chosen_lines"]
+__all__ = ["Draw", "Examples", "Winner", "chosen_lines", "winners_choose"]
 
 
 class Winner(NamedTuple):
@@ -28,12 +33,49 @@ class Winner(NamedTuple):
     held_out: float | None
 
 
+class Draw(NamedTuple):
+    """One process's share: its winners, and the scores (P, n) of all that it drew."""
+
+    winners: list[Winner]
+    train: Tensor
+    held_out: Tensor | None
+
+
+def winners_choose(
+    asked: Sequence[tuple[int, int]],
+    drawn: Episodes,
+    scores: Scores,
+    *,
+    n: int,
+    missing_eos_penalty: float,
+) -> Draw:
+    """The best of `n` completions of every prompt; `asked` holds (place, prompt) of each."""
+    ended = torch.tensor(drawn.ended, dtype=torch.bool)
+    fined = penalise_missing_eos(scores.train.cpu(), ended, penalty=missing_eos_penalty)
+    train = fined.view(-1, n)
+    held_out = None if scores.held_out is None else scores.held_out.cpu().view(-1, n)
+    winners = []
+    for row, ((place, prompt), best) in enumerate(
+        zip(asked, best_rows(train).tolist(), strict=True)
+    ):
+        at = row * n + best
+        watched = None if held_out is None else float(held_out[row, best])
+        words = drawn.responses[at], drawn.texts[at]
+        winners.append(Winner(place, prompt, *words, float(train[row, best]), watched))
+    return Draw(winners, train, held_out)
+
+
 @dataclass(frozen=True)
 class Examples:
     """Token ids of whole conversations, and where in each the completion begins."""
 
     rows: list[list[int]] = field(default_factory=list)
     begins: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, winners: Sequence[Winner], prompt_ids: Sequence[list[int]]) -> Examples:
+        begins = [len(prompt_ids[winner.prompt]) for winner in winners]
+        return cls([[*prompt_ids[w.prompt], *w.response] for w in winners], begins)
 
     @property
     def lengths(self) -> list[int]:

@@ -27,52 +27,48 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from training.contracts import ArtifactRef, BestOfNConfig
-from training.core.alarms import Alarm, AlarmRaised
+from training.core.alarms import loss_check
 from training.core.artifacts import file_write
 from training.core.batches import batches_from
-from training.core.best_of_n import best_of_n_kl, best_rows, expected_best, powers_of_two
+from training.core.best_of_n import expected_by_n
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
-from training.core.kept_policy import KeptPolicy, Limits, weights_load
+from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import (
-    PHASES,
-    PolicyMeter,
-    measure_points,
-    meter_open,
-    rewarder_for,
-)
+from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
+from training.core.policy_state import policy_state, policy_state_restore
 from training.core.ppo import preflight
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.rewarding import Rewarder
-from training.core.ppo.rewards import penalise_missing_eos
+from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
-from training.core.reference_policy import reference_open
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.core.tuning_settings import check_best_of_n
-from training.core.winners import Examples, Winner, chosen_lines
+from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     adamw,
     cancel_check,
-    learning_rate_set,
-    linear_schedule,
+    network_open,
+    optimizer_step,
     own_share,
     torch_configure,
     total,
-    unsharded_require,
+    warmed_rate_set,
 )
 
 Metrics = dict[str, float | None]
@@ -118,7 +114,7 @@ class Parts:
     run: Run[BestOfNConfig]
     accelerator: Any
     policy: LoadedModel
-    model: Any
+    network: Network[PreTrainedModel]
     optimizer: Any
     rewarder: Rewarder
     prompts: list[PromptRow]
@@ -133,8 +129,7 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        measure = self.config.measure
-        return Limits(measure.kl_budget, measure.held_out_patience, measure.alarms)
+        return Limits.of(self.config.measure)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -154,7 +149,6 @@ def train(run: Run[BestOfNConfig]) -> None:
     torch_configure()
     check_best_of_n(run.config)
     accelerator = accelerator_open()
-    unsharded_require(accelerator, "Best-of-n learns on whole weights", fix="take PPO")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)
@@ -177,7 +171,7 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     reference = reference_open(run, policy, config.adapter, device=device)
     preflight.check_log_probs(policy, prompt_ids, config.measure)
     preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = rewarder_for(
+    rewarder = rewarder_open(
         run,
         combination=config.reward_combination,
         variance_weight=config.variance_weight,
@@ -186,9 +180,6 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     )
     preflight.check_rewarder(rewarder, prompts)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    optimizer = adamw(policy.model, config.learning_rate, weight_decay=0.0)
-    model, optimizer = accelerator.prepare(policy.model, optimizer)
     meter = meter_open(
         policy,
         reference,
@@ -198,17 +189,17 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
         config=config.measure,
         seed=run.spec.seed,
         batch_size=config.measure.sampling.batch_size,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-        device=device,
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
+        accelerator=accelerator,
     )
+    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
+    network = network_open(accelerator, policy.model)
+    reference_cast(reference, network.dtype)
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        model=model,
-        optimizer=optimizer,
+        network=network,
+        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
         rewarder=rewarder,
         prompts=prompts,
         prompt_ids=prompt_ids,
@@ -226,20 +217,16 @@ def resume(parts: Parts) -> Progress:
     checkpoint = parts.store.load()
     if checkpoint is None:
         return Progress()
-    weights_load(trainable_parameters(parts.policy.model), checkpoint.state["weights"])
-    parts.optimizer.load_state_dict(checkpoint.state["optimizer"])
-    progress = Progress.from_state(checkpoint.state["progress"])
+    progress = Progress.from_state(
+        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
+    )
     parts.samples.keep_before(progress.step)
     parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
     return progress
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = {
-        "weights": [p.detach() for p in trainable_parameters(parts.policy.model)],
-        "optimizer": parts.optimizer.state_dict(),
-        "progress": progress.to_state(),
-    }
+    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
     parts.store.save(progress.step, state)
 
 
@@ -265,9 +252,7 @@ def learn(parts: Parts, progress: Progress) -> None:
         if progress.step % config.checkpoint_every == 0:
             save(parts, progress)
         cancel_check(run, parts.accelerator, lambda: save(parts, progress))
-    progress.kept.report(run, steps)
-    message = f"Stopped by {progress.stopped_by}."
-    run.emit("final", 1, 1, progress.kept.row, message=message)
+    progress.kept.report(run, steps, stopped_by=progress.stopped_by)
 
 
 # --------------------------------------------------------------------------- draw
@@ -282,11 +267,13 @@ def draw(parts: Parts, progress: Progress) -> None:
     mine = own_share(parts.accelerator, range(count))
     found = _draw_share(parts, progress, [(place, asked[place]) for place in mine])
     winners = [Winner(*winner) for winner in sorted(gather_object(found.winners))]
-    progress.examples = Examples(
-        [[*parts.prompt_ids[winner.prompt], *winner.response] for winner in winners],
-        [len(parts.prompt_ids[winner.prompt]) for winner in winners],
+    progress.examples = Examples.of(winners, parts.prompt_ids)
+    progress.expected.append(
+        expected_by_n(found.train, found.held_out, total=partial(total, parts.accelerator))
     )
-    progress.expected.append(_expected(parts, found, iteration))
+    message = f"Iteration {iteration + 1} of {config.iterations}."
+    for row in progress.expected[-1]:
+        parts.run.emit("drawn", int(row["n"] or 0), config.n, row, message=message)
     progress.drawn += 1
     if parts.run.main:
         path = parts.run.directory / CHOSEN
@@ -294,58 +281,21 @@ def draw(parts: Parts, progress: Progress) -> None:
         file_write(path, lines, guard=parts.run.guard)
 
 
-class Draw(NamedTuple):
-    """One process's share: its winners, and the scores (P, n) of all that it drew."""
-
-    winners: list[Winner]
-    train: Tensor
-    held_out: Tensor | None
-
-
 def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) -> Draw:
     config, sampler, seed = parts.config, parts.meter.sampler, parts.run.spec.seed
     rows = [(place, prompt, k) for place, prompt in asked for k in range(config.n)]
     seeds = [derive_seed(seed, "draw", progress.drawn, place, k) for place, _, k in rows]
     prompts = [parts.prompts[prompt].messages for _, prompt, _ in rows]
-    with parts.accelerator.autocast():
+    with parts.network.whole(), parts.accelerator.autocast():
         with progress.pace.timed("rollout", sampler.device):
             drawn = sampler.sample([parts.prompt_ids[prompt] for _, prompt, _ in rows], seeds)
         with progress.pace.timed("score", sampler.device):
             scores = parts.rewarder(prompts, drawn.texts)
-    written = sum(map(len, drawn.responses))
-    progress.pace.tokens["rollout"] += written
-    progress.pace.tokens["score"] += written + sum(map(len, drawn.prompts))
-    ended = torch.tensor(drawn.ended)
-    fined = penalise_missing_eos(scores.train.cpu(), ended, penalty=config.missing_eos_penalty)
-    train = fined.view(-1, config.n)
-    held_out = None if scores.held_out is None else scores.held_out.cpu().view(-1, config.n)
-    winners = []
-    for row, ((place, prompt), best) in enumerate(
-        zip(asked, best_rows(train).tolist(), strict=True)
-    ):
-        at = row * config.n + best
-        watched = None if held_out is None else float(held_out[row, best])
-        words = drawn.responses[at], drawn.texts[at]
-        winners.append(Winner(place, prompt, *words, float(train[row, best]), watched))
-    return Draw(winners, train, held_out)
-
-
-def _expected(parts: Parts, drawn: Draw, iteration: int) -> list[Metrics]:
-    """What the best of 1, 2, 4 ... n is worth, over all processes; logged with phase "drawn"."""
-    prompts = total(parts.accelerator, len(drawn.train))
-    rows: list[Metrics] = []
-    for n in powers_of_two(parts.config.n):
-        sides = {"reward_train": drawn.train, "reward_held_out": drawn.held_out}
-        row: Metrics = {"n": float(n), "kl_bound": best_of_n_kl(n)}
-        for name, scores in sides.items():
-            row[name] = None
-            if scores is not None:
-                value = expected_best(drawn.train, scores, n).sum()
-                row[name] = total(parts.accelerator, value) / prompts
-        rows.append(row)
-        message = f"Iteration {iteration + 1} of {parts.config.iterations}."
-        parts.run.emit("drawn", n, parts.config.n, row, message=message)
-    return rows
+    progress.pace.tokens["rollout"] += drawn.written
+    progress.pace.tokens["score"] += drawn.read
+    return winners_choose(
+        asked, drawn, scores, n=config.n, missing_eos_penalty=config.missing_eos_penalty
+    )
 
 
 # -------------------------------------------------------------------------- learn
@@ -354,31 +304,32 @@ def _expected(parts: Parts, drawn: Draw, iteration: int) -> list[Metrics]:
 def train_step(parts: Parts, progress: Progress) -> Metrics:
     """One optimiser step on winners; the loss is the mean over the completions' tokens."""
     config, accelerator = parts.config, parts.accelerator
-    factor = linear_schedule(
-        progress.step, steps=parts.steps, warmup=math.ceil(config.warmup_share * parts.steps)
+    rate = warmed_rate_set(
+        parts.optimizer,
+        config.learning_rate,
+        step=progress.step,
+        steps=parts.steps,
+        warmup_share=config.warmup_share,
     )
-    learning_rate_set(parts.optimizer, config.learning_rate * factor)
     examples = _batch(parts, progress)
     share = own_share(accelerator, range(len(examples)))
-    mine = [examples[i] for i in share] or [examples[0]]
-    parts.optimizer.zero_grad()
-    loss = assistant_loss(parts.model, mine, parts.policy.pad_id)
-    weight = 1.0 if share else 0.0
-    tokens = max(1.0, total(accelerator, weight * loss.tokens))
-    accelerator.backward(loss.total * weight * accelerator.num_processes / tokens)
-    norm = accelerator.clip_grad_norm_(
-        trainable_parameters(parts.policy.model), config.max_grad_norm
+    mine, weight = [examples[i] for i in share] or [examples[0]], 1.0 if share else 0.0
+    tokens = max(1.0, total(accelerator, weight * sum(sum(e.trained[1:]) for e in mine)))
+    summed = list[Tensor]()
+
+    def share_of(worked: float) -> Tensor:
+        loss = assistant_loss(parts.network.model, mine, parts.policy.pad_id).total * worked
+        summed.append(loss.detach())
+        return loss.mul(weight).mul(accelerator.num_processes).div(tokens)
+
+    norm = optimizer_step(
+        accelerator, parts.network.model, parts.optimizer, [share_of], config.max_grad_norm
     )
-    parts.optimizer.step()
-    summed = total(accelerator, weight * loss.total.detach())
-    if not math.isfinite(summed):
-        raise AlarmRaised(
-            Alarm("nan", f"The loss is {summed} at step {progress.step}: lower learning_rate.")
-        )
-    progress.loss, progress.tokens = progress.loss + summed, progress.tokens + tokens
+    loss = total(accelerator, weight * summed[0])
+    loss_check(loss, step=progress.step)
+    progress.loss, progress.tokens = progress.loss + loss, progress.tokens + tokens
     progress.pace.tokens["train"] += sum(len(e.ids) for e in examples)
-    rate = config.learning_rate * factor
-    return {"loss": summed / tokens, "grad_norm": float(norm), "learning_rate": rate}
+    return {"loss": loss / tokens, "grad_norm": norm, "learning_rate": rate}
 
 
 def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
@@ -397,13 +348,13 @@ def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
 def measure(parts: Parts, progress: Progress) -> str:
     """One row on the present policy; returns why the run ends here, or ""."""
     seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.accelerator.autocast():
+    with parts.network.whole(), parts.accelerator.autocast():
         rollout = parts.meter.measure(progress.pace)
     row = dict(rollout.metrics)
     if progress.tokens > 0:
         row["loss"] = progress.loss / progress.tokens
     progress.loss = progress.tokens = 0.0
-    weights = trainable_parameters(parts.policy.model)
+    weights = trainable_parameters(parts.network.inner)
     ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
@@ -417,33 +368,30 @@ def measure(parts: Parts, progress: Progress) -> str:
 
 def finish(parts: Parts, progress: Progress) -> None:
     run = parts.run
-    trained = trainable_parameters(parts.policy.model)
+    trained = trainable_parameters(parts.network.inner)
     count = sum(parameter.numel() for parameter in trained)
     progress.kept.restore(trained)
     parts.accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-        chosen = (run.directory / CHOSEN).read_bytes()
-        artifacts += [run.write_file("best_of_n_chosen", CHOSEN, chosen), parts.samples.artifact()]
+    with parts.network.saved():
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
+            chosen = (run.directory / CHOSEN).read_bytes()
+            artifacts.append(run.write_file("best_of_n_chosen", CHOSEN, chosen))
+            artifacts.append(parts.samples.artifact())
     run.finish(artifacts, results(parts, progress, count))
     parts.store.clear()
 
 
 def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
     return {
-        "final": progress.kept.row,
-        "updates": progress.kept.at,
+        **progress.kept.results(),
+        **progress.pace.results(),
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
-        "alarm": progress.kept.alarm or None,
         "iterations_drawn": progress.drawn,
         "expected_by_n": progress.expected,
         "sampling": parts.config.measure.sampling.to_json(),
-        "tokens": dict(progress.pace.tokens),
-        "seconds": {phase: round(spent, 3) for phase, spent in progress.pace.seconds.items()},
-        "best_held_out_update": progress.kept.best_at,
-        "best_held_out_reward": progress.kept.best_held_out,
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from training.contracts import ModelSource, PpoConfig, Sampling
+from training.core.context import context_length
 from training.core.conversations import conversation_encode
 from training.core.data import Message
 from training.core.errors import UserError
-from training.core.models import LoadedModel, classifier_load, context_length, policy_load
+from training.core.models import LoadedModel, classifier_load, policy_load
 from training.core.ppo import preflight
 from training.core.recompute import recompute_layers
 from training.core.scoring import member_scores

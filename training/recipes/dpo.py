@@ -23,54 +23,51 @@ checkpoint and on a CPU ends with the same bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from training.contracts import ArtifactRef, DpoConfig
-from training.core.alarms import Alarm, AlarmRaised
+from training.core.alarms import loss_check
 from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.data import preferences_read, prompts_read
-from training.core.dpo.log_ratios import LogProbs, pair_log_probs, pair_log_probs_all
-from training.core.dpo.losses import PairLosses, pair_losses
+from training.core.data import prompts_read
+from training.core.dpo.log_ratios import LogProbs, pair_log_probs_all
+from training.core.dpo.pairs import Judged, Side, judge, pairs_read
 from training.core.dpo.tally import SUMS, tally, tally_means
-from training.core.errors import UserError
-from training.core.kept_policy import KeptPolicy, Limits, weights_load
+from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import (
-    PHASES,
-    PolicyMeter,
-    measure_points,
-    meter_open,
-    rewarder_for,
-)
+from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
+from training.core.policy_state import policy_state, policy_state_restore
 from training.core.ppo import preflight
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import derive_seed
+from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
-from training.core.preference_data import Pair, pair_encode, pairs_divide
-from training.core.reference_policy import reference_open
+from training.core.preference_data import Pair
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.tuning_settings import check_dpo
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     adamw,
     cancel_check,
-    learning_rate_set,
-    linear_schedule,
+    micro_batches,
+    network_open,
+    optimizer_step,
     own_share,
     torch_configure,
     total,
-    unsharded_require,
+    warmed_rate_set,
 )
 
 Metrics = dict[str, float | None]
@@ -85,7 +82,6 @@ class Progress:
 
     step: int = 0
     stopped_by: str = "steps"
-    grad_norm: float = 0.0
     sums: list[float] = field(default_factory=lambda: [0.0] * len(SUMS))
     pace: Pace = field(default_factory=lambda: Pace.start(PHASES))
     kept: KeptPolicy = field(default_factory=KeptPolicy)
@@ -100,25 +96,18 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Side:
-    """Pairs with what the reference gives their completions, computed once."""
-
-    pairs: list[Pair]
-    reference: LogProbs
-
-
-@dataclass(frozen=True)
 class Parts:
     """What the loop works with; built once."""
 
     run: Run[DpoConfig]
     accelerator: Any
     policy: LoadedModel
-    model: Any
+    network: Network[PreTrainedModel]
     optimizer: Any
     train: Side
     validation: Side
     meter: PolicyMeter
+    steps: int
     store: CheckpointStore
     samples: SampleLog
 
@@ -128,17 +117,12 @@ class Parts:
 
     @property
     def limits(self) -> Limits:
-        measure = self.config.measure
-        return Limits(measure.kl_budget, measure.held_out_patience, measure.alarms)
+        return Limits.of(self.config.measure)
 
     @property
-    def lengths(self) -> list[int]:
-        return [pair.longest for pair in self.train.pairs]
-
-    @property
-    def steps(self) -> int:
-        size = self.config.batch_size
-        return self.config.epochs * len(length_batches(self.lengths, size, seed=0, epoch=0))
+    def pairs_at_once(self) -> int:
+        """A pair is two sequences."""
+        return max(1, self.config.micro_batch_size // 2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +133,6 @@ def train(run: Run[DpoConfig]) -> None:
     torch_configure()
     check_dpo(run.config)
     accelerator = accelerator_open()
-    unsharded_require(accelerator, "DPO learns on whole weights", fix="take PPO")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)
@@ -168,47 +151,14 @@ def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
     policy.model.to(device)
     policy.model.eval()
     reference = reference_open(run, policy, config.adapter, device=device)
-    meter = _build_meter(run, accelerator, policy, reference)
-    train, validation = _read_pairs(run, policy)
-    run.emit("preflight", 1, 1, message="Settings, pairs, prompts and models fit together.")
-    sides = [
-        Side(p, _reference(run, accelerator, policy, reference, p)) for p in (train, validation)
-    ]
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    optimizer = adamw(policy.model, config.learning_rate, weight_decay=0.0)
-    model, optimizer = accelerator.prepare(policy.model, optimizer)
-    return Parts(
-        run=run,
-        accelerator=accelerator,
-        policy=policy,
-        model=model,
-        optimizer=optimizer,
-        train=sides[0],
-        validation=sides[1],
-        meter=meter,
-        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
-        samples=SampleLog(run, "dpo_samples"),
-    )
-
-
-def _build_meter(
-    run: Run[DpoConfig], accelerator: Any, policy: LoadedModel, reference: Any
-) -> PolicyMeter:
-    config = run.config
     prompts = prompts_read(run.input("prompts"))
     prompt_ids = preflight.encode_prompts(policy, prompts, config.measure)
     preflight.check_log_probs(policy, prompt_ids, config.measure)
     preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = None
-    if "reward_model" in run.inputs:
-        rewarder = rewarder_for(
-            run,
-            combination=config.reward_combination,
-            variance_weight=config.variance_weight,
-            device=accelerator.device,
-        )
+    rewarder = _rewarder(run, device) if "reward_model" in run.inputs else None
+    if rewarder is not None:
         preflight.check_rewarder(rewarder, prompts)
-    return meter_open(
+    meter = meter_open(
         policy,
         reference,
         rewarder,
@@ -217,30 +167,39 @@ def _build_meter(
         config=config.measure,
         seed=run.spec.seed,
         batch_size=config.micro_batch_size,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-        device=accelerator.device,
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
+        accelerator=accelerator,
+    )
+    pairs = pairs_read(run.input("preferences"), policy, config)
+    run.emit("preflight", 1, 1, message="Settings, pairs, prompts and models fit together.")
+    train, validation = (
+        Side(of, _reference(run, accelerator, policy, reference, of)) for of in pairs
+    )
+    per_epoch = len(length_batches(train.lengths, config.batch_size, seed=0, epoch=0))
+    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
+    network = network_open(accelerator, policy.model)
+    reference_cast(reference, network.dtype)
+    return Parts(
+        run=run,
+        accelerator=accelerator,
+        policy=policy,
+        network=network,
+        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
+        train=train,
+        validation=validation,
+        meter=meter,
+        steps=config.epochs * per_epoch,
+        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
+        samples=SampleLog(run, "dpo_samples"),
     )
 
 
-def _read_pairs(run: Run[DpoConfig], policy: LoadedModel) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and pairs to watch: neither from a group of the held-out reward model."""
-    config = run.config
-    rows = preferences_read(run.input("preferences"))
-    pairs = [pair_encode(policy.tokenizer, row, config.max_length) for row in rows]
-    context = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
-    if context is not None and config.max_length > context:
-        raise UserError(
-            f"max_length is {config.max_length}, but the policy reads at most {context} tokens."
-        )
-    if config.held_out_share == 0:
-        return (
-            [p for p in pairs if p.row.split == "train" and p.row.weight > 0],
-            [p for p in pairs if p.row.split == "validation"],
-        )
-    division = pairs_divide(pairs, config.held_out_share)
-    return [p for p in division.train if p.row.weight > 0], division.validation
+def _rewarder(run: Run[DpoConfig], device: torch.device) -> Rewarder:
+    return rewarder_open(
+        run,
+        combination=run.config.reward_combination,
+        variance_weight=run.config.variance_weight,
+        device=device,
+    )
 
 
 def _reference(
@@ -271,20 +230,16 @@ def resume(parts: Parts) -> Progress:
     checkpoint = parts.store.load()
     if checkpoint is None:
         return Progress()
-    weights_load(trainable_parameters(parts.policy.model), checkpoint.state["weights"])
-    parts.optimizer.load_state_dict(checkpoint.state["optimizer"])
-    progress = Progress.from_state(checkpoint.state["progress"])
+    progress = Progress.from_state(
+        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
+    )
     parts.samples.keep_before(progress.step)
     parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
     return progress
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = {
-        "weights": [p.detach() for p in trainable_parameters(parts.policy.model)],
-        "optimizer": parts.optimizer.state_dict(),
-        "progress": progress.to_state(),
-    }
+    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
     parts.store.save(progress.step, state)
 
 
@@ -296,7 +251,11 @@ def learn(parts: Parts, progress: Progress) -> None:
     config, run, steps = parts.config, parts.run, parts.steps
     points = measure_points(steps, config.measure.points)
     batches = batches_from(
-        parts.lengths, config.batch_size, seed=run.spec.seed, start=progress.step, stop=steps
+        parts.train.lengths,
+        config.batch_size,
+        seed=run.spec.seed,
+        start=progress.step,
+        stop=steps,
     )
     for step in range(progress.step, steps + 1):
         ending = measure(parts, progress) if step in points else ""
@@ -311,87 +270,49 @@ def learn(parts: Parts, progress: Progress) -> None:
         if progress.step % config.checkpoint_every == 0:
             save(parts, progress)
         cancel_check(run, parts.accelerator, lambda: save(parts, progress))
-    progress.kept.report(run, steps)
-    message = f"Stopped by {progress.stopped_by}."
-    run.emit("final", 1, 1, progress.kept.row, message=message)
+    progress.kept.report(run, steps, stopped_by=progress.stopped_by)
 
 
 def train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metrics:
     """One optimiser step; the loss is the weighted mean over the pairs of all processes."""
-    config, accelerator = parts.config, parts.accelerator
-    factor = linear_schedule(
-        progress.step, steps=parts.steps, warmup=math.ceil(config.warmup_share * parts.steps)
+    config, accelerator, pairs = parts.config, parts.accelerator, parts.train.pairs
+    rate = warmed_rate_set(
+        parts.optimizer,
+        config.learning_rate,
+        step=progress.step,
+        steps=parts.steps,
+        warmup_share=config.warmup_share,
     )
-    learning_rate_set(parts.optimizer, config.learning_rate * factor)
-    weight = sum(parts.train.pairs[i].row.weight for i in batch)
-    mine = sorted(own_share(accelerator, batch), key=lambda i: parts.train.pairs[i].longest)
-    size = max(1, config.micro_batch_size // 2)
-    chunks = [mine[i : i + size] for i in range(0, len(mine), size)] or [[]]
+    weight = sum(pairs[i].row.weight for i in batch)
+    share = sorted(own_share(accelerator, batch), key=lambda i: pairs[i].longest)
+    mine, counted = share or list(batch[:1]), bool(share)
     sums = torch.zeros(len(SUMS), dtype=torch.float64)
-    parts.optimizer.zero_grad()
-    for number, chunk in enumerate(chunks):
-        last = number == len(chunks) - 1
-        # Processes meet once per step, at the last chunk, however many each one has.
-        with nullcontext() if last else accelerator.no_sync(parts.model):
-            sums += _micro_batch(parts, chunk or list(batch[:1]), weight, counted=bool(chunk))
-    progress.grad_norm = float(
-        accelerator.clip_grad_norm_(trainable_parameters(parts.policy.model), config.max_grad_norm)
+
+    def share_of(rows: Sequence[int], worked: float) -> Tensor:
+        judged = _judge(parts, parts.network.model, parts.train, rows)
+        weights = judged.weights * (counted * worked)
+        sums.add_(tally(judged.losses, judged.ratios, judged.preference, weights))
+        # Gradients are averaged over processes; the loss is already a share of the global mean.
+        return (judged.losses.loss * weights).sum().div(weight).mul(accelerator.num_processes)
+
+    norm = optimizer_step(
+        accelerator,
+        parts.network.model,
+        parts.optimizer,
+        [partial(share_of, rows) for rows in micro_batches(mine, parts.pairs_at_once)],
+        config.max_grad_norm,
     )
-    parts.optimizer.step()
     shared = [total(accelerator, value) for value in sums]
     progress.sums = [old + new for old, new in zip(progress.sums, shared, strict=True)]
-    progress.pace.tokens["train"] += sum(2 * parts.train.pairs[i].longest for i in batch)
-    row = tally_means(shared) | {"grad_norm": progress.grad_norm}
-    if not math.isfinite(row["loss"] or 0.0):
-        raise AlarmRaised(
-            Alarm("nan", f"The loss is {row['loss']} at step {progress.step}: lower learning_rate.")
-        )
-    return row | {"learning_rate": config.learning_rate * factor}
+    progress.pace.tokens["train"] += sum(2 * pairs[i].longest for i in batch)
+    row = tally_means(shared)
+    loss_check(row["loss"] or 0.0, step=progress.step)
+    return row | {"grad_norm": norm, "learning_rate": rate}
 
 
-def _micro_batch(parts: Parts, chunk: list[int], weight: float, *, counted: bool) -> Tensor:
-    """Add the gradient of some pairs, and return their part of `SUMS`; nothing where not `counted`."""
-    found, ratios, preference, weights = _losses(parts, parts.model, parts.train, chunk)
-    weights = weights * counted
-    share = (found.loss * weights).sum() / weight
-    # Gradients are averaged over processes; the loss is already a share of the global mean.
-    parts.accelerator.backward(share * parts.accelerator.num_processes)
-    return tally(found, ratios, preference, weights)
-
-
-class Judged(NamedTuple):
-    """Some pairs under the policy; the last two are their labels and weights, both (B,)."""
-
-    losses: PairLosses
-    ratios: LogProbs
-    preference: Tensor
-    weights: Tensor
-
-
-def _losses(parts: Parts, model: Any, side: Side, rows: list[int]) -> Judged:
-    config, device = parts.config, parts.accelerator.device
-    pairs = [side.pairs[i] for i in rows]
-    own = pair_log_probs(
-        model,
-        pairs,
-        pad_id=parts.policy.pad_id,
-        temperature=config.measure.sampling.temperature,
-        device=device,
-    )
-    ratios = LogProbs(
-        own.first - side.reference.first[rows].to(device),
-        own.second - side.reference.second[rows].to(device),
-    )
-    weights = torch.tensor([pair.row.weight for pair in pairs], device=device)
-    preference = torch.tensor([pair.row.preference for pair in pairs], device=device)
-    found = pair_losses(
-        *ratios,
-        preference,
-        beta=config.beta,
-        kind=config.loss,
-        label_smoothing=config.label_smoothing,
-    )
-    return Judged(found, ratios, preference, weights)
+def _judge(parts: Parts, model: Any, side: Side, rows: Sequence[int]) -> Judged:
+    pad_id, device = parts.policy.pad_id, parts.accelerator.device
+    return judge(model, side, rows, parts.config, pad_id=pad_id, device=device)
 
 
 # ------------------------------------------------------------------------ measure
@@ -400,11 +321,12 @@ def _losses(parts: Parts, model: Any, side: Side, rows: list[int]) -> Judged:
 def measure(parts: Parts, progress: Progress) -> str:
     """One row on the present policy; returns why the run ends here, or ""."""
     seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.accelerator.autocast():
-        rollout = parts.meter.measure(progress.pace)
-    row = rollout.metrics | tally_means(progress.sums) | validate(parts)
+    with parts.network.whole():
+        with parts.accelerator.autocast():
+            rollout = parts.meter.measure(progress.pace)
+        row = rollout.metrics | tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
-    weights = trainable_parameters(parts.policy.model)
+    weights = trainable_parameters(parts.network.inner)
     ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
@@ -418,10 +340,9 @@ def validate(parts: Parts) -> Metrics:
     """Loss and implicit rewards on the validation pairs; empty where there are none."""
     sums = torch.zeros(len(SUMS), dtype=torch.float64)
     mine = own_share(parts.accelerator, range(len(parts.validation.pairs)))
-    size = max(1, parts.config.micro_batch_size // 2)
-    for start in range(0, len(mine), size):
-        rows = mine[start : start + size]
-        sums += tally(*_losses(parts, parts.policy.model, parts.validation, rows))
+    for start in range(0, len(mine), parts.pairs_at_once):
+        rows = mine[start : start + parts.pairs_at_once]
+        sums += tally(*_judge(parts, parts.policy.model, parts.validation, rows))
     return tally_means([total(parts.accelerator, value) for value in sums], "validation_")
 
 
@@ -430,14 +351,15 @@ def validate(parts: Parts) -> Metrics:
 
 def finish(parts: Parts, progress: Progress) -> None:
     run = parts.run
-    trained = trainable_parameters(parts.policy.model)
+    trained = trainable_parameters(parts.network.inner)
     count = sum(parameter.numel() for parameter in trained)
     progress.kept.restore(trained)
     parts.accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-        artifacts.append(parts.samples.artifact())
+    with parts.network.saved():
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
+            artifacts.append(parts.samples.artifact())
     run.finish(artifacts, results(parts, progress, count))
     parts.store.clear()
 
@@ -445,20 +367,15 @@ def finish(parts: Parts, progress: Progress) -> None:
 def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
     pairs = parts.train.pairs
     return {
-        "final": progress.kept.row,
-        "updates": progress.kept.at,
+        **progress.kept.results(),
+        **progress.pace.results(),
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
-        "alarm": progress.kept.alarm or None,
         "pairs": len(pairs),
         "ties": sum(pair.row.tie for pair in pairs),
         "validation_pairs": len(parts.validation.pairs),
         "cut_texts": sum(pair.cut for pair in pairs),
         "sampling": parts.config.measure.sampling.to_json(),
-        "tokens": dict(progress.pace.tokens),
-        "seconds": {phase: round(spent, 3) for phase, spent in progress.pace.seconds.items()},
-        "best_held_out_update": progress.kept.best_at,
-        "best_held_out_reward": progress.kept.best_held_out,
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }

@@ -38,16 +38,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 
 from training.contracts import ArtifactRef, PpoConfig
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import PromptRow, prompts_read
-from training.core.kept_policy import KeptPolicy, Limits, weights_load
-from training.core.lora import adapter_add, trainable_parameters
+from training.core.kept_policy import KeptPolicy, Limits
+from training.core.lora import adapter_add
 from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
+from training.core.policy_state import policy_state, policy_state_restore
 from training.core.ppo import preflight
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.controllers import next_beta
@@ -57,19 +57,14 @@ from training.core.ppo.experience import build_experience
 from training.core.ppo.footprint import ppo_footprint
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.rewarding import CriticSource, Rewarder, rewarder_open
+from training.core.ppo.rewarding import CriticSource, Rewarder, actor_open, rewarder_open
 from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.reference_policy import reference_open
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
-from training.core.sharding import (
-    forward_method_add,
-    gathered,
-    optimizer_load,
-    parameters_cast,
-)
+from training.core.sharding import forward_method_add
 from training.recipes.runtime import (
     Network,
     accelerator_open,
@@ -167,12 +162,18 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     policy.model.to(accelerator.device)
     reference = reference_open(run, policy, run.config.adapter, device=accelerator.device)
     preflight.check_log_probs(policy, prompt_ids, run.config)
-    rewarder = rewarder_open(run, device=accelerator.device)
+    rewarder = rewarder_open(
+        run,
+        combination=run.config.reward_combination,
+        variance_weight=run.config.variance_weight,
+        function=run.config.reward_function,
+        packed=run.config.packed,
+        device=accelerator.device,
+    )
     preflight.check_rewarder(rewarder, prompts)
     preflight.check_patience(run, run.config.held_out_patience)
     network = _build_network(run, accelerator, policy, rewarder.critic_source(policy))
-    if isinstance(reference, nn.Module) and network.dtype != torch.float32:
-        parameters_cast(reference, network.dtype)  # the same policy must have the same logits
+    reference_cast(reference, network.dtype)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(
         run=run,
@@ -192,14 +193,7 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
 def _build_network(
     run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, source: CriticSource | None
 ) -> Network[ActorCritic]:
-    if run.config.shared_backbone:
-        actor = ActorCritic.shared(policy.model)
-    elif source is not None:
-        actor = ActorCritic.from_reward_model(
-            policy.model, source.model, mean=source.mean, std=source.std
-        )
-    else:
-        actor = ActorCritic.separate(policy.model)
+    actor = actor_open(policy, source, shared=run.config.shared_backbone)
     # The critic is a whole network of its own; only the policy gets an adapter.
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
     actor.to(accelerator.device)
@@ -255,10 +249,10 @@ def resume(parts: Parts) -> Progress:
     checkpoint = parts.store.load()
     if checkpoint is None:
         return Progress(beta=parts.config.kl.beta)
-    state = checkpoint.state
-    weights_load(trainable_parameters(parts.learner.actor), state["weights"])
-    optimizer_load(parts.learner.optimizer, state["optimizer"])
-    progress = Progress.from_state(state["progress"])
+    learner = parts.learner
+    progress = Progress.from_state(
+        policy_state_restore(learner.actor, learner.optimizer, checkpoint.state)
+    )
     parts.samples.keep_before(progress.update)
     parts.run.emit(
         "resume", progress.update, parts.config.updates, message="Resumed from a checkpoint."
@@ -267,12 +261,9 @@ def resume(parts: Parts) -> Progress:
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = {
-        "weights": [p.detach() for p in trainable_parameters(parts.learner.actor)],
-        "optimizer": parts.learner.optimizer.state_dict(),
-        "progress": progress.to_state(),
-    }
-    parts.store.save(progress.update, gathered(state, keep=parts.run.main))
+    learner = parts.learner
+    state = policy_state(learner.actor, learner.optimizer, progress.to_state())
+    parts.store.save(progress.update, state)
 
 
 # --------------------------------------------------------------------------- loop
@@ -297,10 +288,10 @@ def learn(parts: Parts, progress: Progress) -> None:
         metrics |= progress.pace.since(before) | {"seconds": time.monotonic() - began}
         progress.update = update + 1
         run.emit("ppo", progress.update, config.updates, metrics)
-        _save_or_cancel(parts, progress)
-    progress.kept.report(run, config.updates)
-    message = f"Stopped by {progress.stopped_by}."
-    run.emit("final", 1, 1, progress.kept.row, message=message)
+        if progress.update % config.checkpoint_every == 0:
+            save(parts, progress)
+        cancel_check(run, parts.accelerator, lambda: save(parts, progress))
+    progress.kept.report(run, config.updates, stopped_by=progress.stopped_by)
 
 
 def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
@@ -315,9 +306,7 @@ def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
         with pace.timed("score", accelerator.device):
             rollout = parts.sampler.score([parts.prompts[row] for row in rows], episodes)
-    written = sum(map(len, episodes.responses))
-    read = written + sum(map(len, episodes.prompts))
-    for phase, tokens in (("rollout", written), ("score", read)):
+    for phase, tokens in (("rollout", episodes.written), ("score", episodes.read)):
         pace.tokens[phase] += _total(parts, tokens)
     return rollout
 
@@ -374,12 +363,6 @@ def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> 
     }
 
 
-def _save_or_cancel(parts: Parts, progress: Progress) -> None:
-    if progress.update % parts.config.checkpoint_every == 0:
-        save(parts, progress)
-    cancel_check(parts.run, parts.accelerator, lambda: save(parts, progress))
-
-
 # ------------------------------------------------------------------------- finish
 
 
@@ -390,7 +373,7 @@ def finish(parts: Parts, progress: Progress) -> None:
     progress.kept.restore(trained)
     accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    with parts.network.saved(main=run.main):
+    with parts.network.saved():
         if run.main:
             artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
             artifacts.append(parts.samples.artifact())
@@ -400,18 +383,13 @@ def finish(parts: Parts, progress: Progress) -> None:
 
 def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
     return {
-        "final": progress.kept.row,
-        "updates": progress.kept.at,
+        **progress.kept.results(),
+        **progress.pace.results(),
         "updates_run": progress.update,
         "stopped_by": progress.stopped_by,
-        "alarm": progress.kept.alarm or None,
         "sampling": parts.config.sampling.to_json(),
         "optimizer_steps": progress.optimizer_steps,
         "beta": progress.beta,
-        "tokens": dict(progress.pace.tokens),
-        "seconds": {phase: round(spent, 3) for phase, spent in progress.pace.seconds.items()},
-        "best_held_out_update": progress.kept.best_at,
-        "best_held_out_reward": progress.kept.best_held_out,
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }

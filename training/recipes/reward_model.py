@@ -10,7 +10,6 @@ the accuracy of each model on the test split beside the length-only baseline of 
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -26,14 +25,14 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
-from training.core.alarms import Alarm, AlarmRaised
+from training.core.alarms import loss_check
 from training.core.artifacts import directory_write
 from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
+from training.core.context import length_check
 from training.core.data import preferences_read, texts_of
-from training.core.errors import UserError
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.models import LoadedModel, classifier_load, context_length
+from training.core.models import LoadedModel, classifier_load
 from training.core.preference_data import Division, Pair, pair_encode
 from training.core.reward.batches import (
     Element,
@@ -46,6 +45,7 @@ from training.core.reward.members import (
     Ensemble,
     MemberRecord,
     ensemble_measure,
+    ensemble_results,
     ensemble_write,
     member_write,
     members_average,
@@ -60,7 +60,7 @@ from training.core.reward.planning import (
 )
 from training.core.reward.selection import BestWeights
 from training.core.reward.ties import TieModel, tie_value
-from training.core.reward_measurement import length_baseline, pair_differences, validation_nll
+from training.core.reward_measurement import pair_differences, validation_nll
 from training.core.rewards import score_rows
 from training.core.run_directory import Run, recipe_main
 from training.core.sharding import module_load
@@ -71,8 +71,6 @@ from training.recipes.runtime import (
     activation_bytes,
     adamw,
     cancel_check,
-    learning_rate_set,
-    linear_schedule,
     micro_batches,
     network_open,
     optimizer_step,
@@ -82,6 +80,7 @@ from training.recipes.runtime import (
     training_state,
     training_state_restore,
     unsharded_require,
+    warmed_rate_set,
 )
 
 AVERAGE = "average"
@@ -116,7 +115,7 @@ class Training:
 
     def save(self) -> None:
         best = {"best": self.best.state()} if self.validated else {}
-        state = training_state(self.accelerator, self.network, self.optimizer, **best)
+        state = training_state(self.network, self.optimizer, **best)
         self.store.save(self.step, {**state, "step": self.step})
 
     def restore(self) -> None:
@@ -135,11 +134,7 @@ def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
         rows = preferences_read(run.input("preferences"))
         texts = list(texts_of([row for row in rows if row.split == "train"]))
     loaded = classifier_load(source, run.inputs, texts=texts, seed=seed)
-    context = context_length(loaded.model)
-    if context is not None and run.config.max_length > context:
-        raise UserError(
-            f"max_length is {run.config.max_length}, but the model reads at most {context} tokens."
-        )
+    length_check(run.config.max_length, loaded.model)
     return loaded
 
 
@@ -169,10 +164,13 @@ def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Mem
 def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float]:
     """One step on the weighted mean loss over the pairs of all processes."""
     config, accelerator = training.run.config, training.accelerator
-    factor = linear_schedule(
-        training.step, steps=training.steps, warmup=math.ceil(config.warmup_share * training.steps)
+    rate = warmed_rate_set(
+        training.optimizer,
+        config.learning_rate,
+        step=training.step,
+        steps=training.steps,
+        warmup_share=config.warmup_share,
     )
-    learning_rate_set(training.optimizer, config.learning_rate * factor)
     share = own_share(accelerator, range(len(batch)))
     counted, device = 1.0 if share else 0.0, accelerator.device
     mine = [batch[i] for i in share] or [batch[0]]
@@ -205,12 +203,8 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     )
     losses, rights = torch.stack(summed).sum(0)
     mean = total(accelerator, losses) / everyone
-    if not math.isfinite(mean):
-        raise AlarmRaised(
-            Alarm("nan", f"The loss is {mean} at step {training.step}: lower the learning rate.")
-        )
+    loss_check(mean, step=training.step)
     right = total(accelerator, rights) / everyone
-    rate = config.learning_rate * factor
     return {"loss": mean, "accuracy": right, "grad_norm": norm, "learning_rate": rate}
 
 
@@ -299,7 +293,7 @@ def _train_member(
     training = _training(run, accelerator, member)
     training.restore()
     _train(training)
-    with training.network.saved(main=run.main):
+    with training.network.saved():
         if run.main:
             loaded, record = training.loaded, _record(training)
             directory_write(
@@ -394,33 +388,10 @@ def main(run: Run[RewardModelConfig]) -> None:
         _write(run, "reward_model", "reward_model", ensemble),
         _write(run, "held_out_reward_model", "held_out_reward_model", guard),
     ]
-    run.finish(artifacts, _results(pairs, division, ensemble, guard, refused))
+    results = ensemble_results(pairs, division, ensemble, guard)
+    run.finish(artifacts, results | {"refused_checkpoints": refused})
     shutil.rmtree(run.directory / "members")
     shutil.rmtree(run.directory / "checkpoints", ignore_errors=True)
-
-
-def _results(
-    pairs: Sequence[Pair],
-    division: Division,
-    ensemble: Ensemble,
-    guard: Ensemble,
-    refused: list[str],
-) -> dict[str, Any]:
-    return {
-        "test": {
-            "ensemble": ensemble.together,
-            "members": ensemble.members,
-            "held_out_model": guard.together,
-            "length_baseline": length_baseline(division),
-            "ties": sum(p.row.tie for p in division.test),
-            "groups": len({p.row.group for p in division.test}),
-        },
-        "pairs": division.counts(),
-        "cut_texts": sum(p.cut for p in pairs),
-        "reference": ensemble.settings.reference,
-        "reference_texts": ensemble.settings.reference_texts,
-        "refused_checkpoints": refused,
-    }
 
 
 if __name__ == "__main__":

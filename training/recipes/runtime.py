@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -129,9 +130,9 @@ class Network(Generic[ModuleT]):
         """For computing, in the precision of the training pass; every process must enter."""
         return whole(self.plain, self.inner, dtype=self.dtype)
 
-    def saved(self, *, main: bool) -> AbstractContextManager[None]:
-        """For saving: the exact weights, of the main process; every process must enter."""
-        return whole_on_cpu(self.plain, self.inner, keep=main)
+    def saved(self) -> AbstractContextManager[None]:
+        """For saving, on the main process: the exact weights; every process must enter."""
+        return whole_on_cpu(self.plain, self.inner)
 
 
 def network_open(
@@ -170,6 +171,15 @@ def linear_schedule(step: int, *, steps: int, warmup: int, floor: float = 0.0) -
     if step < warmup:
         return (step + 1) / warmup
     return floor + (1 - floor) * (steps - step) / max(1, steps - warmup)
+
+
+def warmed_rate_set(
+    optimizer: Optimizer, rate: float, *, step: int, steps: int, warmup_share: float
+) -> float:
+    """Set and return the rate at `step`: up to `rate` over a share of the steps, then down to 0."""
+    factor = linear_schedule(step, steps=steps, warmup=math.ceil(warmup_share * steps))
+    learning_rate_set(optimizer, rate * factor)
+    return rate * factor
 
 
 def learning_rate_set(optimizer: Optimizer, value: float) -> None:
@@ -223,9 +233,7 @@ def total(accelerator: Accelerator, value: float | Tensor) -> float:
     return float(accelerator.reduce(number.float().to(accelerator.device), reduction="sum"))
 
 
-def training_state(
-    accelerator: Accelerator, network: Network[Any], optimizer: Optimizer, **more: Any
-) -> dict[str, Any]:
+def training_state(network: Network[Any], optimizer: Optimizer, **more: Any) -> dict[str, Any]:
     """Everything but cursors that an exact resume needs, whole; every process must call it.
 
     What it holds is complete on the main process, which is the one that writes. `more` is kept beside it.
@@ -236,7 +244,7 @@ def training_state(
         "random": gather_object([random_state()]),
         **more,
     }
-    return dict(gathered(state, keep=accelerator.is_main_process))
+    return dict(gathered(state))
 
 
 def training_state_restore(

@@ -24,15 +24,16 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from training.contracts import SftConfig, SftPhase
-from training.core.alarms import Alarm, AlarmRaised
+from training.core.alarms import loss_check
 from training.core.batches import batches_from, sorted_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
+from training.core.context import length_check
 from training.core.conversations import Encoded, demonstration_encode
 from training.core.data import DemonstrationRow, demonstrations_read, texts_of
 from training.core.errors import UserError
 from training.core.lora import adapter_add, trainable_parameters
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.models import LoadedModel, context_length, policy_load
+from training.core.models import LoadedModel, policy_load
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
@@ -109,11 +110,7 @@ def _check(config: SftConfig, loaded: LoadedModel) -> None:
             raise UserError(f"phases[{i}]: steps, batch_size and learning_rate must be positive.")
     if config.micro_batch_size < 0:
         raise UserError("micro_batch_size must be 0 (the whole batch) or more.")
-    context = context_length(loaded.model)
-    if context is not None and config.max_length > context:
-        raise UserError(
-            f"max_length is {config.max_length}, but the model reads at most {context} tokens."
-        )
+    length_check(config.max_length, loaded.model)
 
 
 # ------------------------------------------------------------------------ training
@@ -143,7 +140,7 @@ class Trainer:
 
     def save(self) -> None:
         assert self.optimizer is not None
-        state = training_state(self.accelerator, self.network, self.optimizer)
+        state = training_state(self.network, self.optimizer)
         self.store.save(self.done, {**state, "phase": self.phase, "step": self.step})
 
     def restore(self) -> None:
@@ -183,10 +180,7 @@ def _train_step(trainer: Trainer, phase: SftPhase, batch: Sequence[Encoded]) -> 
         config.max_grad_norm,
     )
     mean = total(accelerator, weight * torch.stack(summed).sum()) / tokens
-    if not math.isfinite(mean):
-        raise AlarmRaised(
-            Alarm("nan", f"The loss is {mean} at step {trainer.step}: lower the learning rate.")
-        )
+    loss_check(mean, step=trainer.step)
     rate = phase.learning_rate * factor
     return {"loss": mean, "grad_norm": norm, "learning_rate": rate, "tokens": tokens}
 
@@ -286,7 +280,7 @@ def main(run: Run[SftConfig]) -> None:
 def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> None:
     run, model = trainer.run, trainer.loaded.model
     trained = sum(p.numel() for p in trainable_parameters(model))
-    with trainer.network.saved(main=run.main):
+    with trainer.network.saved():
         if not run.main:
             run.finish([], {})
             return

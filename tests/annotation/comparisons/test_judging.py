@@ -258,6 +258,14 @@ def test_progress_counts_todays_answers_and_their_median_time(campaign, annotato
     assert (newest.value, newest.changeable) == (2, True)
 
 
+def test_progress_of_one_who_has_not_begun_is_zero_and_says_whether_there_is_work(campaign):
+    rater = an_annotator(campaign)
+    progress = progress_for(rater=rater, campaign=campaign)
+    assert (progress.today, progress.total, progress.median_seconds) == (0, 0, None)
+    assert progress.available
+    assert not progress_for(rater=rater, campaign=a_campaign()).available
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -328,3 +328,14 @@ def test_home_offers_one_start_where_pairs_wait(campaign, ann):
 def test_home_shows_no_campaign_of_another_line(campaign):
     outsider = Annotator(campaign, "outsider", "annotator", line=uuid.UUID(int=72))
     assert "Help desk" not in outsider.client.get("/").content.decode()
+
+
+def test_a_door_asks_few_questions_of_the_database(campaign, django_assert_max_num_queries):
+    """What 200 people at once can be served depends on this number more than on any other."""
+    ann = Annotator(campaign, "ann", "annotator")
+    ann.post("next/", held=[])  # the first request also makes the rater and their queue
+    item = ann.post("next/", held=[]).json()["item"]["id"]
+    with django_assert_max_num_queries(21):
+        ann.post(f"{item}/submit/", values={"overall": 2}, key="first")
+    with django_assert_max_num_queries(24):
+        assert ann.post("next/", held=[]).json()["item"]

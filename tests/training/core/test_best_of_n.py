@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from training.core.best_of_n import best_of_n_kl, best_rows, expected_best, powers_of_two
+from training.core.best_of_n import (
+    best_of_n_kl,
+    best_rows,
+    expected_best,
+    expected_by_n,
+    powers_of_two,
+)
 
 
 def random_scores(prompts: int, total: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,3 +93,16 @@ def test_the_winner_of_equal_scores_is_the_first() -> None:
 def test_powers_of_two_end_with_n() -> None:
     assert powers_of_two(8) == [1, 2, 4, 8]
     assert powers_of_two(6) == [1, 2, 4, 6]
+
+
+def test_every_n_has_its_worth_by_both_models_over_all_processes() -> None:
+    proxy = torch.tensor([[1.0, 3.0, 2.0]])
+    held_out = torch.tensor([[30.0, 10.0, 20.0]])
+    rows = expected_by_n(proxy, held_out, total=lambda value: 2 * float(value))  # two alike
+    assert [row["n"] for row in rows] == [1, 2, 3]
+    # Of the pairs {1, 3}, {1, 2}, {3, 2} the best are 3, 2, 3, which the other model calls 10, 20, 10.
+    assert [row["reward_train"] for row in rows] == pytest.approx([2, 8 / 3, 3])
+    assert [row["reward_held_out"] for row in rows] == pytest.approx([20, 40 / 3, 10])
+    assert rows[1]["kl_bound"] == pytest.approx(math.log(2) - 1 / 2)
+    alone = expected_by_n(proxy, None, total=lambda value: float(value))
+    assert [row["reward_held_out"] for row in alone] == [None] * 3

@@ -88,33 +88,36 @@ def test_a_whole_state_brings_another_network_to_the_same_next_step(mesh: Device
     optimizer = adamw(sharded)
     learn(sharded, optimizer)
     present = {"m": sharded.state_dict(), "o": optimizer.state_dict()}
-    state = copy.deepcopy(gathered(present, keep=True))
+    state = copy.deepcopy(gathered(present))
     assert not any(isinstance(t, DTensor) for t in state["m"].values())
     learn(sharded, optimizer)
-    expected = gathered(sharded.state_dict(), keep=True)
+    expected = gathered(sharded.state_dict())
     for other in (shard(llama(), mesh), llama()):
         its = adamw(other)
         module_load(other, state["m"])
         optimizer_load(its, copy.deepcopy(state["o"]))
         learn(other, its)
-        found = gathered(other.state_dict(), keep=True)
+        found = gathered(other.state_dict())
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_a_process_that_does_not_write_keeps_no_whole_tensor(mesh: DeviceMesh) -> None:
+def test_a_process_that_does_not_write_keeps_no_whole_tensor(
+    mesh: DeviceMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = llama()
     sharded = shard(plain, mesh)
-    state = gathered({"m": sharded.state_dict(), "step": 3, "names": ("a", [1.5])}, keep=False)
+    monkeypatch.setattr(DeviceMesh, "get_rank", lambda mesh: 1)
+    state = gathered({"m": sharded.state_dict(), "step": 3, "names": ("a", [1.5])})
     assert set(state["m"].values()) == {None}
     assert (state["step"], state["names"]) == (3, ("a", [1.5]))
-    with whole_on_cpu(plain, sharded, keep=False):
+    with whole_on_cpu(plain, sharded):
         assert all(p.is_meta for p in plain.parameters())
 
 
 def test_a_state_of_other_weights_is_refused(mesh: DeviceMesh) -> None:
     sharded = shard(llama(), mesh)
-    state = gathered(sharded.state_dict(), keep=True)
+    state = gathered(sharded.state_dict())
     state["more"] = state.pop("model.norm.weight")
     with pytest.raises(KeyError, match=r"model\.norm\.weight"):
         module_load(sharded, state)
@@ -124,10 +127,10 @@ def test_weights_are_kept_in_parts_and_put_back(mesh: DeviceMesh) -> None:
     sharded = shard(llama(), mesh)
     kept = [p.detach().to("cpu", copy=True) for p in sharded.parameters()]
     assert all(isinstance(part, DTensor) for part in kept)
-    before = gathered([p.clone() for p in sharded.parameters()], keep=True)
+    before = gathered([p.clone() for p in sharded.parameters()])
     learn(sharded, adamw(sharded))
     weights_load(list(sharded.parameters()), kept)
-    after = gathered([p.detach() for p in sharded.parameters()], keep=True)
+    after = gathered([p.detach() for p in sharded.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -144,7 +147,7 @@ def test_in_bfloat16_parts_and_gradients_stay_in_float32(mesh: DeviceMesh) -> No
         # The pass that scores is the pass that learns.
         assert torch.equal(plain(IDS).logits, result.logits)
         assert plain.model.rotary_emb.inv_freq.dtype == torch.float32
-    with whole_on_cpu(plain, sharded, keep=True):
+    with whole_on_cpu(plain, sharded):
         assert all(p.dtype == torch.float32 for p in plain.parameters())
 
 

@@ -116,7 +116,7 @@ def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
     [
         ({"beta": 0.0}, "beta is 0.0; set it above 0"),
         ({"label_smoothing": 0.5}, "label_smoothing is 0.5"),
-        ({"max_length": 500}, "the policy reads at most 64 tokens"),
+        ({"max_length": 500}, "the model reads at most 64 tokens"),
         ({"measure": replace(MEASURE, points=0)}, "measure.points is 0"),
         ({"measure": replace(MEASURE, sampling=Sampling(top_p=0.9))}, "top_k 0 and top_p 1"),
         ({"measure": replace(MEASURE, sampling=Sampling(max_new_tokens=60))}, "the policy has 64"),

@@ -11,11 +11,13 @@ import torch
 
 from tests.support import ppo_runs
 from training.contracts import InputRef, ModelSource, RewardModelConfig, RunManifest, RunSpec
+from training.core import scoring
 from training.core.data import prompts_read
 from training.core.models import policy_load_path
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.sequences import pack_sequences
+from training.core.rewards import score_rows
 from training.core.run_directory import EXIT_USER, recipe_main
 from training.core.scoring import reward_model_load
 from training.core.tokenizers import completion_encode, prompt_encode
@@ -89,10 +91,10 @@ def test_the_reward_of_the_model_rises(tmp_path: Path, inputs: dict[str, Path]) 
 @pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance"])
 def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: Any) -> None:
     model = reward_model_load(inputs["reward_model"])
-    config = ppo_runs.tiny_config(reward_combination=how, variance_weight=2.0)
     rows = prompts_read(inputs["prompts"])[:3]
     texts = ["yes", "no no", "blue"]
-    scores = Rewarder(None, model, None, config)([row.messages for row in rows], texts)
+    rewarder = Rewarder(None, model, None, how, variance_weight=2.0)
+    scores = rewarder([row.messages for row in rows], texts)
     first, second = model.score(
         [(row.messages, text) for row, text in zip(rows, texts, strict=True)]
     ).normalised
@@ -106,6 +108,30 @@ def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: A
     torch.testing.assert_close(scores.spread, (first - second).abs() / 2)
 
 
+def test_rewards_do_not_depend_on_packing(
+    inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def noted(*arguments: Any, packed: bool = False) -> torch.Tensor:
+        asked.append(packed)
+        return score_rows(*arguments, packed=packed)
+
+    monkeypatch.setattr(scoring, "score_rows", noted)
+    train, held_out = map(
+        reward_model_load, (inputs["reward_model"], inputs["held_out_reward_model"])
+    )
+    rows = prompts_read(inputs["prompts"])[:3]
+    plain, packed = (
+        Rewarder(None, train, held_out, packed=packed)(
+            [row.messages for row in rows], ["yes", "no no blue", ""]
+        )
+        for packed in (False, True)
+    )
+    torch.testing.assert_close(tuple(packed), tuple(plain), atol=1e-5, rtol=0)
+    assert asked == [False] * 3 + [True] * 3  # two members and the held-out model
+
+
 def test_one_member_cannot_be_combined_cautiously(tmp_path: Path, inputs: dict[str, Path]) -> None:
     one = inputs | {"reward_model": inputs["held_out_reward_model"]}
     assert run(tmp_path / "run", one, reward_combination="worst") == EXIT_USER
@@ -116,7 +142,7 @@ def test_one_member_cannot_be_combined_cautiously(tmp_path: Path, inputs: dict[s
 def test_the_critic_starts_as_the_normalised_reward_model(inputs: dict[str, Path]) -> None:
     policy = policy_load_path(inputs["policy"])
     model = reward_model_load(inputs["reward_model"])
-    source = Rewarder(None, model, None, ppo_runs.tiny_config()).critic_source(policy)
+    source = Rewarder(None, model, None).critic_source(policy)
     assert source is not None
     actor = ActorCritic.from_reward_model(
         policy.model, source.model, mean=source.mean, std=source.std

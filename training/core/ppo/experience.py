@@ -33,6 +33,16 @@ class Episodes:
         """[B, R] with R the longest response."""
         return response_mask([len(response) for response in self.responses], device=device)
 
+    @property
+    def written(self) -> int:
+        """Tokens of all responses."""
+        return sum(map(len, self.responses))
+
+    @property
+    def read(self) -> int:
+        """Tokens of all prompts and responses."""
+        return sum(self.lengths())
+
     def lengths(self) -> list[int]:
         """Tokens of each prompt with its response."""
         return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]

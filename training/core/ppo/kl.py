@@ -36,7 +36,7 @@ def exact_kl(logits: Tensor, reference_logits: Tensor, *, temperature: float) ->
     flat = logits.reshape(-1, logits.shape[-1])
     reference = reference_logits.reshape(-1, logits.shape[-1])
     result = torch.empty(len(flat), dtype=torch.float32, device=flat.device)
-    for rows in chunk_rows(*flat.shape):
+    for rows in chunk_rows(flat):
         table = (flat[rows].float() / temperature).log_softmax(-1)
         other = (reference[rows].float() / temperature).log_softmax(-1)
         result[rows] = (table.exp() * (table - other)).nan_to_num(0.0).sum(-1)

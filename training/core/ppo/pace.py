@@ -45,5 +45,10 @@ class Pace:
             rates[f"tokens_per_second_{phase}"] = done / spent if spent > 0 else None
         return rates
 
+    def results(self) -> dict[str, Any]:
+        """Its part of a run's results."""
+        seconds = {phase: round(spent, 3) for phase, spent in self.seconds.items()}
+        return {"tokens": dict(self.tokens), "seconds": seconds}
+
     def to_state(self) -> dict[str, Any]:
         return dict(vars(self))

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.contracts import PpoConfig
 from training.core.data import Message
 from training.core.errors import UserError
 from training.core.models import LoadedModel
+from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.measurement import Scores
 from training.core.run_directory import Run
-from training.core.scoring import RewardModel, reward_model_load
+from training.core.scoring import Combination, RewardModel, reward_model_load
 
-__all__ = ["CriticSource", "Rewarder", "rewarder_open", "scripted_reward"]
+__all__ = ["CriticSource", "Rewarder", "actor_open", "rewarder_open", "scripted_reward"]
 
 Conversation = Sequence[Message]
 ScoreTexts = Callable[[Sequence[Conversation], Sequence[str]], Tensor]
@@ -39,19 +39,24 @@ class CriticSource:
 class Rewarder:
     """Scores completions: `train` is what PPO optimises, `held_out` is only watched.
 
-    Both are frozen. The train models put their members on a common scale before they are combined.
+    Both are frozen. The train models put their members on a common scale before they are combined, as
+    `combination` says (see `training.core.scoring.combine`). `packed` computes less padding: the same
+    scores, to rounding.
     """
 
     script: Callable[[Conversation, str], float] | None
     train: RewardModel | None
     held_out: RewardModel | None
-    config: PpoConfig
+    combination: Combination = "mean"
+    variance_weight: float = 0.5
+    packed: bool = False
 
     def __call__(self, conversations: Sequence[Conversation], texts: Sequence[str]) -> Scores:
         scores = self._train_scores(conversations, texts)
         if self.held_out is None:
             return scores
-        watched = self.held_out.score(list(zip(conversations, texts, strict=True)))
+        pairs = list(zip(conversations, texts, strict=True))
+        watched = self.held_out.score(pairs, packed=self.packed)
         return scores._replace(held_out=watched.combined(), held_out_raw=watched.raw.mean(0))
 
     def _train_scores(self, conversations: Sequence[Conversation], texts: Sequence[str]) -> Scores:
@@ -60,8 +65,8 @@ class Rewarder:
             values = torch.tensor([self.script(messages, text) for messages, text in pairs])
             return Scores(values, values, torch.zeros_like(values))
         assert self.train is not None
-        found = self.train.score(pairs)
-        combined = found.combined(self.config.reward_combination, self.config.variance_weight)
+        found = self.train.score(pairs, packed=self.packed)
+        combined = found.combined(self.combination, self.variance_weight)
         return Scores(combined, found.raw.mean(0), found.spread)
 
     def probes(self) -> Iterator[tuple[str, ScoreTexts]]:
@@ -83,6 +88,17 @@ class Rewarder:
         return CriticSource(copy.deepcopy(member.model), settings.mean, settings.std)
 
 
+def actor_open(policy: LoadedModel, source: CriticSource | None, *, shared: bool) -> ActorCritic:
+    """The policy with a critic: on its own backbone, from a reward model, or from the policy."""
+    if shared:
+        return ActorCritic.shared(policy.model)
+    if source is None:
+        return ActorCritic.separate(policy.model)
+    return ActorCritic.from_reward_model(
+        policy.model, source.model, mean=source.mean, std=source.std
+    )
+
+
 def _normalised(model: RewardModel) -> ScoreTexts:
     def score(conversations: Sequence[Conversation], texts: Sequence[str]) -> Tensor:
         return model.score(list(zip(conversations, texts, strict=True))).combined()
@@ -90,25 +106,34 @@ def _normalised(model: RewardModel) -> ScoreTexts:
     return score
 
 
-def rewarder_open(run: Run[PpoConfig], *, device: torch.device) -> Rewarder:
-    """The reward that the config asks for, loaded and ready."""
-    config = run.config
-    script = scripted_reward(config.reward_function) if config.reward_function else None
+def rewarder_open(
+    run: Run[Any],
+    *,
+    combination: Combination,
+    variance_weight: float,
+    function: str = "",
+    packed: bool = False,
+    device: torch.device,
+) -> Rewarder:
+    """The reward models of a run, or the `function` in their place, loaded and ready."""
+    script = scripted_reward(function) if function else None
     watched = run.inputs.get("held_out_reward_model")
     return Rewarder(
         script=script,
-        train=None if script else _train_load(run, device),
+        train=None if script else _train_load(run, combination, device),
         held_out=reward_model_load(watched, device=device) if watched else None,
-        config=config,
+        combination=combination,
+        variance_weight=variance_weight,
+        packed=packed,
     )
 
 
-def _train_load(run: Run[PpoConfig], device: torch.device) -> RewardModel:
+def _train_load(run: Run[Any], combination: Combination, device: torch.device) -> RewardModel:
     """The model that is optimised; caution among members needs several of them."""
-    model, how = reward_model_load(run.input("reward_model"), device=device), run.config
-    if how.reward_combination != "mean" and len(model.members) < 2:
+    model = reward_model_load(run.input("reward_model"), device=device)
+    if combination != "mean" and len(model.members) < 2:
         raise UserError(
-            f"reward_combination is {how.reward_combination!r}, but the input 'reward_model' has one "
+            f"reward_combination is {combination!r}, but the input 'reward_model' has one "
             "member; train it with members 2 or more and without weight_average, or choose 'mean'."
         )
     return model

@@ -19,6 +19,7 @@ from training.core.preference_data import Division, Pair
 from training.core.reward.ties import TieModel, tie_value, ties_mean, without_tie
 from training.core.reward_measurement import (
     Reference,
+    length_baseline,
     model_results,
     pair_differences,
     reference_read,
@@ -30,6 +31,7 @@ __all__ = [
     "Ensemble",
     "MemberRecord",
     "ensemble_measure",
+    "ensemble_results",
     "ensemble_write",
     "member_write",
     "members_average",
@@ -182,6 +184,29 @@ def _together(
         [m.results for m in measured],
         model_results(tests, division.test, temperature, ties),
     )
+
+
+def ensemble_results(
+    pairs: Sequence[Pair],
+    division: Division,
+    ensemble: Ensemble,
+    guard: Ensemble,
+) -> dict[str, Any]:
+    """What a run's manifest says of its models; `guard` is the held-out one."""
+    return {
+        "test": {
+            "ensemble": ensemble.together,
+            "members": ensemble.members,
+            "held_out_model": guard.together,
+            "length_baseline": length_baseline(division),
+            "ties": sum(p.row.tie for p in division.test),
+            "groups": len({p.row.group for p in division.test}),
+        },
+        "pairs": division.counts(),
+        "cut_texts": sum(p.cut for p in pairs),
+        "reference": ensemble.settings.reference,
+        "reference_texts": ensemble.settings.reference_texts,
+    }
 
 
 def ensemble_write(path: Path, ensemble: Ensemble) -> None:

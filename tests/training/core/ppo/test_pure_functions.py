@@ -24,7 +24,7 @@ def test_log_probs_divide_logits_by_the_temperature() -> None:
 
 
 def test_log_probs_have_the_gradient_of_log_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 22)  # three chunks, the last one short
+    monkeypatch.setattr(logprobs, "CACHED_ELEMENTS", 22)  # three chunks, the last one short
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 11, generator=generator, requires_grad=True)
     tokens = torch.randint(0, 11, (2, 3), generator=generator)

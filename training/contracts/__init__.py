@@ -1,0 +1,103 @@
+"""What travels between the site and a learning program: specs, configurations, events, manifests.
+
+Standard library only, frozen dataclasses only: the Django side and the torch side both import this
+package, so it must drag in neither. Every class has a JSON form, read by `from_json` (which names the
+field that is wrong) and written by `to_json`.
+
+File formats that the recipes share (JSON lines, UTF-8):
+
+prompts      {"id": str, "messages": [{"role", "content"}...], "group": str}
+             `group` is the root-conversation hash: one group is never on both sides of a split.
+demonstrations  {"messages": [..., {"role": "assistant", "content": str}]}
+preferences  {"id": str, "group": str, "messages": [...], "completions": [str, str],
+              "preference": float, "strength": float, "weight": float,
+              "split": "train" | "validation" | "test", "rater": str,
+              "campaign": str, "purpose": str, "judged_at": str, "source": str}
+             `preference` is the probability that completion 0 is the better one (a tie is 0.5);
+             `strength` is the raw step 1..7 in slot order (1: completion 0 much better).
+completions  {"prompt_id": str, "completions": [{"text", "tokens", "ended", "seed", "scores": {name: float}}]}
+"""
+
+from training.contracts.json_contract import (
+    ContractError,
+    JsonContract,
+    canonical_json,
+    json_sha256,
+)
+from training.contracts.optimizers import (
+    Alarms,
+    BestOfNConfig,
+    DpoConfig,
+    KlControl,
+    MeasureConfig,
+    PpoConfig,
+)
+from training.contracts.policies import (
+    AdapterConfig,
+    ModelSource,
+    SamplePairsConfig,
+    Sampling,
+    SftConfig,
+    SftPhase,
+)
+from training.contracts.reward_models import (
+    BatchBy,
+    LabelSource,
+    RewardModelConfig,
+    Ties,
+)
+from training.contracts.runs import (
+    RECIPE_MODULES,
+    SCHEMA,
+    ArtifactKind,
+    ArtifactRef,
+    InputRef,
+    Optimizer,
+    RunEvent,
+    RunKind,
+    RunManifest,
+    RunSpec,
+)
+
+__all__ = [
+    "CONFIGS",
+    "RECIPE_MODULES",
+    "SCHEMA",
+    "AdapterConfig",
+    "Alarms",
+    "ArtifactKind",
+    "ArtifactRef",
+    "BatchBy",
+    "BestOfNConfig",
+    "ContractError",
+    "DpoConfig",
+    "InputRef",
+    "JsonContract",
+    "KlControl",
+    "LabelSource",
+    "MeasureConfig",
+    "ModelSource",
+    "Optimizer",
+    "PpoConfig",
+    "RewardModelConfig",
+    "RunEvent",
+    "RunKind",
+    "RunManifest",
+    "RunSpec",
+    "SamplePairsConfig",
+    "Sampling",
+    "SftConfig",
+    "SftPhase",
+    "Ties",
+    "canonical_json",
+    "json_sha256",
+]
+
+CONFIGS: dict[str, type[JsonContract]] = {
+    "sft": SftConfig,
+    "reward_model": RewardModelConfig,
+    "ppo": PpoConfig,
+    "dpo": DpoConfig,
+    "best_of_n": BestOfNConfig,
+    "sample_pairs": SamplePairsConfig,
+}

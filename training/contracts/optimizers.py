@@ -1,0 +1,144 @@
+"""What makes a candidate of a policy: PPO, DPO and best-of-n, with what measures and stops them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from training.contracts.json_contract import JsonContract
+from training.contracts.policies import AdapterConfig, Sampling
+
+__all__ = ["Alarms", "BestOfNConfig", "DpoConfig", "KlControl", "MeasureConfig", "PpoConfig"]
+
+
+@dataclass(frozen=True)
+class KlControl(JsonContract):
+    """kind "fixed" keeps `beta`; "adaptive" steers the sequence KL to `target` nats (Ziegler 2019)."""
+
+    kind: Literal["fixed", "adaptive"] = "fixed"
+    beta: float = 0.07
+    target: float = 6.0
+    horizon: int = 10_000
+    budget: float = 0.0  # hard limit on the sequence KL in nats; 0: none
+
+
+@dataclass(frozen=True)
+class Alarms(JsonContract):
+    """When the training of a policy stops by itself, with the last healthy policy kept.
+
+    A limit of 0 is none; a number that is not finite always stops. The defaults lie far beyond what
+    ordinary runs show: the gate judges, an alarm only saves what could not be judged.
+    """
+
+    kl_limit: float = 100.0  # nats per sequence
+    entropy_share: float = 0.02  # of the entropy of the first rollout
+    reward_rise: float = 2.0  # of the training reward, without any of the held-out reward
+    patience: int = 3  # rows in a row; one is enough for kl_limit and for what is not finite
+
+
+@dataclass(frozen=True)
+class PpoConfig(JsonContract):
+    """PPO against a frozen reward model (Ziegler 2019, Stiennon 2020, Huang 2024)."""
+
+    updates: int = 20
+    prompts_per_update: int = 256
+    epochs: int = 2
+    mini_batches: int = 4
+    micro_batch_size: int = 64
+    policy_learning_rate: float = 3e-4
+    value_learning_rate: float = 5e-4
+    warmup_updates: int = 2
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    value_clip_range: float = 0.2
+    value_coefficient: float = 0.5
+    max_grad_norm: float = 1.0
+    missing_eos_penalty: float = 1.0
+    whiten_advantages: bool = True
+    shared_backbone: bool = False
+    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    variance_weight: float = 0.5
+    reward_function: str = ""  # "package.module:function", a scripted reward in place of the model
+    early_stop_update_kl: float = 0.0  # end the PPO epochs of one update above this; 0: never
+    kl: KlControl = field(default_factory=KlControl)
+    sampling: Sampling = field(default_factory=Sampling)
+    max_prompt_tokens: int = 128
+    exact_kl_rollouts: int = 32  # rollouts per update on which the full-vocabulary KL is computed
+    checkpoint_every: int = 1
+    evaluate_every: int = 2  # updates between checkpoints scored for the mismatch meter
+    held_out_patience: int = (
+        0  # updates without a better held-out reward until the end; 0: no limit
+    )
+    ptx_coefficient: float = 0.0  # weight of the loss on demonstrations (Ouyang 2022, PPO-ptx)
+    ptx_batch_size: int = 32
+    packed: bool = False  # plain Llamas: no padding is computed, in fewer operators
+    gradient_checkpointing: bool = False
+    alarms: Alarms = field(default_factory=Alarms)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+
+@dataclass(frozen=True)
+class MeasureConfig(JsonContract):
+    """How a policy is measured while it learns from a fixed data set, and when that ends the run.
+
+    At the start and at `points` later moments, evenly over the steps, it answers the same `prompts`
+    prompts with the same random numbers.
+    """
+
+    points: int = 8
+    prompts: int = 256
+    sampling: Sampling = field(default_factory=Sampling)
+    max_prompt_tokens: int = 128
+    exact_kl_rollouts: int = 32
+    kl_budget: float = 0.0  # hard limit on the sequence KL in nats; 0: none
+    held_out_patience: int = 0  # measurements without a better held-out reward; 0: no limit
+    alarms: Alarms = field(default_factory=Alarms)
+
+
+@dataclass(frozen=True)
+class DpoConfig(JsonContract):
+    """Direct preference optimisation (Rafailov 2023), or with `loss` "ipo" that of Azar 2023."""
+
+    loss: Literal["dpo", "ipo"] = "dpo"
+    beta: float = 0.1
+    label_smoothing: float = 0.0
+    held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
+    epochs: int = 2
+    batch_size: int = 32
+    micro_batch_size: int = 64
+    learning_rate: float = 1e-4
+    warmup_share: float = 0.1
+    max_grad_norm: float = 1.0
+    max_length: int = 256
+    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    variance_weight: float = 0.5
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    checkpoint_every: int = 50
+    log_every: int = 10
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+
+@dataclass(frozen=True)
+class BestOfNConfig(JsonContract):
+    """Rejection sampling: draw `n` completions, keep the best one of each prompt, learn to write it.
+
+    Every iteration draws from the policy that the one before made (Touvron 2023, section 3.2.3).
+    """
+
+    n: int = 8
+    iterations: int = 2
+    prompts_per_iteration: int = 512
+    epochs: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    warmup_share: float = 0.1
+    max_grad_norm: float = 1.0
+    missing_eos_penalty: float = 1.0
+    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    variance_weight: float = 0.5
+    reward_function: str = ""  # "package.module:function", a scripted reward in place of the model
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    checkpoint_every: int = 25
+    log_every: int = 5
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)

@@ -15,7 +15,7 @@ from unittest import mock
 from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
-from training.core.ppo import rollouts
+from training.core.rollout_engines import own
 from training.core.run_directory import Run
 from training.recipes import ppo
 
@@ -70,12 +70,12 @@ def _no_end(active: bool) -> Iterator[None]:
     if not active:
         yield
         return
-    original = rollouts.generate
+    original = own.generate
 
     def endless(*arguments: Any, **options: Any) -> Any:
         return original(*arguments, **options | {"end_ids": ()})
 
-    with mock.patch.object(rollouts, "generate", endless):
+    with mock.patch.object(own, "generate", endless):
         yield
 
 

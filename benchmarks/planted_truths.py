@@ -1,12 +1,12 @@
 """Planted truths: what is hidden in made-up labels must be found again by the reward recipe.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.planted_truths [--seeds 101 ... 110] [--pairs 5000]
+    OMP_NUM_THREADS=1 python -m benchmarks.planted_truths [--seeds 201 ... 210] [--pairs 5000]
 
 Every word has a hidden worth and a text is worth the sum of its words; people choose by Bradley and
 Terry 1952. The recipe, its losses, its artifact and its loader are the real ones. Only the model is
 made for this: it counts words and weighs them, so that nothing but the recipe stands between labels
-and truth. Sizes and checks were fixed on seeds 1 to 5; the default seeds were not looked at before that,
-so the whole of a run on them counts. Prints one row per seed, writes
+and truth. Sizes and checks were fixed on other seeds; the default seeds were not looked at before that, so the
+whole of a run on them counts. Prints one row per seed, writes
 benchmarks/results/planted_truths.json, and exits 1 where a truth is not found. Its seconds are those of
 one thread that had to share the machine.
 """
@@ -54,7 +54,9 @@ TEMPERATURE, TIE_ETA = 2.0, 0.8
 RATERS, VOTES, NOISE = 20, 3, 0.25
 TEST_TEXTS = 1500
 SHARE = 0.4  # of the pairs, for ties and for noise
-CHECKED = 1000  # validation pairs of the member
+# Validation pairs of the member. A fitted temperature has a relative standard error of about 1 / sqrt(0.15 n)
+# here (each pair tells p (1 - p) z^2 of a log-odds z of about 1): 3 % with these, 8 % with 1,000.
+CHECKED = 8000
 SEEN = 24_000  # pairs that a training sees at least, over its epochs: fewer end before the optimum
 RATE = 0.03
 
@@ -410,7 +412,7 @@ def result_write(head: dict[str, Any], found: Sequence[Found], pairs: int, secon
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(101, 111)))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(201, 211)))
     parser.add_argument("--pairs", type=int, default=5000)
     arguments = parser.parse_args()
     if len(arguments.seeds) < 2:

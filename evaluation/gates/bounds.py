@@ -62,7 +62,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
     ),
     ("G3", "share"): Bound(
-        "The held-out gain is at least {} of the gain by the reward model that PPO used.",
+        "The held-out gain is at least {} of the gain by the reward model that the candidate was trained against.",
         0.0,
         1.0,
         percent=True,

@@ -24,12 +24,12 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     measured = f"held-out {plain(held)}, train {plain(train)} (z)"
     floor = t["held_out_gain"]
     if held.high <= floor:
-        sentence = "A reward model that PPO never saw finds no gain."
+        sentence = "A reward model that the training never saw finds no gain."
         return Finding("FAIL", measured, sentence, interval=held)
     share = held.estimate / train.estimate if train.estimate > 0 else math.inf
     if share < t["share"]:
         sentence = (
-            f"The held-out reward model sees {share:.0%} of the gain that PPO's own sees, under "
+            f"The held-out reward model sees {share:.0%} of the gain that the one trained against sees, under "
             f"{t['share']:.0%}: the gain is mostly over-optimisation."
         )
         return Finding("FAIL", measured, sentence, interval=held)
@@ -39,7 +39,7 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     advisory = ""
     if share < t["share_advised"]:
         advisory = f"The held-out reward model sees only {share:.0%} of the gain."
-    sentence = "A reward model that PPO never saw confirms the gain."
+    sentence = "A reward model that the training never saw confirms the gain."
     return Finding("PASS", measured, sentence, interval=held, advisory=advisory)
 
 

@@ -54,7 +54,7 @@ CHECKS: dict[str, Check] = {
     ),
     "G3": Check(
         "Reward gap",
-        "Does a reward model that PPO never saw confirm the gain?",
+        "Does a reward model that the training never saw confirm the gain?",
         REWARD_POLICY,
         check_reward_gap,
     ),

@@ -25,6 +25,7 @@ class Settings:
     clip_range: float = 0.2
     value_clip_range: float = 0.2
     missing_eos_penalty: float = 1.0
+    importance_cap: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,31 @@ def whiten(table: Array, lengths: list[int], *, shift_mean: bool = True) -> Arra
     return result
 
 
+def importance(
+    engine_log_probs: Array, rollout: StoredRollout, done: Chain, settings: Settings
+) -> tuple[Array, dict[str, float]]:
+    """Truncated weights [B, R], 1 on no token, and what is logged of them."""
+    weights, ratios, gaps = np.ones_like(engine_log_probs), [], []
+    for b, length in enumerate(rollout.lengths):
+        for t in range(length):
+            gap = float(done.log_probs[b, t] - engine_log_probs[b, t])
+            ratios.append(math.exp(gap))
+            gaps.append(abs(gap))
+            weights[b, t] = min(ratios[-1], settings.importance_cap)
+    return weights, {
+        "importance_mean": sum(ratios) / len(ratios),
+        "importance_max": max(ratios),
+        "importance_truncated": sum(r > settings.importance_cap for r in ratios) / len(ratios),
+        "engine_log_prob_gap": sum(gaps) / len(gaps),
+    }
+
+
 def policy_loss(
-    logits: Array, rollout: StoredRollout, done: Chain, settings: Settings
+    logits: Array,
+    rollout: StoredRollout,
+    done: Chain,
+    settings: Settings,
+    weights: Array | None = None,
 ) -> tuple[float, int, float]:
     """Loss, tokens held by the clip, and the summed k3 estimate of KL(old, new)."""
     total, held, approx_kl = 0.0, 0, 0.0
@@ -113,7 +137,8 @@ def policy_loss(
             log_ratio = min(max(float(new - done.log_probs[b, t]), -20.0), 20.0)
             ratio, advantage = math.exp(log_ratio), float(done.whitened[b, t])
             near = min(max(ratio, 1 - settings.clip_range), 1 + settings.clip_range)
-            total += max(-advantage * ratio, -advantage * near)
+            weight = 1.0 if weights is None else float(weights[b, t])
+            total += weight * max(-advantage * ratio, -advantage * near)
             held += -advantage * near > -advantage * ratio
             approx_kl += ratio - 1 - log_ratio
     return total / sum(rollout.lengths), held, approx_kl

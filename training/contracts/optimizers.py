@@ -36,6 +36,10 @@ class Alarms(JsonContract):
     patience: int = 3  # rows in a row; one is enough for kl_limit and for what is not finite
 
 
+Engine = Literal["own", "transformers", "vllm"]
+"""Who draws the completions that PPO learns from."""
+
+
 @dataclass(frozen=True)
 class PpoConfig(JsonContract):
     """PPO against a frozen reward model (Ziegler 2019, Stiennon 2020, Huang 2024)."""
@@ -63,6 +67,9 @@ class PpoConfig(JsonContract):
     early_stop_update_kl: float = 0.0  # end the PPO epochs of one update above this; 0: never
     kl: KlControl = field(default_factory=KlControl)
     sampling: Sampling = field(default_factory=Sampling)
+    rollout_engine: Engine = "own"
+    engine_dtype: Literal["float32", "bfloat16"] = "float32"  # of an engine that is not our own
+    importance_cap: float = 2.0  # largest weight of a token that such an engine drew
     max_prompt_tokens: int = 128
     exact_kl_rollouts: int = 32  # rollouts per update on which the full-vocabulary KL is computed
     checkpoint_every: int = 1

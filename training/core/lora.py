@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from training.contracts import AdapterConfig
 from training.core.errors import UserError
@@ -28,7 +29,9 @@ __all__ = [
     "adapter_merge",
     "adapter_off",
     "adapter_save",
+    "adapter_size",
     "has_adapter",
+    "merged_weights",
     "trainable_parameters",
 ]
 
@@ -54,6 +57,23 @@ def adapter_add(model: nn.Module, settings: AdapterConfig, *, seed: int) -> None
     model.to(device)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
+
+
+def adapter_size(model: Any, settings: AdapterConfig) -> int:
+    """Parameters that `adapter_add` would put into `model`: rank x (inputs + outputs) a linear layer.
+
+    The model may be on the meta device; layers of GPT-2 (`Conv1D`) are linear ones as well.
+    """
+    if settings.kind == "none":
+        return 0
+    head = model.get_output_embeddings()
+    layers = [
+        (name.rpartition(".")[2], module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    chosen = [m for name, m in layers if not settings.targets or name in settings.targets]
+    return sum(settings.rank * sum(module.weight.shape) for module in chosen)
 
 
 def _check_targets(model: nn.Module, settings: AdapterConfig) -> None:
@@ -124,6 +144,23 @@ def adapter_save(model: Any, directory: Path) -> None:
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules or ())  # a set has no order of its own
     config.save_pretrained(str(directory))
+
+
+def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Names and weights that `model` would be saved with, an adapter added in; the model stays as it is.
+
+    One at a time, so that no second model stands in memory. Tied weights come once.
+    """
+    layers = dict(_layers(model))
+    saved = model.state_dict().keys()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name not in saved or ".lora_" in name:
+            continue
+        owner, _, part = name.rpartition(".base_layer.")
+        if owner:
+            delta = layers[owner].get_delta_weight("default") if part == "weight" else 0
+            name, tensor = f"{owner}.{part}", tensor + delta
+        yield name, tensor.detach()
 
 
 def adapter_merge(model: nn.Module) -> None:

@@ -1,13 +1,15 @@
 """How much memory a run will need, from formulas, before a weight is read.
 
 Per network of P parameters, in bytes: weights 4 P; where it is trained, gradients 4 P and AdamW's two
-moments 8 P. Beside them stands the dearest moment of the run, one of
+moments 8 P; with an adapter these two are of the adapter alone. Beside them stands the dearest moment of
+the run, one of
 
 training   what the backward pass needs of each layer, tokens x layers x (16 h + 4 f) x b (after Korthikanti
            2022, without dropout and with attention that keeps no table; measured 14-18 h with f = 3-4 h), or
            with gradient checkpointing each layer's input h and all of one layer; logits three times:
            themselves, their gradient, and the table in work
 sampling   keys and values, 2 x layers x (kv heads x head size) x tokens x b, twice while they grow
+scoring    the logits of policy and reference and a table in work, without a backward pass
 
 Sharded over N processes, each holds 1/N of the weights, gradients and moments of what is trained, and while
 it samples and scores b P more: whole weights. What a training pass gathers, one layer at a time and the
@@ -21,18 +23,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from training.contracts import AdapterConfig
 from training.core.errors import UserError
+from training.core.lora import adapter_size
 from training.core.run_directory import Run
 
 __all__ = [
     "Estimate",
+    "Fixes",
     "Job",
     "Shape",
     "available_bytes",
@@ -52,7 +57,10 @@ LOGIT_TABLES = 3
 
 @dataclass(frozen=True)
 class Shape:
-    """What the formulas need to know of a network; `vocabulary` is 0 where it has no such head."""
+    """What the formulas need to know of a network; `vocabulary` is 0 where it has no such head.
+
+    `adapter` are the parameters of an adapter beside the frozen `parameters`; 0: all of them learn.
+    """
 
     parameters: int
     layers: int
@@ -60,14 +68,24 @@ class Shape:
     feed_forward: int
     keys: int  # kv heads x head size
     vocabulary: int
+    adapter: int = 0
+
+    @property
+    def learned(self) -> int:
+        """Parameters that an optimiser moves, where it moves any."""
+        return self.adapter or self.parameters
+
+    def weights_alone(self, parameters: int) -> Shape:
+        """So many weights of such a network, which neither learn nor speak."""
+        return replace(self, parameters=parameters, vocabulary=0, adapter=0)
 
 
 @dataclass(frozen=True)
 class Job:
     """What is done at the dearest moment; rows x length tokens at once, `number` bytes each.
 
-    `logits` counts the positions of a row for which the vocabulary is computed; `recompute` stands for
-    gradient checkpointing.
+    `logits` and `scored_logits` count the positions of a row for which the vocabulary is computed;
+    `recompute` stands for gradient checkpointing.
     """
 
     rows: int = 0
@@ -75,13 +93,15 @@ class Job:
     logits: int = 0
     sampled_rows: int = 0
     sampled_length: int = 0
+    scored_rows: int = 0
+    scored_logits: int = 0
     recompute: bool = False
     number: int = NUMBER
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes; training and sampling take turns, so that `total` counts the larger one.
+    """Bytes; training, sampling and scoring take turns, so that `total` counts the largest one.
 
     `gathered` are sharded weights made whole for a while, to sample and score.
     """
@@ -92,19 +112,34 @@ class Estimate:
     activations: int
     logits: int
     cache: int
+    scoring: int = 0
     gathered: int = 0
 
     @property
+    def passing(self) -> int:
+        """The dearest moment, beside what stands all the time."""
+        return max(self.activations + self.logits, self.gathered + max(self.cache, self.scoring))
+
+    @property
     def total(self) -> int:
-        standing = self.weights + self.gradients + self.optimizer
-        return standing + max(self.activations + self.logits, self.cache + self.gathered)
+        return self.weights + self.gradients + self.optimizer + self.passing
 
     def gigabytes(self) -> dict[str, float]:
         """What pages show, in GB."""
         return {f"{k}_gb": v / 1e9 for k, v in {**asdict(self), "total": self.total}.items()}
 
 
-def shape_at(where: str, *, speaks: bool) -> Shape:
+@dataclass(frozen=True)
+class Fixes:
+    """The settings of a recipe that make each moment smaller; `recompute`: gradient checkpointing too."""
+
+    training: str = "micro_batch_size"
+    sampling: str = "sampling.batch_size"
+    scoring: str = "micro_batch_size"
+    recompute: bool = True
+
+
+def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) -> Shape:
     """The sizes of the network that a folder or a Hugging Face name describes; reads no weight.
 
     `speaks`: a causal language model; else a sequence classifier with one output.
@@ -118,10 +153,10 @@ def shape_at(where: str, *, speaks: bool) -> Shape:
             model = factory.from_config(config)
     except (OSError, ValueError) as error:
         raise UserError(f"No model can be loaded from {where}: {str(error).strip()}") from error
-    return shape_of(model, speaks=speaks)
+    return shape_of(model, speaks=speaks, adapter=adapter)
 
 
-def shape_of(model: Any, *, speaks: bool) -> Shape:
+def shape_of(model: Any, *, speaks: bool, adapter: AdapterConfig | None = None) -> Shape:
     """The sizes of a network by its configuration; the names differ between architectures.
 
     What a configuration does not name counts as least: the estimate is then too small, which lets a
@@ -138,6 +173,7 @@ def shape_of(model: Any, *, speaks: bool) -> Shape:
         feed_forward=_feed_forward(config, hidden),
         keys=int(getattr(config, "num_key_value_heads", None) or heads) * head_size,
         vocabulary=int(model.get_input_embeddings().num_embeddings) if speaks else 0,
+        adapter=adapter_size(model, adapter) if adapter else 0,
     )
 
 
@@ -153,20 +189,23 @@ def estimate(
 ) -> Estimate:
     """What networks that learn and networks that only score need together, at the dearest moment.
 
-    Of what learns each process holds one of `shards` parts.
+    Of what is trained, with what stays frozen below an adapter, each process holds one of `shards` parts.
     """
-    learning = sum(shape.parameters for shape in trained)
-    part = -(-learning // shards)
-    every = part + sum(shape.parameters for shape in frozen)
-    speaking = max((s.vocabulary for s in [*trained, *frozen]), default=0)
+    networks = [*trained, *frozen]
+    learning = -(-sum(shape.learned for shape in trained) // shards)
+    cut = sum(shape.parameters + shape.adapter for shape in trained)
+    every = -(-cut // shards) + sum(shape.parameters + shape.adapter for shape in frozen)
+    speaking = max((shape.vocabulary for shape in networks), default=0)
+    table = LOGIT_TABLES * NUMBER * speaking
     return Estimate(
         weights=NUMBER * every,
-        gradients=NUMBER * part,
-        optimizer=2 * NUMBER * part,
+        gradients=NUMBER * learning,
+        optimizer=2 * NUMBER * learning,
         activations=sum(_activations(shape, job) for shape in trained),
-        logits=LOGIT_TABLES * NUMBER * job.rows * job.logits * speaking,
-        cache=max((_cache(shape, job) for shape in [*trained, *frozen]), default=0),
-        gathered=job.number * learning if shards > 1 else 0,
+        logits=table * job.rows * job.logits,
+        cache=max((_cache(shape, job) for shape in networks), default=0),
+        scoring=table * job.scored_rows * job.scored_logits,
+        gathered=job.number * cut if shards > 1 else 0,
     )
 
 
@@ -210,7 +249,7 @@ def _container_free(root: Path = Path("/sys/fs/cgroup")) -> int:
     return 1 << 62 if limit == "max" else max(0, int(limit) - used)
 
 
-def memory_check(found: Estimate, *, device: torch.device) -> str:
+def memory_check(found: Estimate, *, device: torch.device, fixes: Fixes | None = None) -> str:
     """A sentence on what is needed; `UserError` with the fix where it cannot fit.
 
     OUTERLOOP_MEMORY_CHECK=warn only says so, off does not look.
@@ -228,12 +267,17 @@ def memory_check(found: Estimate, *, device: torch.device) -> str:
         return f"{says}."
     if mode == "warn":
         return f"{says}: it will not fit."
-    raise UserError(f"{says}: {_advice(found)}; or set {CHECK}=warn to start all the same.")
+    raise UserError(
+        f"{says}: {_advice(found, fixes or Fixes())}; or set {CHECK}=warn to start all the same."
+    )
 
 
-def memory_report(run: Run[Any], found: Estimate, *, device: torch.device) -> None:
+def memory_report(
+    run: Run[Any], found: Estimate, *, device: torch.device, fixes: Fixes | None = None
+) -> None:
     """Check, and leave an event with the parts in GB."""
-    run.emit("memory", 1, 1, found.gigabytes(), message=memory_check(found, device=device))
+    says = memory_check(found, device=device, fixes=fixes)
+    run.emit("memory", 1, 1, found.gigabytes(), message=says)
 
 
 def _parts(found: Estimate) -> str:
@@ -241,17 +285,17 @@ def _parts(found: Estimate) -> str:
     return ", ".join(f"{name} {_size(size)}" for name, size in sorted(parts, key=lambda p: -p[1]))
 
 
-def _advice(found: Estimate) -> str:
-    passing = max(found.activations + found.logits, found.cache + found.gathered)
-    if passing < found.total / 2:
+def _advice(found: Estimate, fixes: Fixes) -> str:
+    moment = max(found.activations + found.logits, found.cache, found.scoring)
+    if moment < found.total / 2:
         return "take a smaller model, or more memory"
-    if found.gathered > found.total / 2:
-        return "take a smaller model, or more memory"
-    if found.cache + found.gathered == passing:
-        return "lower sampling.batch_size"
-    if found.logits > found.activations:
-        return "lower micro_batch_size"
-    return "lower micro_batch_size, or set gradient_checkpointing"
+    if moment == found.cache:
+        return f"lower {fixes.sampling}"
+    if moment == found.scoring:
+        return f"lower {fixes.scoring}"
+    if found.logits > found.activations or not fixes.recompute:
+        return f"lower {fixes.training}"
+    return f"lower {fixes.training}, or set gradient_checkpointing"
 
 
 def _size(number: int) -> str:

@@ -18,6 +18,7 @@ from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.rollouts import Rollout, Sampler
+from training.core.rollout_engines.own import OwnEngine
 
 __all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open"]
 
@@ -61,11 +62,12 @@ def meter_open(
     chosen = order.take(0, min(config.prompts, len(prompts)))
     own = list(range(len(chosen)))[rank::processes]
     sampler = Sampler(
+        engine=OwnEngine(policy, config.sampling),
         policy=policy,
         actor=ActorCritic.shared(policy.model),
         reference=reference,
         rewarder=rewarder,
-        sampling=config.sampling,
+        temperature=config.sampling.temperature,
         batch_size=batch_size,
         exact_rollouts=-(-config.exact_kl_rollouts // processes),
         device=accelerator.device,

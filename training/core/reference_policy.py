@@ -14,7 +14,14 @@ from training.core.ppo.preflight import check_vocabularies
 from training.core.run_directory import Run
 from training.core.sharding import parameters_cast
 
-__all__ = ["reference_cast", "reference_open"]
+__all__ = ["reference_cast", "reference_is_adapter_off", "reference_open"]
+
+
+def reference_is_adapter_off(run: Run[Any], adapter: AdapterConfig) -> bool:
+    """Whether an adapter is trained on the very policy that is the reference."""
+    run.input("reference")  # says so where it is missing
+    same = run.spec.inputs["reference"].sha256 == run.spec.inputs["policy"].sha256
+    return adapter.kind != "none" and same
 
 
 def reference_open(
@@ -22,14 +29,12 @@ def reference_open(
 ) -> Any:
     """The input "reference", frozen; called like a model.
 
-    Where an adapter is trained on the very policy that is the reference, it is that policy with the
-    adapter switched off, and nothing is loaded twice.
+    Where `reference_is_adapter_off` it is the policy with its adapter switched off, and nothing is
+    loaded twice.
     """
-    path = run.input("reference")
-    same = run.spec.inputs["reference"].sha256 == run.spec.inputs["policy"].sha256
-    if adapter.kind != "none" and same:
+    if reference_is_adapter_off(run, adapter):
         return AdapterOff(policy.model)
-    reference = policy_load_path(path)
+    reference = policy_load_path(run.input("reference"))
     check_vocabularies(policy, reference)
     return reference.model.to(device).eval().requires_grad_(False)
 

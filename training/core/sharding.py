@@ -33,7 +33,6 @@ from torch.optim import Optimizer
 __all__ = [
     "clip_gradients",
     "equal_passes",
-    "forward_method_add",
     "gathered",
     "is_sharded",
     "module_load",
@@ -51,7 +50,8 @@ Convert = Callable[[Tensor], Tensor | None]
 def shard(model: nn.Module, mesh: DeviceMesh, *, dtype: torch.dtype = torch.float32) -> nn.Module:
     """A network of the same structure that holds `model`'s weights in parts; `model` loses its own.
 
-    One unit for each repeated layer and one for the rest. Parts are in the parameters' own precision;
+    One unit for each repeated layer and one for the rest; they gather weights in `forward`, and in what
+    a class attribute `forward_methods` names beside it. Parts are in the parameters' own precision;
     what is gathered for computing is in `dtype`, gradients are added up in float32.
     """
     sharded = copy.deepcopy(model, {id(p): p for p in model.parameters()})
@@ -73,17 +73,13 @@ def shard(model: nn.Module, mesh: DeviceMesh, *, dtype: torch.dtype = torch.floa
             parameter.data = parameter.data.new_empty(0)
     for module, name, parameter in slots:
         module.register_parameter(name, empty[id(parameter)])
+    for method in getattr(model, "forward_methods", ()):
+        register_fsdp_forward_method(sharded, method)
     return sharded
 
 
 def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
-
-
-def forward_method_add(model: nn.Module, name: str) -> None:
-    """Let a method beside `forward` gather weights as well."""
-    if is_sharded(model):
-        register_fsdp_forward_method(model, name)
 
 
 def parameters_cast(model: nn.Module, dtype: torch.dtype) -> None:

@@ -32,7 +32,6 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from training.contracts import ArtifactRef, BestOfNConfig
 from training.core.alarms import loss_check
@@ -44,6 +43,7 @@ from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
 from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
@@ -56,6 +56,7 @@ from training.core.ppo.samples import SampleLog
 from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
+from training.core.tuning_footprint import BEST_OF_N_FIXES, best_of_n_footprint
 from training.core.tuning_settings import check_best_of_n
 from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
@@ -63,6 +64,7 @@ from training.recipes.runtime import (
     accelerator_open,
     adamw,
     cancel_check,
+    footprint_sizes,
     network_open,
     optimizer_step,
     own_share,
@@ -114,7 +116,7 @@ class Parts:
     run: Run[BestOfNConfig]
     accelerator: Any
     policy: LoadedModel
-    network: Network[PreTrainedModel]
+    network: Network[Any]
     optimizer: Any
     rewarder: Rewarder
     prompts: list[PromptRow]
@@ -126,10 +128,6 @@ class Parts:
     @property
     def config(self) -> BestOfNConfig:
         return self.run.config
-
-    @property
-    def limits(self) -> Limits:
-        return Limits.of(self.config.measure)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -162,6 +160,8 @@ def train(run: Run[BestOfNConfig]) -> None:
 def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
+    found = best_of_n_footprint(run, **footprint_sizes(accelerator))
+    memory_report(run, found, device=device, fixes=BEST_OF_N_FIXES)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
     preflight.check_tokens(policy)
@@ -354,8 +354,8 @@ def measure(parts: Parts, progress: Progress) -> str:
     if progress.tokens > 0:
         row["loss"] = progress.loss / progress.tokens
     progress.loss = progress.tokens = 0.0
-    weights = trainable_parameters(parts.network.inner)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
+    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
+    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
     seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}
@@ -369,7 +369,6 @@ def measure(parts: Parts, progress: Progress) -> str:
 def finish(parts: Parts, progress: Progress) -> None:
     run = parts.run
     trained = trainable_parameters(parts.network.inner)
-    count = sum(parameter.numel() for parameter in trained)
     progress.kept.restore(trained)
     parts.accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
@@ -379,7 +378,7 @@ def finish(parts: Parts, progress: Progress) -> None:
             chosen = (run.directory / CHOSEN).read_bytes()
             artifacts.append(run.write_file("best_of_n_chosen", CHOSEN, chosen))
             artifacts.append(parts.samples.artifact())
-    run.finish(artifacts, results(parts, progress, count))
+    run.finish(artifacts, results(parts, progress, sum(p.numel() for p in trained)))
     parts.store.clear()
 
 

@@ -31,7 +31,6 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from training.contracts import ArtifactRef, DpoConfig
 from training.core.alarms import loss_check
@@ -43,6 +42,7 @@ from training.core.dpo.pairs import Judged, Side, judge, pairs_read
 from training.core.dpo.tally import SUMS, tally, tally_means
 from training.core.kept_policy import KeptPolicy, Limits
 from training.core.lora import adapter_add, trainable_parameters
+from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
 from training.core.policy_artifact import policy_artifacts_write
 from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
@@ -55,12 +55,14 @@ from training.core.ppo.samples import SampleLog
 from training.core.preference_data import Pair
 from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
+from training.core.tuning_footprint import DPO_FIXES, dpo_footprint
 from training.core.tuning_settings import check_dpo
 from training.recipes.runtime import (
     Network,
     accelerator_open,
     adamw,
     cancel_check,
+    footprint_sizes,
     micro_batches,
     network_open,
     optimizer_step,
@@ -102,7 +104,7 @@ class Parts:
     run: Run[DpoConfig]
     accelerator: Any
     policy: LoadedModel
-    network: Network[PreTrainedModel]
+    network: Network[Any]
     optimizer: Any
     train: Side
     validation: Side
@@ -114,10 +116,6 @@ class Parts:
     @property
     def config(self) -> DpoConfig:
         return self.run.config
-
-    @property
-    def limits(self) -> Limits:
-        return Limits.of(self.config.measure)
 
     @property
     def pairs_at_once(self) -> int:
@@ -146,6 +144,8 @@ def train(run: Run[DpoConfig]) -> None:
 def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
+    found = dpo_footprint(run, **footprint_sizes(accelerator))
+    memory_report(run, found, device=device, fixes=DPO_FIXES)
     policy = policy_load_path(run.input("policy"))
     preflight.check_tokens(policy)
     policy.model.to(device)
@@ -326,8 +326,8 @@ def measure(parts: Parts, progress: Progress) -> str:
             rollout = parts.meter.measure(progress.pace)
         row = rollout.metrics | tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
-    weights = trainable_parameters(parts.network.inner)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=parts.limits)
+    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
+    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
     seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}

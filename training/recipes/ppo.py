@@ -63,15 +63,14 @@ from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
 from training.core.reference_policy import reference_cast, reference_open
+from training.core.rollout_engines import RolloutEngine, engine_open
 from training.core.run_directory import Run, recipe_main
-from training.core.sharding import forward_method_add
 from training.recipes.runtime import (
     Network,
     accelerator_open,
-    activation_bytes,
     cancel_check,
+    footprint_sizes,
     network_open,
-    shards,
     torch_configure,
     unsharded_require,
 )
@@ -148,12 +147,7 @@ def train(run: Run[PpoConfig]) -> None:
 
 def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the networks to the accelerator."""
-    found = ppo_footprint(
-        run,
-        processes=accelerator.num_processes,
-        number=activation_bytes(accelerator),
-        shards=shards(accelerator),
-    )
+    found = ppo_footprint(run, **footprint_sizes(accelerator))
     memory_report(run, found, device=accelerator.device)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
@@ -174,12 +168,16 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     preflight.check_patience(run, run.config.held_out_patience)
     network = _build_network(run, accelerator, policy, rewarder.critic_source(policy))
     reference_cast(reference, network.dtype)
+    with network.whole():
+        engine = engine_open(run.config, policy, prompt_ids)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        sampler=_build_sampler(run, accelerator, policy, network.plain, reference, rewarder),
+        sampler=_build_sampler(
+            run, accelerator, engine, policy, network.plain, reference, rewarder
+        ),
         network=network,
         learner=_build_learner(run, accelerator, policy, network),
         prompts=prompts,
@@ -198,7 +196,6 @@ def _build_network(
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
     actor.to(accelerator.device)
     network = network_open(accelerator, actor, recompute=run.config.gradient_checkpointing)
-    forward_method_add(network.inner, "imitation")
     if run.config.packed:
         actor.pack()
     return network
@@ -223,21 +220,24 @@ def _build_learner(
 def _build_sampler(
     run: Run[PpoConfig],
     accelerator: Any,
+    engine: RolloutEngine,
     policy: LoadedModel,
     actor: ActorCritic,
     reference: Any,
     rewarder: Rewarder,
 ) -> Sampler:
     return Sampler(
+        engine=engine,
         policy=policy,
         actor=actor,
         reference=reference,
         rewarder=rewarder,
-        sampling=run.config.sampling,
+        temperature=run.config.sampling.temperature,
         batch_size=run.config.micro_batch_size,
         reduce=lambda value: accelerator.reduce(value, reduction="sum"),
         exact_rollouts=-(-run.config.exact_kl_rollouts // accelerator.num_processes),
         device=accelerator.device,
+        importance_cap=run.config.importance_cap,
     )
 
 
@@ -334,6 +334,7 @@ def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> 
             gae_lambda=config.gae_lambda,
             missing_eos_penalty=config.missing_eos_penalty,
             whiten_advantages=config.whiten_advantages,
+            importance=rollout.importance,
             reduce=reduce,
         )
         seed = derive_seed(parts.run.spec.seed, "mini-batches", update, 0)
@@ -393,9 +394,6 @@ def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }
-
-
-# ------------------------------------------------------------------------- ranks
 
 
 def _rank(parts: Parts) -> int:

@@ -103,6 +103,15 @@ def shards(accelerator: Accelerator) -> int:
     return accelerator.num_processes if accelerator.outerloop_shards else 1
 
 
+def footprint_sizes(accelerator: Accelerator) -> dict[str, int]:
+    """What an estimate of memory asks of the processes; `number` is the bytes of an activation."""
+    return {
+        "processes": accelerator.num_processes,
+        "number": activation_bytes(accelerator),
+        "shards": shards(accelerator),
+    }
+
+
 def unsharded_require(accelerator: Accelerator, what: str, *, fix: str) -> None:
     """Raise `UserError` where networks would be sharded, and `what` could not go with it."""
     if shards(accelerator) > 1:

@@ -257,7 +257,7 @@ def main(run: Run[SftConfig]) -> None:
     texts = (text for name in rows for text in texts_of(rows[name]))
     loaded = policy_load(config.model, run.inputs, texts=texts, seed=seed)
     _check(config, loaded)
-    shape = shape_of(loaded.model, speaks=True)
+    shape = shape_of(loaded.model, speaks=True, adapter=config.adapter)
     found = estimate([shape], [], _job(config, accelerator), shards=shards(accelerator))
     memory_report(run, found, device=accelerator.device)
     adapter_add(loaded.model, config.adapter, seed=seed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 TRAIN = "#b3590b"  # what PPO optimises
-HELD_OUT = "#2a6fb4"  # the reward model that PPO never saw
+HELD_OUT = "#2a6fb4"  # the reward model that the training never saw
 PEOPLE = "#7d4fc1"  # labels
 TRUTH = "#5b7f1e"  # the hidden gold of a simulated world
 MARK = "#4a4f57"  # one series of its own

@@ -167,12 +167,12 @@ def _reward_policy_sentence(record: RoundRecord) -> str:
     far = f" at {kl.estimate:.1f} nats from the reference" if kl else ""
     if train.estimate <= 0:
         return (
-            f"The reward model that PPO optimises sees no gain ({number(train, 'z')}), the one that "
-            f"it never saw {number(held, 'z')}{far}."
+            f"The reward model that was optimised sees no gain ({number(train, 'z')}), one that "
+            f"the training never saw {number(held, 'z')}{far}."
         )
     return (
-        f"The reward model that PPO optimises sees a gain of {train.estimate:.2f} z; one that it "
-        f"never saw sees {held.estimate:.2f} z, {held.estimate / train.estimate:.0%} of it{far}."
+        f"The reward model that was optimised sees a gain of {train.estimate:.2f} z; one that the "
+        f"training never saw sees {held.estimate:.2f} z, {held.estimate / train.estimate:.0%} of it{far}."
     )
 
 

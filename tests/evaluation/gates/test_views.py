@@ -40,7 +40,7 @@ def form_data(world: LineWorld, **changes: Any) -> dict[str, Any]:
 def test_thresholds_are_read_in_words(sign_in: Any, world: LineWorld) -> None:
     page = sign_in("engineer").get(reverse("gates:policy", args=[world.line])).content.decode()
     assert "at most 10 nats a sequence from the reference policy" in page
-    assert "Does a reward model that PPO never saw confirm the gain?" in page
+    assert "Does a reward model that the training never saw confirm the gain?" in page
     assert reverse("gates:policy_edit", args=[world.line]) not in page
 
 

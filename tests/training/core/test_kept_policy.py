@@ -38,6 +38,11 @@ def test_past_the_budget_the_last_one_within_it_is_kept() -> None:
     assert kept.row == {"kl_k1": 5, "reward_held_out": 3.0}
 
 
+def test_at_the_budget_is_within_it_and_a_budget_of_0_is_none() -> None:
+    assert walk(Limits(kl_budget=6.0), [(0, 1.0), (6.0, 3.0)])[1:] == ("", 1.0)
+    assert walk(Limits(kl_budget=0.0), [(0, 1.0), (99.0, 3.0)])[1:] == ("", 1.0)
+
+
 def test_patience_ends_the_run_and_keeps_the_best() -> None:
     rows = [(0.0, 1.0), (1.0, 2.0), (2.0, 1.5), (3.0, 2.0), (4.0, 9.0)]
     kept, ending, weight = walk(Limits(held_out_patience=2), rows)

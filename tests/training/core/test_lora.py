@@ -19,6 +19,7 @@ from training.core.lora import (
     adapter_merge,
     adapter_save,
     has_adapter,
+    merged_weights,
     trainable_parameters,
 )
 
@@ -124,3 +125,28 @@ def test_named_layers_alone_are_adapted(policy: Any) -> None:
 def test_a_layer_that_is_not_there_is_named(policy: Any) -> None:
     with pytest.raises(UserError, match=r"'c_attn'.*q_proj"):
         adapter_add(policy, AdapterConfig(kind="lora", targets=("c_attn",)), seed=0)
+
+
+def test_merged_weights_are_those_that_merging_leaves_and_nothing_is_merged(policy: Any) -> None:
+    plain = dict(merged_weights(policy))
+    assert plain.keys() == dict(policy.named_parameters()).keys()
+    adapter_add(policy, LORA, seed=3)
+    move(policy)
+    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+    found = dict(merged_weights(policy))
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.state_dict().items())
+    adapter_merge(policy)
+    expected = policy.state_dict()
+    assert found.keys() == plain.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=0)
+    moved = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(found[moved], plain[moved])
+
+
+def test_tied_weights_come_once(policy: Any) -> None:
+    policy.config.tie_word_embeddings = True
+    policy.lm_head.weight = policy.model.embed_tokens.weight
+    names = [name for name, _ in merged_weights(policy)]
+    assert "model.embed_tokens.weight" in names
+    assert "lm_head.weight" not in names

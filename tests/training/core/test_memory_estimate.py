@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from transformers import (
 
 from tests.support import ppo_runs
 from tests.support.memory import peak_bytes, storage_bytes
-from training.contracts import Sampling
+from training.contracts import AdapterConfig, Sampling
 from training.core import memory_estimate
 from training.core.errors import UserError
 from training.core.generation import generate
+from training.core.lora import adapter_add, trainable_parameters
 from training.core.memory_estimate import (
     Estimate,
     Job,
@@ -121,14 +123,18 @@ def test_sampling_takes_what_the_estimate_says_within_its_factor() -> None:
 def test_every_part_is_its_formula() -> None:
     trained = Shape(parameters=1000, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50)
     frozen = Shape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
-    job = Job(rows=3, length=10, logits=5, sampled_rows=7, sampled_length=20, number=2)
+    job = Job(
+        rows=3, length=10, logits=5, sampled_rows=7, sampled_length=20,
+        scored_rows=4, scored_logits=6, number=2,
+    )  # fmt: skip
     found = estimate([trained], [frozen], job)
     assert found.weights == 4 * 1300
     assert (found.gradients, found.optimizer) == (4 * 1000, 8 * 1000)
     assert found.activations == 3 * 10 * 2 * (16 * 8 + 4 * 16) * 2
     assert found.logits == 3 * 4 * 3 * 5 * 50
     assert found.cache == 2 * 2 * 2 * 4 * 7 * 20 * 2
-    passing = max(found.activations + found.logits, found.cache)
+    assert found.scoring == 3 * 4 * 4 * 6 * 50
+    passing = max(found.activations + found.logits, found.cache, found.scoring)
     assert found.total == 4 * 1300 + 12 * 1000 + passing
     again = estimate([trained], [frozen], Job(rows=3, length=10, recompute=True))
     assert again.activations == 3 * 10 * (8 * 2 + 16 * 8 + 4 * 16) * 4
@@ -144,6 +150,24 @@ def test_what_learns_is_divided_by_its_parts_and_made_whole_to_sample() -> None:
     assert (found.gradients, found.optimizer) == (4 * 251, 8 * 251)
     assert found.gathered == 2 * 1001
     assert found.total == 4 * 551 + 12 * 251 + 2 * 1001 + found.cache
+    with_adapter = replace(trained, adapter=41)
+    found = estimate([with_adapter], [], Job(), shards=4)
+    assert found.weights == 4 * (1001 + 41 + 2) // 4  # rounded up
+    assert (found.gradients, found.optimizer) == (4 * 11, 8 * 11)
+
+
+@pytest.mark.parametrize("make", [llama, gpt2])
+@pytest.mark.parametrize("targets", [(), ("q_proj", "down_proj")])
+def test_an_adapter_is_as_large_as_the_one_that_is_put_in(make: Any, targets: Any) -> None:
+    settings, model = AdapterConfig(kind="lora", rank=3, targets=targets), make()
+    if targets and make is gpt2:
+        settings = replace(settings, targets=())
+    shape = shape_of(model, speaks=True, adapter=settings)
+    adapter_add(model, settings, seed=0)
+    assert shape.adapter == sum(p.numel() for p in trainable_parameters(model)) > 0
+    found = estimate([shape], [], Job())
+    assert found.weights == storage_bytes(model)
+    assert (found.gradients, found.optimizer) == (4 * shape.adapter, 8 * shape.adapter)
 
 
 def test_sizes_are_read_without_a_weight(tmp_path: Path) -> None:
@@ -187,7 +211,8 @@ GB = 10**9
         ((2, 2, 4, 30, 1, 3), "lower micro_batch_size, or set gradient_checkpointing"),
         ((2, 2, 4, 1, 30, 3), "lower micro_batch_size;"),
         ((2, 0, 0, 1, 1, 30), "lower sampling.batch_size"),
-        ((2, 1, 2, 1, 1, 3, 30), "take a smaller model, or more memory"),
+        ((2, 0, 0, 1, 1, 3, 30), "lower micro_batch_size;"),
+        ((2, 1, 2, 1, 1, 3, 1, 30), "take a smaller model, or more memory"),
         ((20, 20, 40, 1, 1, 1), "take a smaller model, or more memory"),
     ],
 )

@@ -9,11 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from tests.support import optimiser_runs
 from tests.support.recipes import events, manifest, recipe_run_on_two
 from tests.training.recipes import test_ppo_processes
 from tests.training.recipes.test_growing import learn, order, same_but_for_rounding
 from tests.training.recipes.test_ppo_processes import inputs
+from training.contracts import AdapterConfig
 from training.core.errors import UserError
 from training.recipes import runtime
 
@@ -56,6 +60,26 @@ def test_a_reward_model_in_parts_is_that_of_one_process_stopped_or_not(tmp_path:
     both = ("reward_model", "held_out_reward_model")
     assert hashes(cut, *both) == hashes(two, *both)
     assert manifest(cut).results == manifest(two).results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dpo", "best_of_n"])
+def test_policies_are_tuned_in_parts_as_by_one_process(tmp_path: Path, kind: str) -> None:
+    """With an adapter: the reference is the policy without it, gathered as well."""
+    makes: dict[str, Any] = {
+        "dpo": optimiser_runs.dpo_config,
+        "best_of_n": optimiser_runs.best_of_n_config,
+    }
+    config = makes[kind](adapter=AdapterConfig(kind="lora", rank=2))
+    inputs = optimiser_runs.write_inputs(tmp_path)
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert optimiser_runs.run(kind, one, inputs, config) == 0
+    optimiser_runs.write_order(kind, two, inputs, config)
+    assert on_two(kind, two / "spec.json") == 0
+    assert manifest(two / "spec.json").environment["processes"] == 2
+    weights = [load_file(place / "policy" / "model.safetensors") for place in (one, two)]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weight, weights[1][name], atol=1e-5, rtol=0, msg=name)
 
 
 @pytest.mark.slow

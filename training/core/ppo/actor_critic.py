@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,8 @@ class ActorCritic(nn.Module):
     Both stay in evaluation mode for ever: PPO compares probabilities of two passes, and dropout,
     in modules or in functions, would make them differ without any learning.
     """
+
+    forward_methods: ClassVar = ("imitation",)
 
     def __init__(self, policy: Any, *, critic: Any | None, head: nn.Linear) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.contracts import KlControl
 
-__all__ = ["next_beta", "over_budget"]
+__all__ = ["next_beta"]
 
 ERROR_LIMIT = 0.2
 
@@ -19,8 +19,3 @@ def next_beta(beta: float, *, control: KlControl, sequence_kl: float, sequences:
         return beta
     error = min(max(sequence_kl / control.target - 1, -ERROR_LIMIT), ERROR_LIMIT)
     return beta * (1 + error * sequences / control.horizon)
-
-
-def over_budget(sequence_kl: float, *, control: KlControl) -> bool:
-    """Whether the mean KL per sequence passed the hard limit; a limit of 0 is none."""
-    return control.budget > 0 and sequence_kl > control.budget

@@ -22,12 +22,16 @@ __all__ = ["Episodes", "Experience", "TokenTables", "build_experience", "score_t
 
 @dataclass(frozen=True)
 class Episodes:
-    """B sampled completions. `responses` are cut after their first EOS, which they include."""
+    """B sampled completions. `responses` are cut after their first EOS, which they include.
+
+    `log_probs` are those of the engine that drew them; None for our own sampler, which needs no correction.
+    """
 
     prompts: list[list[int]]
     responses: list[list[int]]
     ended: list[bool]
     texts: list[str]
+    log_probs: list[list[float]] | None = None
 
     def response_mask(self, device: torch.device) -> Tensor:
         """[B, R] with R the longest response."""
@@ -60,7 +64,10 @@ class TokenTables(NamedTuple):
 
 @dataclass(frozen=True)
 class Experience:
-    """Token ids, and [B, R] tables in fp32 beside them."""
+    """Token ids, and [B, R] tables in fp32 beside them.
+
+    `importance` are the weights of tokens that another engine drew; None where all are 1.
+    """
 
     prompts: list[list[int]]
     responses: list[list[int]]
@@ -69,6 +76,7 @@ class Experience:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    importance: Tensor | None = None
 
 
 def score_tokens(
@@ -137,6 +145,7 @@ def build_experience(
     gae_lambda: float,
     missing_eos_penalty: float,
     whiten_advantages: bool,
+    importance: Tensor | None = None,
     reduce: Reduce = local,
 ) -> Experience:
     """Rewards, advantages and returns; the returns come from advantages before whitening.
@@ -165,4 +174,5 @@ def build_experience(
         values=tables.values,
         advantages=advantages,
         returns=estimated.returns,
+        importance=importance,
     )

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from training.contracts import PpoConfig
+from training.contracts import AdapterConfig, PpoConfig
 from training.core.memory_estimate import Estimate, Job, Shape, estimate, shape_at
+from training.core.reference_policy import reference_is_adapter_off
 from training.core.run_directory import Run
 from training.core.scoring import SETTINGS
 
-__all__ = ["ppo_footprint"]
+__all__ = ["frozen_beside", "members_at", "ppo_footprint"]
 
 
 def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: int = 1) -> Estimate:
     """Policy and critic learn; the reference and every member of the reward models only score.
 
     `number` is the bytes of an activation; what learns, and the copy that is kept of it, lie in
-    `shards` parts. With an adapter the weights below it learn nothing, which is left out: the
-    estimate is then too high.
+    `shards` parts.
     """
     config = run.config
-    policy = shape_at(str(run.input("policy")), speaks=True)
-    members = [] if config.reward_function else _members(run.input("reward_model"))
-    watched = run.inputs.get("held_out_reward_model")
-    critic = [] if config.shared_backbone else [_silent(members[0] if members else policy)]
-    # The healthy policy that an alarm would go back to.
-    kept = replace(_silent(policy), parameters=-(-policy.parameters // shards))
-    frozen = [shape_at(str(run.input("reference")), speaks=True), kept, *members]
-    frozen += _members(watched) if watched else []
+    policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
+    models = [] if config.reward_function else members_at(run.input("reward_model"))
+    read = models[0] if models else policy
+    critic = [] if config.shared_backbone else [read.weights_alone(read.parameters)]
     length = config.max_prompt_tokens + config.sampling.max_new_tokens
     share = config.prompts_per_update // processes
     job = Job(
@@ -38,20 +34,35 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: i
         logits=config.sampling.max_new_tokens,
         sampled_rows=min(config.sampling.batch_size, share),
         sampled_length=length,
+        scored_rows=min(config.micro_batch_size, share),
+        scored_logits=config.sampling.max_new_tokens,
         recompute=config.gradient_checkpointing,
         number=number,
     )
-    return estimate([policy, *critic], frozen, job, shards=shards)
+    frozen = [*frozen_beside(run, policy, config.adapter, shards), *_engine_copy(policy, config)]
+    return estimate([policy, *critic], [*frozen, *models], job, shards=shards)
 
 
-def _silent(shape: Shape) -> Shape:
-    """A network without a head over the vocabulary."""
-    return Shape(
-        shape.parameters, shape.layers, shape.hidden, shape.feed_forward, shape.keys, vocabulary=0
-    )
+def frozen_beside(run: Run[Any], policy: Shape, adapter: AdapterConfig, shards: int) -> list[Shape]:
+    """What stands beside a policy that is tuned: its healthy weights that an alarm would go back to,
+    the reference, and the held-out reward model."""
+    kept = policy.weights_alone(-(-policy.learned // shards))
+    watched = run.inputs.get("held_out_reward_model")
+    members = members_at(watched) if watched else []
+    if reference_is_adapter_off(run, adapter):
+        return [kept, *members]
+    return [kept, shape_at(str(run.input("reference")), speaks=True), *members]
 
 
-def _members(path: Path) -> list[Shape]:
+def _engine_copy(policy: Shape, config: PpoConfig) -> list[Shape]:
+    """The weights that an engine of another kind or precision holds beside the policy's."""
+    if config.rollout_engine != "vllm" and config.engine_dtype == "float32":
+        return []
+    share = 2 if config.engine_dtype == "bfloat16" else 1
+    return [policy.weights_alone(policy.parameters // share)]
+
+
+def members_at(path: Path) -> list[Shape]:
     """The networks of a reward artifact; where it cannot be read, loading it says why."""
     try:
         members = json.loads((path / SETTINGS).read_text())["members"]

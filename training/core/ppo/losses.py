@@ -42,10 +42,12 @@ def policy_loss(
     *,
     clip_range: float,
     tokens: Tensor | float,
+    weights: Tensor | None = None,
 ) -> PolicyLoss:
-    """sum_t max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) / tokens, rho = exp(log pi - log pi_old).
+    """sum_t w max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) / tokens, rho = exp(log pi - log pi_old).
 
-    Shapes: all [B, R]. log rho is clamped to +-20. `clipped` counts tokens whose gradient the clip
+    Shapes: all [B, R]. `weights` w are those of tokens that another engine drew (`importance`), constants
+    of the loss; without them w is 1. log rho is clamped to +-20. `clipped` counts tokens whose gradient the clip
     stopped; `approx_kl` sums (rho - 1) - log rho, the k3 estimate of KL(old, new).
     """
     log_ratio = (log_probs - old_log_probs).masked_fill(~mask, 0)
@@ -53,7 +55,10 @@ def policy_loss(
     ratio = log_ratio.exp()
     free = -advantages * ratio
     held = -advantages * ratio.clamp(1 - clip_range, 1 + clip_range)
-    loss = masked_sum(torch.maximum(free, held), mask) / tokens
+    surrogate = torch.maximum(free, held)
+    if weights is not None:
+        surrogate = surrogate * weights.detach()
+    loss = masked_sum(surrogate, mask) / tokens
     with torch.no_grad():
         clipped = ((held > free) & mask).sum()
         approx_kl = masked_sum(ratio - 1 - log_ratio, mask)

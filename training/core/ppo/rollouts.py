@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from training.contracts import Sampling
 from training.core.data import PromptRow
-from training.core.generation import generate
 from training.core.models import LoadedModel
 from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.experience import Episodes, TokenTables, score_tokens
+from training.core.ppo.importance import engine_table, importance_metrics, importance_weights
 from training.core.ppo.measurement import Scores, rollout_metrics
 from training.core.ppo.reduction import Reduce
 from training.core.ppo.rewarding import Rewarder
+from training.core.rollout_engines.interface import RolloutEngine
 from training.core.tokenizers import decode
 
 __all__ = ["Rollout", "Sampler"]
@@ -26,44 +27,43 @@ _REWARDS = ("reward_train", "reward_train_raw", "ensemble_std")
 
 @dataclass(frozen=True)
 class Rollout:
-    """One process's share of some completions; `metrics` are means over all processes."""
+    """One process's share of some completions; `metrics` are means over all processes.
+
+    `importance` [B, R] weighs the tokens of an engine that is not our own; None where all weights are 1.
+    """
 
     prompts: list[PromptRow]
     episodes: Episodes
     tables: TokenTables
     scores: Scores
     metrics: dict[str, float | None]
+    importance: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Sampler:
     """The networks that write and judge. `rewarder` is None where nothing is to be scored.
 
-    `exact_rollouts` is how many of this process's completions get the full-vocabulary KL.
+    `exact_rollouts` is how many of this process's completions get the full-vocabulary KL;
+    `importance_cap` truncates the weights of tokens that come with probabilities of their engine.
     """
 
+    engine: RolloutEngine
     policy: LoadedModel
     actor: ActorCritic
     reference: Any
     rewarder: Rewarder | None
-    sampling: Sampling
+    temperature: float
     batch_size: int
     exact_rollouts: int
     device: torch.device
     reduce: Reduce
+    importance_cap: float = 1.0
 
     def sample(self, prompts: list[list[int]], seeds: Sequence[int]) -> Episodes:
-        generated = generate(
-            self.policy.model,
-            prompts,
-            seeds=seeds,
-            sampling=self.sampling,
-            pad_id=self.policy.pad_id,
-            end_ids=self.policy.end_ids,
-        )
-        responses = [generated.response(row) for row in range(len(prompts))]
-        texts = [decode(self.policy.tokenizer, response) for response in responses]
-        return Episodes(prompts, responses, generated.ended.tolist(), texts)
+        sampled = self.engine.sample(prompts, seeds)
+        texts = [decode(self.policy.tokenizer, response) for response in sampled.responses]
+        return Episodes(prompts, sampled.responses, sampled.ended, texts, sampled.log_probs)
 
     def score(self, rows: list[PromptRow], episodes: Episodes) -> Rollout:
         """Rewards of the texts, and log-probabilities, values and divergence of their tokens."""
@@ -72,7 +72,7 @@ class Sampler:
             self.actor,
             self.reference,
             episodes,
-            temperature=self.sampling.temperature,
+            temperature=self.temperature,
             pad_id=self.policy.pad_id,
             batch_size=self.batch_size,
             exact_rollouts=self.exact_rollouts,
@@ -81,9 +81,13 @@ class Sampler:
         metrics = rollout_metrics(episodes, tables, scores, reduce=self.reduce)
         if self.rewarder is None:
             metrics |= dict.fromkeys(_REWARDS)
-        if self.rewarder is None:
-            metrics |= dict.fromkeys(("reward_train", "reward_train_raw", "ensemble_std"))
-        return Rollout(rows, episodes, tables, scores, metrics)
+        if episodes.log_probs is None:
+            return Rollout(rows, episodes, tables, scores, metrics)
+        mask, cap = episodes.response_mask(tables.values.device), self.importance_cap
+        drawn = engine_table(episodes.log_probs, mask)
+        metrics |= importance_metrics(tables.log_probs, drawn, mask, cap=cap, reduce=self.reduce)
+        weights = importance_weights(tables.log_probs, drawn, mask, cap=cap)
+        return Rollout(rows, episodes, tables, scores, metrics, weights)
 
     def _scores(self, rows: Sequence[PromptRow], episodes: Episodes) -> Scores:
         if self.rewarder is None:

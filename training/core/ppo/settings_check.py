@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from training.contracts import PpoConfig
 from training.core.errors import UserError
+from training.core.rollout_engines.vllm import check_vllm
 
 __all__ = ["check_settings"]
 
@@ -47,6 +48,7 @@ def check_settings(config: PpoConfig, *, processes: int) -> None:
         _require(0 <= value <= 1, f"{name} is {value}; set it between 0 and 1.")
     _check_sampling(config)
     _check_kl(config)
+    _check_engine(config, processes)
     _check_optimizer_steps(config, processes)
 
 
@@ -79,6 +81,21 @@ def _check_kl(config: PpoConfig) -> None:
             kl.beta > 0 and kl.target > 0 and kl.horizon > 0,
             "adaptive KL control needs kl.beta, kl.target and kl.horizon above 0.",
         )
+
+
+def _check_engine(config: PpoConfig, processes: int) -> None:
+    cap = config.importance_cap
+    _require(
+        cap >= 1,
+        f"importance_cap is {cap}, which would weigh down sound tokens; set it to 1 or more.",
+    )
+    _require(
+        config.rollout_engine != "own" or config.engine_dtype == "float32",
+        f"engine_dtype {config.engine_dtype!r} belongs to another engine, and rollout_engine is 'own', "
+        "which draws in the policy's own precision; set engine_dtype to 'float32'.",
+    )
+    if config.rollout_engine == "vllm":
+        check_vllm(processes=processes)
 
 
 def _check_optimizer_steps(config: PpoConfig, processes: int) -> None:

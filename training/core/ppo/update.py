@@ -203,6 +203,7 @@ class Learner:
             batch.mask,
             clip_range=config.clip_range,
             tokens=tokens,
+            weights=None if experience.importance is None else old(experience.importance),
         )
         critic = value_loss(
             result.values,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support import ppo_numpy
-from training.core.ppo import advantages, kl, logprobs, losses, rewards
+from training.core.ppo import advantages, importance, kl, logprobs, losses, rewards
 
 TOLERANCE = 1e-5
 SETTINGS = ppo_numpy.Settings(temperature=0.8, beta=0.11, gamma=0.97, gae_lambda=0.9)
@@ -106,6 +106,49 @@ def test_policy_loss_and_its_gradient_agree_with_numpy(
             lambda z: ppo_numpy.policy_loss(z, rollout, done, SETTINGS)[0], moved
         )
         torch.testing.assert_close(logits.grad, tensor(slope), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("noise", [0.05, 1.0])
+def test_importance_weights_and_the_loss_under_them_agree_with_numpy(
+    rollout: ppo_numpy.StoredRollout, noise: float
+) -> None:
+    """The engine's logits differ from the policy's by `noise`: a little, or so that many are truncated."""
+    done, mask = ppo_numpy.chain(rollout, SETTINGS), mask_of(rollout)
+    rng = np.random.default_rng(7)
+    shape = rollout.policy_logits.shape
+    drawn = logprobs.token_log_probs(
+        tensor(rollout.policy_logits + rng.normal(size=shape, scale=noise)),
+        tensor(rollout.tokens),
+        temperature=SETTINGS.temperature,
+    )
+    table = np.where(mask.numpy(), drawn.double().numpy(), 0.0)
+    weights, expected = ppo_numpy.importance(table, rollout, done, SETTINGS)
+    assert (expected["importance_truncated"] > 0) == (noise == 1.0)
+    arguments = (tensor(done.log_probs), tensor(table), mask)
+    ours = importance.importance_weights(*arguments, cap=SETTINGS.importance_cap)
+    np.testing.assert_allclose(ours.numpy(), weights, atol=TOLERANCE)
+    logged = importance.importance_metrics(*arguments, cap=SETTINGS.importance_cap)
+    assert logged == pytest.approx(expected, abs=1e-4)
+
+    moved = rollout.policy_logits + rng.normal(size=shape, scale=0.3)
+    logits = torch.tensor(moved, dtype=torch.float32, requires_grad=True)
+    result = losses.policy_loss(
+        logprobs.token_log_probs(logits, tensor(rollout.tokens), temperature=SETTINGS.temperature),
+        tensor(done.log_probs),
+        tensor(done.whitened),
+        mask,
+        clip_range=SETTINGS.clip_range,
+        tokens=sum(rollout.lengths),
+        weights=ours,
+    )
+    result.loss.backward()
+
+    def loss(z: ppo_numpy.Array) -> float:
+        return ppo_numpy.policy_loss(z, rollout, done, SETTINGS, weights)[0]
+
+    np.testing.assert_allclose(result.loss.item(), loss(moved), atol=TOLERANCE)
+    slope = ppo_numpy.gradient(loss, moved)
+    torch.testing.assert_close(logits.grad, tensor(slope), rtol=0, atol=TOLERANCE)
 
 
 def test_value_loss_and_its_gradient_agree_with_numpy(rollout: ppo_numpy.StoredRollout) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,7 +55,15 @@ class Process:
         """No gradient is scaled in fp32."""
 
 
-def gradient_of(rows: list[int], part: list[int], *, index: int, count: int, tokens: int) -> Any:
+def gradient_of(
+    rows: list[int],
+    part: list[int],
+    *,
+    index: int,
+    count: int,
+    tokens: int,
+    importance: torch.Tensor | None = None,
+) -> Any:
     """What one process adds to the mean gradient in one optimiser step, and its statistics."""
     policy = ppo_runs.tiny_policy()
     actor = ActorCritic.separate(policy.model)
@@ -69,7 +78,8 @@ def gradient_of(rows: list[int], part: list[int], *, index: int, count: int, tok
         pad_id=policy.pad_id,
     )
     object.__setattr__(learner, "_clip_gradients", lambda: torch.zeros(2))
-    found = learner._step(experience_of(rows), part, step=0)
+    experience = replace(experience_of(rows), importance=importance)
+    found = learner._step(experience, part, step=0)
     return [p.grad / count for p in actor.parameters() if p.grad is not None], found
 
 
@@ -102,3 +112,27 @@ def test_accumulation_changes_the_weights_by_rounding_only(size: int) -> None:
 
     for whole, parts in zip(learned(4), learned(size), strict=True):
         torch.testing.assert_close(whole, parts, atol=1e-5, rtol=0)
+
+
+def test_importance_weights_reach_the_policy_and_weights_of_one_change_no_bit() -> None:
+    """Half the weight is half the gradient of the policy; the critic does not know of weights."""
+
+    def learned(importance: torch.Tensor | None) -> tuple[list[torch.Tensor], torch.Tensor]:
+        rows = [0, 1, 2, 3]
+        found: tuple[list[torch.Tensor], torch.Tensor] = gradient_of(
+            rows, rows, index=0, count=1, tokens=9, importance=importance
+        )
+        return found
+
+    plain, said = learned(None)
+    ones, said_ones = learned(torch.ones(4, 3))
+    assert torch.equal(said, said_ones)
+    assert all(torch.equal(a, b) for a, b in zip(plain, ones, strict=True))
+    halved, said_halved = learned(torch.full((4, 3), 0.5))
+    assert float(said_halved[0]) == pytest.approx(0.5 * float(said[0]), rel=1e-6)
+    assert float(said_halved[1]) == float(said[1])
+    policy = len(list(ppo_runs.tiny_policy().model.parameters()))
+    for whole, half in zip(plain[:policy], halved[:policy], strict=True):
+        assert float(whole.abs().max()) > 0
+        torch.testing.assert_close(half, whole / 2, atol=1e-8, rtol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(plain[policy:], halved[policy:], strict=True))

@@ -196,12 +196,6 @@ def test_the_adaptive_coefficient_follows_the_clipped_error(measured: float, err
     assert result == pytest.approx(0.1 * (1 + error * 0.5))
 
 
-def test_a_budget_of_zero_is_none() -> None:
-    assert not controllers.over_budget(1e9, control=KlControl(budget=0.0))
-    assert controllers.over_budget(8.1, control=KlControl(budget=8.0))
-    assert not controllers.over_budget(8.0, control=KlControl(budget=8.0))
-
-
 def test_explained_variance_of_a_perfect_a_constant_and_a_harmful_critic() -> None:
     returns = tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
     close(diagnostics.explained_variance(returns, returns, MASK), tensor(1.0))

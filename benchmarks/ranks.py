@@ -2,9 +2,10 @@
 
     python -m benchmarks.ranks [--updates 5]
 
-PPO and a reward model on a small model, once as one process and once as two that speak through gloo
-(`accelerate launch --config_file training/configs/cpu-two.yaml`), each process on one thread. Printed:
-the largest difference between any two weights, whether it is within 1e-5, and seconds per update or step.
+PPO, a reward model and supervised fine-tuning of a small model, as one process, as two that speak through
+gloo (training/configs/cpu-two.yaml), and as two that each hold a part of what learns (cpu-two-fsdp.yaml);
+each process on one thread. Printed: the largest difference of any weight from one process's, whether it is
+within 1e-5, and seconds per update or step.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from typing import Any
 from safetensors.torch import load_file
 
 from training.contracts import (
+    RECIPE_MODULES,
     InputRef,
     ModelSource,
     PpoConfig,
     RewardModelConfig,
     RunSpec,
     Sampling,
+    SftConfig,
+    SftPhase,
 )
 from training.core.models import model_save, policy_load
 from training.digests import path_sha256
@@ -40,15 +44,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ranks.json"
 TOLERANCE = 1e-5
 WORDS = "red green blue one two three cat dog sun moon yes no why what how tell me a story of the"
-CONFIGS = {1: "cpu", 2: "cpu-two"}
-MODULES = {"ppo": "training.recipes.ppo", "reward_model": "training.recipes.reward_model"}
+CONFIGS = {"one": "cpu", "two": "cpu-two", "two, sharded": "cpu-two-fsdp"}
+PROCESSES = {"one": 1, "two": 2, "two, sharded": 2}
+PHASES = {"ppo": "ppo", "reward_model": "train member_0", "sft": "train"}
 
 
 @dataclass(frozen=True)
 class Timing:
     """`seconds` of the second to the last step, so that starting a program is not in it."""
 
-    processes: int
+    processes: str
     steps: int
     seconds_per_step: float
 
@@ -65,10 +70,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         inputs = _inputs(place)
-        rows = [_ppo(place, inputs, options.updates), _reward_model(place, inputs)]
+        rows = [
+            _ppo(place, inputs, options.updates),
+            _reward_model(place, inputs),
+            _fine_tuning(place, inputs),
+        ]
     _print(rows)
     _keep(rows)
-    return 0 if all(row["largest_difference"] <= TOLERANCE for row in rows) else 1
+    found = [difference for row in rows for difference in row["largest_difference"].values()]
+    return 0 if max(found) <= TOLERANCE else 1
 
 
 # ---------------------------------------------------------------------------- material
@@ -93,8 +103,13 @@ def _inputs(place: Path) -> dict[str, Path]:
         }
         for i, row in enumerate(prompts * 2)
     ]  # fmt: skip
+    shown = [
+        {"messages": [*row["messages"], {"role": "assistant", "content": texts[-1 - i][: 5 + i]}]}
+        for i, row in enumerate(prompts)
+    ]
     return {
         "policy": policy,
+        "demonstrations": _lines(place / "demonstrations.jsonl", shown),
         "prompts": _lines(place / "prompts.jsonl", prompts),
         "preferences": _lines(place / "preferences.jsonl", pairs),
     }
@@ -133,48 +148,56 @@ def _reward_model(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
     return _compare(place, "reward_model", config.to_json(), named, weights)
 
 
+def _fine_tuning(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    phase = SftPhase("demonstrations", steps=8, learning_rate=1e-3, batch_size=16, warmup_steps=2)
+    config = SftConfig(ModelSource(), (phase,), max_length=64, log_every=1)
+    named = {name: inputs[name] for name in ("policy", "demonstrations")}
+    return _compare(place, "sft", config.to_json(), named, "policy/model.safetensors")
+
+
 def _compare(
     place: Path, kind: Any, config: dict[str, Any], inputs: Mapping[str, Path], weights: str
 ) -> dict[str, Any]:
     timings = []
-    for processes in CONFIGS:
-        directory = place / f"{kind}-{processes}"
+    for number, processes in enumerate(CONFIGS):
+        directory = place / f"{kind}-{number}"
         directory.mkdir()
         references = {name: InputRef(str(p), path_sha256(p)) for name, p in inputs.items()}
         spec = RunSpec("ranks", kind, 7, references, config)
         (directory / "spec.json").write_text(json.dumps(spec.to_json()))
         _launch(kind, directory, processes)
         timings.append(_timing(directory, kind, processes))
-    one, two = (load_file(place / f"{kind}-{p}" / weights) for p in CONFIGS)
-    largest = max(float((one[name] - two[name]).abs().max()) for name in one)
+    one, *others = (load_file(place / f"{kind}-{n}" / weights) for n in range(len(CONFIGS)))
+    largest = {
+        name: max(float((one[key] - other[key]).abs().max()) for key in one)
+        for name, other in zip(list(CONFIGS)[1:], others, strict=True)
+    }
     return {
         "recipe": kind,
         "parameters": sum(tensor.numel() for tensor in one.values()),
         "largest_difference": largest,
         "timings": [vars(timing) for timing in timings],
-        "speed_up": timings[0].seconds_per_step / timings[1].seconds_per_step,
     }
 
 
-def _launch(kind: str, directory: Path, processes: int) -> None:
+def _launch(kind: str, directory: Path, processes: str) -> None:
     config = ROOT / "training" / "configs" / f"{CONFIGS[processes]}.yaml"
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     subprocess.run(
-        [*launcher, "-m", MODULES[kind], str(directory / "spec.json")],
+        [*launcher, "-m", RECIPE_MODULES[kind], str(directory / "spec.json")],
         check=True,
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "OUTERLOOP_THREADS": "1"},
     )
     found = json.loads((directory / "manifest.json").read_text())["environment"]["processes"]
-    if found != processes:
-        raise RuntimeError(f"{processes} processes were asked for, {found} learned.")
+    if found != PROCESSES[processes]:
+        raise RuntimeError(f"{PROCESSES[processes]} were asked for, {found} learned.")
 
 
-def _timing(directory: Path, kind: str, processes: int) -> Timing:
+def _timing(directory: Path, kind: str, processes: str) -> Timing:
     """From the first reported step to the last one of the first model that is trained."""
     lines = map(json.loads, (directory / "events.jsonl").read_text().splitlines())
-    phase = "ppo" if kind == "ppo" else "train member_0"
-    moments = [datetime.fromisoformat(e["at"]) for e in lines if e["phase"] == phase]
+    moments = [datetime.fromisoformat(e["at"]) for e in lines if e["phase"] == PHASES[kind]]
     spent = (moments[-1] - moments[0]).total_seconds()
     return Timing(processes, len(moments), spent / (len(moments) - 1))
 
@@ -184,15 +207,18 @@ def _timing(directory: Path, kind: str, processes: int) -> Timing:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     print(
-        f"{'recipe':14}{'parameters':>12}{'difference':>12}{'<= 1e-5':>9}{'1 process':>12}{'2':>9}"
+        f"{'recipe':14}{'parameters':>12}  {'processes':14}{'difference':>12}{'<= 1e-5':>9}{'a step':>12}"
     )
     for row in rows:
-        one, two = (timing["seconds_per_step"] for timing in row["timings"])
-        within = "yes" if row["largest_difference"] <= TOLERANCE else "NO"
-        print(
-            f"{row['recipe']:14}{row['parameters']:>12,}{row['largest_difference']:>12.1e}{within:>9}"
-            f"{one:>10.2f} s{two:>7.2f} s   ({row['speed_up']:.2f} times as fast)"
-        )
+        for timing in row["timings"]:
+            name = timing["processes"]
+            difference = row["largest_difference"].get(name)
+            told = "" if difference is None else f"{difference:.1e}"
+            within = "" if difference is None else "yes" if difference <= TOLERANCE else "NO"
+            print(
+                f"{row['recipe']:14}{row['parameters']:>12,}  {name:14}{told:>12}{within:>9}"
+                f"{timing['seconds_per_step']:>10.2f} s"
+            )
 
 
 def _keep(rows: list[dict[str, Any]]) -> None:

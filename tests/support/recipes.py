@@ -37,10 +37,17 @@ def recipe_start(
         )
 
 
-def recipe_run_on_two(module: str, spec: Path, timeout: float = 120) -> int:
-    """The recipe as two processes on the CPU, which speak through gloo."""
+def recipe_run_on_two(
+    module: str, spec: Path, timeout: float = 300, *, sharded: bool = False
+) -> int:
+    """The recipe as two processes on the CPU, which speak through gloo, each with whole models or parts.
+
+    The variables are those of `accelerate launch --config_file training/configs/cpu-two-fsdp.yaml`.
+    """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}
+    if sharded:
+        environment |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
     with (spec.parent / "child.log").open("ab") as log:
         return subprocess.run(
             [*command, "-m", module, str(spec)],

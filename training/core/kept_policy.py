@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from training.contracts import Alarms, MeasureConfig
 from training.core.alarms import AlarmRaised, alarm_of, row_of
 from training.core.errors import UserError
 from training.core.run_directory import Run
+from training.core.sharding import tensor_load
 
 __all__ = ["KeptPolicy", "Limits", "weights_load"]
 
@@ -41,6 +41,7 @@ class Limits:
 class KeptPolicy:
     """Plain values and tensors, so that a checkpoint holds it. `at` counts updates or steps.
 
+    `weights` of a sharded policy are this process's parts, until a checkpoint gathers them.
     `rows` are what the alarms watch, one a measurement; `alarm` is the one that ended the run.
     """
 
@@ -131,7 +132,7 @@ class KeptPolicy:
         return cls(**state)
 
 
-@torch.no_grad()
 def weights_load(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    """Copy weights, whole or in parts, into parameters, whole or in parts."""
     for parameter, weight in zip(parameters, weights, strict=True):
-        parameter.copy_(weight)
+        tensor_load(parameter, weight)

@@ -11,6 +11,10 @@ training   what the backward pass needs of each layer, tokens x layers x (16 h +
 sampling   keys and values, 2 x layers x (kv heads x head size) x tokens x b, twice while they grow
 scoring    the logits of policy and reference and a table in work, without a backward pass
 
+Sharded over N processes, each holds 1/N of the weights, gradients and moments of what is trained, and while
+it samples and scores b P more: whole weights. What a training pass gathers, one layer at a time and the
+tables of the vocabulary, is left out.
+
 h is the width, f that of the feed-forward block, b the bytes of a number. Within a factor of 2 of what is
 measured; what the libraries themselves take (0.4 GB of program code on a CPU, about 1 GB on a GPU) is not in it.
 """
@@ -97,7 +101,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes; training, sampling and scoring take turns, so that `total` counts the largest one."""
+    """Bytes; training, sampling and scoring take turns, so that `total` counts the largest one.
+
+    `gathered` are sharded weights made whole for a while, to sample and score.
+    """
 
     weights: int
     gradients: int
@@ -106,11 +113,12 @@ class Estimate:
     logits: int
     cache: int
     scoring: int = 0
+    gathered: int = 0
 
     @property
     def passing(self) -> int:
         """The dearest moment, beside what stands all the time."""
-        return max(self.activations + self.logits, self.cache, self.scoring)
+        return max(self.activations + self.logits, self.gathered + max(self.cache, self.scoring))
 
     @property
     def total(self) -> int:
@@ -176,11 +184,17 @@ def _feed_forward(config: Any, hidden: int) -> int:
     return 4 * hidden
 
 
-def estimate(trained: Sequence[Shape], frozen: Sequence[Shape], job: Job) -> Estimate:
-    """What networks that learn and networks that only score need together, at the dearest moment."""
+def estimate(
+    trained: Sequence[Shape], frozen: Sequence[Shape], job: Job, *, shards: int = 1
+) -> Estimate:
+    """What networks that learn and networks that only score need together, at the dearest moment.
+
+    Of what is trained, with what stays frozen below an adapter, each process holds one of `shards` parts.
+    """
     networks = [*trained, *frozen]
-    learning = sum(shape.learned for shape in trained)
-    every = sum(shape.parameters + shape.adapter for shape in networks)
+    learning = -(-sum(shape.learned for shape in trained) // shards)
+    cut = sum(shape.parameters + shape.adapter for shape in trained)
+    every = -(-cut // shards) + sum(shape.parameters + shape.adapter for shape in frozen)
     speaking = max((shape.vocabulary for shape in networks), default=0)
     table = LOGIT_TABLES * NUMBER * speaking
     return Estimate(
@@ -191,6 +205,7 @@ def estimate(trained: Sequence[Shape], frozen: Sequence[Shape], job: Job) -> Est
         logits=table * job.rows * job.logits,
         cache=max((_cache(shape, job) for shape in networks), default=0),
         scoring=table * job.scored_rows * job.scored_logits,
+        gathered=job.number * cut if shards > 1 else 0,
     )
 
 
@@ -271,11 +286,12 @@ def _parts(found: Estimate) -> str:
 
 
 def _advice(found: Estimate, fixes: Fixes) -> str:
-    if found.passing < found.total / 2:
+    moment = max(found.activations + found.logits, found.cache, found.scoring)
+    if moment < found.total / 2:
         return "take a smaller model, or more memory"
-    if found.passing == found.cache:
+    if moment == found.cache:
         return f"lower {fixes.sampling}"
-    if found.passing == found.scoring:
+    if moment == found.scoring:
         return f"lower {fixes.scoring}"
     if found.logits > found.activations or not fixes.recompute:
         return f"lower {fixes.training}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from training.contracts import AdapterConfig
 from training.core.lora import AdapterOff
 from training.core.models import LoadedModel, policy_load_path
 from training.core.ppo.preflight import check_vocabularies
 from training.core.run_directory import Run
+from training.core.sharding import parameters_cast
 
-__all__ = ["reference_is_adapter_off", "reference_open"]
+__all__ = ["reference_cast", "reference_is_adapter_off", "reference_open"]
 
 
 def reference_is_adapter_off(run: Run[Any], adapter: AdapterConfig) -> bool:
@@ -35,3 +37,9 @@ def reference_open(
     reference = policy_load_path(run.input("reference"))
     check_vocabularies(policy, reference)
     return reference.model.to(device).eval().requires_grad_(False)
+
+
+def reference_cast(reference: Any, dtype: torch.dtype) -> None:
+    """Weights as the sharded policy computes with: the same policy must give the same logits."""
+    if isinstance(reference, nn.Module) and dtype != torch.float32:
+        parameters_cast(reference, dtype)

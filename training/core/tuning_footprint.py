@@ -18,11 +18,12 @@ BEST_OF_N_FIXES = Fixes(
 )
 
 
-def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int) -> Estimate:
+def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int, shards: int = 1) -> Estimate:
     """The policy learns from pairs whose texts are as long as they may be; reward models only watch.
 
     The pass of the reference over all pairs comes before there are gradients and moments, and has no
-    backward pass: it is never the dearest moment. `number` is the bytes of an activation.
+    backward pass: it is never the dearest moment. `number` is the bytes of an activation; what learns
+    lies in `shards` parts.
     """
     config, measure = run.config, run.config.measure
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
@@ -39,14 +40,16 @@ def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int) -> Estima
         scored_logits=measure.sampling.max_new_tokens,
         number=number,
     )
-    frozen = frozen_beside(run, policy, config.adapter)
-    return estimate([policy], [*frozen, *models], job)
+    frozen = frozen_beside(run, policy, config.adapter, shards)
+    return estimate([policy], [*frozen, *models], job, shards=shards)
 
 
-def best_of_n_footprint(run: Run[BestOfNConfig], *, processes: int, number: int) -> Estimate:
+def best_of_n_footprint(
+    run: Run[BestOfNConfig], *, processes: int, number: int, shards: int = 1
+) -> Estimate:
     """The policy learns from winners as long as prompt and completion may be.
 
-    `number` is the bytes of an activation.
+    `number` is the bytes of an activation; what learns lies in `shards` parts.
     """
     config, measure = run.config, run.config.measure
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
@@ -64,5 +67,5 @@ def best_of_n_footprint(run: Run[BestOfNConfig], *, processes: int, number: int)
         scored_logits=measure.sampling.max_new_tokens,
         number=number,
     )
-    frozen = frozen_beside(run, policy, config.adapter)
-    return estimate([policy], [*frozen, *models], job)
+    frozen = frozen_beside(run, policy, config.adapter, shards)
+    return estimate([policy], [*frozen, *models], job, shards=shards)

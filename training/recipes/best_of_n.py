@@ -53,17 +53,19 @@ from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
-from training.core.reference_policy import reference_open
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.core.tuning_footprint import BEST_OF_N_FIXES, best_of_n_footprint
 from training.core.tuning_settings import check_best_of_n
 from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
-    activation_bytes,
     adamw,
     cancel_check,
+    footprint_sizes,
+    network_open,
     optimizer_step,
     own_share,
     torch_configure,
@@ -114,7 +116,7 @@ class Parts:
     run: Run[BestOfNConfig]
     accelerator: Any
     policy: LoadedModel
-    model: Any
+    network: Network[Any]
     optimizer: Any
     rewarder: Rewarder
     prompts: list[PromptRow]
@@ -158,9 +160,7 @@ def train(run: Run[BestOfNConfig]) -> None:
 def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
-    found = best_of_n_footprint(
-        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
-    )
+    found = best_of_n_footprint(run, **footprint_sizes(accelerator))
     memory_report(run, found, device=device, fixes=BEST_OF_N_FIXES)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
@@ -180,9 +180,6 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     )
     preflight.check_rewarder(rewarder, prompts)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    optimizer = adamw(policy.model, config.learning_rate, weight_decay=0.0)
-    model, optimizer = accelerator.prepare(policy.model, optimizer)
     meter = meter_open(
         policy,
         reference,
@@ -194,12 +191,15 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
         batch_size=config.measure.sampling.batch_size,
         accelerator=accelerator,
     )
+    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
+    network = network_open(accelerator, policy.model)
+    reference_cast(reference, network.dtype)
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        model=model,
-        optimizer=optimizer,
+        network=network,
+        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
         rewarder=rewarder,
         prompts=prompts,
         prompt_ids=prompt_ids,
@@ -218,7 +218,7 @@ def resume(parts: Parts) -> Progress:
     if checkpoint is None:
         return Progress()
     progress = Progress.from_state(
-        policy_state_restore(parts.policy.model, parts.optimizer, checkpoint.state)
+        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
     )
     parts.samples.keep_before(progress.step)
     parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
@@ -226,7 +226,7 @@ def resume(parts: Parts) -> Progress:
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = policy_state(parts.policy.model, parts.optimizer, progress.to_state())
+    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
     parts.store.save(progress.step, state)
 
 
@@ -286,7 +286,7 @@ def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) 
     rows = [(place, prompt, k) for place, prompt in asked for k in range(config.n)]
     seeds = [derive_seed(seed, "draw", progress.drawn, place, k) for place, _, k in rows]
     prompts = [parts.prompts[prompt].messages for _, prompt, _ in rows]
-    with parts.accelerator.autocast():
+    with parts.network.whole(), parts.accelerator.autocast():
         with progress.pace.timed("rollout", sampler.device):
             drawn = sampler.sample([parts.prompt_ids[prompt] for _, prompt, _ in rows], seeds)
         with progress.pace.timed("score", sampler.device):
@@ -317,13 +317,13 @@ def train_step(parts: Parts, progress: Progress) -> Metrics:
     tokens = max(1.0, total(accelerator, weight * sum(sum(e.trained[1:]) for e in mine)))
     summed = list[Tensor]()
 
-    def share_of() -> Tensor:
-        loss = assistant_loss(parts.model, mine, parts.policy.pad_id).total
+    def share_of(worked: float) -> Tensor:
+        loss = assistant_loss(parts.network.model, mine, parts.policy.pad_id).total * worked
         summed.append(loss.detach())
         return loss.mul(weight).mul(accelerator.num_processes).div(tokens)
 
     norm = optimizer_step(
-        accelerator, parts.model, parts.optimizer, [share_of], config.max_grad_norm
+        accelerator, parts.network.model, parts.optimizer, [share_of], config.max_grad_norm
     )
     loss = total(accelerator, weight * summed[0])
     loss_check(loss, step=progress.step)
@@ -348,13 +348,13 @@ def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
 def measure(parts: Parts, progress: Progress) -> str:
     """One row on the present policy; returns why the run ends here, or ""."""
     seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.accelerator.autocast():
+    with parts.network.whole(), parts.accelerator.autocast():
         rollout = parts.meter.measure(progress.pace)
     row = dict(rollout.metrics)
     if progress.tokens > 0:
         row["loss"] = progress.loss / progress.tokens
     progress.loss = progress.tokens = 0.0
-    weights, limits = trainable_parameters(parts.policy.model), Limits.of(parts.config.measure)
+    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
     ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
@@ -368,16 +368,17 @@ def measure(parts: Parts, progress: Progress) -> str:
 
 def finish(parts: Parts, progress: Progress) -> None:
     run = parts.run
-    trained = trainable_parameters(parts.policy.model)
-    count = sum(parameter.numel() for parameter in trained)
+    trained = trainable_parameters(parts.network.inner)
     progress.kept.restore(trained)
     parts.accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-        chosen = (run.directory / CHOSEN).read_bytes()
-        artifacts += [run.write_file("best_of_n_chosen", CHOSEN, chosen), parts.samples.artifact()]
-    run.finish(artifacts, results(parts, progress, count))
+    with parts.network.saved():
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
+            chosen = (run.directory / CHOSEN).read_bytes()
+            artifacts.append(run.write_file("best_of_n_chosen", CHOSEN, chosen))
+            artifacts.append(parts.samples.artifact())
+    run.finish(artifacts, results(parts, progress, sum(p.numel() for p in trained)))
     parts.store.clear()
 
 

@@ -53,16 +53,18 @@ from training.core.ppo.randomness import derive_seed
 from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
 from training.core.preference_data import Pair
-from training.core.reference_policy import reference_open
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.run_directory import Run, recipe_main
 from training.core.tuning_footprint import DPO_FIXES, dpo_footprint
 from training.core.tuning_settings import check_dpo
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
-    activation_bytes,
     adamw,
     cancel_check,
+    footprint_sizes,
     micro_batches,
+    network_open,
     optimizer_step,
     own_share,
     torch_configure,
@@ -102,7 +104,7 @@ class Parts:
     run: Run[DpoConfig]
     accelerator: Any
     policy: LoadedModel
-    model: Any
+    network: Network[Any]
     optimizer: Any
     train: Side
     validation: Side
@@ -142,9 +144,7 @@ def train(run: Run[DpoConfig]) -> None:
 def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the policy to the accelerator."""
     config, device = run.config, accelerator.device
-    found = dpo_footprint(
-        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
-    )
+    found = dpo_footprint(run, **footprint_sizes(accelerator))
     memory_report(run, found, device=device, fixes=DPO_FIXES)
     policy = policy_load_path(run.input("policy"))
     preflight.check_tokens(policy)
@@ -176,14 +176,14 @@ def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
     )
     per_epoch = len(length_batches(train.lengths, config.batch_size, seed=0, epoch=0))
     adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    optimizer = adamw(policy.model, config.learning_rate, weight_decay=0.0)
-    model, optimizer = accelerator.prepare(policy.model, optimizer)
+    network = network_open(accelerator, policy.model)
+    reference_cast(reference, network.dtype)
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
-        model=model,
-        optimizer=optimizer,
+        network=network,
+        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
         train=train,
         validation=validation,
         meter=meter,
@@ -231,7 +231,7 @@ def resume(parts: Parts) -> Progress:
     if checkpoint is None:
         return Progress()
     progress = Progress.from_state(
-        policy_state_restore(parts.policy.model, parts.optimizer, checkpoint.state)
+        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
     )
     parts.samples.keep_before(progress.step)
     parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
@@ -239,7 +239,7 @@ def resume(parts: Parts) -> Progress:
 
 
 def save(parts: Parts, progress: Progress) -> None:
-    state = policy_state(parts.policy.model, parts.optimizer, progress.to_state())
+    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
     parts.store.save(progress.step, state)
 
 
@@ -288,16 +288,16 @@ def train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metric
     mine, counted = share or list(batch[:1]), bool(share)
     sums = torch.zeros(len(SUMS), dtype=torch.float64)
 
-    def share_of(rows: Sequence[int]) -> Tensor:
-        judged = _judge(parts, parts.model, parts.train, rows)
-        weights = judged.weights * counted
+    def share_of(rows: Sequence[int], worked: float) -> Tensor:
+        judged = _judge(parts, parts.network.model, parts.train, rows)
+        weights = judged.weights * (counted * worked)
         sums.add_(tally(judged.losses, judged.ratios, judged.preference, weights))
         # Gradients are averaged over processes; the loss is already a share of the global mean.
         return (judged.losses.loss * weights).sum().div(weight).mul(accelerator.num_processes)
 
     norm = optimizer_step(
         accelerator,
-        parts.model,
+        parts.network.model,
         parts.optimizer,
         [partial(share_of, rows) for rows in micro_batches(mine, parts.pairs_at_once)],
         config.max_grad_norm,
@@ -321,11 +321,12 @@ def _judge(parts: Parts, model: Any, side: Side, rows: Sequence[int]) -> Judged:
 def measure(parts: Parts, progress: Progress) -> str:
     """One row on the present policy; returns why the run ends here, or ""."""
     seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.accelerator.autocast():
-        rollout = parts.meter.measure(progress.pace)
-    row = rollout.metrics | tally_means(progress.sums) | validate(parts)
+    with parts.network.whole():
+        with parts.accelerator.autocast():
+            rollout = parts.meter.measure(progress.pace)
+        row = rollout.metrics | tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
-    weights, limits = trainable_parameters(parts.policy.model), Limits.of(parts.config.measure)
+    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
     ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
@@ -350,14 +351,15 @@ def validate(parts: Parts) -> Metrics:
 
 def finish(parts: Parts, progress: Progress) -> None:
     run = parts.run
-    trained = trainable_parameters(parts.policy.model)
+    trained = trainable_parameters(parts.network.inner)
     count = sum(parameter.numel() for parameter in trained)
     progress.kept.restore(trained)
     parts.accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-        artifacts.append(parts.samples.artifact())
+    with parts.network.saved():
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
+            artifacts.append(parts.samples.artifact())
     run.finish(artifacts, results(parts, progress, count))
     parts.store.clear()
 

@@ -57,20 +57,22 @@ from training.core.ppo.experience import build_experience
 from training.core.ppo.footprint import ppo_footprint
 from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.rewarding import CriticSource, Rewarder, rewarder_open
+from training.core.ppo.rewarding import CriticSource, Rewarder, actor_open, rewarder_open
 from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.recompute import recompute_layers
-from training.core.reference_policy import reference_open
+from training.core.reference_policy import reference_cast, reference_open
 from training.core.rollout_engines import RolloutEngine, engine_open
 from training.core.run_directory import Run, recipe_main
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
-    activation_bytes,
     cancel_check,
+    footprint_sizes,
+    network_open,
     torch_configure,
+    unsharded_require,
 )
 
 Metrics = dict[str, float | None]
@@ -105,6 +107,7 @@ class Parts:
     accelerator: Any
     policy: LoadedModel
     sampler: Sampler
+    network: Network[ActorCritic]
     learner: Learner
     prompts: list[PromptRow]
     prompt_ids: list[list[int]]
@@ -130,6 +133,8 @@ def train(run: Run[PpoConfig]) -> None:
     torch_configure()
     accelerator = accelerator_open()
     check_settings(run.config, processes=accelerator.num_processes)
+    if run.config.packed:
+        unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
     progress = resume(parts)
@@ -142,9 +147,7 @@ def train(run: Run[PpoConfig]) -> None:
 
 def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     """Load, check, and only then hand the networks to the accelerator."""
-    found = ppo_footprint(
-        run, processes=accelerator.num_processes, number=activation_bytes(accelerator)
-    )
+    found = ppo_footprint(run, **footprint_sizes(accelerator))
     memory_report(run, found, device=accelerator.device)
     policy = policy_load_path(run.input("policy"))
     prompts = prompts_read(run.input("prompts"))
@@ -163,17 +166,20 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     )
     preflight.check_rewarder(rewarder, prompts)
     preflight.check_patience(run, run.config.held_out_patience)
-    learner = _build_learner(run, accelerator, policy, rewarder.critic_source(policy))
-    engine = engine_open(run.config, policy, prompt_ids)
+    network = _build_network(run, accelerator, policy, rewarder.critic_source(policy))
+    reference_cast(reference, network.dtype)
+    with network.whole():
+        engine = engine_open(run.config, policy, prompt_ids)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
     return Parts(
         run=run,
         accelerator=accelerator,
         policy=policy,
         sampler=_build_sampler(
-            run, accelerator, engine, policy, learner.actor, reference, rewarder
+            run, accelerator, engine, policy, network.plain, reference, rewarder
         ),
-        learner=learner,
+        network=network,
+        learner=_build_learner(run, accelerator, policy, network),
         prompts=prompts,
         prompt_ids=prompt_ids,
         order=PromptOrder(len(prompts), seed=run.spec.seed),
@@ -182,31 +188,28 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     )
 
 
-def _build_learner(
+def _build_network(
     run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, source: CriticSource | None
-) -> Learner:
-    if run.config.shared_backbone:
-        actor = ActorCritic.shared(policy.model)
-    elif source is not None:
-        actor = ActorCritic.from_reward_model(
-            policy.model, source.model, mean=source.mean, std=source.std
-        )
-    else:
-        actor = ActorCritic.separate(policy.model)
+) -> Network[ActorCritic]:
+    actor = actor_open(policy, source, shared=run.config.shared_backbone)
     # The critic is a whole network of its own; only the policy gets an adapter.
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
     actor.to(accelerator.device)
-    if run.config.gradient_checkpointing:
-        recompute_layers(actor)
+    network = network_open(accelerator, actor, recompute=run.config.gradient_checkpointing)
     if run.config.packed:
         actor.pack()
-    model, optimizer = accelerator.prepare(actor, make_optimizer(actor, run.config))
+    return network
+
+
+def _build_learner(
+    run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, network: Network[ActorCritic]
+) -> Learner:
     rank, processes = int(accelerator.process_index), accelerator.num_processes
     return Learner(
         accelerator=accelerator,
-        actor=actor,
-        model=model,
-        optimizer=optimizer,
+        actor=network.inner,
+        model=network.model,
+        optimizer=accelerator.prepare(make_optimizer(network.inner, run.config)),
         reduce=lambda value: accelerator.reduce(value, reduction="sum"),
         config=run.config,
         pad_id=policy.pad_id,
@@ -298,7 +301,7 @@ def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
     first = update * config.prompts_per_update + _rank(parts) * share
     rows = parts.order.take(first, share)
     seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(share)]
-    with accelerator.autocast():
+    with parts.network.whole(), accelerator.autocast():
         with pace.timed("rollout", accelerator.device):
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
         with pace.timed("score", accelerator.device):
@@ -371,9 +374,10 @@ def finish(parts: Parts, progress: Progress) -> None:
     progress.kept.restore(trained)
     accelerator.wait_for_everyone()
     artifacts: list[ArtifactRef] = []
-    if run.main:
-        artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
-        artifacts.append(parts.samples.artifact())
+    with parts.network.saved():
+        if run.main:
+            artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
+            artifacts.append(parts.samples.artifact())
     run.finish(artifacts, results(parts, progress, count))
     parts.store.clear()
 
@@ -390,9 +394,6 @@ def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]
         "trained_parameters": trained,
         "checkpoints_refused": list(parts.store.refused),
     }
-
-
-# ------------------------------------------------------------------------- ranks
 
 
 def _rank(parts: Parts) -> int:

@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
 from training.core.alarms import loss_check
@@ -34,7 +34,6 @@ from training.core.data import preferences_read, texts_of
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.models import LoadedModel, classifier_load
 from training.core.preference_data import Division, Pair, pair_encode
-from training.core.recompute import recompute_layers
 from training.core.reward.batches import (
     Element,
     PairBatch,
@@ -64,18 +63,23 @@ from training.core.reward.ties import TieModel, tie_value
 from training.core.reward_measurement import pair_differences, validation_nll
 from training.core.rewards import score_rows
 from training.core.run_directory import Run, recipe_main
+from training.core.sharding import module_load
 from training.digests import DigestError, artifact_verify
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     activation_bytes,
     adamw,
     cancel_check,
     micro_batches,
+    network_open,
     optimizer_step,
     own_share,
+    shards,
     total,
     training_state,
     training_state_restore,
+    unsharded_require,
     warmed_rate_set,
 )
 
@@ -94,7 +98,7 @@ class Training:
     member: Member
     elements: list[Element]
     tokenizer: PreTrainedTokenizerBase
-    model: nn.Module
+    network: Network[PreTrainedModel]
     optimizer: Optimizer
     store: CheckpointStore
     steps: int
@@ -107,18 +111,18 @@ class Training:
 
     @property
     def loaded(self) -> LoadedModel:
-        return LoadedModel(self.accelerator.unwrap_model(self.model), self.tokenizer)
+        return LoadedModel(self.network.plain, self.tokenizer)
 
     def save(self) -> None:
-        state = training_state(self.accelerator, self.model, self.optimizer)
         best = {"best": self.best.state()} if self.validated else {}
-        self.store.save(self.step, {**state, **best, "step": self.step})
+        state = training_state(self.network, self.optimizer, **best)
+        self.store.save(self.step, {**state, "step": self.step})
 
     def restore(self) -> None:
         checkpoint = self.store.load()
         if checkpoint is not None:
             self.step = checkpoint.state["step"]
-            training_state_restore(self.accelerator, self.model, self.optimizer, checkpoint.state)
+            training_state_restore(self.accelerator, self.network, self.optimizer, checkpoint.state)
             if self.validated:
                 self.best.restore(checkpoint.state["best"])
 
@@ -137,11 +141,8 @@ def _backbone(run: Run[RewardModelConfig], seed: int) -> LoadedModel:
 def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Member) -> Training:
     config, loaded = run.config, _backbone(run, member.weights_seed)
     ties_prepare(loaded.model, config, member.pairs)
-    if config.gradient_checkpointing:
-        recompute_layers(loaded.model)
-    model, optimizer = accelerator.prepare(
-        loaded.model, adamw(loaded.model, config.learning_rate, config.weight_decay)
-    )
+    network = network_open(accelerator, loaded.model, recompute=config.gradient_checkpointing)
+    optimizer = accelerator.prepare(adamw(network.inner, config.learning_rate, config.weight_decay))
     elements = elements_of(member.pairs, config.batch_by)
     lengths = element_lengths(elements)
     per_epoch = len(length_batches(lengths, config.batch_size, seed=member.seed, epoch=0))
@@ -152,7 +153,7 @@ def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Mem
         member,
         elements,
         loaded.tokenizer,
-        model,
+        network,
         optimizer,
         store,
         steps=per_epoch * config.epochs,
@@ -178,16 +179,16 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     everyone = max(1e-9, total(accelerator, (weights * counted).sum()))
     summed = list[Tensor]()
 
-    def share_of(own: PairBatch) -> Tensor:
-        weight = own.weight.to(device) * counted
+    def share_of(own: PairBatch, worked: float) -> Tensor:
+        weight = own.weight.to(device) * (counted * worked)
         pad_id = int(training.tokenizer.pad_token_id)
-        scores = score_rows(training.model, own.rows, pad_id, packed=config.packed)
+        scores = score_rows(training.network.model, own.rows, pad_id, packed=config.packed)
         result = pair_loss(
             scores[own.first.to(device)],
             scores[own.second.to(device)],
             Labels(*(label.to(device) for label in own.labels)),
             loss_settings(config),
-            tie_value(accelerator.unwrap_model(training.model)),
+            tie_value(training.network.inner),
         )
         loss = (result.loss * weight).sum()
         summed.append(torch.stack([loss.detach(), (result.correct * weight).sum()]))
@@ -195,7 +196,7 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
 
     norm = optimizer_step(
         accelerator,
-        training.model,
+        training.network.model,
         training.optimizer,
         [partial(share_of, part) for part in parts],
         config.max_grad_norm,
@@ -231,7 +232,7 @@ def _train(training: Training) -> None:
         if training.step % config.checkpoint_every == 0 and not last:
             training.save()
     if training.best.weights:
-        training.loaded.model.load_state_dict(training.best.weights)
+        module_load(training.network.inner, training.best.weights)
 
 
 def _validate(training: Training) -> None:
@@ -239,11 +240,12 @@ def _validate(training: Training) -> None:
     accelerator, member = training.accelerator, training.member
     share = own_share(accelerator, range(len(member.validation)))
     pairs = [member.validation[i] for i in share]
-    difference = pair_differences(training.loaded, pairs)
-    nll, weight = validation_nll(difference, pairs, _tie_model(training))
+    with training.network.whole():
+        difference = pair_differences(training.loaded, pairs)
+        nll, weight = validation_nll(difference, pairs, _tie_model(training))
     mean = total(accelerator, nll) / total(accelerator, weight)
     best = training.best
-    best.observe(training.step, mean, training.loaded.model.state_dict())
+    best.observe(training.step, mean, training.network.inner.state_dict())
     note = ""
     if best.exhausted:
         note = f"Stopped: no better than at step {best.step}, whose weights are kept."
@@ -252,6 +254,7 @@ def _validate(training: Training) -> None:
 
 
 def _tie_model(training: Training) -> TieModel:
+    """Where the network is sharded, to be asked inside its whole weights."""
     parameter = tie_value(training.loaded.model)
     return TieModel(
         training.run.config.ties, 0.0 if parameter is None else float(parameter.detach())
@@ -290,10 +293,13 @@ def _train_member(
     training = _training(run, accelerator, member)
     training.restore()
     _train(training)
-    if run.main:
-        loaded, record = training.loaded, _record(training)
-        directory_write(target, lambda path: member_write(path, loaded, record), guard=run.guard)
-        training.store.clear()
+    with training.network.saved():
+        if run.main:
+            loaded, record = training.loaded, _record(training)
+            directory_write(
+                target, lambda path: member_write(path, loaded, record), guard=run.guard
+            )
+            training.store.clear()
     accelerator.free_memory()
     return training.store.refused
 
@@ -358,10 +364,13 @@ def _job(config: RewardModelConfig, accelerator: Accelerator) -> Job:
 
 def main(run: Run[RewardModelConfig]) -> None:
     accelerator = accelerator_open()
+    if run.config.packed:
+        unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
     seed_everything(run.spec.seed)
     rows = preferences_read(run.input("preferences"))
     backbone = _backbone(run, run.spec.seed)
-    found = estimate([shape_of(backbone.model, speaks=False)], [], _job(run.config, accelerator))
+    shape = shape_of(backbone.model, speaks=False)
+    found = estimate([shape], [], _job(run.config, accelerator), shards=shards(accelerator))
     memory_report(run, found, device=accelerator.device)
     pairs = [pair_encode(backbone.tokenizer, row, run.config.max_length) for row in rows]
     division = division_of(pairs, run.config)

@@ -5,29 +5,60 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import AdamW, Optimizer
 
 from training.core.checkpoints import random_state, random_state_restore
 from training.core.errors import UserError
+from training.core.recompute import recompute_layers
 from training.core.run_directory import Run
+from training.core.sharding import (
+    clip_gradients,
+    equal_passes,
+    gathered,
+    is_sharded,
+    module_load,
+    optimizer_load,
+    shard,
+    whole,
+    whole_on_cpu,
+)
 
-_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+_ELSEWHERE = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+_FSDP = "ACCELERATE_USE_FSDP"
+_FSDP_SETTINGS = {
+    "FSDP_VERSION": ("fsdp_version", ("2",), "set it to 2"),
+    "FSDP_OFFLOAD_PARAMS": ("fsdp_offload_params", ("false",), "leave it out"),
+    "FSDP_RESHARD_AFTER_FORWARD": (
+        "fsdp_reshard_after_forward", ("true", "full_shard"), "set it to true",
+    ),
+    "FSDP_ACTIVATION_CHECKPOINTING": (
+        "fsdp_activation_checkpointing", ("false",), "set gradient_checkpointing in the recipe",
+    ),
+}  # fmt: skip
+"""Variables of `accelerate launch`: the setting behind each, what of it is followed, and the fix."""
 
 
 def accelerator_open() -> Accelerator:
-    """The processes that `accelerate launch` started; whole models on each of them.
+    """The processes that `accelerate launch` started.
 
     Without a GPU accelerate joins several processes only where it is told to use the CPU; each would
-    learn alone otherwise, and all of them the same.
+    learn alone otherwise, and all of them the same. Where the configuration asks for FSDP, networks
+    are sharded by `network_open`, the same way on every device; accelerate, which would do so on GPUs
+    only, is not told of it.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
+    wanted = _sharding_wanted()
     accelerator = Accelerator(cpu=started > 1 and not torch.cuda.is_available())
     if accelerator.num_processes != started:
         raise UserError(
@@ -35,10 +66,15 @@ def accelerator_open() -> Accelerator:
             " together: choose MULTI_GPU in the accelerate configuration, or set ACCELERATE_USE_CPU=true"
             " to use the CPU of a machine with a GPU."
         )
-    if accelerator.distributed_type in _SHARDED:
+    if accelerator.distributed_type in _ELSEWHERE:
         raise UserError(
-            f"{accelerator.distributed_type.value} shards optimizer states, which checkpoints cannot "
-            "hold yet; choose MULTI_GPU or NO in the accelerate configuration."
+            f"{accelerator.distributed_type.value} is not among the ways to learn together; choose "
+            "MULTI_GPU, FSDP or NO in the accelerate configuration."
+        )
+    if wanted and accelerator.mixed_precision not in ("no", "bf16"):
+        raise UserError(
+            f"mixed_precision is {accelerator.mixed_precision} in the accelerate configuration; with "
+            "FSDP set it to bf16 or no."
         )
     if accelerator.gradient_accumulation_steps != 1:
         raise UserError(
@@ -46,7 +82,82 @@ def accelerator_open() -> Accelerator:
             f"{accelerator.gradient_accumulation_steps} in the accelerate configuration, which would "
             "scale the losses; leave it at 1 and set micro_batch_size in the recipe's settings."
         )
+    accelerator.outerloop_shards = wanted and started > 1
     return accelerator
+
+
+def _sharding_wanted() -> bool:
+    """Whether the configuration asks for FSDP; raises `UserError` where it asks for what is not done."""
+    if os.environ.get(_FSDP, "false").lower() != "true":
+        return False
+    for variable, (setting, followed, fix) in _FSDP_SETTINGS.items():
+        found = os.environ.get(variable, followed[0]).lower()
+        if found not in followed:
+            raise UserError(f"{setting} is {found} in the accelerate configuration; {fix}.")
+    os.environ[_FSDP] = "false"  # transformers would load no weights but those of process 0
+    return True
+
+
+def shards(accelerator: Accelerator) -> int:
+    """Into how many parts the weights, gradients and moments of a learning network are cut."""
+    return accelerator.num_processes if accelerator.outerloop_shards else 1
+
+
+def footprint_sizes(accelerator: Accelerator) -> dict[str, int]:
+    """What an estimate of memory asks of the processes; `number` is the bytes of an activation."""
+    return {
+        "processes": accelerator.num_processes,
+        "number": activation_bytes(accelerator),
+        "shards": shards(accelerator),
+    }
+
+
+def unsharded_require(accelerator: Accelerator, what: str, *, fix: str) -> None:
+    """Raise `UserError` where networks would be sharded, and `what` could not go with it."""
+    if shards(accelerator) > 1:
+        raise UserError(
+            f"{what}, which FSDP spreads over the processes: {fix}, or choose MULTI_GPU in the "
+            "accelerate configuration."
+        )
+
+
+@dataclass(frozen=True)
+class Network(Generic[ModuleT]):
+    """A network that learns.
+
+    `plain` samples, scores and is saved; sharded, it has weights inside `whole` and `saved` only.
+    `inner` holds the parameters that an optimiser moves: sharded, a network of its own, else `plain`.
+    `model` is `inner` as a training step calls it: gradients meet in its backward pass.
+    """
+
+    plain: ModuleT
+    inner: ModuleT
+    model: nn.Module
+    dtype: torch.dtype
+
+    def whole(self) -> AbstractContextManager[None]:
+        """For computing, in the precision of the training pass; every process must enter."""
+        return whole(self.plain, self.inner, dtype=self.dtype)
+
+    def saved(self) -> AbstractContextManager[None]:
+        """For saving, on the main process: the exact weights; every process must enter."""
+        return whole_on_cpu(self.plain, self.inner)
+
+
+def network_open(
+    accelerator: Accelerator, module: ModuleT, *, recompute: bool = False
+) -> Network[ModuleT]:
+    """Hand a network to the processes: sharded, or whole on each; `recompute` its layers backwards."""
+    if shards(accelerator) == 1:
+        if recompute:
+            recompute_layers(module)
+        return Network(module, module, accelerator.prepare(module), torch.float32)
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
+    inner = cast(ModuleT, shard(module, mesh, dtype=dtype))
+    if recompute:
+        recompute_layers(inner)
+    return Network(module, inner, inner, dtype)
 
 
 def activation_bytes(accelerator: Accelerator) -> int:
@@ -95,20 +206,25 @@ def optimizer_step(
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: Optimizer,
-    losses: Sequence[Callable[[], Tensor]],
+    losses: Sequence[Callable[[float], Tensor]],
     limit: float,
 ) -> float:
     """One clipped step on the sum of `losses`, each computed and freed before the next.
 
     Each loss is a share of one global mean already, so that their number changes the order of
-    summation only. Processes meet once, at the last one. Returns the gradient norm.
+    summation only; it is called with its weight. Processes with whole models meet once, at the last
+    one; sharded ones at each, so that one with fewer repeats its last with weight 0. Returns the
+    gradient norm.
     """
     optimizer.zero_grad()
-    for number, loss in enumerate(losses):
-        last = number == len(losses) - 1
-        with nullcontext() if last else accelerator.no_sync(model):
-            accelerator.backward(loss())
-    norm = accelerator.clip_grad_norm_(model.parameters(), limit)
+    passes = equal_passes(model, len(losses), device=accelerator.device)
+    for number in range(passes):
+        spare = number >= len(losses)
+        meet = number == passes - 1 or is_sharded(model)
+        with nullcontext() if meet else accelerator.no_sync(model):
+            accelerator.backward(losses[-1](0.0) if spare else losses[number](1.0))
+    accelerator.unscale_gradients()
+    norm = clip_gradients(model.parameters(), limit)
     optimizer.step()
     return float(norm)
 
@@ -126,22 +242,25 @@ def total(accelerator: Accelerator, value: float | Tensor) -> float:
     return float(accelerator.reduce(number.float().to(accelerator.device), reduction="sum"))
 
 
-def training_state(
-    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer
-) -> dict[str, Any]:
-    """Everything but cursors that an exact resume needs; every process must call it."""
-    return {
-        "model": dict(accelerator.unwrap_model(model).state_dict()),
+def training_state(network: Network[Any], optimizer: Optimizer, **more: Any) -> dict[str, Any]:
+    """Everything but cursors that an exact resume needs, whole; every process must call it.
+
+    What it holds is complete on the main process, which is the one that writes. `more` is kept beside it.
+    """
+    state = {
+        "model": dict(network.inner.state_dict()),
         "optimizer": optimizer.state_dict(),
         "random": gather_object([random_state()]),
+        **more,
     }
+    return dict(gathered(state))
 
 
 def training_state_restore(
-    accelerator: Accelerator, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]
+    accelerator: Accelerator, network: Network[Any], optimizer: Optimizer, state: dict[str, Any]
 ) -> None:
-    accelerator.unwrap_model(model).load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    module_load(network.inner, state["model"])
+    optimizer_load(optimizer, state["optimizer"])
     if accelerator.process_index < len(state["random"]):
         random_state_restore(state["random"][accelerator.process_index])
 

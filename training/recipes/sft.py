@@ -19,8 +19,9 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from training.contracts import SftConfig, SftPhase
 from training.core.alarms import loss_check
@@ -34,10 +35,10 @@ from training.core.lora import adapter_add, trainable_parameters
 from training.core.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.models import LoadedModel, policy_load
 from training.core.policy_artifact import policy_artifacts_write
-from training.core.recompute import recompute_layers
 from training.core.run_directory import Run, recipe_main
 from training.core.supervised import assistant_loss
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     activation_bytes,
     adamw,
@@ -45,8 +46,10 @@ from training.recipes.runtime import (
     learning_rate_set,
     linear_schedule,
     micro_batches,
+    network_open,
     optimizer_step,
     own_share,
+    shards,
     total,
     training_state,
     training_state_restore,
@@ -120,7 +123,7 @@ class Trainer:
     run: Run[SftConfig]
     accelerator: Accelerator
     loaded: LoadedModel
-    model: nn.Module
+    network: Network[PreTrainedModel]
     store: CheckpointStore
     phase: int = 0
     step: int = 0
@@ -132,12 +135,12 @@ class Trainer:
 
     def begin_phase(self) -> None:
         config, phase = self.run.config, self.run.config.phases[self.phase]
-        optimizer = adamw(self.model, phase.learning_rate, config.weight_decay)
+        optimizer = adamw(self.network.inner, phase.learning_rate, config.weight_decay)
         self.optimizer = self.accelerator.prepare(optimizer)
 
     def save(self) -> None:
         assert self.optimizer is not None
-        state = training_state(self.accelerator, self.model, self.optimizer)
+        state = training_state(self.network, self.optimizer)
         self.store.save(self.done, {**state, "phase": self.phase, "step": self.step})
 
     def restore(self) -> None:
@@ -148,7 +151,7 @@ class Trainer:
         self.phase, self.step = checkpoint.state["phase"], checkpoint.state["step"]
         self.begin_phase()
         assert self.optimizer is not None
-        training_state_restore(self.accelerator, self.model, self.optimizer, checkpoint.state)
+        training_state_restore(self.accelerator, self.network, self.optimizer, checkpoint.state)
 
 
 def _train_step(trainer: Trainer, phase: SftPhase, batch: Sequence[Encoded]) -> dict[str, float]:
@@ -164,14 +167,14 @@ def _train_step(trainer: Trainer, phase: SftPhase, batch: Sequence[Encoded]) -> 
     tokens = max(1.0, total(accelerator, weight * sum(sum(e.trained[1:]) for e in mine)))
     scale, summed = weight * accelerator.num_processes / tokens, list[Tensor]()
 
-    def share_of(rows: Sequence[Encoded]) -> Tensor:
-        loss = assistant_loss(trainer.model, rows, trainer.loaded.pad_id).total
+    def share_of(rows: Sequence[Encoded], counted: float) -> Tensor:
+        loss = assistant_loss(trainer.network.model, rows, trainer.loaded.pad_id).total * counted
         summed.append(loss.detach())
         return loss.mul(scale)
 
     norm = optimizer_step(
         accelerator,
-        trainer.model,
+        trainer.network.model,
         optimizer,
         [partial(share_of, rows) for rows in micro_batches(mine, config.micro_batch_size)],
         config.max_grad_norm,
@@ -220,10 +223,12 @@ def _speedometer() -> Callable[[float], float]:
 
 
 def _validate(trainer: Trainer, data: Data) -> float | None:
-    if not data.validation or not trainer.run.main:
+    if not data.validation:
         return None
-    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-    loss = mean_loss(LoadedModel(unwrapped, trainer.loaded.tokenizer), data.validation)
+    with trainer.network.whole():
+        if not trainer.run.main:
+            return None
+        loss = mean_loss(trainer.loaded, data.validation)
     metrics = {"validation_loss": loss, "validation_perplexity": math.exp(min(loss, 50.0))}
     phases = len(trainer.run.config.phases)
     trainer.run.emit("validate", trainer.phase + 1, phases, metrics)
@@ -253,15 +258,13 @@ def main(run: Run[SftConfig]) -> None:
     loaded = policy_load(config.model, run.inputs, texts=texts, seed=seed)
     _check(config, loaded)
     shape = shape_of(loaded.model, speaks=True, adapter=config.adapter)
-    found = estimate([shape], [], _job(config, accelerator))
+    found = estimate([shape], [], _job(config, accelerator), shards=shards(accelerator))
     memory_report(run, found, device=accelerator.device)
     adapter_add(loaded.model, config.adapter, seed=seed)
     data = _data(run, loaded, rows)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
-    if config.gradient_checkpointing:
-        recompute_layers(loaded.model)
-    model = accelerator.prepare(loaded.model)
-    trainer = Trainer(run, accelerator, loaded, model, store)
+    network = network_open(accelerator, loaded.model, recompute=config.gradient_checkpointing)
+    trainer = Trainer(run, accelerator, loaded, network, store)
     trainer.restore()
     losses: dict[str, float | None] = {}
     while trainer.phase < len(config.phases):
@@ -275,23 +278,23 @@ def main(run: Run[SftConfig]) -> None:
 
 
 def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> None:
-    run = trainer.run
-    unwrapped = trainer.accelerator.unwrap_model(trainer.model)
-    if not run.main:
-        run.finish([], {})
-        return
-    loaded = LoadedModel(unwrapped.cpu(), trainer.loaded.tokenizer)
-    trained = sum(p.numel() for p in trainable_parameters(unwrapped))
-    artifacts = policy_artifacts_write(run, loaded, None)
+    run, model = trainer.run, trainer.loaded.model
+    trained = sum(p.numel() for p in trainable_parameters(model))
+    with trainer.network.saved():
+        if not run.main:
+            run.finish([], {})
+            return
+        model.cpu()
+        artifacts = policy_artifacts_write(run, trainer.loaded, None)
     results = {
         "steps": trainer.done,
         "steps_by_phase": [phase.steps for phase in run.config.phases],
         "examples_by_phase": [len(phase) for phase in data.phases],
         "validation_examples": len(data.validation),
         "cut_texts": data.cut,
-        "parameters": sum(p.numel() for p in unwrapped.parameters()),
+        "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
-        "vocabulary": len(loaded.tokenizer),
+        "vocabulary": len(trainer.loaded.tokenizer),
         "refused_checkpoints": trainer.store.refused,
         **losses,
     }

@@ -140,6 +140,22 @@ def test_every_part_is_its_formula() -> None:
     assert again.activations == 3 * 10 * (8 * 2 + 16 * 8 + 4 * 16) * 4
 
 
+def test_what_learns_is_divided_by_its_parts_and_made_whole_to_sample() -> None:
+    trained = Shape(parameters=1001, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50)
+    frozen = Shape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
+    found = estimate(
+        [trained], [frozen], Job(sampled_rows=7, sampled_length=20, number=2), shards=4
+    )
+    assert found.weights == 4 * (251 + 300)
+    assert (found.gradients, found.optimizer) == (4 * 251, 8 * 251)
+    assert found.gathered == 2 * 1001
+    assert found.total == 4 * 551 + 12 * 251 + 2 * 1001 + found.cache
+    with_adapter = replace(trained, adapter=41)
+    found = estimate([with_adapter], [], Job(), shards=4)
+    assert found.weights == 4 * (1001 + 41 + 2) // 4  # rounded up
+    assert (found.gradients, found.optimizer) == (4 * 11, 8 * 11)
+
+
 @pytest.mark.parametrize("make", [llama, gpt2])
 @pytest.mark.parametrize("targets", [(), ("q_proj", "down_proj")])
 def test_an_adapter_is_as_large_as_the_one_that_is_put_in(make: Any, targets: Any) -> None:
@@ -196,6 +212,7 @@ GB = 10**9
         ((2, 2, 4, 1, 30, 3), "lower micro_batch_size;"),
         ((2, 0, 0, 1, 1, 30), "lower sampling.batch_size"),
         ((2, 0, 0, 1, 1, 3, 30), "lower micro_batch_size;"),
+        ((2, 1, 2, 1, 1, 3, 1, 30), "take a smaller model, or more memory"),
         ((20, 20, 40, 1, 1, 1), "take a smaller model, or more memory"),
     ],
 )

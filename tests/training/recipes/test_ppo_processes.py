@@ -66,15 +66,25 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     assert sha256(cut.parent) == sha256(whole.parent)
 
 
-def test_two_processes_learn_what_one_learns(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    """Five updates under the shipped configuration: the split is only another order of summation."""
-    changes = {"updates": 5, "policy_learning_rate": 1e-3}
+@pytest.mark.parametrize(
+    ("configuration", "settings"),
+    [
+        ("cpu-two", {}),
+        # Other numbers of micro-batches on the two processes, which must go forward equally often.
+        ("cpu-two-fsdp", {"micro_batch_size": 2, "gradient_checkpointing": True}),
+    ],
+)
+def test_two_processes_learn_what_one_learns(
+    tmp_path: Path, inputs: dict[str, Path], configuration: str, settings: dict[str, Any]
+) -> None:
+    """Five updates under a shipped configuration: the split is only another order of summation."""
+    changes = {"updates": 5, "policy_learning_rate": 1e-3, **settings}
     one, two = (order(tmp_path / name, inputs, **changes) for name in ("one", "two"))
     torch.set_num_threads(1)
     assert ppo.main([str(one)]) == 0
-    configuration = str(ROOT / "training" / "configs" / "cpu-two.yaml")
-    launcher = ("accelerate.commands.launch", "--config_file", configuration, "-m")
-    assert start(two, *launcher).wait(180) == 0
+    path = str(ROOT / "training" / "configs" / f"{configuration}.yaml")
+    launcher = ("accelerate.commands.launch", "--config_file", path, "-m")
+    assert start(two, *launcher).wait(300) == 0
     found = json.loads((two.parent / "manifest.json").read_text())
     assert found["environment"]["processes"] == 2
     weights = [load_file(spec.parent / "policy" / "model.safetensors") for spec in (one, two)]

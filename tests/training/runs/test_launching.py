@@ -46,5 +46,7 @@ def test_a_file_of_ones_own_is_taken_as_it_is(tmp_path):
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(LaunchError, match=r"neither a file nor one of cpu, cpu-two, gpus"):
+    with pytest.raises(
+        LaunchError, match=r"neither a file nor one of cpu, cpu-two, cpu-two-fsdp, fsdp"
+    ):
         accelerate_config("twelve-gpus")

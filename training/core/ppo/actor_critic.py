@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple, Self, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.core.conversations import Encoded
 from training.core.lora import trainable_parameters
 from training.core.models import head_of
 from training.core.packed_llama import (
@@ -20,6 +22,7 @@ from training.core.packed_llama import (
 )
 from training.core.ppo.logprobs import token_log_probs
 from training.core.ppo.sequences import SequenceBatch
+from training.core.supervised import TokenLoss, assistant_loss
 
 __all__ = ["ActorCritic", "Evaluation", "response_logits"]
 
@@ -72,6 +75,8 @@ class ActorCritic(nn.Module):
     Both stay in evaluation mode for ever: PPO compares probabilities of two passes, and dropout,
     in modules or in functions, would make them differ without any learning.
     """
+
+    forward_methods: ClassVar = ("imitation",)
 
     def __init__(self, policy: Any, *, critic: Any | None, head: nn.Linear) -> None:
         super().__init__()
@@ -151,6 +156,10 @@ class ActorCritic(nn.Module):
 
     def _values_of(self, hidden: Tensor) -> Tensor:
         return cast(Tensor, self.head(hidden.to(self.head.weight.dtype)))[..., 0].float()
+
+    def imitation(self, batch: Sequence[Encoded], pad_id: int) -> TokenLoss:
+        """The policy's loss on demonstrations (PPO-ptx), with gradients."""
+        return assistant_loss(self.policy, batch, pad_id)
 
     def policy_parameters(self) -> list[nn.Parameter]:
         """What is trained of the policy: all of it, or its adapter."""

@@ -15,10 +15,11 @@ from training.core.scoring import SETTINGS
 __all__ = ["frozen_beside", "members_at", "ppo_footprint"]
 
 
-def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estimate:
+def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: int = 1) -> Estimate:
     """Policy and critic learn; the reference and every member of the reward models only score.
 
-    `number` is the bytes of an activation.
+    `number` is the bytes of an activation; what learns, and the copy that is kept of it, lie in
+    `shards` parts.
     """
     config = run.config
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
@@ -38,14 +39,14 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int) -> Estima
         recompute=config.gradient_checkpointing,
         number=number,
     )
-    frozen = [*frozen_beside(run, policy, config.adapter), *_engine_copy(policy, config)]
-    return estimate([policy, *critic], [*frozen, *models], job)
+    frozen = [*frozen_beside(run, policy, config.adapter, shards), *_engine_copy(policy, config)]
+    return estimate([policy, *critic], [*frozen, *models], job, shards=shards)
 
 
-def frozen_beside(run: Run[Any], policy: Shape, adapter: AdapterConfig) -> list[Shape]:
+def frozen_beside(run: Run[Any], policy: Shape, adapter: AdapterConfig, shards: int) -> list[Shape]:
     """What stands beside a policy that is tuned: its healthy weights that an alarm would go back to,
     the reference, and the held-out reward model."""
-    kept = policy.weights_alone(policy.learned)
+    kept = policy.weights_alone(-(-policy.learned // shards))
     watched = run.inputs.get("held_out_reward_model")
     members = members_at(watched) if watched else []
     if reference_is_adapter_off(run, adapter):

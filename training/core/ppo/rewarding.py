@@ -15,11 +15,12 @@ from torch import Tensor
 from training.core.data import Message
 from training.core.errors import UserError
 from training.core.models import LoadedModel
+from training.core.ppo.actor_critic import ActorCritic
 from training.core.ppo.measurement import Scores
 from training.core.run_directory import Run
 from training.core.scoring import Combination, RewardModel, reward_model_load
 
-__all__ = ["CriticSource", "Rewarder", "rewarder_open", "scripted_reward"]
+__all__ = ["CriticSource", "Rewarder", "actor_open", "rewarder_open", "scripted_reward"]
 
 Conversation = Sequence[Message]
 ScoreTexts = Callable[[Sequence[Conversation], Sequence[str]], Tensor]
@@ -85,6 +86,17 @@ class Rewarder:
         if not same_backbone or member.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
             return None
         return CriticSource(copy.deepcopy(member.model), settings.mean, settings.std)
+
+
+def actor_open(policy: LoadedModel, source: CriticSource | None, *, shared: bool) -> ActorCritic:
+    """The policy with a critic: on its own backbone, from a reward model, or from the policy."""
+    if shared:
+        return ActorCritic.shared(policy.model)
+    if source is None:
+        return ActorCritic.separate(policy.model)
+    return ActorCritic.from_reward_model(
+        policy.model, source.model, mean=source.mean, std=source.std
+    )
 
 
 def _normalised(model: RewardModel) -> ScoreTexts:

@@ -17,7 +17,7 @@ from training.core.ppo.experience import Experience
 from training.core.ppo.losses import policy_loss, value_loss
 from training.core.ppo.reduction import Reduce
 from training.core.ppo.sequences import length_buckets, pack_sequences
-from training.core.supervised import assistant_loss
+from training.core.sharding import clip_gradients, equal_passes, is_sharded
 
 __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
 
@@ -83,7 +83,8 @@ def mini_batches(rows: int, parts: int, *, generator: torch.Generator) -> Iterat
 class Learner:
     """The networks, their optimiser and the processes that they are spread over.
 
-    `model` is `actor` as the accelerator wrapped it: gradients meet in its backward pass.
+    `model` is `actor` as the accelerator wrapped it: gradients meet in its backward pass. Where it is
+    sharded both are the same, and every process calls it equally often.
     """
 
     accelerator: Any
@@ -147,12 +148,16 @@ class Learner:
         )
         sums = torch.zeros(5, device=experience.mask.device)
         ptx = self._pretraining(step, experience.mask.device)
-        for number, bucket in enumerate(buckets):
-            last = number == len(buckets) - 1
-            # Processes meet once per step, at the last micro-batch, however many each one has.
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
-                rows = [part[i] for i in bucket]
-                sums += self._micro_batch(experience, rows, tokens, weight=weight)
+        passes = equal_passes(self.model, len(buckets), device=experience.mask.device)
+        for number in range(passes):
+            # Processes meet once per step, at the last micro-batch, however many each one has; with
+            # sharded networks at each, so that some add their shortest completion with weight 0.
+            meet = number == passes - 1 or is_sharded(self.model)
+            spare = number >= len(buckets)
+            rows = [part[i] for i in (buckets[0][:1] if spare else buckets[number])]
+            with nullcontext() if meet else self.accelerator.no_sync(self.model):
+                counted = 0.0 if spare else weight
+                sums += self._micro_batch(experience, rows, tokens, weight=counted)
         norms = self._clip_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -168,7 +173,7 @@ class Learner:
             return torch.zeros(1, device=device)
         batch = self.demonstrations.batch(step)
         with self.accelerator.no_sync(self.model):
-            loss = assistant_loss(self.actor.policy, batch, self.pad_id)
+            loss = self.actor.imitation(batch, self.pad_id)
             tokens = self.reduce(torch.tensor(loss.tokens, device=device)).clamp(min=1)
             share = self.config.ptx_coefficient * loss.total / tokens
             self.accelerator.backward(share * self.accelerator.num_processes)
@@ -189,7 +194,8 @@ class Learner:
             return table[rows, -width:]
 
         config = self.config
-        result = self.model(batch, temperature=config.sampling.temperature)
+        with self.accelerator.autocast():
+            result = self.model(batch, temperature=config.sampling.temperature)
         actor = policy_loss(
             result.log_probs,
             old(experience.log_probs),
@@ -226,4 +232,4 @@ class Learner:
         self.accelerator.unscale_gradients()
         limit = self.config.max_grad_norm
         groups = (self.actor.policy_parameters(), self.actor.value_parameters())
-        return torch.stack([torch.nn.utils.clip_grad_norm_(group, limit) for group in groups])
+        return torch.stack([clip_gradients(group, limit) for group in groups])

@@ -144,7 +144,8 @@ def tie_attach(model: nn.Module, kind: Ties, *, start: float, learned: bool) -> 
     """Give `model` its tie parameter, so that optimiser, checkpoints and processes carry it."""
     if kind == "half":
         return
-    value = torch.tensor(math.log(start) / _RATE)
+    # One dimension: FSDP cuts tensors along their first.
+    value = torch.tensor([math.log(start) / _RATE])
     if learned:
         model.register_parameter(_NAME, nn.Parameter(value))
     else:
@@ -154,7 +155,7 @@ def tie_attach(model: nn.Module, kind: Ties, *, start: float, learned: bool) -> 
 def tie_value(model: nn.Module) -> Tensor | None:
     """The tie parameter of a model in training, with its gradient; None where it has none."""
     value = getattr(model, _NAME, None)
-    return None if value is None else torch.exp(_RATE * value)
+    return None if value is None else torch.exp(_RATE * value)[0]
 
 
 def without_tie(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -48,6 +48,9 @@ class Process:
     def no_sync(self, model: Any) -> Any:
         return nullcontext()
 
+    def autocast(self) -> Any:
+        return nullcontext()
+
     def unscale_gradients(self) -> None:
         """No gradient is scaled in fp32."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from annotation import facade as annotation
 from annotation.accounts.models import Rater
@@ -196,7 +196,7 @@ def test_a_round_from_an_empty_queue_to_another_policy_that_answers(
 def _fits_a_phone(page: Page) -> bool:
     """Whether the page is no wider than a phone; the window is as wide as before afterwards."""
     before = page.viewport_size
-    page.set_viewport_size(PHONE)
+    page.set_viewport_size(ViewportSize(width=PHONE["width"], height=PHONE["height"]))
     fits = page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     if before is not None:
         page.set_viewport_size(before)

@@ -1,11 +1,11 @@
 """P10: two processes on one CPU learn what one learns; what that costs or saves in time.
 
-    python -m benchmarks.ranks [--updates 5]
+    python -m benchmarks.ranks
 
 PPO, a reward model and supervised fine-tuning of a small model, as one process, as two that speak through
 gloo (training/configs/cpu-two.yaml), and as two that each hold a part of what learns (cpu-two-fsdp.yaml);
-each process on one thread. Printed: the largest difference of any weight from one process's, whether it is
-within 1e-5, and seconds per update or step.
+each process on one thread. Each takes five steps (five updates for PPO). Printed: the largest difference of
+any weight from one process's, whether it is within 1e-5, and seconds per update or step.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from training.digests import path_sha256
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ranks.json"
 TOLERANCE = 1e-5
+STEPS = 5
 WORDS = "red green blue one two three cat dog sun moon yes no why what how tell me a story of the"
 CONFIGS = {"one": "cpu", "two": "cpu-two", "two, sharded": "cpu-two-fsdp"}
 PROCESSES = {"one": 1, "two": 2, "two, sharded": 2}
@@ -64,14 +65,12 @@ def colour_wish(messages: list[dict[str, str]], text: str) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Two processes against one.")
-    parser.add_argument("--updates", type=int, default=5)
-    options = parser.parse_args()
+    argparse.ArgumentParser(description="Two processes against one.").parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         inputs = _inputs(place)
         rows = [
-            _ppo(place, inputs, options.updates),
+            _ppo(place, inputs),
             _reward_model(place, inputs),
             _fine_tuning(place, inputs),
         ]
@@ -123,9 +122,9 @@ def _lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 # -------------------------------------------------------------------------------- runs
 
 
-def _ppo(place: Path, inputs: Mapping[str, Path], updates: int) -> dict[str, Any]:
+def _ppo(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
     config = PpoConfig(
-        updates=updates,
+        updates=STEPS,
         prompts_per_update=64,
         policy_learning_rate=1e-3,
         sampling=Sampling(max_new_tokens=24),
@@ -141,7 +140,12 @@ def _ppo(place: Path, inputs: Mapping[str, Path], updates: int) -> dict[str, Any
 
 def _reward_model(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
     config = RewardModelConfig(
-        backbone=ModelSource(), members=1, epochs=1, batch_size=16, max_length=64, log_every=1
+        backbone=ModelSource(),
+        members=1,
+        epochs=1,
+        batch_size=26,  # of 113 pairs outside the held-out model's groups: five steps
+        max_length=64,
+        log_every=1,
     )
     named = {"policy": inputs["policy"], "preferences": inputs["preferences"]}
     weights = "reward_model/member_0/model.safetensors"
@@ -149,7 +153,9 @@ def _reward_model(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _fine_tuning(place: Path, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    phase = SftPhase("demonstrations", steps=8, learning_rate=1e-3, batch_size=16, warmup_steps=2)
+    phase = SftPhase(
+        "demonstrations", steps=STEPS, learning_rate=1e-3, batch_size=16, warmup_steps=2
+    )
     config = SftConfig(ModelSource(), (phase,), max_length=64, log_every=1)
     named = {name: inputs[name] for name in ("policy", "demonstrations")}
     return _compare(place, "sft", config.to_json(), named, "policy/model.safetensors")
@@ -167,6 +173,8 @@ def _compare(
         (directory / "spec.json").write_text(json.dumps(spec.to_json()))
         _launch(kind, directory, processes)
         timings.append(_timing(directory, kind, processes))
+        if timings[-1].steps != STEPS:
+            raise RuntimeError(f"{kind} took {timings[-1].steps} steps instead of {STEPS}.")
     one, *others = (load_file(place / f"{kind}-{n}" / weights) for n in range(len(CONFIGS)))
     largest = {
         name: max(float((one[key] - other[key]).abs().max()) for key in one)

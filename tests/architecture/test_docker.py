@@ -79,6 +79,21 @@ def test_no_image_runs_as_root_and_each_says_how_it_is(target):
     assert yaml.safe_load(last["CMD"])[0] in ROLES
 
 
+@pytest.mark.parametrize("target", ["web", "worker", "trainer"])
+def test_a_process_may_write_its_volumes_and_not_its_code(target):
+    lines = [f"{word} {rest}" for word, rest in stages()[target]]
+    made = next(line for line in lines if "install --directory --owner outerloop" in line)
+    folders = made.split("--group outerloop ")[1].split()
+    assert folders == ["/srv/outerloop/var", "/srv/outerloop/artifacts"]
+    mounted = {volume.split(":")[1] for s in ours().values() for volume in s.get("volumes", [])}
+    assert mounted == set(folders)
+    # Copied and compiled by root: nothing changes the user before.
+    compiled = next(line for line in lines if line.startswith("RUN python -m compileall -q ."))
+    assert lines.index(compiled) < lines.index("USER 10001")
+    assert "pip uninstall --yes" in compiled
+    assert not [line for line in lines if "--chown" in line]
+
+
 def test_only_the_trainer_installs_learning_libraries():
     lines = {name: " ".join(rest for _, rest in stage) for name, stage in stages().items()}
     for target in ("web", "worker"):
@@ -197,6 +212,17 @@ def test_processes_have_no_more_rights_than_they_need():
     for name, service in ours().items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_the_installation_is_named_after_the_product_and_not_after_its_folder():
+    assert compose()["name"] == "outerloop"
+
+
+def test_the_broker_answers_other_containers_without_a_password():
+    """Redis as Debian builds it answers its own host only."""
+    command = compose()["services"]["broker"]["command"]
+    assert command[command.index("--protected-mode") + 1] == "no"
+    assert "ports" not in compose()["services"]["broker"]
 
 
 def test_no_secret_has_a_default_and_every_variable_is_one_of_ours():

@@ -105,7 +105,7 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
         "No guardrail failed. 1 advisory: Replies are narrower than the incumbent's (0.74).",
         "Ada approved the deployment, 21 Nov 2026, 02:05 UTC.",
         "6.00 (5.50 to 6.50) nats · at most 10 nats",
-        "sees a gain of 1.00 z; one that it never saw sees 0.80 z, 80% of it at 6.0 nats",
+        "sees a gain of 1.00 z; one that the training never saw sees 0.80 z, 80% of it at 6.0 nats",
         "agrees with 66% (62% to 70%) of held-out labels; a length-only model with 52%",
         "300 wins, 110 ties and 202 losses in 612 labels",
         "The best win",

@@ -89,6 +89,11 @@ AVERAGE = "average"
 # ------------------------------------------------------------------------ training
 
 
+EPSILON = 1e-5
+"""AdamW's, as in Ziegler 2019 and Huang 2024: with 1e-8 a first gradient that is nothing but rounding moves its
+weight by as much as a real one, and another number of processes moves it elsewhere."""
+
+
 @dataclass
 class Training:
     """The training of one member; `step` says what comes next, `best` what is kept."""
@@ -142,7 +147,9 @@ def _training(run: Run[RewardModelConfig], accelerator: Accelerator, member: Mem
     config, loaded = run.config, _backbone(run, member.weights_seed)
     ties_prepare(loaded.model, config, member.pairs)
     network = network_open(accelerator, loaded.model, recompute=config.gradient_checkpointing)
-    optimizer = accelerator.prepare(adamw(network.inner, config.learning_rate, config.weight_decay))
+    optimizer = accelerator.prepare(
+        adamw(network.inner, config.learning_rate, config.weight_decay, eps=EPSILON)
+    )
     elements = elements_of(member.pairs, config.batch_by)
     lengths = element_lengths(elements)
     per_epoch = len(length_batches(lengths, config.batch_size, seed=member.seed, epoch=0))

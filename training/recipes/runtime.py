@@ -165,18 +165,17 @@ def activation_bytes(accelerator: Accelerator) -> int:
     return 4 if accelerator.mixed_precision == "no" else 2
 
 
-def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """AdamW with betas (0.9, 0.95); weight decay on matrices, never on norms and biases.
-
-    Epsilon is 1e-6: with the usual 1e-8 a first gradient that is nothing but rounding moves its weight by
-    as much as a real one, and another number of processes moves it elsewhere.
-    """
+def adamw(
+    model: nn.Module, learning_rate: float, weight_decay: float, *, eps: float = 1e-8
+) -> AdamW:
+    """AdamW with betas (0.9, 0.95); weight decay on matrices, never on norms and biases."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return AdamW([g for g in groups if g["params"]], lr=learning_rate, betas=(0.9, 0.95), eps=1e-6)
+    used = [group for group in groups if group["params"]]
+    return AdamW(used, lr=learning_rate, betas=(0.9, 0.95), eps=eps)
 
 
 def linear_schedule(step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:

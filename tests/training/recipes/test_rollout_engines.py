@@ -15,7 +15,7 @@ import torch
 
 from tests.support import fake_vllm, ppo_runs
 from tests.support.engine_policies import engine_policy
-from training.contracts import AdapterConfig
+from training.contracts import AdapterConfig, InputRef, RunSpec
 from training.core.ppo.footprint import ppo_footprint
 from training.core.run_directory import EXIT_USER
 from training.recipes import ppo
@@ -132,6 +132,8 @@ class Counted:
 
     def __init__(self, config: Any, inputs: dict[str, Path]) -> None:
         self.config, self.inputs = config, inputs
+        digest = InputRef(path="", sha256="0" * 64)
+        self.spec = RunSpec("counted", "ppo", 0, dict.fromkeys(inputs, digest), {})
 
     def input(self, name: str) -> Path:
         return self.inputs[name]

@@ -84,14 +84,12 @@ from training.recipes.runtime import (
 )
 
 AVERAGE = "average"
-
-
-# ------------------------------------------------------------------------ training
-
-
 EPSILON = 1e-5
 """AdamW's, as in Ziegler 2019 and Huang 2024: with 1e-8 a first gradient that is nothing but rounding moves its
 weight by as much as a real one, and another number of processes moves it elsewhere."""
+
+
+# ------------------------------------------------------------------------ training
 
 
 @dataclass

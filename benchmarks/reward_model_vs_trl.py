@@ -27,6 +27,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
 from benchmarks.peers import (
+    RESULTS,
     ROOT,
     Answer,
     MatmulRate,
@@ -75,8 +76,9 @@ def main() -> None:
         for name in arguments.backbones:
             found = compare(name, work, python, arguments)
             document["backbones"][name] = found
-            print(table(name, found))
-    print(f"written to {results_write('reward_model_vs_trl', document, path=arguments.results)}")
+            print(table(name, found), flush=True)
+            results_write("reward_model_vs_trl", document, path=arguments.results)
+    print(f"written to {arguments.results or RESULTS / 'reward_model_vs_trl.json'}")
 
 
 def parse() -> argparse.Namespace:

@@ -60,6 +60,17 @@ def test_limit_keeps_the_most_frequent_words():
     assert len(encode(tiny, "rare")) == 4
 
 
+def test_padding_and_cutting_that_a_file_asks_for_are_not_followed(tmp_path):
+    shipped = word_tokenizer_learn(TEXTS, limit=400)
+    wanted = encode(shipped, " ".join(SENTENCES)), encode(shipped, "7 plus 5 is 12.")
+    shipped.backend_tokenizer.enable_padding(length=16, pad_id=shipped.pad_token_id)
+    shipped.backend_tokenizer.enable_truncation(max_length=16)
+    shipped.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(loaded.backend_tokenizer.encode("7").ids) == 16
+    assert (encode(loaded, " ".join(SENTENCES)), encode(loaded, "7 plus 5 is 12.")) == wanted
+
+
 def test_pad_is_not_the_end_of_a_text(tokenizer):
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
     assert end_ids(tokenizer) == (tokenizer.eos_token_id,)

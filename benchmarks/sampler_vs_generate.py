@@ -1,11 +1,13 @@
 """Tokens per second of the sampling loop, against `generate` of transformers on the same model.
 
     python -m benchmarks.sampler_vs_generate [--short] [--sizes 1M 6M] [--batches 32 64 128 256]
+    python -m benchmarks.sampler_vs_generate --bf16 --sizes 100M 1B      # on a GPU
 
 Both sides draw 48 tokens at temperature 1 (`fixed`, no end token), or end where the policy ends
 (`natural`, about 0.4 of 48 tokens; only tokens through the end token count), from left-padded prompts of
 8-24 tokens, in one process, in turns. The limit: the matrix products of the tokens needed, at the
-machine's measured rate.
+machine's measured rate; on a GPU also the bytes of the weights, read once a token of the longest text, at
+the rate of a large copy. With `--bf16` the weights are in bf16 on both sides.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ from benchmarks.peers import (
     take_turns,
     versions,
 )
-from benchmarks.ppo_vs_trl import END, SIZES, VOCABULARY, WIDTH, prepare
+from benchmarks.ppo_vs_trl import END, ON_A_CPU, SIZES, WIDTH, prepare
 from training.contracts import Sampling
 from training.core.batches import pad
 from training.core.generation import generate
 from training.core.models import LoadedModel, policy_load_path
 
-GOALS = {"1M": 2.0, "6M": 1.0}  # twice on tiny models, never slower
+GOALS = {"1M": 2.0, "6M": 1.0, "100M": 1.0, "1B": 1.0}  # twice on tiny models, never slower
 
 
 def main() -> None:
@@ -49,6 +51,7 @@ def main() -> None:
         "threads": arguments.threads,
         "repeats": arguments.repeats,
         "seed": arguments.seed,
+        "bf16": arguments.bf16,
         "goals": GOALS,
         "rows": [],
     }
@@ -57,17 +60,21 @@ def main() -> None:
         for size in arguments.sizes:
             prepare(work / size, size, arguments.seed)
             policy = policy_load_path(work / size / "policy")
+            kind = torch.bfloat16 if arguments.bf16 else torch.float32
+            policy.model.to("cuda" if torch.cuda.is_available() else "cpu", kind)
             for batch in arguments.batches:
                 for natural in (False, True):
                     row = compare(policy, size, batch, natural, arguments)
                     document["rows"].append(row)
                     print(line(row), flush=True)
-    print(f"written to {results_write('sampler_vs_generate', document, path=arguments.results)}")
+                    written = results_write("sampler_vs_generate", document, path=arguments.results)
+    print(f"written to {written}")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=ON_A_CPU)
+    parser.add_argument("--bf16", action="store_true", help="weights in bf16 on both sides")
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 64, 128, 256])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -86,7 +93,8 @@ def compare(
 ) -> dict[str, Any]:
     rng = np.random.default_rng(arguments.seed)
     lengths = rng.integers(8, 25, size=batch)
-    prompts = [rng.integers(3, VOCABULARY, size=length).tolist() for length in lengths]
+    vocabulary = SIZES[size].vocabulary
+    prompts = [rng.integers(3, vocabulary, size=length).tolist() for length in lengths]
     sides = {
         "generate": lambda: timed(lambda: theirs(policy, prompts, natural)),
         "outerloop": lambda: timed(lambda: ours(policy, prompts, natural)),
@@ -100,7 +108,11 @@ def compare(
         for clock in ("seconds", "cpu_seconds")
     )
     tokens = statistics.mean(a["tokens"] for turns in answers.values() for a in turns) / batch
-    needed = needed_operations(policy.model.config, float(lengths.mean()), tokens)
+    needed = needed_operations(policy.model.config, float(lengths.mean()), tokens) / rate.best
+    if rate.bytes_per_second:
+        steps = max(a["steps"] for a in answers["outerloop"])
+        weights = sum(p.numel() * p.element_size() for p in policy.model.parameters())
+        needed = max(needed, weights * steps / rate.bytes_per_second / (tokens * batch))
     pace = statistics.median(paces["outerloop"])
     return {
         "size": size,
@@ -113,19 +125,24 @@ def compare(
         "ratio_of_processor_time": ratio(cpu["outerloop"], cpu["generate"]),
         "goal": GOALS[size],
         "matmul_gflops": rate.to_json(),
-        "own_share_of_limit": round(pace * needed / rate.best, 3),
+        "own_share_of_limit": round(pace * needed, 3),
     }
 
 
-def timed(run: Callable[[], int]) -> Answer:
+def timed(run: Callable[[], tuple[int, int]]) -> Answer:
+    """Of tokens drawn in so many steps."""
     marks = Marks()
     marks.note()
-    tokens = run()
+    tokens, steps = run()
     marks.note()
-    return {"tokens": tokens, **{clock: spans[0] for clock, spans in marks.to_json().items()}}
+    return {
+        "tokens": tokens,
+        "steps": steps,
+        **{clock: spans[0] for clock, spans in marks.to_json().items()},
+    }
 
 
-def ours(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> int:
+def ours(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> tuple[int, int]:
     result = generate(
         policy.model,
         prompts,
@@ -134,17 +151,17 @@ def ours(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> int:
         pad_id=policy.pad_id,
         end_ids=[END] if natural else [],
     )
-    return int(result.lengths.sum())
+    return int(result.lengths.sum()), int(result.lengths.max())
 
 
 @torch.inference_mode()
-def theirs(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> int:
+def theirs(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> tuple[int, int]:
     batch = pad(prompts, policy.pad_id, side="left")
     # The ends of the model's own generation config would come back for a None given here.
     policy.model.generation_config.eos_token_id = END if natural else None
     result = policy.model.generate(
-        input_ids=batch.ids,
-        attention_mask=batch.mask.long(),
+        input_ids=batch.ids.to(policy.model.device),
+        attention_mask=batch.mask.long().to(policy.model.device),
         do_sample=True,
         temperature=1.0,
         top_k=0,
@@ -153,9 +170,9 @@ def theirs(policy: LoadedModel, prompts: list[list[int]], natural: bool) -> int:
         pad_token_id=policy.pad_id,
     )[:, batch.ids.shape[1] :]
     if not natural:
-        return int(result.numel())
+        return int(result.numel()), result.shape[1]
     ended = (result == END).long().cumsum(1)
-    return int(((ended == 0) | ((ended == 1) & (result == END))).sum())
+    return int(((ended == 0) | ((ended == 1) & (result == END))).sum()), result.shape[1]
 
 
 def needed_operations(config: Any, prompt: float, response: float) -> float:

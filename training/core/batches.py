@@ -43,10 +43,19 @@ def batches_from(
         yield batches[step % per_epoch]
 
 
-def sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of similar length, longest first (memory trouble shows at once)."""
+def sorted_batches(lengths: Sequence[int], batch_size: int, *, tokens: int = 0) -> list[list[int]]:
+    """Indices in batches of similar length, longest first (memory trouble shows at once).
+
+    With `tokens` a batch also has at most so many, padding counted, or is a single row.
+    """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    batches, start = list[list[int]](), 0
+    while start < len(order):
+        fitting = max(1, tokens // max(1, lengths[order[start]])) if tokens else batch_size
+        end = start + min(batch_size, fitting)
+        batches.append(order[start:end])
+        start = end
+    return batches
 
 
 class Padded(NamedTuple):

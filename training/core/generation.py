@@ -139,7 +139,7 @@ def _generate_batch(
             count = int(live.sum())
             if count == 0:
                 break
-            if count <= len(live) * (1 - ENDED_SHARE):
+            if decoder.rows_leave and count <= len(live) * (1 - ENDED_SHARE):
                 keep = live.nonzero().squeeze(1)
                 decoder.keep(keep)
                 tokens, mask, positions = tokens[keep], mask[keep], positions[keep]

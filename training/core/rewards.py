@@ -11,7 +11,7 @@ from transformers import LlamaForSequenceClassification
 
 from training.core.batches import pad
 from training.core.packed_llama import pack_rows, packable, packed_hidden
-from training.core.ppo.sequences import length_buckets
+from training.core.ppo.sequences import length_buckets, pass_overhead
 
 _OVERHEAD = 48  # what one more pass costs a model of some 10 million weights, in tokens
 
@@ -28,7 +28,8 @@ def score_rows(
         return _one_pass(model, rows, pad_id)
     if type(model) is LlamaForSequenceClassification and packable(model.model):
         return _packed_pass(model, rows, pad_id)
-    buckets = length_buckets([len(row) for row in rows], size=len(rows), overhead=_OVERHEAD)
+    overhead = pass_overhead(next(model.parameters()).device, on_cpu=_OVERHEAD)
+    buckets = length_buckets([len(row) for row in rows], size=len(rows), overhead=overhead)
     scores = torch.cat([_one_pass(model, [rows[i] for i in bucket], pad_id) for bucket in buckets])
     order = torch.tensor([i for bucket in buckets for i in bucket], device=scores.device)
     return scores[order.argsort()]

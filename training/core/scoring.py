@@ -27,6 +27,8 @@ from training.core.reward.ties import TieModel, win_log_odds
 from training.core.rewards import score_rows
 
 SETTINGS = "ensemble.json"
+SCORED_TOKENS, SCORED_TOKENS_GPU = 1 << 13, 1 << 16
+"""Tokens in a scoring pass, padding counted: more would not be faster, and long texts would take the memory."""
 Combination = Literal["mean", "worst", "mean_minus_variance"]
 Conversation = tuple[Sequence[Message], str]
 
@@ -149,7 +151,8 @@ def member_scores(
     training = member.model.training
     member.model.eval()
     scores = torch.zeros(len(encoded))
-    for batch in sorted_batches([len(e.ids) for e in encoded], batch_size):
+    tokens = SCORED_TOKENS if member.model.device.type == "cpu" else SCORED_TOKENS_GPU
+    for batch in sorted_batches([len(e.ids) for e in encoded], batch_size, tokens=tokens):
         rows = [encoded[i].ids for i in batch]
         found = score_rows(member.model, rows, member.pad_id, packed=packed)
         scores[torch.tensor(batch)] = found.cpu()

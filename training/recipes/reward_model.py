@@ -10,6 +10,7 @@ the accuracy of each model on the test split beside the length-only baseline of 
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 from collections.abc import Sequence
@@ -187,7 +188,8 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     def share_of(own: PairBatch, worked: float) -> Tensor:
         weight = own.weight.to(device) * (counted * worked)
         pad_id = int(training.tokenizer.pad_token_id)
-        scores = score_rows(training.network.model, own.rows, pad_id, packed=config.packed)
+        with accelerator.autocast():
+            scores = score_rows(training.network.model, own.rows, pad_id, packed=config.packed)
         result = pair_loss(
             scores[own.first.to(device)],
             scores[own.second.to(device)],
@@ -378,11 +380,13 @@ def main(run: Run[RewardModelConfig]) -> None:
     found = estimate([shape], [], _job(run.config, accelerator), shards=shards(accelerator))
     memory_report(run, found, device=accelerator.device)
     pairs = [pair_encode(backbone.tokenizer, row, run.config.max_length) for row in rows]
+    del backbone
     division = division_of(pairs, run.config)
     members = members_planned(run.config, division, seed=run.spec.seed)
     refused = list[str]()
     for member in members:
         refused += _train_member(run, accelerator, member)
+        gc.collect()  # a network refers to itself, and the next one needs its room
     if not run.main:
         run.finish([], {})
         return

@@ -175,7 +175,7 @@ def adamw(
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
     used = [group for group in groups if group["params"]]
-    return AdamW(used, lr=learning_rate, betas=(0.9, 0.95), eps=eps)
+    return AdamW(used, lr=learning_rate, betas=(0.9, 0.95), eps=eps, fused=True)
 
 
 def linear_schedule(step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:

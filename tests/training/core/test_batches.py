@@ -48,3 +48,7 @@ def test_padding_on_either_side_and_its_positions():
 
 def test_longest_come_first_for_scoring():
     assert sorted_batches([1, 5, 3], 2) == [[1, 2], [0]]
+
+
+def test_sorted_batches_hold_few_tokens_or_a_single_row():
+    assert sorted_batches([9, 3, 3, 1, 1, 2], 3, tokens=6) == [[0], [1, 2], [5, 3, 4]]

@@ -15,15 +15,18 @@ from transformers import (
 )
 
 from training.contracts import AdapterConfig
+from training.core import packed_llama
 from training.core.lora import adapter_add
 from training.core.packed_llama import pack_rows, packable
+from training.core.packed_operators import NativeOperators, WrittenOutOperators, operators_for
 from training.core.ppo.actor_critic import ActorCritic, response_logits
 from training.core.ppo.experience import Episodes, score_tokens
 from training.core.ppo.sequences import length_buckets, pack_sequences
 from training.core.recompute import recompute_layers
 from training.core.rewards import score_rows
 
-CPU = torch.device("cpu")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+CLOSE = 1e-5 if DEVICE.type == "cpu" else 1e-4
 PROMPTS = [[7, 8, 9, 10], [11], [13, 14, 15], [5, 6]]
 RESPONSES = [[20, 21], [22, 23, 4, 5, 2], [6], [9, 8, 7, 6, 5]]
 SIZES = {
@@ -35,7 +38,7 @@ SIZES = {
 
 def llama(kind: Any = LlamaForCausalLM, **changes: Any) -> Any:
     torch.manual_seed(3)
-    return kind(LlamaConfig(**(SIZES | changes))).eval()
+    return kind(LlamaConfig(**(SIZES | changes))).eval().to(DEVICE)
 
 
 def actors(shared: bool, **changes: Any) -> tuple[ActorCritic, ActorCritic]:
@@ -44,7 +47,7 @@ def actors(shared: bool, **changes: Any) -> tuple[ActorCritic, ActorCritic]:
     for packed in (False, True):
         policy = llama(**changes)
         actor = ActorCritic.shared(policy) if shared else ActorCritic.separate(policy)
-        torch.nn.init.normal_(actor.head.weight, generator=torch.Generator().manual_seed(1))
+        torch.nn.init.normal_(actor.head.weight, generator=torch.Generator(DEVICE).manual_seed(1))
         if packed:
             actor.pack()
         assert actor.packed == packed
@@ -52,11 +55,20 @@ def actors(shared: bool, **changes: Any) -> tuple[ActorCritic, ActorCritic]:
     return made[0], made[1]
 
 
+@pytest.fixture(params=["written out", "native"])
+def operators(request, monkeypatch):
+    """Those of either device, on this one."""
+    chosen = {"written out": WrittenOutOperators, "native": NativeOperators}[request.param]
+    monkeypatch.setattr(packed_llama, "operators_for", lambda device: chosen)
+
+
+@pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("changes", [{}, {"num_key_value_heads": 4}, {"tie_word_embeddings": True}])
 def test_log_probs_values_and_gradients_are_those_of_the_padded_pass(shared, changes):
-    batch = pack_sequences(PROMPTS, RESPONSES, pad_id=0, device=CPU)
-    weights = torch.rand(batch.mask.shape, generator=torch.Generator().manual_seed(2)) * batch.mask
+    batch = pack_sequences(PROMPTS, RESPONSES, pad_id=0, device=DEVICE)
+    weights = torch.rand(batch.mask.shape, generator=torch.Generator().manual_seed(2)).to(DEVICE)
+    weights = weights * batch.mask
     found = []
     for actor in actors(shared, **changes):
         result = actor(batch, temperature=0.7)
@@ -65,9 +77,9 @@ def test_log_probs_values_and_gradients_are_those_of_the_padded_pass(shared, cha
         kept = [table.masked_fill(~batch.mask, 0) for table in result]
         found.append((kept, gradients))
     (plain, plain_gradients), (packed, packed_gradients) = found
-    torch.testing.assert_close(packed, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(packed, plain, atol=CLOSE, rtol=0)
     assert packed_gradients.keys() == plain_gradients.keys()
-    torch.testing.assert_close(packed_gradients, plain_gradients, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(packed_gradients, plain_gradients, atol=CLOSE, rtol=CLOSE)
     assert all(gradient.abs().max() > 0 for gradient in packed_gradients.values())
 
 
@@ -76,22 +88,23 @@ def test_scoring_gives_the_same_tables():
     tables = [
         score_tokens(
             actor, llama(rms_norm_eps=1e-3), episodes, temperature=0.9, pad_id=0, batch_size=3,
-            exact_rollouts=3, device=CPU,
+            exact_rollouts=3, device=DEVICE,
         )
         for actor in actors(shared=False)
     ]  # fmt: skip
-    torch.testing.assert_close(tables[1], tables[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(tables[1], tables[0], atol=CLOSE, rtol=0)
     assert tables[0].exact_kl.abs().max() > 0
 
 
 def test_logits_of_a_reference_are_the_same_and_one_that_is_no_llama_runs_its_own_code():
-    batch = pack_sequences(PROMPTS, RESPONSES, pad_id=0, device=CPU)
+    batch = pack_sequences(PROMPTS, RESPONSES, pad_id=0, device=DEVICE)
     torch.manual_seed(1)
     other = GPT2LMHeadModel(GPT2Config(vocab_size=29, n_embd=16, n_layer=1, n_head=2)).eval()
+    other.to(DEVICE)
     for model in (llama(), other):
         with torch.no_grad():
             plain, packed = (response_logits(model, batch, packed=p) for p in (False, True))
-        torch.testing.assert_close(packed[batch.mask], plain[batch.mask], atol=1e-5, rtol=0)
+        torch.testing.assert_close(packed[batch.mask], plain[batch.mask], atol=CLOSE, rtol=0)
 
 
 def test_what_is_not_a_plain_llama_keeps_its_own_way():
@@ -106,6 +119,7 @@ def test_what_is_not_a_plain_llama_keeps_its_own_way():
     assert not any(packable(model.model) for model in others)
 
 
+@pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize("kind", ["llama", "bert"])
 def test_scores_and_their_gradients_do_not_depend_on_packing(kind):
     rows = [p + r for p, r in zip(PROMPTS, RESPONSES, strict=True)] + [[3] * 30, [4] * 2]
@@ -115,14 +129,14 @@ def test_scores_and_their_gradients_do_not_depend_on_packing(kind):
         torch.manual_seed(5)
         sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
         config = BertConfig(vocab_size=29, intermediate_size=32, num_labels=1, **sizes)
-        model = BertForSequenceClassification(config).eval()
+        model = BertForSequenceClassification(config).eval().to(DEVICE)
     found = []
     for packed in (False, True):
         model.zero_grad()
         scores = score_rows(model, rows, 0, packed=packed)
         scores.tanh().sum().backward()
         found.append((scores.detach(), {n: p.grad.clone() for n, p in model.named_parameters()}))
-    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found[1], found[0], atol=CLOSE, rtol=CLOSE)
 
 
 def test_a_packed_rectangle_keeps_order_and_positions():
@@ -131,6 +145,7 @@ def test_a_packed_rectangle_keeps_order_and_positions():
     assert rows.ids.tolist() == [5, 6, 7, 8, 9, 4]
     assert rows.positions.tolist() == [0, 1, 0, 1, 2, 3]
     assert rows.places.tolist() == [0, 1, 4, 5, 6, 7]
+    assert rows.sources.tolist() == [0, 1, 1, 1, 2, 3, 4, 5]
     assert rows.numbers[:, -1].tolist() == [1, 5]
 
 
@@ -139,3 +154,8 @@ def test_packed_groups_are_as_large_as_they_may_be_and_cheap_calls_make_small_on
     assert length_buckets(lengths, size=3, packed=True) == [[0, 2, 4], [3, 1]]
     assert length_buckets(lengths, size=5, overhead=10_000) == [[0, 2, 4, 3, 1]]
     assert length_buckets(lengths, size=5, overhead=0)[0] == [0]
+
+
+def test_each_device_gets_the_operators_that_suit_it():
+    assert operators_for(torch.device("cpu")) is WrittenOutOperators
+    assert operators_for(torch.device("cuda")) is NativeOperators

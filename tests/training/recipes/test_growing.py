@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from tests.support.recipes import events, manifest, recipe_run_on_two
 from tests.training.recipes import test_reward_model, test_sft
 from training.contracts import RewardModelConfig
+from training.core.rewards import score_rows
 from training.core.run_directory import EXIT_USER, recipe_main
 from training.recipes import reward_model, runtime
 
@@ -63,6 +66,31 @@ def test_accumulated_gradients_take_the_same_steps_to_the_same_weights(
         for spec in (whole, parts)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+@pytest.fixture
+def mixed_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As with `mixed_precision: bf16` in the configuration; accelerate keeps its choice for the process."""
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_mixed_precision_reaches_reward_models_packed_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixed_precision: None, packed: bool
+) -> None:
+    seen = list[bool]()
+
+    def watched(*arguments: Any, **options: Any) -> torch.Tensor:
+        seen.append(torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu"))
+        return score_rows(*arguments, **options)
+
+    monkeypatch.setattr("training.recipes.reward_model.score_rows", watched)
+    assert learn(order(tmp_path, "reward_model", "run", packed=packed), "reward_model") == 0
+    assert seen
+    assert all(seen)
 
 
 @pytest.mark.slow

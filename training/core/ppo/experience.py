@@ -15,7 +15,12 @@ from training.core.ppo.kl import exact_kl, k1
 from training.core.ppo.logprobs import token_log_probs, token_statistics
 from training.core.ppo.reduction import Reduce, local
 from training.core.ppo.rewards import penalise_missing_eos, shape_rewards
-from training.core.ppo.sequences import length_buckets, pack_sequences, response_mask
+from training.core.ppo.sequences import (
+    length_buckets,
+    pack_sequences,
+    pass_overhead,
+    response_mask,
+)
 
 __all__ = ["Episodes", "Experience", "TokenTables", "build_experience", "score_tokens"]
 
@@ -101,7 +106,12 @@ def score_tokens(
     exact = torch.zeros(exact_rows, width, device=device)
     tables = TokenTables(log_probs, reference_log_probs, entropy, values, exact)
     with torch.inference_mode():
-        for bucket in length_buckets(episodes.lengths(), size=batch_size, packed=actor.packed):
+        for bucket in length_buckets(
+            episodes.lengths(),
+            size=batch_size,
+            packed=actor.packed,
+            overhead=pass_overhead(device),
+        ):
             _score_bucket(actor, reference, episodes, bucket, tables, temperature, pad_id)
     return tables
 

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SequenceBatch", "length_buckets", "pack_sequences", "response_mask"]
+__all__ = ["SequenceBatch", "length_buckets", "pack_sequences", "pass_overhead", "response_mask"]
 
 CALL_OVERHEAD_TOKENS = 256
 """What one more forward pass costs beside its tokens, in tokens; it keeps buckets from crumbling."""
+
+GPU_OVERHEAD_TOKENS = 2048
+"""The same on a GPU, which computes that many tokens while the calls of a pass are made."""
 
 
 class SequenceBatch(NamedTuple):
@@ -64,6 +67,11 @@ def pack_sequences(
     tail = input_ids[:, width - max(lengths) :]
     mask = response_mask(lengths, device=device)
     return SequenceBatch(input_ids, attention_mask, position_ids, tail, mask)
+
+
+def pass_overhead(device: torch.device, *, on_cpu: int = CALL_OVERHEAD_TOKENS) -> int:
+    """What one more forward pass costs on a device beside its tokens, in tokens."""
+    return on_cpu if device.type == "cpu" else GPU_OVERHEAD_TOKENS
 
 
 def length_buckets(

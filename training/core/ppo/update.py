@@ -16,7 +16,7 @@ from training.core.ppo.demonstrations import DemonstrationFeed
 from training.core.ppo.experience import Experience
 from training.core.ppo.losses import policy_loss, value_loss
 from training.core.ppo.reduction import Reduce
-from training.core.ppo.sequences import length_buckets, pack_sequences
+from training.core.ppo.sequences import length_buckets, pack_sequences, pass_overhead
 from training.core.sharding import clip_gradients, equal_passes, is_sharded
 
 __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
@@ -145,6 +145,7 @@ class Learner:
             [len(experience.prompts[row]) + len(experience.responses[row]) for row in part],
             size=self.config.micro_batch_size,
             packed=self.actor.packed,
+            overhead=pass_overhead(experience.mask.device),
         )
         sums = torch.zeros(5, device=experience.mask.device)
         ptx = self._pretraining(step, experience.mask.device)

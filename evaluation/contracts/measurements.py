@@ -178,3 +178,6 @@ class GateMeasurements(JsonContract):
     mismatch: Interval | None = None  # Spearman on first differences of reward and evaluation
     test_number: int = 1
     discoveries: int = 0
+    fresh_agreement_sequence: Interval | None = (
+        None  # the same share, with bounds valid at any time
+    )

@@ -68,6 +68,7 @@ def gate_measure(
         policy=measuring.policy_measurements_read(policy_measurements),
         reward_model=measuring.reward_measurements_read(reward_measurements),
         fresh_agreement=measuring.fresh_agreement(outcomes, train_scores),
+        fresh_agreement_sequence=measuring.fresh_agreement_sequence(outcomes, train_scores),
         human_ceiling=measuring.human_ceiling(overlap),
         kl_optimum=kl_optimum,
         mismatch=mismatch,

@@ -153,14 +153,29 @@ def fresh_agreement(outcomes: Sequence[Outcome], scores: TrainScores) -> Interva
     Ties of people are left out, equal scores count half. `scores` maps a prompt to the scores of
     (candidate's, incumbent's) text; None under `AGREEMENT_MINIMUM` scored, untied labels.
     """
-    scored = [o for o in outcomes if o.value != 0.5 and o.prompt_id in scores]
-    if len(scored) < AGREEMENT_MINIMUM:
+    hits, groups = _agreement_hits(outcomes, scores)
+    return _clustered_mean(hits, groups) if len(hits) >= AGREEMENT_MINIMUM else None
+
+
+def fresh_agreement_sequence(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
+    """The same share with bounds that hold after every label together, however often one looks."""
+    hits, _ = _agreement_hits(outcomes, scores)
+    if len(hits) < AGREEMENT_MINIMUM:
         return None
-    hits = []
-    for outcome in scored:
-        gap = scores[outcome.prompt_id][0] - scores[outcome.prompt_id][1]
-        hits.append(0.5 if gap == 0 else float((gap > 0) == (outcome.value > 0.5)))
-    return _clustered_mean(np.array(hits), [outcome.group for outcome in scored])
+    return win_rate_evidence(hits, level=LEVEL).interval
+
+
+def _agreement_hits(
+    outcomes: Sequence[Outcome], scores: TrainScores
+) -> tuple[np.typing.NDArray[np.float64], list[str]]:
+    """Per scored, untied label in its order: 1 agreed, 0.5 scored equal, 0 not; and its group."""
+    scored = [o for o in outcomes if o.value != 0.5 and o.prompt_id in scores]
+    gaps = [scores[o.prompt_id][0] - scores[o.prompt_id][1] for o in scored]
+    hits = [
+        0.5 if gap == 0 else float((gap > 0) == (outcome.value > 0.5))
+        for gap, outcome in zip(gaps, scored, strict=True)
+    ]
+    return np.array(hits), [outcome.group for outcome in scored]
 
 
 def human_ceiling(votes: Iterable[OverlapVote]) -> Interval | None:

@@ -12,7 +12,6 @@ from evaluation.contracts import (
 from evaluation.policy.findings import (
     Finding,
     Thresholds,
-    at_least,
     labels_exhausted,
     missing,
     more_labels,
@@ -105,13 +104,17 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     It must be shown to lie above the floor; against the human ceiling it must not be shown to lie too
     far below. The ceiling is itself an estimate: asking for proof of nearness would ask for more
     labels than the win rate does.
+
+    A failure ends the round, and the check is looked at after every batch of labels: so it fails on
+    bounds that hold at all times together. To pass costs nothing before the win rate is shown as well.
     """
     agreement = m.fresh_agreement
     if agreement is None:
         return missing("Agreement of the reward model with fresh labels", more_labels(m.labels))
     measured, floor = percent(agreement), t["accuracy"]
     near = m.human_ceiling.estimate - t["below_ceiling"] if m.human_ceiling else 0.0
-    if agreement.high < near:
+    highest = (m.fresh_agreement_sequence or agreement).high
+    if highest < near:
         sentence = (
             f"The reward model agrees far less with people than they do with each other (at least"
             f" {near:.0%} is asked)."
@@ -119,7 +122,9 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
         return Finding(
             "FAIL", measured, sentence, interval=agreement, thresholds={"accuracy": near}
         )
-    status = at_least(agreement, floor)
+    status: CheckStatus = "FAIL" if highest < floor else "UNRESOLVED"
+    if agreement.low >= floor:
+        status = "PASS"
     words = {
         "PASS": "The reward model still agrees with people on the candidate's texts",
         "FAIL": "The reward model no longer agrees with people on the candidate's texts",

@@ -12,6 +12,7 @@ import pytest
 from annotation.contracts import OverlapVote
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates import measuring
+from evaluation.statistics.sequences import confidence_sequence
 from tests.evaluation.gates.world import labels_from
 
 CANDIDATE, INCUMBENT = uuid.uuid4(), uuid.uuid4()
@@ -85,6 +86,19 @@ def test_agreement_leaves_ties_out_and_halves_equal_scores() -> None:
     assert found is not None
     assert found.estimate == pytest.approx((7 + 0.5) / 10)  # 7 right, 1 equal, 2 wrong
     assert found.n == 10
+
+
+def test_agreement_at_any_time_is_the_confidence_sequence_of_the_hits_in_their_order() -> None:
+    outcomes = outcomes_of([1.0, 0.0, 1.0, 1.0] * 10 + [0.5])
+    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
+    fixed = measuring.fresh_agreement(outcomes, scores)
+    found = measuring.fresh_agreement_sequence(outcomes, scores)
+    assert fixed is not None
+    assert found is not None
+    assert (found.estimate, found.n) == (fixed.estimate, fixed.n) == (0.75, 40)
+    assert (found.low, found.high) == tuple(confidence_sequence([1.0, 0.0, 1.0, 1.0] * 10)[-1])
+    assert found.low < fixed.low < fixed.high < found.high
+    assert measuring.fresh_agreement_sequence(outcomes[:9], scores) is None
 
 
 def test_agreement_on_a_handful_of_labels_is_not_measured() -> None:

@@ -146,6 +146,18 @@ def test_the_reward_model_agrees_with_fresh_labels(low, high, expected):
     assert status("G5", fresh) == expected
 
 
+@pytest.mark.parametrize(("high", "expected"), [(0.549, "FAIL"), (0.551, "UNRESOLVED labels")])
+def test_the_reward_model_fails_on_bounds_that_hold_whenever_one_looks(high, expected):
+    """A fixed-sample interval that lies under the floor for one look is no proof after many looks."""
+    fresh = replace(
+        GOOD,
+        human_ceiling=None,
+        fresh_agreement=interval(0.40, 0.30, 0.50),
+        fresh_agreement_sequence=interval(0.40, 0.25, high),
+    )
+    assert status("G5", fresh) == expected
+
+
 @pytest.mark.parametrize(("ceiling", "expected"), [(0.82, "PASS"), (0.84, "FAIL")])
 def test_agreement_is_not_shown_to_lie_far_below_the_human_ceiling(ceiling, expected):
     """The evidence reaches up to 0.73; ten points under the ceiling is 0.72, then 0.74."""

@@ -20,9 +20,7 @@ from training.core.ppo.rewarding import Rewarder
 from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.rollout_engines.own import OwnEngine
 
-__all__ = ["PHASES", "PolicyMeter", "measure_points", "meter_open"]
-
-PHASES = ("rollout", "score", "train")
+__all__ = ["PolicyMeter", "measure_points", "meter_open"]
 
 
 @dataclass(frozen=True)

@@ -41,15 +41,11 @@ from training.core.best_of_n import expected_by_n
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.conversations import Encoded
 from training.core.data import PromptRow, prompts_read
-from training.core.kept_policy import KeptPolicy, Limits
-from training.core.lora import adapter_add, trainable_parameters
+from training.core.lora import adapter_add
 from training.core.memory_estimate import memory_report
-from training.core.models import LoadedModel, policy_load_path
-from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
-from training.core.policy_state import policy_state, policy_state_restore
+from training.core.models import policy_load_path
+from training.core.policy_meter import meter_open
 from training.core.ppo import preflight
-from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
@@ -60,10 +56,8 @@ from training.core.tuning_footprint import BEST_OF_N_FIXES, best_of_n_footprint
 from training.core.tuning_settings import check_best_of_n
 from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
 from training.recipes.runtime import (
-    Network,
     accelerator_open,
     adamw,
-    cancel_check,
     footprint_sizes,
     network_open,
     optimizer_step,
@@ -72,71 +66,36 @@ from training.recipes.runtime import (
     total,
     warmed_rate_set,
 )
+from training.recipes.tuning import Metrics, Tuned, TuningProgress, finish, learn, resume
 
-Metrics = dict[str, float | None]
 CHOSEN = "chosen.jsonl"
 
 
 @dataclass
-class Progress:
-    """Everything but weights in training that a resumed run needs; plain values and tensors only.
+class Progress(TuningProgress):
+    """`examples` are those of the present iteration; `loss` and `tokens` add up since the last
+    measurement."""
 
-    `examples` are those of the present iteration; `loss` and `tokens` add up since the last
-    measurement.
-    """
+    PARTS = {**TuningProgress.PARTS, "examples": Examples.from_state}
 
-    step: int = 0
     drawn: int = 0
-    stopped_by: str = "steps"
     loss: float = 0.0
     tokens: float = 0.0
     expected: list[list[Metrics]] = field(default_factory=list)
     examples: Examples = field(default_factory=Examples)
-    pace: Pace = field(default_factory=lambda: Pace.start(PHASES))
-    kept: KeptPolicy = field(default_factory=KeptPolicy)
-
-    def to_state(self) -> dict[str, Any]:
-        parts = {name: getattr(self, name).to_state() for name in ("examples", "pace", "kept")}
-        return vars(self) | parts
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        inner = {
-            "examples": Examples.from_state(state["examples"]),
-            "pace": Pace(**state["pace"]),
-            "kept": KeptPolicy.from_state(state["kept"]),
-        }
-        return cls(**(state | inner))
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(Tuned[BestOfNConfig]):
     """What the loop works with; built once."""
 
-    run: Run[BestOfNConfig]
-    accelerator: Any
-    policy: LoadedModel
-    network: Network[Any]
-    optimizer: Any
     rewarder: Rewarder
     prompts: list[PromptRow]
     prompt_ids: list[list[int]]
-    meter: PolicyMeter
-    store: CheckpointStore
-    samples: SampleLog
-
-    @property
-    def config(self) -> BestOfNConfig:
-        return self.run.config
 
     @property
     def steps_per_iteration(self) -> int:
-        config = self.config
-        return config.epochs * math.ceil(config.prompts_per_iteration / config.batch_size)
-
-    @property
-    def steps(self) -> int:
-        return self.config.iterations * self.steps_per_iteration
+        return self.steps // self.config.iterations
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,9 +108,14 @@ def train(run: Run[BestOfNConfig]) -> None:
     accelerator = accelerator_open()
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
-    progress = resume(parts)
-    learn(parts, progress)
-    finish(parts, progress)
+    progress = resume(parts, Progress())
+    learn(
+        parts,
+        progress,
+        take_step=lambda: train_step(parts, progress),
+        beside=lambda: loss_row(progress),
+    )
+    finish(parts, progress, results(progress), more=lambda: [chosen_artifact(run)])
 
 
 # -------------------------------------------------------------------------- build
@@ -194,6 +158,7 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
     adapter_add(policy.model, config.adapter, seed=run.spec.seed)
     network = network_open(accelerator, policy.model)
     reference_cast(reference, network.dtype)
+    per_iteration = config.epochs * math.ceil(config.prompts_per_iteration / config.batch_size)
     return Parts(
         run=run,
         accelerator=accelerator,
@@ -204,55 +169,10 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
         prompts=prompts,
         prompt_ids=prompt_ids,
         meter=meter,
+        steps=config.iterations * per_iteration,
         store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
         samples=SampleLog(run, "best_of_n_samples"),
     )
-
-
-# ------------------------------------------------------------------------- resume
-
-
-def resume(parts: Parts) -> Progress:
-    """The state of the newest whole checkpoint, or a first one."""
-    checkpoint = parts.store.load()
-    if checkpoint is None:
-        return Progress()
-    progress = Progress.from_state(
-        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
-    )
-    parts.samples.keep_before(progress.step)
-    parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
-    return progress
-
-
-def save(parts: Parts, progress: Progress) -> None:
-    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
-    parts.store.save(progress.step, state)
-
-
-# --------------------------------------------------------------------------- loop
-
-
-def learn(parts: Parts, progress: Progress) -> None:
-    """Draw, learn, measure at the points; the last point only measures."""
-    config, run, steps = parts.config, parts.run, parts.steps
-    points = measure_points(steps, config.measure.points)
-    for step in range(progress.step, steps + 1):
-        ending = measure(parts, progress) if step in points else ""
-        if ending or step == steps:
-            progress.stopped_by = ending or progress.stopped_by
-            break
-        if progress.drawn == step // parts.steps_per_iteration:
-            draw(parts, progress)
-        with progress.pace.timed("train", parts.accelerator.device):
-            row = train_step(parts, progress)
-        progress.step = step + 1
-        if progress.step % config.log_every == 0:
-            run.emit("train", progress.step, steps, row)
-        if progress.step % config.checkpoint_every == 0:
-            save(parts, progress)
-        cancel_check(run, parts.accelerator, lambda: save(parts, progress))
-    progress.kept.report(run, steps, stopped_by=progress.stopped_by)
 
 
 # --------------------------------------------------------------------------- draw
@@ -302,7 +222,15 @@ def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) 
 
 
 def train_step(parts: Parts, progress: Progress) -> Metrics:
-    """One optimiser step on winners; the loss is the mean over the completions' tokens."""
+    """One optimiser step, timed; an iteration's first one draws its winners before."""
+    if progress.drawn == progress.step // parts.steps_per_iteration:
+        draw(parts, progress)
+    with progress.pace.timed("train", parts.accelerator.device):
+        return _train_step(parts, progress)
+
+
+def _train_step(parts: Parts, progress: Progress) -> Metrics:
+    """On winners; the loss is the mean over the completions' tokens."""
     config, accelerator = parts.config, parts.accelerator
     rate = warmed_rate_set(
         parts.optimizer,
@@ -345,55 +273,20 @@ def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
     return progress.examples.encoded(batch)
 
 
-def measure(parts: Parts, progress: Progress) -> str:
-    """One row on the present policy; returns why the run ends here, or ""."""
-    seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.network.whole(), parts.accelerator.autocast():
-        rollout = parts.meter.measure(progress.pace)
-    row = dict(rollout.metrics)
-    if progress.tokens > 0:
-        row["loss"] = progress.loss / progress.tokens
+def loss_row(progress: Progress) -> Metrics:
+    """The loss of the steps since the last measurement; empty before the first."""
+    row: Metrics = {"loss": progress.loss / progress.tokens} if progress.tokens > 0 else {}
     progress.loss = progress.tokens = 0.0
-    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
-    if ending != "kl_budget":
-        parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
-    seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}
-    parts.run.emit("best_of_n", progress.step, parts.steps, row | seconds)
-    return ending
+    return row
 
 
-# ------------------------------------------------------------------------- finish
+def chosen_artifact(run: Run[BestOfNConfig]) -> ArtifactRef:
+    """The winners of all iterations, as they were written one after the other."""
+    return run.write_file("best_of_n_chosen", CHOSEN, (run.directory / CHOSEN).read_bytes())
 
 
-def finish(parts: Parts, progress: Progress) -> None:
-    run = parts.run
-    trained = trainable_parameters(parts.network.inner)
-    progress.kept.restore(trained)
-    parts.accelerator.wait_for_everyone()
-    artifacts: list[ArtifactRef] = []
-    with parts.network.saved():
-        if run.main:
-            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-            chosen = (run.directory / CHOSEN).read_bytes()
-            artifacts.append(run.write_file("best_of_n_chosen", CHOSEN, chosen))
-            artifacts.append(parts.samples.artifact())
-    run.finish(artifacts, results(parts, progress, sum(p.numel() for p in trained)))
-    parts.store.clear()
-
-
-def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
-    return {
-        **progress.kept.results(),
-        **progress.pace.results(),
-        "updates_run": progress.step,
-        "stopped_by": progress.stopped_by,
-        "iterations_drawn": progress.drawn,
-        "expected_by_n": progress.expected,
-        "sampling": parts.config.measure.sampling.to_json(),
-        "trained_parameters": trained,
-        "checkpoints_refused": list(parts.store.refused),
-    }
+def results(progress: Progress) -> Mapping[str, Any]:
+    return {"iterations_drawn": progress.drawn, "expected_by_n": progress.expected}
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from training.contracts import ArtifactRef, DpoConfig
+from training.contracts import DpoConfig
 from training.core.alarms import loss_check
 from training.core.batches import batches_from, length_batches
 from training.core.checkpoints import CheckpointStore, seed_everything
@@ -40,16 +40,11 @@ from training.core.data import prompts_read
 from training.core.dpo.log_ratios import LogProbs, pair_log_probs_all
 from training.core.dpo.pairs import Judged, Side, judge, pairs_read
 from training.core.dpo.tally import SUMS, tally, tally_means
-from training.core.kept_policy import KeptPolicy, Limits
-from training.core.lora import adapter_add, trainable_parameters
+from training.core.lora import adapter_add
 from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
-from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import PHASES, PolicyMeter, measure_points, meter_open
-from training.core.policy_state import policy_state, policy_state_restore
+from training.core.policy_meter import meter_open
 from training.core.ppo import preflight
-from training.core.ppo.pace import Pace
-from training.core.ppo.randomness import derive_seed
 from training.core.ppo.rewarding import Rewarder, rewarder_open
 from training.core.ppo.samples import SampleLog
 from training.core.preference_data import Pair
@@ -58,10 +53,8 @@ from training.core.run_directory import Run, recipe_main
 from training.core.tuning_footprint import DPO_FIXES, dpo_footprint
 from training.core.tuning_settings import check_dpo
 from training.recipes.runtime import (
-    Network,
     accelerator_open,
     adamw,
-    cancel_check,
     footprint_sizes,
     micro_batches,
     network_open,
@@ -71,51 +64,22 @@ from training.recipes.runtime import (
     total,
     warmed_rate_set,
 )
-
-Metrics = dict[str, float | None]
+from training.recipes.tuning import Metrics, Tuned, TuningProgress, finish, learn, resume
 
 
 @dataclass
-class Progress:
-    """Everything but weights in training that a resumed run needs; plain values and tensors only.
+class Progress(TuningProgress):
+    """`sums` add up over the pairs trained on since the last measurement, each times its weight."""
 
-    `sums` add up over the pairs trained on since the last measurement, each times its weight.
-    """
-
-    step: int = 0
-    stopped_by: str = "steps"
     sums: list[float] = field(default_factory=lambda: [0.0] * len(SUMS))
-    pace: Pace = field(default_factory=lambda: Pace.start(PHASES))
-    kept: KeptPolicy = field(default_factory=KeptPolicy)
-
-    def to_state(self) -> dict[str, Any]:
-        return vars(self) | {"pace": self.pace.to_state(), "kept": self.kept.to_state()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        inner = {"pace": Pace(**state["pace"]), "kept": KeptPolicy.from_state(state["kept"])}
-        return cls(**(state | inner))
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(Tuned[DpoConfig]):
     """What the loop works with; built once."""
 
-    run: Run[DpoConfig]
-    accelerator: Any
-    policy: LoadedModel
-    network: Network[Any]
-    optimizer: Any
     train: Side
     validation: Side
-    meter: PolicyMeter
-    steps: int
-    store: CheckpointStore
-    samples: SampleLog
-
-    @property
-    def config(self) -> DpoConfig:
-        return self.run.config
 
     @property
     def pairs_at_once(self) -> int:
@@ -133,9 +97,21 @@ def train(run: Run[DpoConfig]) -> None:
     accelerator = accelerator_open()
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
-    progress = resume(parts)
-    learn(parts, progress)
-    finish(parts, progress)
+    progress = resume(parts, Progress())
+    batches = batches_from(
+        parts.train.lengths,
+        run.config.batch_size,
+        seed=run.spec.seed,
+        start=progress.step,
+        stop=parts.steps,
+    )
+    learn(
+        parts,
+        progress,
+        take_step=lambda: train_step(parts, progress, next(batches)),
+        beside=lambda: pairs_row(parts, progress),
+    )
+    finish(parts, progress, results(parts))
 
 
 # -------------------------------------------------------------------------- build
@@ -222,59 +198,17 @@ def _reference(
     return LogProbs(first, second)
 
 
-# ------------------------------------------------------------------------- resume
-
-
-def resume(parts: Parts) -> Progress:
-    """The state of the newest whole checkpoint, or a first one."""
-    checkpoint = parts.store.load()
-    if checkpoint is None:
-        return Progress()
-    progress = Progress.from_state(
-        policy_state_restore(parts.network.inner, parts.optimizer, checkpoint.state)
-    )
-    parts.samples.keep_before(progress.step)
-    parts.run.emit("resume", progress.step, parts.steps, message="Resumed from a checkpoint.")
-    return progress
-
-
-def save(parts: Parts, progress: Progress) -> None:
-    state = policy_state(parts.network.inner, parts.optimizer, progress.to_state())
-    parts.store.save(progress.step, state)
-
-
-# --------------------------------------------------------------------------- loop
-
-
-def learn(parts: Parts, progress: Progress) -> None:
-    """Measure at the points, learn in between; the last point only measures."""
-    config, run, steps = parts.config, parts.run, parts.steps
-    points = measure_points(steps, config.measure.points)
-    batches = batches_from(
-        parts.train.lengths,
-        config.batch_size,
-        seed=run.spec.seed,
-        start=progress.step,
-        stop=steps,
-    )
-    for step in range(progress.step, steps + 1):
-        ending = measure(parts, progress) if step in points else ""
-        if ending or step == steps:
-            progress.stopped_by = ending or progress.stopped_by
-            break
-        with progress.pace.timed("train", parts.accelerator.device):
-            row = train_step(parts, progress, next(batches))
-        progress.step = step + 1
-        if progress.step % config.log_every == 0:
-            run.emit("train", progress.step, steps, row)
-        if progress.step % config.checkpoint_every == 0:
-            save(parts, progress)
-        cancel_check(run, parts.accelerator, lambda: save(parts, progress))
-    progress.kept.report(run, steps, stopped_by=progress.stopped_by)
+# --------------------------------------------------------------------------- step
 
 
 def train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metrics:
-    """One optimiser step; the loss is the weighted mean over the pairs of all processes."""
+    """One optimiser step, timed."""
+    with progress.pace.timed("train", parts.accelerator.device):
+        return _train_step(parts, progress, batch)
+
+
+def _train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metrics:
+    """The loss is the weighted mean over the pairs of all processes."""
     config, accelerator, pairs = parts.config, parts.accelerator, parts.train.pairs
     rate = warmed_rate_set(
         parts.optimizer,
@@ -318,21 +252,11 @@ def _judge(parts: Parts, model: Any, side: Side, rows: Sequence[int]) -> Judged:
 # ------------------------------------------------------------------------ measure
 
 
-def measure(parts: Parts, progress: Progress) -> str:
-    """One row on the present policy; returns why the run ends here, or ""."""
-    seed_everything(derive_seed(parts.run.spec.seed, "measure", progress.step))
-    with parts.network.whole():
-        with parts.accelerator.autocast():
-            rollout = parts.meter.measure(progress.pace)
-        row = rollout.metrics | tally_means(progress.sums) | validate(parts)
+def pairs_row(parts: Parts, progress: Progress) -> Metrics:
+    """Loss and implicit rewards of the pairs trained on since the last row, and of the validation pairs."""
+    row = tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
-    weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
-    ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
-    if ending != "kl_budget":
-        parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
-    seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}
-    parts.run.emit("dpo", progress.step, parts.steps, row | seconds)
-    return ending
+    return row
 
 
 @torch.inference_mode()
@@ -346,38 +270,13 @@ def validate(parts: Parts) -> Metrics:
     return tally_means([total(parts.accelerator, value) for value in sums], "validation_")
 
 
-# ------------------------------------------------------------------------- finish
-
-
-def finish(parts: Parts, progress: Progress) -> None:
-    run = parts.run
-    trained = trainable_parameters(parts.network.inner)
-    count = sum(parameter.numel() for parameter in trained)
-    progress.kept.restore(trained)
-    parts.accelerator.wait_for_everyone()
-    artifacts: list[ArtifactRef] = []
-    with parts.network.saved():
-        if run.main:
-            artifacts = policy_artifacts_write(run, parts.policy, parts.config.measure.sampling)
-            artifacts.append(parts.samples.artifact())
-    run.finish(artifacts, results(parts, progress, count))
-    parts.store.clear()
-
-
-def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
+def results(parts: Parts) -> Mapping[str, Any]:
     pairs = parts.train.pairs
     return {
-        **progress.kept.results(),
-        **progress.pace.results(),
-        "updates_run": progress.step,
-        "stopped_by": progress.stopped_by,
         "pairs": len(pairs),
         "ties": sum(pair.row.tie for pair in pairs),
         "validation_pairs": len(parts.validation.pairs),
         "cut_texts": sum(pair.cut for pair in pairs),
-        "sampling": parts.config.measure.sampling.to_json(),
-        "trained_parameters": trained,
-        "checkpoints_refused": list(parts.store.refused),
     }
 
 

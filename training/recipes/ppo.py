@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ import torch
 from training.contracts import ArtifactRef, PpoConfig
 from training.core.checkpoints import CheckpointStore, seed_everything
 from training.core.data import PromptRow, prompts_read
-from training.core.kept_policy import KeptPolicy, Limits
+from training.core.kept_policy import Limits
 from training.core.lora import adapter_add
 from training.core.memory_estimate import memory_report
 from training.core.models import LoadedModel, policy_load_path
@@ -55,13 +55,13 @@ from training.core.ppo.demonstrations import demonstrations_open
 from training.core.ppo.diagnostics import explained_variance
 from training.core.ppo.experience import build_experience
 from training.core.ppo.footprint import ppo_footprint
-from training.core.ppo.pace import Pace
 from training.core.ppo.randomness import PromptOrder, derive_seed
 from training.core.ppo.rewarding import CriticSource, Rewarder, actor_open, rewarder_open
 from training.core.ppo.rollouts import Rollout, Sampler
 from training.core.ppo.samples import SampleLog
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
+from training.core.progress import Progress
 from training.core.reference_policy import reference_cast, reference_open
 from training.core.rollout_engines import RolloutEngine, engine_open
 from training.core.run_directory import Run, recipe_main
@@ -76,27 +76,16 @@ from training.recipes.runtime import (
 )
 
 Metrics = dict[str, float | None]
-PHASES = ("rollout", "score", "train")
 
 
 @dataclass
-class Progress:
-    """Everything but weights in training that a resumed run needs; plain values and tensors only."""
+class PpoProgress(Progress):
+    """`beta` is the present KL price."""
 
+    stopped_by: str = "updates"
     update: int = 0
     optimizer_steps: int = 0
     beta: float = 0.0
-    stopped_by: str = "updates"
-    pace: Pace = field(default_factory=lambda: Pace.start(PHASES))
-    kept: KeptPolicy = field(default_factory=KeptPolicy)
-
-    def to_state(self) -> dict[str, Any]:
-        return vars(self) | {"pace": self.pace.to_state(), "kept": self.kept.to_state()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        inner = {"pace": Pace(**state["pace"]), "kept": KeptPolicy.from_state(state["kept"])}
-        return cls(**(state | inner))
 
 
 @dataclass(frozen=True)
@@ -244,13 +233,13 @@ def _build_sampler(
 # ------------------------------------------------------------------------- resume
 
 
-def resume(parts: Parts) -> Progress:
+def resume(parts: Parts) -> PpoProgress:
     """The state of the newest whole checkpoint, or a first one."""
     checkpoint = parts.store.load()
     if checkpoint is None:
-        return Progress(beta=parts.config.kl.beta)
+        return PpoProgress(beta=parts.config.kl.beta)
     learner = parts.learner
-    progress = Progress.from_state(
+    progress = PpoProgress.from_state(
         policy_state_restore(learner.actor, learner.optimizer, checkpoint.state)
     )
     parts.samples.keep_before(progress.update)
@@ -260,7 +249,7 @@ def resume(parts: Parts) -> Progress:
     return progress
 
 
-def save(parts: Parts, progress: Progress) -> None:
+def save(parts: Parts, progress: PpoProgress) -> None:
     learner = parts.learner
     state = policy_state(learner.actor, learner.optimizer, progress.to_state())
     parts.store.save(progress.update, state)
@@ -269,7 +258,7 @@ def save(parts: Parts, progress: Progress) -> None:
 # --------------------------------------------------------------------------- loop
 
 
-def learn(parts: Parts, progress: Progress) -> None:
+def learn(parts: Parts, progress: PpoProgress) -> None:
     """Measure, learn, save; the last round measures only, so that the kept policy has its row."""
     config, run = parts.config, parts.run
     for update in range(progress.update, config.updates + 1):
@@ -294,7 +283,7 @@ def learn(parts: Parts, progress: Progress) -> None:
     progress.kept.report(run, config.updates, stopped_by=progress.stopped_by)
 
 
-def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
+def collect(parts: Parts, progress: PpoProgress, update: int) -> Rollout:
     """Sample this process's share of the update's prompts and score it once."""
     config, accelerator, pace = parts.config, parts.accelerator, progress.pace
     share = config.prompts_per_update // accelerator.num_processes
@@ -311,7 +300,7 @@ def collect(parts: Parts, progress: Progress, update: int) -> Rollout:
     return rollout
 
 
-def note_measured(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> str:
+def note_measured(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
     """Keep what this rollout says of the present policy; returns why the run ends here, or ""."""
     weights = parts.learner.actor.policy_parameters()
     ending = progress.kept.note(rollout.metrics, at=update, weights=weights, limits=parts.limits)
@@ -321,7 +310,7 @@ def note_measured(parts: Parts, progress: Progress, rollout: Rollout, update: in
     return ending
 
 
-def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> Metrics:
+def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
     """One PPO update on one rollout, and the KL price of the next one."""
     config, reduce = parts.config, parts.learner.reduce
     with progress.pace.timed("train", parts.accelerator.device):
@@ -367,7 +356,7 @@ def improve(parts: Parts, progress: Progress, rollout: Rollout, update: int) -> 
 # ------------------------------------------------------------------------- finish
 
 
-def finish(parts: Parts, progress: Progress) -> None:
+def finish(parts: Parts, progress: PpoProgress) -> None:
     run, accelerator = parts.run, parts.accelerator
     trained = parts.learner.actor.policy_parameters()
     count = sum(parameter.numel() for parameter in trained)
@@ -382,7 +371,7 @@ def finish(parts: Parts, progress: Progress) -> None:
     parts.store.clear()
 
 
-def results(parts: Parts, progress: Progress, trained: int) -> Mapping[str, Any]:
+def results(parts: Parts, progress: PpoProgress, trained: int) -> Mapping[str, Any]:
     return {
         **progress.kept.results(),
         **progress.pace.results(),

@@ -52,3 +52,7 @@ class Pace:
 
     def to_state(self) -> dict[str, Any]:
         return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        return cls(**state)

@@ -57,7 +57,7 @@ quick: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/mypy $(PACKAGES) benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive outerloop annotation training evaluation manage.py
 	$(BIN)/python manage.py makemigrations --check --dry-run

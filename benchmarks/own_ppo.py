@@ -17,6 +17,7 @@ from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_resta
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
 from training.core import run_directory
+from training.core.generation import generate
 from training.core.rollout_engines import own
 from training.core.run_directory import Run
 from training.digests import path_sha256
@@ -87,10 +88,9 @@ def _no_end(active: bool) -> Iterator[None]:
     if not active:
         yield
         return
-    original = own.generate
 
     def endless(*arguments: Any, **options: Any) -> Any:
-        return original(*arguments, **options | {"end_ids": ()})
+        return generate(*arguments, **options | {"end_ids": ()})
 
     with mock.patch.object(own, "generate", endless):
         yield

@@ -34,7 +34,8 @@ def main() -> None:
     give_stored_rollout(stored, settings["temperature"])
     note_backward_passes(trainer, found)
     trainer.train()
-    np.savez(work / "trl.npz", **found)
+    arrays: dict[str, Any] = dict(found)
+    np.savez(work / "trl.npz", **arrays)
 
 
 def build(work: Path, settings: dict[str, Any], queries: np.ndarray) -> PPOTrainer:

@@ -378,7 +378,7 @@ def numpy_losses(
         values, made.values, made.returns, batch.mask,
         clip_range=settings.value_clip_range, tokens=tokens,
     )  # fmt: skip
-    (policy.loss + value.loss).backward()
+    torch.autograd.backward(policy.loss + value.loss)
     moved, moved_values = cube_left(logits, stored.lengths), left(values, stored.lengths)
     expected = ppo_numpy.policy_loss(moved, rollout, chain, settings)[0]
     slope = ppo_numpy.gradient(

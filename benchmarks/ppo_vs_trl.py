@@ -189,7 +189,7 @@ def teach_to_end(policy: LlamaForCausalLM, rng: np.random.Generator, steps: int 
             logits.reshape(-1, vocabulary), labels[:, 1:].reshape(-1), ignore_index=-100
         )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
 
@@ -306,7 +306,7 @@ def needed_operations(config: Any, prompt: float, response: float, *, shared: bo
     sampling = body + head
     scoring = (body + head) + body * (networks - 1) + (body + head) + body
     training = 3 * CONFIG.epochs * (networks * body + head)
-    return CONFIG.prompts_per_update * (sampling + scoring + training)
+    return float(CONFIG.prompts_per_update * (sampling + scoring + training))
 
 
 def table(size: str, document: dict[str, Any]) -> str:

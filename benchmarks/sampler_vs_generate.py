@@ -95,7 +95,7 @@ def compare(
     lengths = rng.integers(8, 25, size=batch)
     vocabulary = SIZES[size].vocabulary
     prompts = [rng.integers(3, vocabulary, size=length).tolist() for length in lengths]
-    sides = {
+    sides: dict[str, Callable[[], Answer]] = {
         "generate": lambda: timed(lambda: theirs(policy, prompts, natural)),
         "outerloop": lambda: timed(lambda: ours(policy, prompts, natural)),
     }

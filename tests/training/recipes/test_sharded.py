@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import optimiser_runs
-from tests.support.recipes import events, manifest, recipe_run_on_two
+from tests.support.recipes import events, manifest, recipe_kill_after, recipe_run_on_two
 from tests.training.recipes import test_ppo_processes
 from tests.training.recipes.test_growing import learn, order, same_but_for_rounding
 from tests.training.recipes.test_ppo_processes import inputs
@@ -83,7 +81,7 @@ def test_policies_are_tuned_in_parts_as_by_one_process(tmp_path: Path, kind: str
 
 
 @pytest.mark.slow
-def test_a_stopped_ppo_run_passes_a_damaged_checkpoint_over_and_ends_with_the_same_bytes(
+def test_a_killed_ppo_run_passes_a_damaged_checkpoint_over_and_ends_with_the_same_bytes(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:
     changes = {"updates": 8, "checkpoint_every": 1}
@@ -91,7 +89,7 @@ def test_a_stopped_ppo_run_passes_a_damaged_checkpoint_over_and_ends_with_the_sa
         test_ppo_processes.order(tmp_path / name, inputs, **changes) for name in ("whole", "cut")
     )
     assert on_two("ppo", whole) == 0
-    stop_after(cut, update=3)
+    recipe_kill_after("training.recipes.ppo", cut, "ppo", 3, on_two=True)
     newest = max((cut.parent / "checkpoints").glob("checkpoint-*"))
     damaged = bytearray((newest / "state.safetensors").read_bytes())
     damaged[-1] ^= 1
@@ -102,24 +100,6 @@ def test_a_stopped_ppo_run_passes_a_damaged_checkpoint_over_and_ends_with_the_sa
     assert newest.name in refused
     resumed = [event["step"] for event in events(cut) if event["phase"] == "resume"]
     assert resumed == [int(newest.name[-9:]) - 1]
-
-
-def stop_after(spec: Path, *, update: int) -> None:
-    """Let the run report `update` updates, then ask it to end."""
-
-    def watch() -> None:
-        deadline = time.monotonic() + 250
-        while time.monotonic() < deadline:
-            if any(e["phase"] == "ppo" and e["step"] >= update for e in events(spec)):
-                break
-            time.sleep(0.01)
-        (spec.parent / "cancel").touch()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    assert on_two("ppo", spec) != 0
-    watcher.join()
-    (spec.parent / "cancel").unlink()
 
 
 @pytest.mark.parametrize(

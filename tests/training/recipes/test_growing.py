@@ -87,7 +87,7 @@ def test_mixed_precision_reaches_reward_models_packed_or_not(
         seen.append(torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu"))
         return score_rows(*arguments, **options)
 
-    monkeypatch.setattr("training.recipes.reward_model.score_rows", watched)
+    monkeypatch.setattr("training.recipes.reward_member.score_rows", watched)
     assert learn(order(tmp_path, "reward_model", "run", packed=packed), "reward_model") == 0
     assert seen
     assert all(seen)

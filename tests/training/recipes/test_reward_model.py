@@ -21,7 +21,7 @@ from training.core.preference_data import group_held_out
 from training.core.run_directory import recipe_main
 from training.core.scoring import reward_model_load
 from training.digests import artifact_verify
-from training.recipes import reward_model, runtime
+from training.recipes import reward_member, reward_model, runtime
 
 GOOD, BAD = "Use the kill command.", "I can't help."
 
@@ -208,10 +208,10 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, whole
             raise Killed
         return real(*arguments)
 
-    monkeypatch.setattr(reward_model, "optimizer_step", dies)
+    monkeypatch.setattr(reward_member, "optimizer_step", dies)
     with pytest.raises(Killed):
         train(broken)
-    monkeypatch.setattr(reward_model, "optimizer_step", real)
+    monkeypatch.setattr(reward_member, "optimizer_step", real)
     assert train(broken) == 0
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
@@ -243,10 +243,10 @@ def test_early_stopping_resumes_to_the_same_end(tmp_path, monkeypatch):
             raise Killed
         return real(*arguments)
 
-    monkeypatch.setattr(reward_model, "optimizer_step", dies)
+    monkeypatch.setattr(reward_member, "optimizer_step", dies)
     with pytest.raises(Killed):
         train(broken)
-    monkeypatch.setattr(reward_model, "optimizer_step", real)
+    monkeypatch.setattr(reward_member, "optimizer_step", real)
     assert train(broken) == 0
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
@@ -294,7 +294,7 @@ def test_members_become_the_mean_of_their_weights(tmp_path):
         return models.classifier_load(source, inputs, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reward_model, "classifier_load", watched)
+        patch.setattr(reward_member, "classifier_load", watched)
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)
         assert train(averaged) == 0
     assert starts[1:] == [5000, 5000, 5999]

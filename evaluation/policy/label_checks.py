@@ -111,20 +111,21 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     agreement = m.fresh_agreement
     if agreement is None:
         return missing("Agreement of the reward model with fresh labels", more_labels(m.labels))
-    measured, floor = percent(agreement), t["accuracy"]
+    floor = t["accuracy"]
     near = m.human_ceiling.estimate - t["below_ceiling"] if m.human_ceiling else 0.0
-    highest = (m.fresh_agreement_sequence or agreement).high
-    if highest < near:
+    always = m.fresh_agreement_sequence or agreement
+    if always.high < near:
         sentence = (
             f"The reward model agrees far less with people than they do with each other (at least"
             f" {near:.0%} is asked)."
         )
         return Finding(
-            "FAIL", measured, sentence, interval=agreement, thresholds={"accuracy": near}
+            "FAIL", percent(always), sentence, interval=always, thresholds={"accuracy": near}
         )
-    status: CheckStatus = "FAIL" if highest < floor else "UNRESOLVED"
+    status: CheckStatus = "FAIL" if always.high < floor else "UNRESOLVED"
     if agreement.low >= floor:
         status = "PASS"
+    shown = agreement if status == "PASS" else always  # the bounds that decide
     words = {
         "PASS": "The reward model still agrees with people on the candidate's texts",
         "FAIL": "The reward model no longer agrees with people on the candidate's texts",
@@ -135,4 +136,4 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     advisory = ""
     if agreement.estimate < near:
         advisory = f"It lies more than {t['below_ceiling']:.0%} below what two people agree on."
-    return Finding(status, measured, sentence, wants, agreement, advisory, {"accuracy": floor})
+    return Finding(status, percent(shown), sentence, wants, shown, advisory, {"accuracy": floor})

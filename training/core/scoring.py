@@ -28,7 +28,7 @@ from training.core.rewards import score_rows
 
 SETTINGS = "ensemble.json"
 SCORED_TOKENS, SCORED_TOKENS_GPU = 1 << 13, 1 << 16
-"""Tokens in a scoring pass, padding counted: more would not be faster, and long texts would take the memory."""
+"""Tokens in a scoring pass, padding counted, so that long texts do not take the memory."""
 Combination = Literal["mean", "worst", "mean_minus_variance"]
 Conversation = tuple[Sequence[Message], str]
 

@@ -10,7 +10,6 @@ the accuracy of each model on the test split beside the length-only baseline of 
 
 from __future__ import annotations
 
-import gc
 import shutil
 import sys
 from collections.abc import Sequence
@@ -120,7 +119,6 @@ def main(run: Run[RewardModelConfig]) -> None:
     refused = list[str]()
     for member in members:
         refused += member_train(run, accelerator, member)
-        gc.collect()  # a network refers to itself, and the next one needs its room
     if not run.main:
         run.finish([], {})
         return

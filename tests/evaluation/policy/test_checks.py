@@ -156,6 +156,9 @@ def test_the_reward_model_fails_on_bounds_that_hold_whenever_one_looks(high, exp
         fresh_agreement_sequence=interval(0.40, 0.25, high),
     )
     assert status("G5", fresh) == expected
+    check = gate_decide(fresh, GatePolicySettings()).check("G5")
+    assert check is not None
+    assert check.interval == fresh.fresh_agreement_sequence  # the lead sees the bounds that decide
 
 
 @pytest.mark.parametrize(("ceiling", "expected"), [(0.82, "PASS"), (0.84, "FAIL")])

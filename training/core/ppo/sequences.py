@@ -15,7 +15,8 @@ CALL_OVERHEAD_TOKENS = 256
 """What one more forward pass costs beside its tokens, in tokens; it keeps buckets from crumbling."""
 
 GPU_OVERHEAD_TOKENS = 2048
-"""The same on a GPU, which computes that many tokens while the calls of a pass are made."""
+"""The same on a GPU, which computes that many tokens while the calls of a pass are made: a packed step of
+1 B weights makes 1,875 calls of some 30 microseconds, and a token takes 20 (H200); smaller ones wait longer."""
 
 
 class SequenceBatch(NamedTuple):

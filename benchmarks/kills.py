@@ -38,11 +38,11 @@ from benchmarks.results_file import result_head
 from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round, RoundStep, State
 from outerloop.settings.env import database_from_url
-from outerloop.web.outages import DATABASE_AWAY, connection_drop
 from tests.support.installation import Installation
 from tests.support.kill_rounds import Prepared, fake_round, journals_broken, lineage, real_round
 from tests.support.postgres import PostgresServer, wheel_binaries
 from tests.support.workers import kill_programs, programs_below
+from web.outages import DATABASE_AWAY, connection_drop
 
 TARGETS = ("worker", "child", "both", "beat", "site", "postgres")
 RESULTS = Path(__file__).parent / "results" / "kills.json"

@@ -19,7 +19,7 @@ app.autodiscover_tasks()
 
 def _broker_ready(**signal: Any) -> None:
     from outerloop.rounds.broker import broker_prepare
-    from outerloop.web.outages import database_retried
+    from web.outages import database_retried
 
     database_retried(broker_prepare, seconds=60)
 

@@ -6,10 +6,10 @@ from django.urls import include, path
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
-    path("", include("outerloop.web.urls")),
+    path("", include("web.urls")),
     path("", include("outerloop.rounds.urls")),
     path("", include("outerloop.demo.urls")),
-    path("", include("outerloop.seeing.urls")),
+    path("", include("outerloop.operations.monitoring.urls")),
     path("", include("annotation.accounts.urls")),
     path("", include("annotation.campaigns.urls")),
     path("", include("annotation.comparisons.urls")),
@@ -20,4 +20,4 @@ urlpatterns = [
     path("", include("evaluation.reports.urls")),
 ]
 
-handler500 = "outerloop.web.views.server_error"
+handler500 = "web.views.server_error"

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotation.contracts import AnnotationError
-from outerloop.web.services import audit_record
+from web.services import audit_record
 
 from .models import Membership, Rater, Role, User
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from django import forms
 
-from outerloop.web.access import LEAD, lines_of
-from outerloop.web.forms import choices_set
-from outerloop.web.lines import line_names
+from web.access import LEAD, lines_of
+from web.forms import choices_set
+from web.lines import line_names
 
 from .models import Role, User
 from .tokens import LONGEST_DAYS

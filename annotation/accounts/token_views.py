@@ -11,9 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from outerloop.web.access import STAFF, role_required
-from outerloop.web.clock import database_now
-from outerloop.web.services import audit_record
+from web.access import STAFF, role_required
+from web.clock import database_now
+from web.services import audit_record
 
 from .forms import TokenForm
 from .models import ApiToken

@@ -15,8 +15,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from annotation.contracts import AnnotationError
-from outerloop.web.clock import Now, database_now, from_now
-from outerloop.web.tokens import PREFIX
+from web.clock import Now, database_now, from_now
+from web.tokens import PREFIX
 
 from .models import ApiToken, User
 

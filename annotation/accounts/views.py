@@ -12,10 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.contracts import AnnotationError
-from outerloop.web.access import LEAD, lines_of, role_required
-from outerloop.web.lines import line_name
-from outerloop.web.paging import page_by_key
-from outerloop.web.services import audit_record
+from web.access import LEAD, lines_of, role_required
+from web.lines import line_name
+from web.paging import page_by_key
+from web.services import audit_record
 
 from .erasure import Erasure, person_erase
 from .forms import EraseForm, PersonForm, RoleForm

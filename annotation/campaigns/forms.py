@@ -8,9 +8,9 @@ from typing import Any
 from django import forms
 from django.utils.text import slugify
 
-from outerloop.web.access import STAFF, lines_of
-from outerloop.web.forms import choices_set
-from outerloop.web.lines import line_name, line_names
+from web.access import STAFF, lines_of
+from web.forms import choices_set
+from web.lines import line_name, line_names
 
 from .models import Campaign
 

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.accounts.people import person
 from annotation.contracts import AnnotationError
-from outerloop.web.access import STAFF, lines_of, require_role, role_required
-from outerloop.web.lines import line_name
-from outerloop.web.services import audit_record
+from web.access import STAFF, lines_of, require_role, role_required
+from web.lines import line_name
+from web.services import audit_record
 
 from . import services
 from .figures import queue_figures, rater_rows

@@ -8,7 +8,7 @@ class ComparisonsConfig(AppConfig):
     label = "comparisons"
 
     def ready(self) -> None:
-        from outerloop.web import panels
+        from web import panels
 
         from .panels import START
 

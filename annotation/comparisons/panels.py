@@ -11,8 +11,8 @@ from annotation.accounts.people import person
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
-from outerloop.web.access import ADJUDICATOR, ANNOTATOR, lines_of
-from outerloop.web.panels import Panel
+from web.access import ADJUDICATOR, ANNOTATOR, lines_of
+from web.panels import Panel
 
 from .selectors import progress_for
 

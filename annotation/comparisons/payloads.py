@@ -11,7 +11,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from outerloop.web.markdown import markdown_html, marks_shown
+from web.markdown import markdown_html, marks_shown
 
 from .records import Answer, AnswerInvalid, ComparisonView, GuidelinesView, Progress
 

@@ -25,7 +25,7 @@ from annotation.campaigns.models import OVERALL, Campaign, GuidelineVersion
 from annotation.campaigns.selectors import guidelines_current
 from annotation.campaigns.services import guidelines_acknowledge
 from annotation.contracts import AnnotationError
-from outerloop.web.access import ADJUDICATOR, ANNOTATOR, require_role, role_required
+from web.access import ADJUDICATOR, ANNOTATOR, require_role, role_required
 
 from . import services
 from .models import AssignmentState

@@ -14,9 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.contracts import AnnotationError
-from outerloop.web.access import STAFF, require_role
-from outerloop.web.services import audit_record
-from outerloop.web.tokens import token_required
+from web.access import STAFF, require_role
+from web.services import audit_record
+from web.tokens import token_required
 
 from . import services, tasks
 from .exporting import options_of

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from annotation.campaigns.forms import line_choices
 from annotation.campaigns.models import Campaign
-from outerloop.web.forms import choices_set
+from web.forms import choices_set
 
 from .records import ExportOptions, ImportOptions
 from .shapes import SHAPES

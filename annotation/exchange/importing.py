@@ -15,7 +15,7 @@ from django.db import DataError, IntegrityError, transaction
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.services import campaign_create
 from annotation.comparisons import digests
-from outerloop.web.clock import Now
+from web.clock import Now
 
 from .models import ImportJob, ImportRejection
 from .reading import Line, kind_of, lines_of, row_parsed

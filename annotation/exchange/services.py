@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
-from outerloop.web.clock import Now, from_now
-from outerloop.web.storage import storage_sentence
+from web.clock import Now, from_now
+from web.storage import storage_sentence
 
 from . import exporting, importing
 from .models import ExportJob, ImportJob, ImportRejection, JobState

@@ -25,11 +25,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from kombu.exceptions import OperationalError
 
 from annotation.contracts import AnnotationError
-from outerloop.web.access import STAFF, lines_of, require_role, role_required
-from outerloop.web.lines import line_name
-from outerloop.web.paging import page_by_key
-from outerloop.web.services import audit_record
-from outerloop.web.tokens import takes_tokens
+from web.access import STAFF, lines_of, require_role, role_required
+from web.lines import line_name
+from web.paging import page_by_key
+from web.services import audit_record
+from web.tokens import takes_tokens
 
 from . import services, tasks
 from .forms import ExportForm, ImportForm

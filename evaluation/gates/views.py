@@ -15,8 +15,8 @@ from evaluation.gates import selectors, services
 from evaluation.gates.forms import GatePolicyForm, RollbackForm
 from evaluation.gates.pages import DeploymentRow, deployments_page, gate_policy_page
 from evaluation.gates.records import GateError
-from outerloop.web.access import ENGINEER, LEAD, require_role
 from training import facade as training
+from web.access import ENGINEER, LEAD, require_role
 
 
 @require_GET

@@ -19,9 +19,9 @@ from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
 from evaluation.reports.ratings import rounds_rate
 from evaluation.reports.records import ReportRecord
-from outerloop.web.access import STAFF, require_role
-from outerloop.web.tokens import takes_tokens
 from training.contracts import canonical_json
+from web.access import STAFF, require_role
+from web.tokens import takes_tokens
 
 
 @require_safe

@@ -13,7 +13,7 @@ from outerloop.demo.settings import OVEROPTIMISED, OVEROPTIMISED_CHANGES
 from outerloop.rounds.access import line_for, person
 from outerloop.rounds.services import RoundRefused, round_start
 from outerloop.rounds.tasks import advance_enqueue
-from outerloop.web.access import ENGINEER
+from web.access import ENGINEER
 
 
 @login_required

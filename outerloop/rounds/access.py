@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
 from annotation.accounts.models import User
-from outerloop.web.access import ENGINEER, LEAD, lines_of, require_role
+from web.access import ENGINEER, LEAD, lines_of, require_role
 
 from .models import PolicyLine, Round
 

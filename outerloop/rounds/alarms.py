@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from annotation.accounts.models import Role, User
-from outerloop.web.services import notice_send
 from training import facade as training
+from web.services import notice_send
 
 from .models import PolicyLine, Round, State
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Expression, F, OuterRef, Q
 
-from outerloop.web.clock import Now, from_now
+from web.clock import Now, from_now
 
 from .models import ENDS, Round, RoundStep, State
 

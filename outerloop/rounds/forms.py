@@ -10,8 +10,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from outerloop.web.forms import choices_set
 from training.contracts import ContractError
+from web.forms import choices_set
 
 from .models import PolicyLine
 from .plan import RoundPlan, plan_checked

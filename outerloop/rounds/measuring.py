@@ -18,8 +18,8 @@ from evaluation.contracts import (
     GateVerdict,
     IntegrityFact,
 )
-from outerloop.web.clock import database_now
 from training import facade as training
+from web.clock import database_now
 
 from .evidence import samples_read, step_run_record
 from .models import PolicyLine, Round, State

@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from annotation.accounts.models import Role, User
 from evaluation import facade as evaluation
-from outerloop.web.services import notice_send
 from training import facade as training
+from web.services import notice_send
 
 from .alarms import people
 from .models import Round, State

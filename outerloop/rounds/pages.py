@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from evaluation import facade as evaluation
-from outerloop.web.access import ENGINEER, LEAD, roles_of
 from training import facade as training
+from web.access import ENGINEER, LEAD, roles_of
 
 from .models import ENDS, WAITING, PolicyLine, Round, RoundStep, State
 from .overriding import overridable_checks

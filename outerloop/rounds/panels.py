@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from outerloop.web.access import LEAD, lines_of
-from outerloop.web.lines import LineName, register_source
-from outerloop.web.panels import Link, Panel, register, register_link
+from web.access import LEAD, lines_of
+from web.lines import LineName, register_source
+from web.panels import Link, Panel, register, register_link
 
 from .access import lines_for
 from .models import PolicyLine, Round, State

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from outerloop.web.services import audit_record
+from web.services import audit_record
 
 from .models import PolicyLine, Round
 from .services import RoundRefused, round_start
@@ -112,7 +112,7 @@ def _retention_schedule() -> None:
     PeriodicTask.objects.update_or_create(
         name="retention",
         defaults={
-            "task": "keeping.retention",
+            "task": "operations.retention",
             "crontab": night,
             "queue": "default",
             "enabled": settings.OUTERLOOP_RETENTION_NIGHTLY,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from annotation import facade as annotation
-from outerloop.web.clock import Now, from_now
+from web.clock import Now, from_now
 
 from .models import ENDS, PolicyLine, Round, RoundStep
 from .plan import RoundPlan

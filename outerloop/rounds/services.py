@@ -14,12 +14,12 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.accounts.models import User
 from evaluation import facade as evaluation
-from outerloop.web.outages import DATABASE_AWAY, connection_drop, first_line
-from outerloop.web.services import audit_record
-from outerloop.web.storage import error_sentence
-from outerloop.web.tracing import log_arguments, log_context
 from training import facade as training
 from training.contracts import ContractError
+from web.outages import DATABASE_AWAY, connection_drop, first_line
+from web.services import audit_record
+from web.storage import error_sentence
+from web.tracing import log_arguments, log_context
 
 from .claims import (
     ClaimLost,

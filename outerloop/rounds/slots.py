@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from evaluation.facade import report_decision_slot
-from outerloop.web.access import roles_of
 from training.facade import RoundLink, run_round_slot
+from web.access import roles_of
 
 from .models import PolicyLine, Round
 from .pages import decision_context

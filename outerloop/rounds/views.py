@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation import facade as evaluation
-from outerloop.web.access import ENGINEER, LEAD, roles_of
 from training.contracts import ContractError
+from web.access import ENGINEER, LEAD, roles_of
 
 from . import overriding, services
 from .access import line_for, lines_for, person, round_for

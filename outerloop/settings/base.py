@@ -38,7 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_htmx",
-    "outerloop.web",  # before allauth, so that its templates are found first
+    "web",  # before allauth, so that its templates are found first
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -47,8 +47,8 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "outerloop.rounds",
     "outerloop.demo",
-    "outerloop.seeing",
-    "outerloop.keeping",
+    "outerloop.operations.monitoring",
+    "outerloop.operations",
     "annotation.accounts",
     "annotation.campaigns",
     "annotation.comparisons",
@@ -60,20 +60,20 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "outerloop.web.middleware.request_id",  # first, so that every answer and log line has it
+    "web.middleware.request_id",  # first, so that every answer and log line has it
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "outerloop.web.tokens.BearerTokens",
+    "web.tokens.BearerTokens",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "outerloop.web.middleware.content_security_policy",
+    "web.middleware.content_security_policy",
 ]
 
 ROOT_URLCONF = "outerloop.urls"
@@ -89,7 +89,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "outerloop.web.context.page_frame",
+                "web.context.page_frame",
             ],
         },
     }

@@ -18,7 +18,7 @@ def logging_settings(default_format: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": f"outerloop.web.logs.{formatter}"}},
+        "formatters": {"line": {"()": f"web.logs.{formatter}"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {

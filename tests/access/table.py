@@ -112,9 +112,9 @@ RULES: dict[str, Rule] = {
     "runs:runs": Rule(get=STAFF_OF_ANY),
     "runs:run": Rule(get=STAFF),
     "runs:cancel": Rule(post=STAFF),
-    "seeing:live": Rule(get=frozenset(ACTORS)),  # asked by supervisors: no content
-    "seeing:ready": Rule(get=frozenset(ACTORS)),
-    "seeing:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed
+    "monitoring:live": Rule(get=frozenset(ACTORS)),  # asked by supervisors: no content
+    "monitoring:ready": Rule(get=frozenset(ACTORS)),
+    "monitoring:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed
     "gates:policy": Rule(get=STAFF),
     "gates:policy_edit": both(LEADS),
     "gates:deployments": Rule(get=STAFF),

@@ -18,12 +18,12 @@ from annotation.campaigns.services import guidelines_publish
 from annotation.exchange import services as exchange
 from evaluation.reports.services import report_store
 from outerloop.rounds.models import State
-from outerloop.web.models import Notice
 from tests.annotation.factories import lease, some_pairs
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.world import LoopWorld, bare_line
 from tests.support.people import person_create
 from training.facade import run_create
+from web.models import Notice
 
 OUTSIDER = "outsider"
 ROLES = ("annotator", "adjudicator", "engineer", "lead")

@@ -66,7 +66,7 @@ def test_every_copied_file_is_there_and_goes_into_the_build():
 def test_every_package_of_the_product_is_in_the_images():
     for target in ("web", "worker", "trainer"):
         copied = {rest.split()[0] for word, rest in stages()[target] if word == "COPY"}
-        assert {"outerloop", "annotation", "training", "evaluation", "manage.py"} <= copied
+        assert {*packages.PACKAGES, "manage.py"} <= copied
 
 
 @pytest.mark.parametrize("target", ["web", "worker", "trainer"])
@@ -137,7 +137,7 @@ def test_site_and_worker_start_without_what_is_left_out():
         "import django; django.setup()\n"
         "import outerloop.urls, outerloop.wsgi\n"
         "from outerloop.celery import app; app.loader.import_default_modules()\n"
-        "assert 'rounds.advance' in app.tasks and 'keeping.retention' in app.tasks\n"
+        "assert 'rounds.advance' in app.tasks and 'operations.retention' in app.tasks\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

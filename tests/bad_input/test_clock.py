@@ -16,12 +16,12 @@ from annotation.exchange.services import import_create, import_run, jobs_waiting
 from outerloop.rounds.claims import step_claim, step_heartbeat
 from outerloop.rounds.models import RoundStep, State
 from outerloop.rounds.selectors import rounds_without_worker
-from outerloop.web.clock import database_now
 from tests.annotation.factories import a_campaign, an_annotator, lease, some_pairs
 from tests.outerloop.rounds.world import LoopWorld, known
 from training.runs import execution
 from training.runs.models import Run
 from training.runs.services import run_create
+from web.clock import database_now
 
 pytestmark = pytest.mark.django_db
 OFF = [timedelta(hours=-5), timedelta(hours=5)]

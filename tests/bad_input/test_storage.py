@@ -20,7 +20,6 @@ from annotation.exchange import exporting, services
 from annotation.exchange.models import ImportJob
 from outerloop.rounds.models import State
 from outerloop.rounds.services import round_advance, round_take_up
-from outerloop.web.storage import storage_sentence
 from tests.outerloop.rounds.world import LoopWorld, known, step_of
 from tests.support.documented import assert_said
 from tests.support.fake_runs import fake_programs
@@ -30,6 +29,7 @@ from training.contracts import SamplePairsConfig
 from training.core.run_directory import Run, recipe_main
 from training.runs import execution
 from training.runs.models import Run as RunRow
+from web.storage import storage_sentence
 
 LINE = uuid.UUID(int=72)
 READ_ONLY = OSError(errno.EROFS, "Read-only file system", "/store/spec.json")

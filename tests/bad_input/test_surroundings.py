@@ -92,7 +92,7 @@ def test_a_page_without_its_database_or_disk_says_so_and_to_try_again(
     def away(*_: Any, **__: Any) -> None:
         raise broken
 
-    monkeypatch.setattr("outerloop.web.views.notices_for", away)
+    monkeypatch.setattr("web.views.notices_for", away)
     answer = client.get("/notices/")
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     case = "database away, page" if isinstance(broken, OperationalError) else "full disk"

@@ -10,9 +10,9 @@ from playwright.sync_api import expect
 
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ImportJob
-from outerloop.web import lines
 from tests.support.browser import PHONE
 from tests.support.people import person_create
+from web import lines
 
 pytestmark = [
     pytest.mark.browser,

@@ -22,13 +22,13 @@ from outerloop.rounds.models import Round, State
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.schedule import sweeper_ensure
 from outerloop.rounds.services import line_base_set, line_create, round_start
-from outerloop.web.models import Notice
 from tests.outerloop.rounds.world import PLAN, LoopWorld
 from tests.support.people import person_create
 from tests.support.tiny_line import artifacts_make, version_create
 from training.contracts import KlControl, PpoConfig, Sampling, json_sha256
 from training.digests import path_sha256
 from training.runs.models import ModelVersion, Run, Snapshot
+from web.models import Notice
 
 QUESTIONS = ["name a colour", "count to three", "what is a cat", "say yes", "sun or moon", "why"]
 PPO = PpoConfig(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from outerloop.web.panels import Link, register_link
+from web.panels import Link, register_link
 
 
 class RunsConfig(AppConfig):

@@ -28,10 +28,10 @@ from django.conf import settings
 from django.db.models import Expression, F, Q
 from django.utils import timezone
 
-from outerloop.web.clock import Now, from_now
-from outerloop.web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
-from outerloop.web.tracing import log_arguments
 from training.contracts import RunEvent, RunManifest, canonical_json
+from web.clock import Now, from_now
+from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
+from web.tracing import log_arguments
 
 from .following import Tail, events_ingest
 from .launching import launch_command, launch_environment

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from outerloop.web.lines import line_name, line_names
+from web.lines import line_name, line_names
 
 from . import selectors
 from .charts import number, run_charts

@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from outerloop.web.access import STAFF, lines_of, require_role, role_required
-from outerloop.web.services import audit_record
+from web.access import STAFF, lines_of, require_role, role_required
+from web.services import audit_record
 
 from . import selectors, services
 from .models import Run

@@ -21,7 +21,7 @@ from annotation.accounts.models import Rater
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Assignment, AssignmentState, Comparison, RaterQueue
 from annotation.comparisons.records import LONGEST_TEXT, AnswerInvalid, NotYours
-from outerloop.web.clock import Now, database_now
+from web.clock import Now, database_now
 
 LARGEST_DRAFT = 40_000
 

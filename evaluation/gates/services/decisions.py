@@ -40,9 +40,9 @@ from evaluation.gates.selectors import (
 )
 from evaluation.gates.verdicts import gate_policy_decide
 from evaluation.policy import e_lond_level, require_overridable
-from outerloop.web.services import audit_record
 from training import facade as training
 from training.contracts import json_sha256
+from web.services import audit_record
 
 OVERRIDE_LONGEST = timedelta(days=30)
 REASON_SHORTEST = 10

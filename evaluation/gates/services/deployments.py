@@ -15,9 +15,9 @@ from evaluation.gates.selectors import (
     deployment_to_record,
     effective_verdict,
 )
-from outerloop.web.services import audit_record
 from training import facade as training
 from training.facade import ModelVersionRecord
+from web.services import audit_record
 
 
 def deployment_start(

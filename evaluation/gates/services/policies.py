@@ -13,7 +13,7 @@ from evaluation.gates.bounds import settings_require_bounds
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.records import GateError, GatePolicyRecord
 from evaluation.gates.selectors import gate_policy_current
-from outerloop.web.services import audit_record
+from web.services import audit_record
 
 
 def gate_policy_save(

@@ -7,8 +7,8 @@ from django.db.models import Q
 from django.urls import reverse
 
 from evaluation.gates.records import LineDeployment
-from outerloop.web.access import STAFF
-from outerloop.web.services import notice_send
+from web.access import STAFF
+from web.services import notice_send
 
 
 def serving_failure_tell(deployment: LineDeployment, error: str, *, still_serving: bool) -> None:

@@ -26,8 +26,8 @@ from outerloop.rounds.steps.context import (
     step_run,
     version_input,
 )
-from outerloop.web.clock import database_now
 from training import facade as training
+from web.clock import database_now
 
 
 def evaluate_policy(context: StepContext) -> Move:

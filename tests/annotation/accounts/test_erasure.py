@@ -17,10 +17,10 @@ from annotation.accounts.services import imported_raters, rater_for
 from annotation.accounts.tokens import token_issue
 from annotation.comparisons.models import Assignment, Judgment
 from annotation.contracts import AnnotationError, SnapshotRecipe
-from outerloop.web.models import AuditEvent, Notice
 from tests.annotation.factories import a_campaign, label_next, lease, some_pairs
 from tests.support.people import person_create
 from training import facade as training
+from web.models import AuditEvent, Notice
 
 pytestmark = pytest.mark.django_db
 

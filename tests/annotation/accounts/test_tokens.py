@@ -19,10 +19,10 @@ from annotation.accounts.tokens import token_issue, token_revoke, token_user
 from annotation.contracts import AnnotationError
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ExportJob
-from outerloop.web.clock import database_now
-from outerloop.web.models import AuditEvent
 from tests.support.documented import assert_said
 from tests.support.people import person_create
+from web.clock import database_now
+from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)

@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from outerloop.web import lines
-from outerloop.web.models import AuditEvent
 from tests.support.people import person_create
+from web import lines
+from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)

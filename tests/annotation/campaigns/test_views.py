@@ -9,10 +9,10 @@ from django.test import Client
 
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import guidelines_publish
-from outerloop.web import lines
-from outerloop.web.models import AuditEvent
 from tests.annotation.factories import a_campaign, a_simulation, label_next, some_pairs
 from tests.support.people import person_create
+from web import lines
+from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)

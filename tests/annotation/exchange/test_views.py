@@ -15,8 +15,8 @@ from kombu.exceptions import OperationalError
 from annotation.comparisons.models import Comparison
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ExportJob, ImportJob
-from outerloop.web import lines
 from tests.support.people import person_create
+from web import lines
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)

@@ -14,10 +14,10 @@ from evaluation import facade
 from evaluation.contracts import GatePolicySettings
 from evaluation.facade import GateError, OverrideState
 from evaluation.gates.models import Decision
-from outerloop.web.models import AuditEvent
 from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld
 from tests.evaluation.policy.evidence import LABELS
 from tests.support.people import person_create
+from web.models import AuditEvent
 
 REASON = "The longer replies are what users asked for."
 

@@ -13,9 +13,9 @@ from django.db import connection
 from evaluation import facade
 from evaluation.facade import GateError
 from evaluation.gates.models import Deployment, LinePointer
-from outerloop.web.models import AuditEvent
 from tests.evaluation.gates.world import TOO_LONG, LineWorld, policy_create
 from training import facade as training
+from web.models import AuditEvent
 
 REASON = "It answers in the wrong language."
 

@@ -27,10 +27,10 @@ from outerloop.rounds.services import (
     round_take_up,
 )
 from outerloop.rounds.steps import Move, StepFailed, Wait
-from outerloop.web.models import AuditEvent
 from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import LoopWorld, advance_through, known, step_of
 from training import facade as training
+from web.models import AuditEvent
 
 ACTIVE = [state for state in State if state not in ENDS]
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from annotation.comparisons.models import Comparison
 from outerloop.rounds.alarms import queue_alarms, round_alarms, run_alarms
 from outerloop.rounds.models import Round, RoundStep, State
-from outerloop.web.models import Notice
 from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import bare_line
 from tests.support.people import person_create
 from training import facade as training
 from training.runs.models import Run, RunEventRow
+from web.models import Notice
 
 
 @pytest.fixture

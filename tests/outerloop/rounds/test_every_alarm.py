@@ -18,13 +18,12 @@ from outerloop.rounds.models import State
 from outerloop.rounds.overriding import overridable_checks
 from outerloop.rounds.services import round_start
 from outerloop.rounds.steps import StepFailed, Wait
-from outerloop.web.models import Notice
+from tests.architecture.packages import PACKAGES
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
 from tests.outerloop.rounds.world import advance_through
 from tests.support.people import person_create
 from training.runs.models import Run
-
-PACKAGES = ("outerloop", "annotation", "training", "evaluation")
+from web.models import Notice
 
 # Where an alarm is given -> how many there are; each has its test below.
 ALARMS = {

@@ -11,10 +11,10 @@ import pytest
 from outerloop.rounds.models import State
 from outerloop.rounds.services import round_advance
 from outerloop.rounds.steps import StepFailed
-from outerloop.web.logs import JsonFormatter
-from outerloop.web.tracing import log_fields
 from tests.outerloop.rounds.world import advance_through, run_of
 from training.runs import execution
+from web.logs import JsonFormatter
+from web.tracing import log_fields
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from evaluation.contracts import IntegrityFact, Interval
 from outerloop.rounds import overriding
 from outerloop.rounds.models import State
 from outerloop.rounds.services import RoundRefused, round_start
-from outerloop.web.models import Notice
 from tests.evaluation.policy.evidence import POLICY
 from tests.outerloop.rounds.world import advance_through, known
 from tests.support.people import person_create
+from web.models import Notice
 
 REASON = "The long answers are what this customer asked for."
 TOO_LONG = {"policy": replace(POLICY, length_ratio=Interval(1.6, 1.5, 1.7, 0.95, 400))}

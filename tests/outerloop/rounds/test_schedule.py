@@ -22,9 +22,9 @@ from outerloop.rounds.schedule import (
     scheduled_start,
     sweeper_ensure,
 )
-from outerloop.web.models import AuditEvent
 from tests.outerloop.rounds.world import bare_line, known
 from tests.support.workers import database_broker
+from web.models import AuditEvent
 
 
 def scheduled(line, **fields):
@@ -95,10 +95,10 @@ def test_each_sweeper_has_one_task_however_often_it_is_asked_for():
     assert sorted(task.task for task in tasks) == [
         "comparisons.sweep_leases",
         "exchange.sweep",
-        "keeping.retention",
+        "operations.retention",
         "rounds.sweep",
     ]
-    sweeps = [task for task in tasks if task.task != "keeping.retention"]
+    sweeps = [task for task in tasks if task.task != "operations.retention"]
     assert {str(task.interval) for task in sweeps} == {"every 10 seconds"}
     celery_app.loader.import_default_modules()  # as a worker does
     assert {task.task for task in tasks} <= set(celery_app.tasks)

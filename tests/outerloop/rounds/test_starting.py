@@ -19,10 +19,10 @@ from outerloop.rounds.services import (
     round_start,
     start_check,
 )
-from outerloop.web.models import AuditEvent
 from tests.outerloop.rounds.world import LoopWorld, bare_line
 from tests.support.people import person_create
 from training import facade as training
+from web.models import AuditEvent
 
 
 def attempt_reasons(line):

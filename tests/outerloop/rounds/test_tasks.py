@@ -12,10 +12,10 @@ from outerloop.rounds.claims import step_claim
 from outerloop.rounds.models import RoundStep, State
 from outerloop.rounds.services import round_start
 from outerloop.rounds.steps import Move, StepFailed, Wait
-from outerloop.web.models import Notice
 from tests.outerloop.rounds.world import known
 from tests.support.people import person_create
 from tests.support.workers import run_messages
+from web.models import Notice
 
 
 def test_learning_goes_to_the_gpu_queue_and_the_rest_to_the_default_one(

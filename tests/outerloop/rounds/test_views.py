@@ -13,11 +13,11 @@ from outerloop.rounds.models import PolicyLine, State
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.services import round_advance, round_start, round_take_up
 from outerloop.rounds.steps import StepFailed, context
-from outerloop.web.models import Notice
 from tests.outerloop.rounds.pages import said, text, url
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
 from tests.outerloop.rounds.world import advance_through, step_of
 from training import facade as training
+from web.models import Notice
 
 
 def test_a_line_that_collects_says_what_is_missing(as_, loop):

@@ -7,12 +7,12 @@ import uuid
 import pytest
 from django.urls import reverse
 
-from outerloop.web.models import AuditEvent
 from tests.support.people import person_create
 from training import facade as training
 from training.runs import slots
 from training.runs.execution import run_execute
 from training.runs.models import Run, RunEventRow
+from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from annotation.accounts.models import User
 from annotation.accounts.tokens import token_issue, token_revoke, tokens_of
 from annotation.contracts import AnnotationError
-from outerloop.web.services import audit_record
+from web.services import audit_record
 
 
 class Command(BaseCommand):

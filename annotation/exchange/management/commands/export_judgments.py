@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from annotation.contracts import AnnotationError
 from annotation.exchange.exporting import export_write
 from annotation.exchange.records import ExportCounts, ExportOptions
-from outerloop.web.storage import storage_sentence
+from web.storage import storage_sentence
 
 
 class Command(BaseCommand):

@@ -15,9 +15,9 @@ from annotation.campaigns.services import campaign_create
 from outerloop.rounds.plan import RoundPlan, plan_override
 from outerloop.rounds.services import first_pairs_order, line_base_set, line_create
 from outerloop.rounds.tasks import advance_enqueue
-from outerloop.web.storage import storage_sentence
 from training import facade as training
 from training.contracts import ContractError
+from web.storage import storage_sentence
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from pathlib import Path
 from evaluation import facade
 from evaluation.gates.serving.engine import EngineError
 from evaluation.gates.serving.supervisor import Supervisor
-from outerloop.web.models import Notice
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
+from web.models import Notice
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""What supervisors and Prometheus ask: alive, ready, figures; and log lines that name their task."""

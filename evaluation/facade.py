@@ -47,7 +47,6 @@ from evaluation.gates.serving.client import (
     policy_healthy,
     policy_wait,
 )
-from evaluation.reports.decision_slot import report_decision_slot
 from evaluation.reports.records import ReportRecord
 from evaluation.reports.selectors import report_get, report_history
 from evaluation.reports.services import report_store
@@ -92,7 +91,6 @@ __all__ = [
     "policy_ask",
     "policy_healthy",
     "policy_wait",
-    "report_decision_slot",
     "report_get",
     "report_history",
     "report_store",

@@ -57,7 +57,6 @@ from training.runs.services import (
     run_take_up,
     snapshot_take,
 )
-from training.runs.slots import RoundLink, run_round_slot
 
 __all__ = [
     "ALARM_NAMES",
@@ -71,7 +70,6 @@ __all__ = [
     "Removable",
     "Reproduction",
     "ReproductionFailed",
-    "RoundLink",
     "RunAlarm",
     "RunBusy",
     "RunCancelled",
@@ -107,7 +105,6 @@ __all__ = [
     "run_like",
     "run_log_tail",
     "run_reproduce",
-    "run_round_slot",
     "run_take_up",
     "runs_of_line",
     "runs_of_round",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from . import panels
+from .registry import NavigationLink, register
 
 
 class WebConfig(AppConfig):
@@ -10,12 +10,4 @@ class WebConfig(AppConfig):
     label = "web"
 
     def ready(self) -> None:
-        panels.register_link(
-            panels.Link(
-                key="audit",
-                label="Audit log",
-                url_name="web:audit",
-                roles=frozenset({"lead"}),
-                order=90,
-            )
-        )
+        register(NavigationLink("audit", "Audit log", "web:audit", frozenset({"lead"}), 90))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from .access import roles_of
-from .panels import links_for
+from .registry import NavigationLink, registered
 from .selectors import unread_count
 
 
@@ -26,10 +26,8 @@ def page_frame(request: HttpRequest) -> dict[str, Any]:
 
 def _navigation(path: str, roles: set[str]) -> list[dict[str, Any]]:
     entries = []
-    for link in links_for(roles):
-        try:
+    for link in registered(NavigationLink):
+        if link.roles & roles:
             url = reverse(link.url_name)
-        except NoReverseMatch:
-            continue
-        entries.append({"label": link.label, "url": url, "current": path.startswith(url)})
+            entries.append({"label": link.label, "url": url, "current": path.startswith(url)})
     return entries

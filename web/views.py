@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.utils.safestring import mark_safe
 from django.views import defaults
 from django.views.decorators.http import require_GET, require_POST
 
@@ -17,7 +16,7 @@ from .access import LEAD, lines_of, role_required, roles_of
 from .models import AuditEvent
 from .outages import DATABASE_AWAY
 from .paging import page_by_key
-from .panels import panels_for
+from .registry import Panel, drawn, registered
 from .selectors import notices_for
 from .services import notices_read
 from .storage import STORAGE, storage_sentence
@@ -26,13 +25,9 @@ from .storage import STORAGE, storage_sentence
 @require_GET
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    drawn = []
-    for panel in panels_for(roles_of(request.user)):
-        context = panel.read(request)
-        if context is not None:
-            html = render_to_string(panel.template, dict(context), request=request)
-            drawn.append(mark_safe(html))  # noqa: S308 - a template's own output, already escaped
-    return render(request, "web/home.html", {"panels": drawn})
+    roles = roles_of(request.user)
+    panels = [panel for panel in registered(Panel) if panel.roles & roles]
+    return render(request, "web/home.html", {"panels": drawn(request, panels)})
 
 
 @require_GET

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from web.panels import Link, register_link
+from web.registry import NavigationLink, register
 
 
 class AccountsConfig(AppConfig):
@@ -10,21 +10,8 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        register_link(
-            Link(
-                key="people",
-                label="People",
-                url_name="accounts:people",
-                roles=frozenset({"lead"}),
-                order=80,
-            )
-        )
-        register_link(
-            Link(
-                key="tokens",
-                label="API tokens",
-                url_name="accounts:tokens",
-                roles=frozenset({"engineer", "lead"}),
-                order=85,
-            )
+        leads, staff = frozenset({"lead"}), frozenset({"engineer", "lead"})
+        register(
+            NavigationLink("people", "People", "accounts:people", leads, 80),
+            NavigationLink("tokens", "API tokens", "accounts:tokens", staff, 85),
         )

@@ -9,7 +9,7 @@ from django import forms
 
 from web.access import LEAD, lines_of
 from web.forms import choices_set
-from web.lines import line_names
+from web.registry import line_names
 
 from .models import Role, User
 from .tokens import LONGEST_DAYS

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.contracts import AnnotationError
 from web.access import LEAD, lines_of, role_required
-from web.lines import line_name
 from web.paging import page_by_key
+from web.registry import line_name
 from web.services import audit_record
 
 from .erasure import Erasure, person_erase

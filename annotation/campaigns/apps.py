@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from web.panels import Link, register_link
+from web.registry import NavigationLink, register
 
 
 class CampaignsConfig(AppConfig):
@@ -10,12 +10,5 @@ class CampaignsConfig(AppConfig):
     label = "campaigns"
 
     def ready(self) -> None:
-        register_link(
-            Link(
-                key="campaigns",
-                label="Campaigns",
-                url_name="campaigns:list",
-                roles=frozenset({"engineer", "lead"}),
-                order=30,
-            )
-        )
+        staff = frozenset({"engineer", "lead"})
+        register(NavigationLink("campaigns", "Campaigns", "campaigns:list", staff, 30))

@@ -10,7 +10,7 @@ from django.utils.text import slugify
 
 from web.access import STAFF, lines_of
 from web.forms import choices_set
-from web.lines import line_name, line_names
+from web.registry import line_name, line_names
 
 from .models import Campaign
 

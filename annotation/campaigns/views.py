@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.accounts.people import person
 from annotation.contracts import AnnotationError
 from web.access import STAFF, lines_of, require_role, role_required
-from web.lines import line_name
+from web.registry import line_name
 from web.services import audit_record
 
 from . import services

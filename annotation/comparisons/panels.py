@@ -12,7 +12,7 @@ from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
 from web.access import ADJUDICATOR, ANNOTATOR, lines_of
-from web.panels import Panel
+from web.registry import Panel
 
 from .selectors import progress_for
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from web.panels import Link, register_link
+from web.registry import NavigationLink, register
 
 
 class ExchangeConfig(AppConfig):
@@ -10,12 +10,6 @@ class ExchangeConfig(AppConfig):
     label = "exchange"
 
     def ready(self) -> None:
-        register_link(
-            Link(
-                key="data",
-                label="Data",
-                url_name="exchange:data",
-                roles=frozenset({"engineer", "lead"}),
-                order=40,
-            )
+        register(
+            NavigationLink("data", "Data", "exchange:data", frozenset({"engineer", "lead"}), 40)
         )

@@ -26,8 +26,8 @@ from kombu.exceptions import OperationalError
 
 from annotation.contracts import AnnotationError
 from web.access import STAFF, lines_of, require_role, role_required
-from web.lines import line_name
 from web.paging import page_by_key
+from web.registry import line_name
 from web.services import audit_record
 from web.tokens import takes_tokens
 

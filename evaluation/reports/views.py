@@ -13,7 +13,6 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
 from evaluation.reports import selectors
-from evaluation.reports.decision_slot import decision_context
 from evaluation.reports.exporting import export_html
 from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
@@ -21,6 +20,7 @@ from evaluation.reports.ratings import rounds_rate
 from evaluation.reports.records import ReportRecord
 from training.contracts import canonical_json
 from web.access import STAFF, require_role
+from web.registry import ReportCard, drawn, registered
 from web.tokens import takes_tokens
 
 
@@ -35,7 +35,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "line_url": _line_url(slug),
         "previous": max((n for n in numbers if n < number), default=None),
         "next": min((n for n in numbers if n > number), default=None),
-        **decision_context(request, found.round_id),
+        "cards": drawn(request, registered(ReportCard), found.round_id),
     }
     return render(request, "reports/report.html", context)
 

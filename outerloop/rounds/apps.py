@@ -3,6 +3,8 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from web.registry import register
+
 
 class RoundsConfig(AppConfig):
     name = "outerloop.rounds"
@@ -10,9 +12,7 @@ class RoundsConfig(AppConfig):
 
     def ready(self) -> None:
         from .broker import broker_prepare_migrated
-        from .panels import register_panels
-        from .slots import fill_slots
+        from .panels import ADDED
 
-        register_panels()
-        fill_slots()
+        register(*ADDED)
         post_migrate.connect(broker_prepare_migrated, sender=self)

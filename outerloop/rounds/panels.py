@@ -1,54 +1,29 @@
-"""What the home page shows of the loop: decisions that wait, and the lines."""
+"""What the loop adds to pages that are not its own: the home page, the navigation, a report, a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
+from django.urls import reverse
 
-from web.access import LEAD, lines_of
-from web.lines import LineName, register_source
-from web.panels import Link, Panel, register, register_link
+from web.access import ENGINEER, LEAD, lines_of, roles_of
+from web.registry import (
+    Extension,
+    LineNames,
+    NamedLine,
+    NavigationLink,
+    Panel,
+    ReportCard,
+    RoundLookup,
+    RoundPlace,
+)
 
 from .access import lines_for
 from .models import PolicyLine, Round, State
-from .pages import lines_context
-
-
-def register_panels() -> None:
-    register(
-        Panel(
-            key="rounds.decisions",
-            roles=frozenset({"lead"}),
-            order=10,
-            template="rounds/panels/decisions.html",
-            read=_decisions,
-        )
-    )
-    register(
-        Panel(
-            key="rounds.lines",
-            roles=frozenset({"engineer", "lead"}),
-            order=20,
-            template="rounds/panels/lines.html",
-            read=_lines,
-        )
-    )
-    register_source(_line_names)
-    register_link(
-        Link(
-            key="lines",
-            label="Lines",
-            url_name="rounds:lines",
-            roles=frozenset({"engineer", "lead"}),
-            order=10,
-        )
-    )
-
-
-def _line_names() -> list[LineName]:
-    return [LineName(line.pk, line.name) for line in PolicyLine.objects.filter(archived_at=None)]
+from .pages import decision_context, lines_context
 
 
 def _decisions(request: HttpRequest) -> Mapping[str, Any] | None:
@@ -62,3 +37,43 @@ def _decisions(request: HttpRequest) -> Mapping[str, Any] | None:
 def _lines(request: HttpRequest) -> Mapping[str, Any] | None:
     lines = lines_for(request)
     return lines_context(lines) if lines else None
+
+
+def _decision(request: HttpRequest, round_id: UUID) -> Mapping[str, Any] | None:
+    """The lead's buttons on a report."""
+    round_ = _round(round_id)
+    if round_ is None:
+        return None
+    context = decision_context(round_, roles_of(request.user, round_.line_id))
+    return context if context["may_decide"] else None
+
+
+def _round_place(round_id: UUID) -> RoundPlace | None:
+    round_ = _round(round_id)
+    if round_ is None:
+        return None
+    place = [round_.line.slug, round_.number]
+    return RoundPlace(
+        name=f"{round_.line.name}, round {round_.number}",
+        url=reverse("rounds:round", args=place),
+        cancel_url=reverse("rounds:cancel", args=place) if round_.active else "",
+    )
+
+
+def _round(round_id: UUID) -> Round | None:
+    return Round.objects.select_related("line").filter(pk=round_id).first()
+
+
+def _line_names() -> list[NamedLine]:
+    return [NamedLine(line.pk, line.name) for line in PolicyLine.objects.filter(archived_at=None)]
+
+
+STAFF = frozenset({ENGINEER, LEAD})
+ADDED: tuple[Extension, ...] = (
+    Panel("rounds.decisions", frozenset({LEAD}), 10, "rounds/panels/decisions.html", _decisions),
+    Panel("rounds.lines", STAFF, 20, "rounds/panels/lines.html", _lines),
+    NavigationLink("lines", "Lines", "rounds:lines", STAFF, 10),
+    ReportCard("rounds.decision", "rounds/_decision_actions.html", _decision),
+    RoundLookup("rounds", _round_place),
+    LineNames("rounds", _line_names),
+)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from evaluation import facade as evaluation
 from training.contracts import ContractError
 from web.access import ENGINEER, LEAD, roles_of
+from web.registry import LineAction, registered
 
 from . import overriding, services
 from .access import line_for, lines_for, person, round_for
@@ -26,7 +27,6 @@ from .plan import optimizer_words, plan_with_optimizer
 from .record import record_refresh
 from .schedule import schedule_save
 from .selectors import line_plan
-from .slots import line_actions
 from .tasks import advance_enqueue
 
 
@@ -40,12 +40,10 @@ def line_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def line_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug)
-    roles = roles_of(request.user, line.id)
-    return render(
-        request,
-        "rounds/line.html",
-        {**line_context(line), "line_actions": line_actions(line), "may_start": ENGINEER in roles},
-    )
+    actions = [a for a in registered(LineAction) if line.simulated or not a.simulated_only]
+    may_start = ENGINEER in roles_of(request.user, line.id)
+    context = {**line_context(line), "line_actions": actions, "may_start": may_start}
+    return render(request, "rounds/line.html", context)
 
 
 @login_required

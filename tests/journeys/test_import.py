@@ -10,9 +10,9 @@ from playwright.sync_api import expect
 
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ImportJob
+from tests.support import registry
 from tests.support.browser import PHONE
 from tests.support.people import person_create
-from web import lines
 
 pytestmark = [
     pytest.mark.browser,
@@ -35,7 +35,7 @@ def test_no_data_page_runs_off_a_phone(visit, lea, address):
 
 def test_an_import_is_watched_until_it_is_done(visit, lea, settings, tmp_path, monkeypatch):
     settings.VAR_DIR = tmp_path
-    monkeypatch.setattr(lines, "_source", [lambda: [lines.LineName(LINE, "desk")]])
+    registry.named_lines(monkeypatch, desk=LINE)
     monkeypatch.setattr(tasks.import_run, "delay", lambda job: None)
     rows = [
         json.dumps({"prompt": f"Question {n}?", "chosen": "a", "rejected": "b"}) for n in range(3)

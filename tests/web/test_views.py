@@ -5,9 +5,10 @@ import uuid
 import pytest
 from django.test import Client
 
+from tests.support import registry
 from tests.support.people import person_create
-from web import panels
 from web.models import Notice
+from web.registry import Panel
 from web.services import audit_record, notice_send
 
 pytestmark = pytest.mark.django_db
@@ -18,12 +19,6 @@ def _signed_in(user) -> Client:
     client = Client()
     client.force_login(user)
     return client
-
-
-@pytest.fixture
-def own_panels(monkeypatch):
-    monkeypatch.setattr(panels, "_panels", {})
-    return panels
 
 
 def test_a_stranger_is_sent_to_sign_in():
@@ -56,27 +51,27 @@ def test_account_pages_wear_the_frame(address):
         assert b'class="site-header"' in page.content
 
 
-def test_home_shows_the_panels_of_the_persons_roles_in_order(own_panels):
-    def panel(key: str, role: str, order: int) -> panels.Panel:
-        return panels.Panel(
+def test_home_shows_the_panels_of_the_persons_roles_in_order(monkeypatch):
+    def panel(key: str, role: str, order: int) -> Panel:
+        return Panel(
             key, frozenset({role}), order, "web/parts/figure.html", lambda _: {"label": key}
         )
 
-    own_panels.register(panel("late", "lead", 20))
-    own_panels.register(panel("early", "lead", 10))
-    own_panels.register(panel("other", "engineer", 5))
+    panels = panel("late", "lead", 20), panel("early", "lead", 10), panel("other", "engineer", 5)
+    registry.only(monkeypatch, Panel, *panels)
     html = _signed_in(person_create("lea", "lead")).get("/").content.decode()
     assert html.index("early") < html.index("late")
     assert "other" not in html
 
 
-def test_home_leaves_out_a_panel_with_nothing_to_show(own_panels):
-    own_panels.register(panels.Panel("x", frozenset({"lead"}), 1, "none.html", lambda _: None))
+def test_home_leaves_out_a_panel_with_nothing_to_show(monkeypatch):
+    empty = Panel("x", frozenset({"lead"}), 1, "none.html", lambda _: None)
+    registry.only(monkeypatch, Panel, empty)
     html = _signed_in(person_create("lea", "lead")).get("/").content.decode()
     assert "There is nothing to do at the moment" in html
 
 
-def test_home_tells_a_person_without_role_what_to_do(own_panels):
+def test_home_tells_a_person_without_role_what_to_do():
     assert b"A lead gives roles" in _signed_in(person_create("new")).get("/").content
 
 
@@ -125,11 +120,11 @@ def test_errors_have_pages_with_a_way_out(monkeypatch):
         assert page["Content-Security-Policy"]
 
 
-def test_a_broken_view_answers_with_a_sentence(monkeypatch, own_panels):
+def test_a_broken_view_answers_with_a_sentence(monkeypatch):
     def broken(_request):
         raise ZeroDivisionError
 
-    own_panels.register(panels.Panel("x", frozenset({"lead"}), 1, "x.html", broken))
+    registry.only(monkeypatch, Panel, Panel("x", frozenset({"lead"}), 1, "x.html", broken))
     client = _signed_in(person_create("lea", "lead"))
     client.raise_request_exception = False
     answer = client.get("/")

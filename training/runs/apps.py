@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from web.panels import Link, register_link
+from web.registry import NavigationLink, register
 
 
 class RunsConfig(AppConfig):
@@ -10,12 +10,4 @@ class RunsConfig(AppConfig):
     label = "runs"
 
     def ready(self) -> None:
-        register_link(
-            Link(
-                key="runs",
-                label="Runs",
-                url_name="runs:runs",
-                roles=frozenset({"engineer"}),
-                order=35,
-            )
-        )
+        register(NavigationLink("runs", "Runs", "runs:runs", frozenset({"engineer"}), 35))

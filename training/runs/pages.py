@@ -9,14 +9,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from web.lines import line_name, line_names
+from web.registry import line_name, line_names, round_place
 
 from . import selectors
 from .charts import number, run_charts
 from .models import RunState
 from .progress import RunAlarm, run_alarm, standing
 from .records import RunRecord
-from .slots import round_link
 
 SHOWN = 60
 LOG_LINES = 40
@@ -74,7 +73,7 @@ def run_context(run: RunRecord) -> dict[str, Any]:
         "figures": _figures(events),
         "results": _results(run.results),
         "log": selectors.run_log_tail(run.id, lines=LOG_LINES),
-        "round": round_link(run.round_id),
+        "round": round_place(run.round_id),
     }
 
 

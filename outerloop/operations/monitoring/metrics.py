@@ -24,7 +24,7 @@ from annotation import facade as annotation
 from evaluation import facade as evaluation
 from outerloop.rounds import figures
 from training import facade as training
-from web.lines import line_names
+from web.registry import line_names
 
 from .health import readiness
 

@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from tests.support import registry
 from tests.support.people import person_create
-from web import lines
 from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -20,10 +20,7 @@ LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
 
 @pytest.fixture(autouse=True)
 def named_lines(monkeypatch):
-    monkeypatch.setattr(lines, "_source", [])
-    lines.register_source(
-        lambda: [lines.LineName(LINE, "desk"), lines.LineName(OTHER_LINE, "other")]
-    )
+    registry.named_lines(monkeypatch, desk=LINE, other=OTHER_LINE)
 
 
 def _client(user) -> Client:

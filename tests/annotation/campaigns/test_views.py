@@ -10,8 +10,8 @@ from django.test import Client
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import guidelines_publish
 from tests.annotation.factories import a_campaign, a_simulation, label_next, some_pairs
+from tests.support import registry
 from tests.support.people import person_create
-from web import lines
 from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -43,10 +43,7 @@ def eve():
 
 @pytest.fixture
 def named_lines(monkeypatch):
-    monkeypatch.setattr(lines, "_source", [])
-    lines.register_source(
-        lambda: [lines.LineName(LINE, "desk"), lines.LineName(OTHER_LINE, "other")]
-    )
+    registry.named_lines(monkeypatch, desk=LINE, other=OTHER_LINE)
 
 
 @pytest.mark.parametrize(("roles", "line"), [(("annotator",), LINE), (("lead",), OTHER_LINE)])

@@ -15,8 +15,8 @@ from kombu.exceptions import OperationalError
 from annotation.comparisons.models import Comparison
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ExportJob, ImportJob
+from tests.support import registry
 from tests.support.people import person_create
-from web import lines
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
@@ -32,10 +32,7 @@ def _client(name: str, *roles: str, line=LINE) -> Client:
 @pytest.fixture(autouse=True)
 def own_folder(settings, tmp_path, monkeypatch):
     settings.VAR_DIR = tmp_path
-    monkeypatch.setattr(lines, "_source", [])
-    lines.register_source(
-        lambda: [lines.LineName(LINE, "desk"), lines.LineName(OTHER_LINE, "other")]
-    )
+    registry.named_lines(monkeypatch, desk=LINE, other=OTHER_LINE)
 
 
 @pytest.fixture

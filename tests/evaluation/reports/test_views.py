@@ -14,10 +14,11 @@ from django.http import HttpRequest
 from django.test import Client
 
 from evaluation.contracts import LineageItem, RoundRecord
-from evaluation.reports import decision_slot
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
+from tests.support import registry
 from training.contracts import json_sha256
+from web.registry import ReportCard
 
 pytestmark = pytest.mark.django_db
 
@@ -323,9 +324,9 @@ def test_the_rounds_fill_the_place_where_a_lead_acts(
             else None
         )
 
-    monkeypatch.setattr(decision_slot, "_filled", {})
+    registry.only(monkeypatch, ReportCard)
     assert "Your turn" not in page_of(lead, records.PROMOTED)
-    decision_slot.report_decision_slot(template="web/parts/empty.html", read=read)
+    registry.only(monkeypatch, ReportCard, ReportCard("test", "web/parts/empty.html", read))
     assert f"Your turn: {records.PROMOTED.round_id}" in page_of(lead, records.PROMOTED)
     assert "Your turn" not in page_of(lead, records.REJECTED)
     exported = lead.get("/lines/help-desk/rounds/7/report.html").content.decode()

@@ -7,12 +7,13 @@ import uuid
 import pytest
 from django.urls import reverse
 
+from tests.support import registry
 from tests.support.people import person_create
 from training import facade as training
-from training.runs import slots
 from training.runs.execution import run_execute
 from training.runs.models import Run, RunEventRow
 from web.models import AuditEvent
+from web.registry import RoundLookup, RoundPlace
 
 pytestmark = pytest.mark.django_db
 
@@ -116,8 +117,8 @@ def test_a_run_of_its_own_is_cancelled_here_and_the_act_is_written_down(client, 
 
 def test_a_run_of_a_round_is_cancelled_with_its_round(client, engineer, monkeypatch):
     run = ordered(round_id=uuid.uuid4())
-    link = slots.RoundLink("Help desk, round 3", "/r/3/", "/r/3/cancel/")
-    monkeypatch.setattr(slots, "_source", [lambda round_id: link])
+    place = RoundPlace("Help desk, round 3", "/r/3/", "/r/3/cancel/")
+    registry.only(monkeypatch, RoundLookup, RoundLookup("test", lambda round_id: place))
     body = page(client, run).content.decode()
     assert "Help desk, round 3" in body
     assert 'action="/r/3/cancel/"' in body

@@ -32,7 +32,7 @@ from benchmarks.results_file import result_head
 from tests.support import ppo_runs
 from tests.support.tiny_models import TINY_SIZES, json_lines, write_spec
 from training.contracts import KlControl, RewardModelConfig, RunManifest
-from training.core.run_directory import recipe_main
+from training.core.run.run_directory import recipe_main
 from training.recipes import ppo, reward_model
 
 RESULTS = Path(__file__).parent / "results" / "kill_training.json"

@@ -16,10 +16,10 @@ from unittest import mock
 from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
-from training.core import run_directory
-from training.core.generation import generate
-from training.core.rollout_engines import own
-from training.core.run_directory import Run
+from training.core.rollout import own_engine
+from training.core.rollout.generation import generate
+from training.core.run import run_directory
+from training.core.run.run_directory import Run
 from training.digests import path_sha256
 from training.recipes import ppo
 
@@ -92,7 +92,7 @@ def _no_end(active: bool) -> Iterator[None]:
     def endless(*arguments: Any, **options: Any) -> Any:
         return generate(*arguments, **options | {"end_ids": ()})
 
-    with mock.patch.object(own, "generate", endless):
+    with mock.patch.object(own_engine, "generate", endless):
         yield
 
 

@@ -13,7 +13,7 @@ import torch
 from benchmarks.own_ppo import digests_once, events_marked
 from benchmarks.peers import Answer, answer_requests, peak_mb, peak_restart
 from training.contracts import InputRef, RewardModelConfig, RunSpec
-from training.core.run_directory import recipe_main
+from training.core.run.run_directory import recipe_main
 from training.digests import path_sha256
 from training.recipes import reward_model
 

@@ -40,9 +40,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from benchmarks.results_file import result_head
 from tests.support.tiny_models import json_lines, write_spec
 from training.contracts import RewardModelConfig
-from training.core.run_directory import recipe_main
-from training.core.scoring import RewardModel, reward_model_load
-from training.core.tokenizers import word_tokenizer_learn
+from training.core.data.tokenizers import word_tokenizer_learn
+from training.core.reward.scoring import RewardModel, reward_model_load
+from training.core.run.run_directory import recipe_main
 from training.recipes import reward_model
 
 RESULT = Path(__file__).parent / "results" / "planted_truths.json"

@@ -37,13 +37,14 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.peers import peer_python, results_write, versions
 from tests.support import ppo_numpy
-from training.core.ppo import kl, losses, rewards
-from training.core.ppo.actor_critic import ActorCritic
+from training.core.data.sequences import pack_sequences
+from training.core.model.actor_critic import ActorCritic
+from training.core.model.logprobs import token_log_probs
+from training.core.ppo import losses
 from training.core.ppo.advantages import estimate_advantages, whiten
-from training.core.ppo.experience import Episodes, TokenTables, build_experience, score_tokens
-from training.core.ppo.logprobs import token_log_probs
-from training.core.ppo.sequences import pack_sequences
-from training.core.rewards import score_rows
+from training.core.reward.forward import score_rows
+from training.core.rollout import kl, rewards
+from training.core.rollout.experience import Episodes, TokenTables, build_experience, score_tokens
 
 LIMIT = 1e-5
 PAD, END = 0, 1

@@ -27,7 +27,7 @@ from outerloop.demo.settings import FIRST_POLICY, PPO
 from outerloop.demo.world.completions import demonstrations
 from tests.support import ppo_runs
 from training.contracts import InputRef, RunSpec, SftConfig
-from training.core.run_directory import recipe_main
+from training.core.run.run_directory import recipe_main
 from training.digests import path_sha256
 from training.recipes import ppo, sft
 

@@ -51,8 +51,8 @@ from benchmarks.peers import (
     versions,
 )
 from training.contracts import KlControl, PpoConfig, Sampling
-from training.core.scoring import SETTINGS as ENSEMBLE
-from training.core.scoring import EnsembleSettings, MemberSettings
+from training.core.reward.scoring import SETTINGS as ENSEMBLE
+from training.core.reward.scoring import EnsembleSettings, MemberSettings
 
 
 class Size(NamedTuple):

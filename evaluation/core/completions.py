@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.contracts import Sampling
-from training.core.data import PromptRow
-from training.core.generation import generate
-from training.core.models import LoadedModel
-from training.core.tokenizers import decode, prompt_encode
+from training.core.data.json_lines import PromptRow
+from training.core.data.tokenizers import decode, prompt_encode
+from training.core.model.loading import LoadedModel
+from training.core.rollout.generation import generate
 
 __all__ = ["Completion", "completion_seed", "completions_draw"]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from evaluation.core.completions import Completion
 from evaluation.statistics.intervals import FloatArray
-from training.core.batches import sorted_batches
-from training.core.errors import UserError
-from training.core.models import LoadedModel
-from training.core.ppo.kl import exact_kl
-from training.core.ppo.sequences import SequenceBatch, pack_sequences
+from training.core.data.batches import sorted_batches
+from training.core.data.sequences import SequenceBatch, pack_sequences
+from training.core.model.loading import LoadedModel
+from training.core.rollout.kl import exact_kl
+from training.core.run.errors import UserError
 
 __all__ = ["sequence_kl"]
 

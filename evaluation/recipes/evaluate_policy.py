@@ -26,11 +26,11 @@ from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.statistics.intervals import FloatArray
 from training.contracts import ArtifactRef
-from training.core.data import PromptRow, prompts_read
-from training.core.errors import UserError
-from training.core.models import LoadedModel, policy_load_path
-from training.core.run_directory import Run, recipe_main
-from training.core.scoring import RewardModel, reward_model_load
+from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.reward.scoring import RewardModel, reward_model_load
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run, recipe_main
 
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")

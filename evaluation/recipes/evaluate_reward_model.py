@@ -20,10 +20,10 @@ import torch
 from evaluation.contracts import EvaluateRewardModelConfig, RewardModelMeasurements
 from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
 from evaluation.statistics.intervals import FloatArray
-from training.core.data import PreferenceRow, preferences_read
-from training.core.errors import UserError
-from training.core.run_directory import Run, recipe_main
-from training.core.scoring import RewardModel, reward_model_load
+from training.core.data.json_lines import PreferenceRow, preferences_read
+from training.core.reward.scoring import RewardModel, reward_model_load
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run, recipe_main
 
 KIND = "evaluate_reward_model"
 

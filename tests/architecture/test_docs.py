@@ -25,7 +25,7 @@ from evaluation.policy import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.processes import process_lines
 from tests.architecture.packages import PACKAGES
-from training.core import run_directory
+from training.core.run import run_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"

@@ -18,12 +18,12 @@ from tests.support.documented import assert_said
 from tests.support.ppo_runs import tiny_config
 from tests.support.tiny_models import json_lines, tiny_policy, tiny_policy_artifact, write_spec
 from training.contracts import SamplePairsConfig
-from training.core.data import prompts_read
-from training.core.errors import UserError
-from training.core.models import classifier_load_path, policy_load_path
-from training.core.ppo import preflight
-from training.core.run_directory import recipe_main
-from training.core.tokenizers import word_tokenizer_learn
+from training.core.data.json_lines import prompts_read
+from training.core.data.tokenizers import word_tokenizer_learn
+from training.core.model.loading import classifier_load_path, policy_load_path
+from training.core.rollout import preflight
+from training.core.run.errors import UserError
+from training.core.run.run_directory import recipe_main
 from training.recipes import sample_pairs
 
 WEIGHTS = "model.safetensors"

@@ -26,7 +26,7 @@ from tests.support.fake_runs import fake_programs
 from tests.support.people import person_create
 from tests.support.tiny_models import write_spec
 from training.contracts import SamplePairsConfig
-from training.core.run_directory import Run, recipe_main
+from training.core.run.run_directory import Run, recipe_main
 from training.runs import execution
 from training.runs.models import Run as RunRow
 from web.storage import storage_sentence
@@ -122,7 +122,7 @@ def test_a_program_whose_disk_takes_no_word_at_all_still_says_it(
     def refused(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("training.core.run_directory.file_write", refused)
+    monkeypatch.setattr("training.core.run.run_directory.file_write", refused)
     assert carry_out(lambda run: run.finish([], {}), spec) == 2
     assert_said("read-only store, learning program", capsys.readouterr().err)
 

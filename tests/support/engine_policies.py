@@ -6,11 +6,11 @@ import torch
 
 from tests.support.ppo_runs import QUESTIONS, WORDS
 from training.contracts import ModelSource, Sampling
-from training.core.models import LoadedModel, policy_load
-from training.core.ppo.actor_critic import response_logits
-from training.core.ppo.logprobs import token_log_probs
-from training.core.ppo.sequences import pack_sequences
-from training.core.rollout_engines import Sampled
+from training.core.data.sequences import pack_sequences
+from training.core.engines import Sampled
+from training.core.model.actor_critic import response_logits
+from training.core.model.loading import LoadedModel, policy_load
+from training.core.model.logprobs import token_log_probs
 
 PROMPTS = [[5, 6, 7], [8, 9], [6, 6, 6, 6], [7]]
 SAMPLING = Sampling(max_new_tokens=12, temperature=1.3, batch_size=3)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from training.contracts import InputRef, ModelSource, PpoConfig, RunSpec, Sampling
-from training.core.models import LoadedModel, classifier_load, model_save, policy_load
-from training.core.scoring import SETTINGS, EnsembleSettings, MemberSettings
+from training.core.model.loading import LoadedModel, classifier_load, model_save, policy_load
+from training.core.reward.scoring import SETTINGS, EnsembleSettings, MemberSettings
 from training.digests import path_sha256
 
 WORDS = "red green blue one two three cat dog sun moon yes no"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contracts import InputRef, ModelSource, RunKind, RunSpec
-from training.core.models import LoadedModel, classifier_load, model_save, policy_load
+from training.core.model.loading import LoadedModel, classifier_load, model_save, policy_load
 from training.digests import path_sha256
 
 TEXTS = (

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from training.core.artifacts import directory_write, file_write
+from training.core.run.artifacts import directory_write, file_write
 from training.digests import DigestError, artifact_verify, path_sha256
 
 

@@ -34,27 +34,33 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import ArtifactRef, BestOfNConfig
-from training.core.alarms import loss_check
-from training.core.artifacts import file_write
-from training.core.batches import batches_from
-from training.core.best_of_n import expected_by_n
-from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.conversations import Encoded
-from training.core.data import PromptRow, prompts_read
-from training.core.lora import adapter_add
-from training.core.memory_estimate import memory_report
-from training.core.models import policy_load_path
-from training.core.policy_meter import meter_open
-from training.core.ppo import preflight
-from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.ppo.rewarding import Rewarder, rewarder_open
-from training.core.ppo.samples import SampleLog
-from training.core.reference_policy import reference_cast, reference_open
-from training.core.run_directory import Run, recipe_main
-from training.core.supervised import assistant_loss
-from training.core.tuning_footprint import BEST_OF_N_FIXES, best_of_n_footprint
-from training.core.tuning_settings import check_best_of_n
-from training.core.winners import Draw, Examples, Winner, chosen_lines, winners_choose
+from training.core.best_of_n.best_samples import (
+    Draw,
+    Examples,
+    Winner,
+    chosen_lines,
+    winners_choose,
+)
+from training.core.best_of_n.estimates import expected_by_n
+from training.core.data.batches import batches_from
+from training.core.data.conversations import Encoded
+from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.randomness import PromptOrder, derive_seed
+from training.core.model.loading import policy_load_path
+from training.core.model.lora import adapter_add
+from training.core.model.memory_estimate import memory_report
+from training.core.model.supervised import assistant_loss
+from training.core.rollout import preflight
+from training.core.rollout.rewarding import Rewarder, rewarder_open
+from training.core.rollout.sample_log import SampleLog
+from training.core.run.alarms import loss_check
+from training.core.run.artifacts import file_write
+from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.run_directory import Run, recipe_main
+from training.core.tuning.footprint import BEST_OF_N_FIXES, best_of_n_footprint
+from training.core.tuning.policy_meter import meter_open
+from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.settings import check_best_of_n
 from training.recipes.runtime import (
     accelerator_open,
     adamw,

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from training.contracts import ModelSource, PpoConfig, Sampling
-from training.core.context import context_length
-from training.core.conversations import conversation_encode
-from training.core.data import Message
-from training.core.errors import UserError
-from training.core.models import LoadedModel, classifier_load, policy_load
-from training.core.ppo import preflight
-from training.core.recompute import recompute_layers
-from training.core.scoring import member_scores
-from training.core.tokenizers import decode, prompt_encode
+from training.core.data.conversations import conversation_encode
+from training.core.data.json_lines import Message
+from training.core.data.tokenizers import decode, prompt_encode
+from training.core.model.context import context_length
+from training.core.model.loading import LoadedModel, classifier_load, policy_load
+from training.core.model.recompute import recompute_layers
+from training.core.reward.scoring import member_scores
+from training.core.rollout import preflight
+from training.core.run.errors import UserError
 
 PROBES = ("What is a cat?", "Say yes.", "Why is the sky blue, and the sea? Answer in one word.")
 Check = tuple[str, Callable[[], str]]

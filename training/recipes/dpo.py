@@ -33,25 +33,25 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import DpoConfig
-from training.core.alarms import loss_check
-from training.core.batches import batches_from, length_batches
-from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.data import prompts_read
-from training.core.dpo.log_ratios import LogProbs, pair_log_probs_all
-from training.core.dpo.pairs import Judged, Side, judge, pairs_read
-from training.core.dpo.tally import SUMS, tally, tally_means
-from training.core.lora import adapter_add
-from training.core.memory_estimate import memory_report
-from training.core.models import LoadedModel, policy_load_path
-from training.core.policy_meter import meter_open
-from training.core.ppo import preflight
-from training.core.ppo.rewarding import Rewarder, rewarder_open
-from training.core.ppo.samples import SampleLog
-from training.core.preference_data import Pair
-from training.core.reference_policy import reference_cast, reference_open
-from training.core.run_directory import Run, recipe_main
-from training.core.tuning_footprint import DPO_FIXES, dpo_footprint
-from training.core.tuning_settings import check_dpo
+from training.core.data.batches import batches_from, length_batches
+from training.core.data.json_lines import prompts_read
+from training.core.data.pairs import Pair
+from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.model.lora import adapter_add
+from training.core.model.memory_estimate import memory_report
+from training.core.preference.log_ratios import LogProbs, pair_log_probs_all
+from training.core.preference.pairs import Judged, Side, judge, pairs_read
+from training.core.preference.tally import SUMS, tally, tally_means
+from training.core.rollout import preflight
+from training.core.rollout.rewarding import Rewarder, rewarder_open
+from training.core.rollout.sample_log import SampleLog
+from training.core.run.alarms import loss_check
+from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.run_directory import Run, recipe_main
+from training.core.tuning.footprint import DPO_FIXES, dpo_footprint
+from training.core.tuning.policy_meter import meter_open
+from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.settings import check_dpo
 from training.recipes.runtime import (
     accelerator_open,
     adamw,

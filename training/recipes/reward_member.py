@@ -15,13 +15,10 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contracts import RewardModelConfig
-from training.core.alarms import loss_check
-from training.core.artifacts import directory_write
-from training.core.batches import batches_from, length_batches
-from training.core.checkpoints import CheckpointStore
-from training.core.context import length_check
-from training.core.data import preferences_read, texts_of
-from training.core.models import LoadedModel, classifier_load
+from training.core.data.batches import batches_from, length_batches
+from training.core.data.json_lines import preferences_read, texts_of
+from training.core.model.context import length_check
+from training.core.model.loading import LoadedModel, classifier_load
 from training.core.reward.batches import (
     Element,
     PairBatch,
@@ -29,14 +26,17 @@ from training.core.reward.batches import (
     elements_of,
     pair_batch,
 )
+from training.core.reward.early_stopping import BestWeights
+from training.core.reward.forward import score_rows
+from training.core.reward.measurement import pair_differences, validation_nll
 from training.core.reward.members import MemberRecord, member_write
 from training.core.reward.objective import Labels, loss_settings, pair_loss
 from training.core.reward.planning import Member, ties_prepare
-from training.core.reward.selection import BestWeights
 from training.core.reward.ties import TieModel, tie_value
-from training.core.reward_measurement import pair_differences, validation_nll
-from training.core.rewards import score_rows
-from training.core.run_directory import Run
+from training.core.run.alarms import loss_check
+from training.core.run.artifacts import directory_write
+from training.core.run.checkpoints import CheckpointStore
+from training.core.run.run_directory import Run
 from training.core.sharding import module_load
 from training.digests import DigestError, artifact_verify
 from training.recipes.runtime import (

@@ -4,7 +4,7 @@
 
 Inputs: `preferences`; the input that `RewardModelConfig.backbone` names; optionally
 `reference_samples` (completions) with `prompts`, on which scores are put on a common scale.
-Artifacts: `reward_model` and `held_out_reward_model` (see `training.core.scoring`). The results hold
+Artifacts: `reward_model` and `held_out_reward_model` (see `training.core.reward.scoring`). The results hold
 the accuracy of each model on the test split beside the length-only baseline of the very same pairs.
 """
 
@@ -18,11 +18,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
-from training.core.artifacts import directory_write
-from training.core.checkpoints import seed_everything
-from training.core.data import preferences_read
-from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.preference_data import Division, Pair, pair_encode
+from training.core.data.json_lines import preferences_read
+from training.core.data.pairs import Division, Pair, pair_encode
+from training.core.model.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.reward.members import (
     Ensemble,
     ensemble_measure,
@@ -32,7 +30,9 @@ from training.core.reward.members import (
     members_average,
 )
 from training.core.reward.planning import HELD_OUT, division_of, members_planned
-from training.core.run_directory import Run, recipe_main
+from training.core.run.artifacts import directory_write
+from training.core.run.checkpoints import seed_everything
+from training.core.run.run_directory import Run, recipe_main
 from training.recipes.reward_member import backbone_open, member_directory, member_train
 from training.recipes.runtime import (
     accelerator_open,

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import AdamW, Optimizer
 
-from training.core.checkpoints import random_state, random_state_restore
-from training.core.errors import UserError
-from training.core.recompute import recompute_layers
-from training.core.run_directory import Run
+from training.core.model.recompute import recompute_layers
+from training.core.run.checkpoints import random_state, random_state_restore
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run
 from training.core.sharding import (
     clip_gradients,
     equal_passes,

@@ -21,13 +21,13 @@ from typing import Any
 from accelerate import Accelerator
 
 from training.contracts import SamplePairsConfig
-from training.core.data import PromptRow, prompts_read
-from training.core.errors import UserError
-from training.core.generation import generate
-from training.core.models import LoadedModel, policy_load_path
-from training.core.run_directory import Run, recipe_main
-from training.core.scoring import reward_model_load
-from training.core.tokenizers import decode, prompt_encode
+from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.tokenizers import decode, prompt_encode
+from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.reward.scoring import reward_model_load
+from training.core.rollout.generation import generate
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run, recipe_main
 from training.recipes.runtime import accelerator_open
 
 REWARD_INPUTS = ("reward_model", "held_out_reward_model")

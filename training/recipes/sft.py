@@ -24,19 +24,19 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from training.contracts import SftConfig, SftPhase
-from training.core.alarms import loss_check
-from training.core.batches import batches_from, sorted_batches
-from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.context import length_check
-from training.core.conversations import Encoded, demonstration_encode
-from training.core.data import DemonstrationRow, demonstrations_read, texts_of
-from training.core.errors import UserError
-from training.core.lora import adapter_add, trainable_parameters
-from training.core.memory_estimate import Job, estimate, memory_report, shape_of
-from training.core.models import LoadedModel, policy_load
-from training.core.policy_artifact import policy_artifacts_write
-from training.core.run_directory import Run, recipe_main
-from training.core.supervised import assistant_loss
+from training.core.data.batches import batches_from, sorted_batches
+from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.json_lines import DemonstrationRow, demonstrations_read, texts_of
+from training.core.model.context import length_check
+from training.core.model.loading import LoadedModel, policy_load
+from training.core.model.lora import adapter_add, trainable_parameters
+from training.core.model.memory_estimate import Job, estimate, memory_report, shape_of
+from training.core.model.policy_artifact import policy_artifacts_write
+from training.core.model.supervised import assistant_loss
+from training.core.run.alarms import loss_check
+from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run, recipe_main
 from training.recipes.runtime import (
     Network,
     accelerator_open,

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from training.contracts import ArtifactRef, BestOfNConfig, DpoConfig
-from training.core.checkpoints import CheckpointStore, seed_everything
-from training.core.kept_policy import Limits
-from training.core.lora import trainable_parameters
-from training.core.models import LoadedModel
-from training.core.policy_artifact import policy_artifacts_write
-from training.core.policy_meter import PolicyMeter, measure_points
-from training.core.policy_state import policy_state, policy_state_restore
-from training.core.ppo.randomness import derive_seed
-from training.core.ppo.samples import SampleLog
-from training.core.progress import Progress
-from training.core.run_directory import Run
+from training.core.data.randomness import derive_seed
+from training.core.model.loading import LoadedModel
+from training.core.model.lora import trainable_parameters
+from training.core.model.policy_artifact import policy_artifacts_write
+from training.core.rollout.sample_log import SampleLog
+from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.run_directory import Run
+from training.core.tuning.checkpoint_selection import Limits
+from training.core.tuning.policy_meter import PolicyMeter, measure_points
+from training.core.tuning.policy_state import policy_state, policy_state_restore
+from training.core.tuning.progress import Progress
 from training.recipes.runtime import Network, cancel_check
 
 Metrics = dict[str, float | None]

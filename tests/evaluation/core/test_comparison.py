@@ -7,7 +7,7 @@ from evaluation.contracts import EvaluatePolicyConfig, SamplePair
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import Completion
 from evaluation.core.highlights import highlights_pick
-from training.core.data import PromptRow
+from training.core.data.json_lines import PromptRow
 
 CONFIG = EvaluatePolicyConfig(bootstrap_resamples=200)
 COUNT = 60

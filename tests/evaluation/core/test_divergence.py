@@ -7,9 +7,9 @@ from evaluation.core.completions import completion_seed, completions_draw
 from evaluation.core.divergence import sequence_kl
 from tests.support.tiny_models import TEXTS, tiny_policy, tiny_source
 from training.contracts import Sampling
-from training.core.data import PromptRow
-from training.core.errors import UserError
-from training.core.models import LoadedModel, policy_load
+from training.core.data.json_lines import PromptRow
+from training.core.model.loading import LoadedModel, policy_load
+from training.core.run.errors import UserError
 
 PROMPTS = [
     PromptRow(id=str(i), messages=({"role": "user", "content": text},), group=str(i))

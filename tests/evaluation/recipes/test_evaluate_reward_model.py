@@ -6,7 +6,7 @@ import pytest
 from evaluation.contracts import RewardModelMeasurements
 from evaluation.recipes import evaluate_reward_model
 from tests.support.tiny_models import TEXTS, json_lines, write_spec
-from training.core.scoring import reward_model_load
+from training.core.reward.scoring import reward_model_load
 
 from .tiny_artifacts import tiny_reward_artifact
 

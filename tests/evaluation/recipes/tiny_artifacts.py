@@ -1,11 +1,11 @@
-"""Tiny reward artifacts in the layout that `training.core.scoring` reads."""
+"""Tiny reward artifacts in the layout that `training.core.reward.scoring` reads."""
 
 import json
 from pathlib import Path
 
 from tests.support.tiny_models import tiny_classifier
-from training.core.models import model_save
-from training.core.scoring import SETTINGS, EnsembleSettings, MemberSettings
+from training.core.model.loading import model_save
+from training.core.reward.scoring import SETTINGS, EnsembleSettings, MemberSettings
 
 
 def tiny_reward_artifact(path: Path, *, members: int = 1, seed: int = 0) -> Path:

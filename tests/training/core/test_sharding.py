@@ -13,8 +13,7 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.contracts import AdapterConfig
-from training.core.kept_policy import weights_load
-from training.core.lora import AdapterOff, adapter_add, trainable_parameters
+from training.core.model.lora import AdapterOff, adapter_add, trainable_parameters
 from training.core.sharding import (
     clip_gradients,
     gathered,
@@ -26,6 +25,7 @@ from training.core.sharding import (
     whole,
     whole_on_cpu,
 )
+from training.core.tuning.checkpoint_selection import weights_load
 
 IDS = torch.arange(12).view(2, 6)
 EXACT = torch.float32

@@ -21,12 +21,12 @@ from training.contracts import (
     SftConfig,
     SftPhase,
 )
-from training.core.conversations import Encoded, demonstration_encode
-from training.core.models import policy_load_path
+from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.randomness import PromptOrder
+from training.core.model.loading import policy_load_path
+from training.core.model.supervised import assistant_loss
 from training.core.ppo.demonstrations import DemonstrationFeed
-from training.core.ppo.randomness import PromptOrder
-from training.core.run_directory import EXIT_USER, recipe_main
-from training.core.supervised import assistant_loss
+from training.core.run.run_directory import EXIT_USER, recipe_main
 from training.digests import path_sha256
 from training.recipes import ppo, sft
 

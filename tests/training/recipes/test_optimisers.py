@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from tests.support import optimiser_runs, ppo_runs
 from tests.support.optimiser_runs import MEASURE, RECIPES, manifest, message, run
 from training.contracts import AdapterConfig, BestOfNConfig, DpoConfig, PpoConfig
-from training.core.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
+from training.core.run.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
 from training.digests import artifact_verify
 
 MEASURED = {

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support import ppo_runs
 from training.contracts import KlControl, RunManifest, Sampling
-from training.core.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
+from training.core.run.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
 from training.digests import artifact_verify
 from training.recipes import ppo
 

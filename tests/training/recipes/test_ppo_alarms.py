@@ -13,9 +13,9 @@ import torch
 
 from tests.support import ppo_runs
 from training.contracts import Alarms, RunManifest
-from training.core.ppo.experience import build_experience
-from training.core.ppo.measurement import rollout_metrics
-from training.core.run_directory import EXIT_ERROR, EXIT_USER
+from training.core.rollout.experience import build_experience
+from training.core.rollout.metrics import rollout_metrics
+from training.core.run.run_directory import EXIT_ERROR, EXIT_USER
 from training.recipes import ppo
 
 
@@ -98,7 +98,7 @@ def test_an_alarm_that_waits_keeps_the_policy_before_the_first_suspect_row(
         seen.append(len(seen))
         return rollout_metrics(*arguments, **named) | ({"entropy": 1e-6} if len(seen) > 2 else {})
 
-    monkeypatch.setattr("training.core.ppo.rollouts.rollout_metrics", collapsed)
+    monkeypatch.setattr("training.core.rollout.rollouts.rollout_metrics", collapsed)
     improve = ppo.improve
 
     def failing(parts: Any, progress: Any, rollout: Any, update: int) -> Any:

@@ -11,16 +11,16 @@ import torch
 
 from tests.support import ppo_runs
 from training.contracts import InputRef, ModelSource, RewardModelConfig, RunManifest, RunSpec
-from training.core import scoring
-from training.core.data import prompts_read
-from training.core.models import policy_load_path
-from training.core.ppo.actor_critic import ActorCritic
-from training.core.ppo.rewarding import Rewarder
-from training.core.ppo.sequences import pack_sequences
-from training.core.rewards import score_rows
-from training.core.run_directory import EXIT_USER, recipe_main
-from training.core.scoring import reward_model_load
-from training.core.tokenizers import completion_encode, prompt_encode
+from training.core.data.json_lines import prompts_read
+from training.core.data.sequences import pack_sequences
+from training.core.data.tokenizers import completion_encode, prompt_encode
+from training.core.model.actor_critic import ActorCritic
+from training.core.model.loading import policy_load_path
+from training.core.reward import scoring
+from training.core.reward.forward import score_rows
+from training.core.reward.scoring import reward_model_load
+from training.core.rollout.rewarding import Rewarder
+from training.core.run.run_directory import EXIT_USER, recipe_main
 from training.digests import path_sha256
 from training.recipes import ppo, reward_model
 

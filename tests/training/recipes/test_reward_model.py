@@ -16,10 +16,10 @@ from tests.support.recipes import (
 )
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy_artifact, write_spec
 from training.contracts import RewardModelConfig
-from training.core import models
-from training.core.preference_data import group_held_out
-from training.core.run_directory import recipe_main
-from training.core.scoring import reward_model_load
+from training.core.data.pairs import group_held_out
+from training.core.model import loading
+from training.core.reward.scoring import reward_model_load
+from training.core.run.run_directory import recipe_main
 from training.digests import artifact_verify
 from training.recipes import reward_member, reward_model, runtime
 
@@ -291,7 +291,7 @@ def test_members_become_the_mean_of_their_weights(tmp_path):
 
     def watched(source, inputs, **options):
         starts.append(options["seed"])
-        return models.classifier_load(source, inputs, **options)
+        return loading.classifier_load(source, inputs, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reward_member, "classifier_load", watched)
@@ -300,7 +300,7 @@ def test_members_become_the_mean_of_their_weights(tmp_path):
     assert starts[1:] == [5000, 5000, 5999]
     (mean,) = reward_model_load(averaged.parent / "reward_model").members
     members = [
-        models.classifier_load_path(averaged.parent / "members" / f"member_{i}").model.state_dict()
+        loading.classifier_load_path(averaged.parent / "members" / f"member_{i}").model.state_dict()
         for i in range(2)
     ]
     for name, value in mean.model.state_dict().items():

@@ -17,7 +17,7 @@ from tests.support import fake_vllm, ppo_runs
 from tests.support.engine_policies import engine_policy
 from training.contracts import AdapterConfig, InputRef, RunSpec
 from training.core.ppo.footprint import ppo_footprint
-from training.core.run_directory import EXIT_USER
+from training.core.run.run_directory import EXIT_USER
 from training.recipes import ppo
 
 ROOT = Path(__file__).parents[3]
@@ -55,7 +55,7 @@ def test_an_exact_engine_has_weights_of_one(
     """The second row is about weights that were learned: an engine with old ones would show."""
     if engine == "vllm" and find_spec("vllm") is None:
         monkeypatch.setitem(sys.modules, "vllm", fake_vllm)
-        monkeypatch.setattr("training.core.rollout_engines.vllm.find_spec", lambda name: object())
+        monkeypatch.setattr("training.core.engines.vllm.find_spec", lambda name: object())
     spec = order(tmp_path / "run", inputs, rollout_engine=engine, policy_learning_rate=1e-2)
     assert ppo.main([str(spec)]) == 0
     found = rows(tmp_path / "run")

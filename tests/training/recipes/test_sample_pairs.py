@@ -11,10 +11,10 @@ from tests.support.tiny_models import (
     write_spec,
 )
 from training.contracts import SamplePairsConfig
-from training.core.data import completions_read
-from training.core.models import model_save
-from training.core.run_directory import recipe_main
-from training.core.scoring import reward_model_load
+from training.core.data.json_lines import completions_read
+from training.core.model.loading import model_save
+from training.core.reward.scoring import reward_model_load
+from training.core.run.run_directory import recipe_main
 from training.recipes import sample_pairs
 
 PROMPTS: list[dict[str, Any]] = [

@@ -18,12 +18,12 @@ from tests.support.recipes import (
 )
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy, write_spec
 from training.contracts import Sampling, SftConfig
-from training.core.conversations import demonstration_encode
-from training.core.generation import generate
-from training.core.models import policy_load_path
-from training.core.run_directory import Run, recipe_main
-from training.core.supervised import assistant_loss
-from training.core.tokenizers import decode, prompt_encode
+from training.core.data.conversations import demonstration_encode
+from training.core.data.tokenizers import decode, prompt_encode
+from training.core.model.loading import policy_load_path
+from training.core.model.supervised import assistant_loss
+from training.core.rollout.generation import generate
+from training.core.run.run_directory import Run, recipe_main
 from training.digests import artifact_verify
 from training.recipes import runtime, sft
 

@@ -16,7 +16,7 @@ from tests.training.recipes import test_ppo_processes
 from tests.training.recipes.test_growing import learn, order, same_but_for_rounding
 from tests.training.recipes.test_ppo_processes import inputs
 from training.contracts import AdapterConfig
-from training.core.errors import UserError
+from training.core.run.errors import UserError
 from training.recipes import runtime
 
 __all__ = ["inputs"]  # a fixture

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.core.ppo.reduction import Reduce, local, masked_sum
+from training.core.rollout.reduction import Reduce, local, masked_sum
 
 __all__ = ["Advantages", "estimate_advantages", "whiten"]
 

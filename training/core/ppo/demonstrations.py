@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.contracts import PpoConfig
-from training.core.conversations import Encoded, demonstration_encode
-from training.core.data import demonstrations_read
-from training.core.errors import UserError
-from training.core.models import LoadedModel
-from training.core.ppo.randomness import PromptOrder, derive_seed
-from training.core.run_directory import Run
+from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.json_lines import demonstrations_read
+from training.core.data.randomness import PromptOrder, derive_seed
+from training.core.model.loading import LoadedModel
+from training.core.run.errors import UserError
+from training.core.run.run_directory import Run
 
 __all__ = ["DemonstrationFeed", "demonstrations_open"]
 

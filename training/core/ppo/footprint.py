@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from training.contracts import AdapterConfig, PpoConfig
-from training.core.memory_estimate import Estimate, Job, Shape, estimate, shape_at
-from training.core.reference_policy import reference_is_adapter_off
-from training.core.run_directory import Run
-from training.core.scoring import SETTINGS
+from training.core.model.memory_estimate import Estimate, Job, Shape, estimate, shape_at
+from training.core.reward.scoring import SETTINGS
+from training.core.run.run_directory import Run
+from training.core.tuning.reference_policy import reference_is_adapter_off
 
 __all__ = ["frozen_beside", "members_at", "ppo_footprint"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.core.ppo.reduction import masked_sum
+from training.core.rollout.reduction import masked_sum
 
 __all__ = ["PolicyLoss", "ValueLoss", "policy_loss", "value_loss"]
 

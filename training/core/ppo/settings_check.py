@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from training.contracts import PpoConfig
-from training.core.errors import UserError
-from training.core.rollout_engines.vllm import check_vllm
+from training.core.engines.vllm import check_vllm
+from training.core.run.errors import UserError
 
 __all__ = ["check_settings"]
 

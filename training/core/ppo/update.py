@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from training.contracts import PpoConfig
-from training.core.ppo.actor_critic import ActorCritic
+from training.core.data.sequences import length_buckets, pack_sequences, pass_overhead
+from training.core.model.actor_critic import ActorCritic
 from training.core.ppo.demonstrations import DemonstrationFeed
-from training.core.ppo.experience import Experience
 from training.core.ppo.losses import policy_loss, value_loss
-from training.core.ppo.reduction import Reduce
-from training.core.ppo.sequences import length_buckets, pack_sequences, pass_overhead
+from training.core.rollout.experience import Experience
+from training.core.rollout.reduction import Reduce
 from training.core.sharding import clip_gradients, equal_passes, is_sharded
 
 __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.contracts import BatchBy
-from training.core.preference_data import Pair, pair_tensors
+from training.core.data.pairs import Pair, pair_tensors
 from training.core.reward.objective import Labels
 
 __all__ = ["Element", "PairBatch", "element_lengths", "elements_of", "pair_batch"]

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from training.contracts import JsonContract, RewardModelConfig
-from training.core.models import LoadedModel, classifier_load_path, model_save
-from training.core.preference_data import Division, Pair
-from training.core.reward.ties import TieModel, tie_value, ties_mean, without_tie
-from training.core.reward_measurement import (
+from training.core.data.pairs import Division, Pair
+from training.core.model.loading import LoadedModel, classifier_load_path, model_save
+from training.core.reward.measurement import (
     Reference,
     length_baseline,
     model_results,
@@ -25,7 +24,8 @@ from training.core.reward_measurement import (
     reference_read,
     temperature_of,
 )
-from training.core.scoring import SETTINGS, EnsembleSettings, MemberSettings, member_scores
+from training.core.reward.scoring import SETTINGS, EnsembleSettings, MemberSettings, member_scores
+from training.core.reward.ties import TieModel, tie_value, ties_mean, without_tie
 
 __all__ = [
     "Ensemble",
@@ -210,7 +210,7 @@ def ensemble_results(
 
 
 def ensemble_write(path: Path, ensemble: Ensemble) -> None:
-    """The layout that `training.core.scoring` reads: one directory per member, and the settings."""
+    """The layout that `training.core.reward.scoring` reads: one directory per member, and the settings."""
     for member, source in zip(ensemble.settings.members, ensemble.directories, strict=True):
         shutil.copytree(source, path / member.path)
     document = ensemble.settings.to_json()

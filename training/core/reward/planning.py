@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from training.contracts import RewardModelConfig
-from training.core.errors import UserError
-from training.core.preference_data import Division, Pair, pairs_divide
+from training.core.data.pairs import Division, Pair, pairs_divide
 from training.core.reward.ties import tie_attach, tie_start
 from training.core.reward.votes import pairs_merge
+from training.core.run.errors import UserError
 
 __all__ = ["HELD_OUT", "Member", "division_of", "members_planned", "ties_prepare"]
 

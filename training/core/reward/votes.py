@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.contracts import LabelSource
-from training.core.preference_data import Pair
+from training.core.data.pairs import Pair
 from training.core.reward.losses import TIE
 
 __all__ = ["Vote", "pair_posteriors", "pairs_merge", "rater_reliabilities"]

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from tests.support import ppo_numpy
-from training.core.ppo import advantages, importance, kl, logprobs, losses, rewards
+from training.core.model import logprobs
+from training.core.ppo import advantages, losses
+from training.core.rollout import importance, kl, rewards
 
 TOLERANCE = 1e-5
 SETTINGS = ppo_numpy.Settings(temperature=0.8, beta=0.11, gamma=0.97, gae_lambda=0.9)

@@ -9,9 +9,11 @@ import torch
 from torch import tensor
 
 from training.contracts import KlControl
-from training.core.ppo import controllers, diagnostics, kl, logprobs, losses, rewards
+from training.core.model import logprobs
+from training.core.ppo import controllers, losses
 from training.core.ppo.advantages import estimate_advantages, whiten
-from training.core.ppo.reduction import masked_mean
+from training.core.rollout import diagnostics, kl, rewards
+from training.core.rollout.reduction import masked_mean
 
 close = torch.testing.assert_close
 MASK = tensor([[True, True, True], [True, False, False]])

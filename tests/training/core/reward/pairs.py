@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.core.conversations import Encoded
-from training.core.data import PreferenceRow
-from training.core.preference_data import Pair
+from training.core.data.conversations import Encoded
+from training.core.data.json_lines import PreferenceRow
+from training.core.data.pairs import Pair
 
 
 def pair_of(first: str, second: str, *, prompt: str = "How?", **changes: Any) -> Pair:

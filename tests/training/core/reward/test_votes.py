@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.training.core.reward.pairs import pair_of
-from training.core.preference_data import pair_tensors
+from training.core.data.pairs import pair_tensors
 from training.core.reward.ties import TieModel, pair_nll
 from training.core.reward.votes import Vote, pair_posteriors, pairs_merge, rater_reliabilities
 

@@ -1,0 +1,146 @@
+"""Preferences, encoded and divided: who may learn from which groups.
+
+A group is a root conversation. It stands on one side of the split only, and the held-out reward model
+learns from groups that the members of the training reward model never see. Which side a group is on
+is a hash of its name alone, so it stays there in every later round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from training.core.data.conversations import Encoded, conversation_encode
+from training.core.data.json_lines import PreferenceRow
+from training.core.data.tokenizers import encode
+from training.core.run.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One encoded comparison; `lengths` are tokens of the two completions before any cutting.
+
+    `tie_share` is the share of ties among the votes that were made one label; None: a single vote.
+    """
+
+    row: PreferenceRow
+    first: Encoded
+    second: Encoded
+    lengths: tuple[int, int]
+    tie_share: float | None = None
+
+    @property
+    def ties(self) -> float:
+        """How far the label is a tie: 0 or 1 for a single vote."""
+        return float(self.row.tie) if self.tie_share is None else self.tie_share
+
+    @property
+    def longest(self) -> int:
+        return max(len(self.first.ids), len(self.second.ids))
+
+    @property
+    def cut(self) -> int:
+        return self.first.cut + self.second.cut
+
+
+@dataclass(frozen=True)
+class PairTensors:
+    """The labels of N pairs, each (N,) float32."""
+
+    preference: Tensor
+    strength: Tensor
+    weight: Tensor
+    tie_share: Tensor
+    length_difference: Tensor
+
+
+@dataclass(frozen=True)
+class Division:
+    """`train` and `validation` are disjoint in groups from `held_out` and `held_out_validation`."""
+
+    train: list[Pair]
+    validation: list[Pair]
+    held_out: list[Pair]
+    held_out_validation: list[Pair]
+    test: list[Pair]
+
+    def counts(self) -> dict[str, int]:
+        return {name: len(pairs) for name, pairs in vars(self).items()}
+
+
+def group_held_out(group: str, share: float) -> bool:
+    """Whether a group belongs to the held-out reward model: a hash of its name, below `share`."""
+    digest = hashlib.sha256(f"held-out reward model\n{group}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < share
+
+
+def pair_encode(tokenizer: PreTrainedTokenizerBase, row: PreferenceRow, max_length: int) -> Pair:
+    first, second = (
+        conversation_encode(tokenizer, row.messages, text, max_length=max_length)
+        for text in row.completions
+    )
+    lengths = (
+        len(encode(tokenizer, row.completions[0])),
+        len(encode(tokenizer, row.completions[1])),
+    )
+    return Pair(row, first, second, lengths)
+
+
+def pair_tensors(pairs: Sequence[Pair]) -> PairTensors:
+    def column(value: Callable[[Pair], float]) -> Tensor:
+        return torch.tensor([value(p) for p in pairs], dtype=torch.float32)
+
+    return PairTensors(
+        preference=column(lambda p: p.row.preference),
+        strength=column(lambda p: p.row.strength),
+        weight=column(lambda p: p.row.weight),
+        tie_share=column(lambda p: p.ties),
+        length_difference=column(lambda p: p.lengths[0] - p.lengths[1]),
+    )
+
+
+def pairs_divide(pairs: Sequence[Pair], held_out_share: float) -> Division:
+    """Divide by split and by `group_held_out`; a group on two sides is an error."""
+    _check_groups(pairs)
+
+    def chosen(split: str, held_out: bool) -> list[Pair]:
+        return [
+            p
+            for p in pairs
+            if p.row.split == split and group_held_out(p.row.group, held_out_share) == held_out
+        ]
+
+    division = Division(
+        train=chosen("train", held_out=False),
+        validation=chosen("validation", held_out=False),
+        held_out=chosen("train", held_out=True),
+        held_out_validation=chosen("validation", held_out=True),
+        test=[p for p in pairs if p.row.split == "test"],
+    )
+    _check_sizes(division, held_out_share)
+    return division
+
+
+def _check_groups(pairs: Sequence[Pair]) -> None:
+    sides: dict[str, str] = {}
+    for pair in pairs:
+        split = sides.setdefault(pair.row.group, pair.row.split)
+        if split != pair.row.split:
+            raise UserError(
+                f"The group {pair.row.group!r} is in both {split!r} and {pair.row.split!r}; "
+                "every group must stand on one side of the split."
+            )
+
+
+def _check_sizes(division: Division, held_out_share: float) -> None:
+    for name, pairs in (("members", division.train), ("held-out model", division.held_out)):
+        if not sum(p.row.weight for p in pairs) > 0:
+            raise UserError(
+                f"There are no training pairs for the {name} of the reward: the "
+                f"{held_out_share:.0%} held-out share divides whole groups, so label more groups."
+            )

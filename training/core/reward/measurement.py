@@ -1,0 +1,114 @@
+"""What the test split says of a reward model, and the texts that set the scale of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from training.core.data.conversations import Encoded, conversation_encode
+from training.core.data.json_lines import completions_read, prompts_read
+from training.core.data.pairs import Division, Pair, pair_tensors
+from training.core.model.loading import LoadedModel
+from training.core.reward.calibration import (
+    HALF,
+    accuracy,
+    longer_is_better,
+    negative_log_likelihood,
+    temperature_fit,
+)
+from training.core.reward.scoring import member_scores
+from training.core.reward.ties import TieModel, pair_nll
+from training.core.run.errors import UserError
+
+REFERENCE_LIMIT = 2000  # training completions that stand in where no reference samples are given
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Texts on which normalised scores have mean 0 and std 1, and where they come from."""
+
+    source: str
+    texts: list[Encoded]
+
+
+def reference_read(
+    inputs: Mapping[str, Path],
+    tokenizer: PreTrainedTokenizerBase,
+    division: Division,
+    *,
+    max_length: int,
+) -> Reference:
+    """Samples of the reference policy where given, else completions of the training split."""
+    if "reference_samples" not in inputs:
+        texts = [e for p in division.train for e in (p.first, p.second)]
+        return Reference("training completions", texts[:REFERENCE_LIMIT])
+    if "prompts" not in inputs:
+        raise UserError("The input 'reference_samples' needs the input 'prompts' beside it.")
+    prompts = {p.id: p.messages for p in prompts_read(inputs["prompts"])}
+    encoded = []
+    for row in completions_read(inputs["reference_samples"]):
+        if row.get("prompt_id") not in prompts:
+            raise UserError(
+                f"The reference samples answer the prompt {row.get('prompt_id')!r}, "
+                "which the input 'prompts' does not hold."
+            )
+        messages = prompts[row["prompt_id"]]
+        encoded += [
+            conversation_encode(tokenizer, messages, c["text"], max_length=max_length)
+            for c in row["completions"]
+        ]
+    if not encoded:
+        raise UserError("The input 'reference_samples' holds no completions.")
+    return Reference("reference samples", encoded)
+
+
+def pair_differences(model: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
+    """r_0 - r_1 (N,) on raw scores."""
+    encoded = [p.first for p in pairs] + [p.second for p in pairs]
+    first, second = member_scores(model, encoded).view(2, len(pairs))
+    difference: Tensor = first - second
+    return difference
+
+
+def temperature_of(difference: Tensor, pairs: Sequence[Pair], ties: TieModel = HALF) -> float:
+    labels = pair_tensors(pairs)
+    return temperature_fit(
+        difference, labels.preference, labels.weight, tie_share=labels.tie_share, ties=ties
+    )
+
+
+def validation_nll(
+    difference: Tensor, pairs: Sequence[Pair], ties: TieModel
+) -> tuple[float, float]:
+    """(weighted sum of -log likelihoods, sum of weights), for sharing out over processes."""
+    labels = pair_tensors(pairs)
+    nll = pair_nll(difference, labels.preference, labels.tie_share, ties)
+    return float((labels.weight * nll).sum()), float(labels.weight.sum())
+
+
+def model_results(
+    difference: Tensor, pairs: Sequence[Pair], temperature: float, ties: TieModel = HALF
+) -> dict[str, Any]:
+    """Accuracy with its interval, and likelihood before and after calibration."""
+    preference = pair_tensors(pairs).preference
+    return {
+        **accuracy(difference, preference).to_json(),
+        "nll": negative_log_likelihood(difference, preference, ties=ties),
+        "nll_calibrated": negative_log_likelihood(difference, preference, temperature, ties),
+        "temperature": temperature,
+        **({} if ties.kind == "half" else {"tie_parameter": ties.parameter}),
+    }
+
+
+def length_baseline(division: Division) -> dict[str, Any]:
+    """Choose the longer (or shorter) completion; which, the members' training pairs say."""
+    train, test = pair_tensors(division.train), pair_tensors(division.test)
+    longer = longer_is_better(train.length_difference, train.preference)
+    difference = test.length_difference if longer else -test.length_difference
+    direction = "longer" if longer else "shorter"
+    return {**accuracy(difference, test.preference).to_json(), "direction": direction}

@@ -1,0 +1,84 @@
+"""Measuring a policy that learns from a fixed data set: the rows that PPO's rollouts give for nothing.
+
+At every point the policy answers the same prompts with the same random numbers, so that two rows
+differ by what was learned between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.contracts import MeasureConfig
+from training.core.data.json_lines import PromptRow
+from training.core.data.randomness import PromptOrder, derive_seed
+from training.core.model.actor_critic import ActorCritic
+from training.core.model.loading import LoadedModel
+from training.core.rollout.own_engine import OwnEngine
+from training.core.rollout.rewarding import Rewarder
+from training.core.rollout.rollouts import Rollout, Sampler
+from training.core.run.throughput import Pace
+
+__all__ = ["PolicyMeter", "measure_points", "meter_open"]
+
+
+@dataclass(frozen=True)
+class PolicyMeter:
+    """This process's share of the prompts, and the networks that write and judge."""
+
+    sampler: Sampler
+    rows: list[PromptRow]
+    prompt_ids: list[list[int]]
+    seeds: list[int]
+
+    def measure(self, pace: Pace) -> Rollout:
+        with pace.timed("rollout", self.sampler.device):
+            episodes = self.sampler.sample(self.prompt_ids, self.seeds)
+        with pace.timed("score", self.sampler.device):
+            rollout = self.sampler.score(self.rows, episodes)
+        pace.tokens["rollout"] += episodes.written
+        pace.tokens["score"] += episodes.read
+        return rollout
+
+
+def meter_open(
+    policy: LoadedModel,
+    reference: Any,
+    rewarder: Rewarder | None,
+    prompts: Sequence[PromptRow],
+    prompt_ids: Sequence[list[int]],
+    *,
+    config: MeasureConfig,
+    seed: int,
+    batch_size: int,
+    accelerator: Any,
+) -> PolicyMeter:
+    """The prompts are drawn from `seed`; there may be fewer than `config.prompts`."""
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    order = PromptOrder(len(prompts), seed=derive_seed(seed, "measure"))
+    chosen = order.take(0, min(config.prompts, len(prompts)))
+    own = list(range(len(chosen)))[rank::processes]
+    sampler = Sampler(
+        engine=OwnEngine(policy, config.sampling),
+        policy=policy,
+        actor=ActorCritic.shared(policy.model),
+        reference=reference,
+        rewarder=rewarder,
+        temperature=config.sampling.temperature,
+        batch_size=batch_size,
+        exact_rollouts=-(-config.exact_kl_rollouts // processes),
+        device=accelerator.device,
+        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
+    )
+    return PolicyMeter(
+        sampler=sampler,
+        rows=[prompts[chosen[i]] for i in own],
+        prompt_ids=[prompt_ids[chosen[i]] for i in own],
+        seeds=[derive_seed(seed, "measure", i) for i in own],
+    )
+
+
+def measure_points(steps: int, points: int) -> frozenset[int]:
+    """Steps at which the policy is measured: 0, `steps`, and evenly between."""
+    return frozenset(round(i * steps / points) for i in range(points + 1))

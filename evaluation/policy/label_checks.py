@@ -52,7 +52,9 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
         unknown.append("A/A difference")
     if unknown:
         return missing("Integrity (" + ", ".join(unknown) + ")", "items")
-    return Finding("PASS", measured, "Files, splits and gold questions are as they should be.")
+    held = "Files and splits are as they should be"
+    asked = "" if gold is None else f"; gold questions are answered right in {gold.estimate:.0%}"
+    return Finding("PASS", measured, f"{held}{asked}.")
 
 
 def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
@@ -94,7 +96,8 @@ def _win_rate_status(
         why = "its maximum age" if labels.expired else "its label budget"
         sentence = f"Not shown better: the round reached {why} after {labels.labels} labels."
         return "FAIL", sentence, "nothing"
-    left = f"{labels.labels_left} more labels may be asked for"
+    more = "1 more label" if labels.labels_left == 1 else f"{labels.labels_left} more labels"
+    left = f"{more} may be asked for"
     return "UNRESOLVED", f"Not shown either way yet; {left}.", "labels"
 
 
@@ -133,7 +136,7 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     }
     sentence = f"{words[status]} (at least {floor:.0%} is asked)."
     wants = more_labels(m.labels) if status == "UNRESOLVED" else "nothing"
-    advisory = ""
+    advisory = "" if m.human_ceiling else "How far two people agree has not been measured."
     if agreement.estimate < near:
         advisory = f"It lies more than {t['below_ceiling']:.0%} below what two people agree on."
     return Finding(status, percent(shown), sentence, wants, shown, advisory, {"accuracy": floor})

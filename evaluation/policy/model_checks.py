@@ -40,6 +40,10 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     if share < t["share_advised"]:
         advisory = f"The held-out reward model sees only {share:.0%} of the gain."
     sentence = "A reward model that the training never saw confirms the gain."
+    if train.estimate <= 0:
+        sentence = (
+            "A reward model that the training never saw finds a gain, the one trained against none."
+        )
     return Finding("PASS", measured, sentence, interval=held, advisory=advisory)
 
 
@@ -67,6 +71,9 @@ def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thre
     measured = f"ECE {split.ece:.3f} (limit {limit:.3f}), temperature {split.temperature:.2f}"
     if split.ece <= limit and in_range:
         return Finding("PASS", measured, "Stated confidence matches how often people agree.")
+    if in_range:
+        sentence = "Stated confidence departs from how often people agree by more than chance."
+        return Finding("FAIL", measured, sentence)
     kind = "overconfident" if split.temperature > 1 else "underconfident"
     return Finding("FAIL", measured, f"The reward model is {kind}.")
 
@@ -89,14 +96,28 @@ def check_length(m: GateMeasurements, settings: GatePolicySettings, t: Threshold
     if status == "UNRESOLVED":
         sentence = f"Replies may be more than {t['ratio']:g} times as long."
         return Finding(status, measured, sentence, more_samples(m), ratio)
-    return Finding("PASS", measured, "The gain is not bought with length.", interval=ratio)
+    if ratio.estimate > 1.0 and share is None:
+        sentence = (
+            "Replies grew, and there is no gain whose share at equal length could be measured."
+        )
+        return Finding("UNRESOLVED", measured, sentence, more_samples(m), ratio)
+    sentence = "Replies did not grow."
+    if ratio.estimate > 1.0:
+        sentence = (
+            f"Replies grew, and at least {t['share']:.0%} of the gain is left at equal length."
+        )
+    return Finding("PASS", measured, sentence, interval=ratio)
 
 
 def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
     """G11: every measured distinct-n ratio to the incumbent, at equal token counts."""
     if m.policy is None or not m.policy.diversity:
         return missing("Diversity", "samples")
-    name, worst = min(m.policy.diversity.items(), key=lambda item: item[1].low)
+    # what has surely collapsed comes before what might have
+    name, worst = min(
+        m.policy.diversity.items(),
+        key=lambda item: (at_least(item[1], t["ratio"]) != "FAIL", item[1].low),
+    )
     status = at_least(worst, t["ratio"])
     measured = f"{name} {plain(worst)} of the incumbent's"
     words = {

@@ -1,0 +1,126 @@
+# ruff: noqa: E501 - a finding is one line here
+"""What each check finds, whole: status, figures, sentence, wants, warning, interval and thresholds.
+
+A lead decides by these sentences, so each is pinned beside the evidence that it speaks of.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from evaluation.contracts import (
+    GateMeasurements,
+    GatePolicySettings,
+    IntegrityFact,
+    RewardModelMeasurements,
+)
+from evaluation.policy import CHECKS, DEFAULT_CHECKS
+
+from .evidence import GOOD, LABELS, POLICY, SPLIT, interval
+
+BARE = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
+
+
+def policy(**changes) -> GateMeasurements:
+    return replace(GOOD, policy=replace(POLICY, **changes))
+
+
+def labels(**changes) -> GateMeasurements:
+    return replace(GOOD, labels=replace(LABELS, **changes))
+
+
+def split(**changes) -> GateMeasurements:
+    return replace(GOOD, reward_model=RewardModelMeasurements({"test": replace(SPLIT, **changes)}))
+
+
+SAME = replace(policy(aa_difference=0.0), incumbent_sha256="c" * 64)
+
+# status | measured | sentence | wants | warning | interval | thresholds
+# fmt: off
+FOUND = [
+    ("G0", GOOD, "PASS | 2 of 2 facts hold | Files and splits are as they should be. | nothing | - | - | -"),
+    ("G0", BARE, "UNRESOLVED | not measured yet | Integrity (artifact_hashes, prompt_split) has not been measured yet. | items | - | - | -"),
+    ("G0", replace(BARE, integrity=GOOD.integrity[:1]), "UNRESOLVED | not measured yet | Integrity (prompt_split) has not been measured yet. | items | - | - | -"),
+    ("G0", replace(GOOD, integrity=(*GOOD.integrity, IntegrityFact("gold", False), IntegrityFact("rows", False, "row 7 changed"))), "FAIL | 2 of 4 facts hold | The evidence cannot be trusted: gold: does not hold; rows: row 7 changed. | nothing | - | - | -"),
+    ("G0", replace(GOOD, gold_question_accuracy=interval(0.6, 0.5, 0.69)), "FAIL | gold questions 60% (50% to 69%) | The annotators answer gold questions right in 60%, under the 70% that makes labels evidence. | nothing | - | 0.5 to 0.69 | -"),
+    ("G0", replace(SAME, policy=replace(POLICY, aa_difference=0.25)), "FAIL | A/A difference 0.25 | Candidate and incumbent are the same weights, yet their scores differ: the evaluation is not reproducible. | nothing | - | - | -"),
+    ("G0", replace(SAME, policy=POLICY), "UNRESOLVED | not measured yet | Integrity (A/A difference) has not been measured yet. | items | - | - | -"),
+    ("G0", replace(SAME, policy=None), "UNRESOLVED | not measured yet | Integrity (A/A difference) has not been measured yet. | items | - | - | -"),
+    ("G0", replace(GOOD, gold_question_accuracy=interval(0.8, 0.7, 0.9)), "PASS | 2 of 2 facts hold | Files and splits are as they should be; gold questions are answered right in 80%. | nothing | - | - | -"),
+    ("G0", SAME, "PASS | 2 of 2 facts hold | Files and splits are as they should be. | nothing | - | - | -"),
+    ("G1", GOOD, "PASS | 62% (57% to 68%), 250 of 400 labels; evidence 90 of 32.9 needed | People prefer the candidate, on 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", BARE, "UNRESOLVED | not measured yet | What people prefer has not been measured yet. | labels | - | - | -"),
+    ("G1", labels(labels=0), "UNRESOLVED | not measured yet | What people prefer has not been measured yet. | labels | - | - | -"),
+    ("G1", labels(labels=0, labels_left=0), "UNRESOLVED | not measured yet | What people prefer has not been measured yet. | nothing | - | - | -"),
+    ("G1", labels(labels=1, wins=1, ties=0, losses=0, e_value=1.5, max_e_value=1.5, win_rate=None, annotators=7), "UNRESOLVED | 1 of 1 labels; evidence 1.5 of 32.9 needed | Not shown either way yet; 600 more labels may be asked for. | labels | Only 7 annotators: the result leans on few people. | - | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(annotators=0), "PASS | 62% (57% to 68%), 250 of 400 labels; evidence 90 of 32.9 needed | People prefer the candidate, on 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(annotators=8), "PASS | 62% (57% to 68%), 250 of 400 labels; evidence 90 of 32.9 needed | People prefer the candidate, on 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(e_value=1.0, max_e_value=2.0, labels_left=1), "UNRESOLVED | 62% (57% to 68%), 250 of 400 labels; evidence 2 of 32.9 needed | Not shown either way yet; 1 more label may be asked for. | labels | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(e_value=1.0, max_e_value=2.0, labels_left=0), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 2 of 32.9 needed | Not shown better: the round reached its label budget after 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(e_value=1.0, max_e_value=2.0, expired=True), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 2 of 32.9 needed | Not shown better: the round reached its maximum age after 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G1", labels(e_value=0.1, max_e_value=1.0, max_e_value_worse=20.0), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 1 of 32.9 needed | People prefer the incumbent. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G3", GOOD, "PASS | held-out 0.80 (0.70 to 0.90), train 1.00 (0.90 to 1.10) (z) | A reward model that the training never saw confirms the gain. | nothing | - | 0.7 to 0.9 | -"),
+    ("G3", BARE, "UNRESOLVED | not measured yet | The gain by the held-out reward model has not been measured yet. | samples | - | - | -"),
+    ("G3", policy(held_out_gain=interval(-0.1, -0.2, 0.0)), "FAIL | held-out -0.10 (-0.20 to 0.00), train 1.00 (0.90 to 1.10) (z) | A reward model that the training never saw finds no gain. | nothing | - | -0.2 to 0 | -"),
+    ("G3", policy(held_out_gain=interval(0.2, 0.1, 0.3)), "FAIL | held-out 0.20 (0.10 to 0.30), train 1.00 (0.90 to 1.10) (z) | The held-out reward model sees 20% of the gain that the one trained against sees, under 30%: the gain is mostly over-optimisation. | nothing | - | 0.1 to 0.3 | -"),
+    ("G3", policy(held_out_gain=interval(0.5, 0.0, 1.0)), "UNRESOLVED | held-out 0.50 (0.00 to 1.00), train 1.00 (0.90 to 1.10) (z) | The gain by the held-out reward model cannot be told from none. | nothing | - | 0 to 1 | -"),
+    ("G3", policy(held_out_gain=interval(0.5, 0.0, 1.0), more_samples_possible=True), "UNRESOLVED | held-out 0.50 (0.00 to 1.00), train 1.00 (0.90 to 1.10) (z) | The gain by the held-out reward model cannot be told from none. | samples | - | 0 to 1 | -"),
+    ("G3", policy(held_out_gain=interval(0.5, 0.4, 0.6)), "PASS | held-out 0.50 (0.40 to 0.60), train 1.00 (0.90 to 1.10) (z) | A reward model that the training never saw confirms the gain. | nothing | The held-out reward model sees only 50% of the gain. | 0.4 to 0.6 | -"),
+    ("G3", policy(train_gain=interval(0.0, -0.1, 0.1)), "PASS | held-out 0.80 (0.70 to 0.90), train 0.00 (-0.10 to 0.10) (z) | A reward model that the training never saw finds a gain, the one trained against none. | nothing | - | 0.7 to 0.9 | -"),
+    ("G4", GOOD, "PASS | 6.00 (5.50 to 6.50) nats | The candidate is within the budget of 10.0 nats. | nothing | - | 5.5 to 6.5 | budget 10.000"),
+    ("G4", BARE, "UNRESOLVED | not measured yet | The distance from the reference policy has not been measured yet. | samples | - | - | -"),
+    ("G4", policy(kl={"incumbent": interval(1.0, 1.0, 1.0)}), "UNRESOLVED | not measured yet | The distance from the reference policy has not been measured yet. | samples | - | - | -"),
+    ("G4", policy(kl={"reference": interval(10.0, 9.0, 11.0)}, more_samples_possible=True), "UNRESOLVED | 10.00 (9.00 to 11.00) nats | The candidate is not clearly within the budget of 10.0 nats. | samples | - | 9 to 11 | budget 10.000"),
+    ("G4", policy(kl={"reference": interval(12.0, 11.0, 13.0)}), "FAIL | 12.00 (11.00 to 13.00) nats | The candidate is beyond the budget of 10.0 nats. | nothing | - | 11 to 13 | budget 10.000"),
+    ("G4", replace(GOOD, kl_optimum=5.0), "FAIL | 6.00 (5.50 to 6.50) nats | The candidate is beyond the optimum fitted on earlier rounds of 5.0 nats. | nothing | - | 5.5 to 6.5 | budget 5.000"),
+    ("G5", GOOD, "PASS | 68% (63% to 73%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.63 to 0.73 | accuracy 0.550"),
+    ("G5", BARE, "UNRESOLVED | not measured yet | Agreement of the reward model with fresh labels has not been measured yet. | labels | - | - | -"),
+    ("G5", replace(BARE, labels=replace(LABELS, labels_left=0)), "UNRESOLVED | not measured yet | Agreement of the reward model with fresh labels has not been measured yet. | nothing | - | - | -"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.5, 0.4, 0.549), human_ceiling=None), "FAIL | 50% (40% to 55%) | The reward model no longer agrees with people on the candidate's texts (at least 55% is asked). | nothing | How far two people agree has not been measured. | 0.4 to 0.549 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.55, 0.5, 0.6), human_ceiling=None), "UNRESOLVED | 55% (50% to 60%) | Too few fresh labels to say whether the reward model still agrees (at least 55% is asked). | labels | How far two people agree has not been measured. | 0.5 to 0.6 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.55, 0.5, 0.6), human_ceiling=None, labels=replace(LABELS, labels_left=0)), "UNRESOLVED | 55% (50% to 60%) | Too few fresh labels to say whether the reward model still agrees (at least 55% is asked). | nothing | How far two people agree has not been measured. | 0.5 to 0.6 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.6, 0.56, 0.64), human_ceiling=interval(0.75, 0.7, 0.8)), "FAIL | 60% (56% to 64%) | The reward model agrees far less with people than they do with each other (at least 65% is asked). | nothing | - | 0.56 to 0.64 | accuracy 0.650"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.6, 0.56, 0.64), human_ceiling=interval(0.72, 0.7, 0.8)), "PASS | 60% (56% to 64%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | It lies more than 10% below what two people agree on. | 0.56 to 0.64 | accuracy 0.550"),
+    ("G6", GOOD, "PASS | ECE 0.050 (limit 0.086), temperature 1.10 | Stated confidence matches how often people agree. | nothing | - | - | -"),
+    ("G6", BARE, "UNRESOLVED | not measured yet | Calibration has not been measured yet. | items | - | - | -"),
+    ("G6", split(ece=0.09), "FAIL | ECE 0.090 (limit 0.086), temperature 1.10 | Stated confidence departs from how often people agree by more than chance. | nothing | - | - | -"),
+    ("G6", split(temperature=1.0, ece=0.09), "FAIL | ECE 0.090 (limit 0.086), temperature 1.00 | Stated confidence departs from how often people agree by more than chance. | nothing | - | - | -"),
+    ("G6", split(temperature=0.67), "PASS | ECE 0.050 (limit 0.086), temperature 0.67 | Stated confidence matches how often people agree. | nothing | - | - | -"),
+    ("G6", split(temperature=1.5), "PASS | ECE 0.050 (limit 0.086), temperature 1.50 | Stated confidence matches how often people agree. | nothing | - | - | -"),
+    ("G6", split(temperature=0.66), "FAIL | ECE 0.050 (limit 0.086), temperature 0.66 | The reward model is underconfident. | nothing | - | - | -"),
+    ("G6", split(temperature=1.51), "FAIL | ECE 0.050 (limit 0.086), temperature 1.51 | The reward model is overconfident. | nothing | - | - | -"),
+    ("G10", GOOD, "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the gain is left at equal length | Replies grew, and at least 30% of the gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", BARE, "UNRESOLVED | not measured yet | Length has not been measured yet. | samples | - | - | -"),
+    ("G10", policy(length_ratio=interval(1.3, 1.26, 1.4)), "FAIL | 1.30 (1.26 to 1.40) times the incumbent's median | Replies are more than 1.25 times as long. | nothing | - | 1.26 to 1.4 | -"),
+    ("G10", policy(length_ratio=interval(1.0, 0.9, 1.1)), "PASS | 1.00 (0.90 to 1.10) times the incumbent's median | Replies did not grow. | nothing | - | 0.9 to 1.1 | -"),
+    ("G10", policy(length_free_share=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | nothing | - | 1 to 1.1 | -"),
+    ("G10", policy(length_free_share=None, more_samples_possible=True), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | samples | - | 1 to 1.1 | -"),
+    ("G10", policy(length_free_share=None, length_ratio=interval(1.0, 0.9, 1.1)), "PASS | 1.00 (0.90 to 1.10) times the incumbent's median | Replies did not grow. | nothing | - | 0.9 to 1.1 | -"),
+    ("G10", policy(length_free_share=interval(0.29, 0.0, 1.0)), "FAIL | 1.05 (1.00 to 1.10) times the incumbent's median; 29% of the gain is left at equal length | Under 30% of the gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", policy(length_ratio=interval(1.2, 1.1, 1.26), more_samples_possible=True), "UNRESOLVED | 1.20 (1.10 to 1.26) times the incumbent's median; 80% of the gain is left at equal length | Replies may be more than 1.25 times as long. | samples | - | 1.1 to 1.26 | -"),
+    ("G11", GOOD, "PASS | distinct_2 0.90 (0.88 to 0.95) of the incumbent's | Replies have not collapsed into a few forms. | nothing | - | 0.88 to 0.95 | -"),
+    ("G11", BARE, "UNRESOLVED | not measured yet | Diversity has not been measured yet. | samples | - | - | -"),
+    ("G11", policy(diversity={}), "UNRESOLVED | not measured yet | Diversity has not been measured yet. | samples | - | - | -"),
+    ("G11", policy(diversity={"distinct_1": interval(0.9, 0.8, 1.0), "distinct_2": interval(0.8, 0.7, 0.9)}), "PASS | distinct_2 0.80 (0.70 to 0.90) of the incumbent's | Replies have not collapsed into a few forms. | nothing | Replies are narrower than the incumbent's (0.80). | 0.7 to 0.9 | -"),
+    ("G11", policy(diversity={"distinct_2": interval(0.5, 0.49, 0.6)}, more_samples_possible=True), "UNRESOLVED | distinct_2 0.50 (0.49 to 0.60) of the incumbent's | A collapse of diversity cannot be ruled out. | samples | - | 0.49 to 0.6 | -"),
+    ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}), "FAIL | distinct_2 0.40 (0.30 to 0.49) of the incumbent's | Replies have collapsed into a few forms. | nothing | - | 0.3 to 0.49 | -"),
+    ("G11", policy(diversity={"distinct_1": interval(0.55, 0.3, 0.8), "distinct_2": interval(0.4, 0.35, 0.45)}), "FAIL | distinct_2 0.40 (0.35 to 0.45) of the incumbent's | Replies have collapsed into a few forms. | nothing | - | 0.35 to 0.45 | -"),
+    ("G13", GOOD, "PASS | 1.10 (1.00 to 1.20) times | The reward models agree on the candidate's texts about as before. | nothing | - | 1 to 1.2 | -"),
+    ("G13", BARE, "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | samples | - | - | -"),
+    ("G13", policy(ensemble_std_ratio=None), "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | nothing | - | - | -"),
+    ("G13", policy(ensemble_std_ratio=interval(1.4, 1.3, 1.6), more_samples_possible=True), "UNRESOLVED | 1.40 (1.30 to 1.60) times | The reward models may disagree more on the candidate's texts. | samples | - | 1.3 to 1.6 | -"),
+    ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0)), "FAIL | 1.80 (1.60 to 2.00) times | The reward models disagree on the candidate's texts: it left what they know. | nothing | - | 1.6 to 2 | -"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("check_id", "evidence", "expected"), FOUND)
+def test_a_check_says_exactly_what_was_measured(check_id, evidence, expected):
+    check = CHECKS[check_id]
+    found = check.decide(evidence, GatePolicySettings(), DEFAULT_CHECKS[check_id].thresholds)
+    bounds = found.interval and f"{found.interval.low:g} to {found.interval.high:g}"
+    thresholds = found.thresholds and ", ".join(
+        f"{name} {value:.3f}" for name, value in found.thresholds.items()
+    )
+    parts = (found.status, found.measured, found.sentence, found.wants, found.advisory)
+    assert " | ".join(part or "-" for part in (*parts, bounds, thresholds)) == expected

@@ -34,8 +34,8 @@ from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_
 from web.tracing import log_arguments
 
 from .event_ingest import Tail, events_ingest
-from .launching import launch_command, launch_environment
 from .exit_report import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
+from .launching import launch_command, launch_environment
 from .models import Run, RunState
 from .records import RunRecord, run_record
 

@@ -5,18 +5,27 @@ Models, querysets and requests stay inside. Lines, rounds and model versions are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
+from annotation.accounts.models import User
+from annotation.accounts.services import membership_grant
 from annotation.campaigns import selectors as campaigns
+from annotation.campaigns import services as campaign_services
+from annotation.campaigns.models import CampaignState
 from annotation.comparisons import gauges, streams
 from annotation.comparisons import services as pairs_services
+from annotation.comparisons.digests import PROMPT_SHARES
 from annotation.comparisons.models import Comparison, Judgment, Purpose
+from annotation.comparisons.records import Answer as Answer
+from annotation.comparisons.records import ComparisonView as ComparisonView
+from annotation.comparisons.services import simulating
 from annotation.contracts import (
     CampaignGauge,
     CampaignSummary,
@@ -60,9 +69,17 @@ def prompts_stream(
     return streams.prompts(line_id=line_id, splits=splits, limit=limit, seed=seed)
 
 
-def prompts_create(*, line_id: UUID, prompts: Sequence[NewPrompt]) -> list[UUID]:
-    """Store prompts, each once per line; returns their ids in the order given."""
-    stored = pairs_services.prompts_ensure(line_id=line_id, prompts=prompts)
+def prompts_create(
+    *,
+    line_id: UUID,
+    prompts: Sequence[NewPrompt],
+    shares: Mapping[str, float] = PROMPT_SHARES,
+) -> list[UUID]:
+    """Store prompts, each once per line; returns their ids in the order given.
+
+    `shares` says how the splits of roots that are new to the line are drawn.
+    """
+    stored = pairs_services.prompts_ensure(line_id=line_id, prompts=prompts, shares=shares)
     return [prompt.pk for prompt in stored]
 
 
@@ -145,6 +162,49 @@ def queue_status(*, line_id: UUID) -> QueueStatus:
         leased=totals["leased"],
         done=totals["done"],
         annotators=recent.values("rater").distinct().count(),
+    )
+
+
+def campaign_create(
+    *,
+    line_id: UUID,
+    name: str,
+    guidelines: str,
+    criteria: Sequence[tuple[str, str]] = (),
+    **settings: Any,
+) -> UUID:
+    """Make a campaign that is open at once; `criteria` are (key, name) beside `overall`."""
+    campaign = campaign_services.campaign_create(
+        line_id=line_id,
+        name=name,
+        guidelines=guidelines,
+        criteria=criteria,
+        state=CampaignState.ACTIVE,
+        **settings,
+    )
+    return campaign.pk
+
+
+def role_grant(*, user_id: UUID, role: str) -> None:
+    """Give a person a role on every line; one that they have stays."""
+    membership_grant(user=User.objects.get(pk=user_id), role=role)
+
+
+def labels_simulate(
+    *,
+    campaign_id: UUID,
+    names: Sequence[str],
+    wanted: int,
+    judge: Callable[[str, ComparisonView], Answer],
+    report: Callable[[int], None],
+) -> int:
+    """Let simulated raters label as people do, until `wanted` labels are in or the queue is empty.
+
+    `judge` answers what the rater of that name sees, and `report` hears the number so far. Returns
+    that number; AnnotationError where the campaign gives out nothing.
+    """
+    return simulating.labels_simulate(
+        campaign_id=campaign_id, names=names, wanted=wanted, judge=judge, report=report
     )
 
 

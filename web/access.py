@@ -1,4 +1,4 @@
-"""Who may do what: the roles of a user, on one policy line or anywhere.
+"""Who may do what: the roles of a user, on one policy line or anywhere, and who holds a role there.
 
 This module imports no room: it reads the memberships through the user model's related name
 `memberships` (fields `role` and `line`, an empty `line` standing for every line).
@@ -9,13 +9,19 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import _User
+
+    User: TypeAlias = _User  # the model that AUTH_USER_MODEL names
 
 ANNOTATOR = "annotator"
 ADJUDICATOR = "adjudicator"
@@ -43,6 +49,19 @@ def lines_of(user: Any, *roles: str) -> set[uuid.UUID] | None:
         return set()
     lines = set(user.memberships.filter(role__in=roles).values_list("line", flat=True))
     return None if None in lines else lines
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in user, for a view that lets nobody else in."""
+    assert request.user.is_authenticated
+    return request.user
+
+
+def people_with(*roles: str, line_id: uuid.UUID) -> QuerySet[User]:
+    """Active users who hold one of the roles on this line or on every line."""
+    mine = Q(memberships__line=line_id) | Q(memberships__line=None)
+    users = get_user_model().objects.filter(mine, memberships__role__in=roles, is_active=True)
+    return users.distinct()
 
 
 def require_role(request: HttpRequest, *roles: str, line_id: uuid.UUID | None = None) -> set[str]:

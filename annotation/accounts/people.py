@@ -1,4 +1,4 @@
-"""The person who acts, and adding people: by invitation of a lead, with a password shown once."""
+"""Adding people: by invitation of a lead, with a password shown once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,9 @@ import secrets
 from uuid import UUID
 
 from django.db import transaction
-from django.http import HttpRequest
 
 from .models import Role, User
 from .services import membership_grant
-
-
-def person(request: HttpRequest) -> User:
-    """The signed-in user, for a view that lets nobody else in."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 @transaction.atomic

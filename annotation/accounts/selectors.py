@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -37,10 +36,3 @@ def rater_may_label(*, rater: Rater, line_id: UUID) -> bool:
 def raters_counted() -> Q:
     """The condition, on a row with a `rater`, that the rater is not excluded."""
     return Q(rater__excluded_at__isnull=True)
-
-
-def users_with_role(*, role: str, line_id: UUID | None = None) -> QuerySet[User, User]:
-    rows: QuerySet[Any] = Membership.objects.filter(role=role)
-    if line_id is not None:
-        rows = rows.filter(Q(line=line_id) | Q(line__isnull=True))
-    return User.objects.filter(is_active=True, pk__in=rows.values("user_id")).order_by("username")

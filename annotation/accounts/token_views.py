@@ -11,13 +11,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from web.access import STAFF, role_required
+from web.access import STAFF, person, role_required
 from web.clock import database_now
 from web.services import audit_record
 
 from .forms import TokenForm
 from .models import ApiToken
-from .people import person
 from .tokens import token_issue, token_revoke, tokens_of
 
 

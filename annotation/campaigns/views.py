@@ -11,9 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.accounts.people import person
 from annotation.contracts import AnnotationError
-from web.access import STAFF, lines_of, require_role, role_required
+from web.access import STAFF, lines_of, person, require_role, role_required
 from web.registry import line_name
 from web.services import audit_record
 

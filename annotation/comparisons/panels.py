@@ -7,11 +7,10 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from annotation.accounts.people import person
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
-from web.access import ADJUDICATOR, ANNOTATOR, lines_of
+from web.access import ADJUDICATOR, ANNOTATOR, lines_of, person
 from web.registry import Panel
 
 from .selectors import progress_for

@@ -19,13 +19,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.accounts.models import Rater
-from annotation.accounts.people import person
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import OVERALL, Campaign, GuidelineVersion
 from annotation.campaigns.selectors import guidelines_current
 from annotation.campaigns.services import guidelines_acknowledge
 from annotation.contracts import AnnotationError
-from web.access import ADJUDICATOR, ANNOTATOR, require_role, role_required
+from web.access import ADJUDICATOR, ANNOTATOR, person, require_role, role_required
 
 from . import services
 from .models import AssignmentState

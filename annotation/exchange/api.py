@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -15,14 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.contracts import AnnotationError
 from web.access import STAFF, require_role
-from web.services import audit_record
 from web.tokens import token_required
 
-from . import services, tasks
 from .exporting import options_of
 from .models import ExportJob, JobState
 from .records import ExportOptions
-from .views import enqueue, export_for
+from .views import export_for, export_ordered
 
 LARGEST_BODY = 10_000
 FIELDS = {"line", "shape", "ties", "campaigns"}
@@ -37,11 +33,7 @@ def export_order(request: HttpRequest) -> HttpResponse:
     except AnnotationError as error:
         return JsonResponse({"error": str(error)}, status=400)
     require_role(request, *STAFF, line_id=line)
-    with transaction.atomic():
-        job = services.export_create(line_id=line, options=options, actor=str(request.user.pk))
-        audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
-        transaction.on_commit(partial(enqueue, tasks.export_run, job.pk))
-    return JsonResponse(_document(job), status=201)
+    return JsonResponse(_document(export_ordered(request, line, options)), status=201)
 
 
 @token_required

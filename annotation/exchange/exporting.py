@@ -15,16 +15,13 @@ from uuid import UUID, uuid4
 from annotation.comparisons.scale import TIE
 from annotation.comparisons.streams import preferences
 from annotation.contracts import AnnotationError, Message, PreferenceRow, SnapshotRecipe
+from web.storage import storage_sentence
 
 from .records import ExportCounts, ExportOptions
 
 EVERY = 1000
 
-Tick = Callable[[int], bool]  # rows written so far -> whether to go on
-
-
-class ExportCancelled(Exception):
-    pass
+Tick = Callable[[int], None]  # told the rows written so far; may raise to end it
 
 
 def options_of(stored: Mapping[str, Any]) -> ExportOptions:
@@ -39,21 +36,24 @@ def export_write(
 ) -> ExportCounts:
     """Write the labels that may train, one line each; gzipped when the name ends in .gz.
 
-    The file appears under its name only when it is whole. Raises `ExportCancelled`.
+    The file appears under its name only when it is whole, or not at all where `tick` raises.
+    AnnotationError where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     counts = ExportCounts()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as raw, _text(raw, zipped=path.suffix == ".gz") as file:
             recipe = SnapshotRecipe(campaigns=options.campaigns)
             for row in preferences(line_id=line_id, recipe=recipe):
                 _write(file, row, options, counts)
-                if tick is not None and counts.rows % EVERY == 0 and not tick(counts.rows):
-                    raise ExportCancelled
+                if tick is not None and counts.rows % EVERY == 0:
+                    tick(counts.rows)
         os.replace(partial, path)
+    except OSError as error:
+        raise AnnotationError(storage_sentence(error, path.parent)) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             partial.unlink()
     return counts
 

@@ -15,8 +15,8 @@ from django.db import DataError, IntegrityError, transaction
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.services import campaign_create
 from annotation.comparisons import digests
-from web.clock import Now
 
+from .jobs import job_heard
 from .models import ImportJob, ImportRejection
 from .reading import Line, kind_of, lines_of, row_parsed
 from .records import ImportCounts, ImportFailed, ImportOptions, Row, RowRejected, printable
@@ -34,12 +34,6 @@ MOST_REJECTIONS = 10_000
 MANY_ROWS = 1_000
 
 Progress = Callable[[int, int], None]  # bytes read, rows done
-
-
-class ImportCancelled(Exception):
-    def __init__(self, counts: ImportCounts) -> None:
-        self.counts = counts
-        super().__init__("The import was cancelled.")
 
 
 @dataclass
@@ -77,7 +71,7 @@ def import_carry_out(*, job: ImportJob, progress: Progress | None = None) -> Imp
     """Take the file in; good rows are stored batch by batch, bad ones reported by line.
 
     With `strict` the file is checked first, and stored in one transaction only if every row is good.
-    Raises `ImportFailed` and `ImportCancelled`.
+    Raises `ImportFailed` and `JobCancelled`.
     """
     options = ImportOptions(**job.options)
     path = Path(job.path)
@@ -217,16 +211,11 @@ def _batches(path: Path) -> Iterator[list[Line]]:
 
 
 def _tell(run: _Run, bytes_read: int) -> None:
-    ImportJob.objects.filter(pk=run.job.pk).update(
-        bytes_done=bytes_read,
-        rows_done=run.counts.rows,
-        counts=run.counts.to_json(),
-        heartbeat_at=Now(),
-    )
     if run.progress is not None:
         run.progress(bytes_read, run.counts.rows)
-    if ImportJob.objects.filter(pk=run.job.pk, cancel_requested=True).exists():
-        raise ImportCancelled(run.counts)
+    job_heard(
+        run.job, bytes_done=bytes_read, rows_done=run.counts.rows, counts=run.counts.to_json()
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -16,25 +16,14 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-class ImportJob(models.Model):
-    """One file taken in. `options` is an `ImportOptions` as JSON, `counts` an `ImportCounts`."""
+class Job(models.Model):
+    """What an import and an export have alike: whose it is, how far it is, what came of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     line = models.UUIDField(db_index=True)
-    campaign = models.ForeignKey(
-        "campaigns.Campaign",
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="imports",
-    )
-    path = models.CharField(max_length=500)
-    name = models.CharField(max_length=200)
     options = models.JSONField(default=dict)
     state = models.CharField(max_length=9, choices=JobState.choices, default=JobState.QUEUED)
     cancel_requested = models.BooleanField(default=False)
-    bytes_total = models.BigIntegerField(default=0)
-    bytes_done = models.BigIntegerField(default=0)
     rows_done = models.BigIntegerField(default=0)
     counts = models.JSONField(default=dict)
     error = models.TextField(blank=True)
@@ -45,7 +34,24 @@ class ImportJob(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        abstract = True
         ordering = ["-created_at"]
+
+
+class ImportJob(Job):
+    """One file taken in. `options` is an `ImportOptions` as JSON, `counts` an `ImportCounts`."""
+
+    campaign = models.ForeignKey(
+        "campaigns.Campaign",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="imports",
+    )
+    path = models.CharField(max_length=500)
+    name = models.CharField(max_length=200)
+    bytes_total = models.BigIntegerField(default=0)
+    bytes_done = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.name
@@ -67,26 +73,10 @@ class ImportRejection(models.Model):
         return f"Line {self.line_number}: {self.reason}"
 
 
-class ExportJob(models.Model):
+class ExportJob(Job):
     """One file written from the judgments of a line. `options` is an `ExportOptions` as JSON."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    line = models.UUIDField(db_index=True)
-    options = models.JSONField(default=dict)
-    state = models.CharField(max_length=9, choices=JobState.choices, default=JobState.QUEUED)
-    cancel_requested = models.BooleanField(default=False)
-    rows_done = models.BigIntegerField(default=0)
-    counts = models.JSONField(default=dict)
     path = models.CharField(max_length=500, blank=True)
-    error = models.TextField(blank=True)
-    actor = models.CharField(max_length=100, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"Export of {self.created_at:%Y-%m-%d %H:%M}"

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import QuerySet
-
 from annotation.comparisons.digests import JUDGED_SHARES, PROMPT_SHARES
 
-from .models import ExportJob, ImportJob, ImportRejection
-
-
-def imports_of(*, line_id: UUID) -> QuerySet[ImportJob, ImportJob]:
-    return ImportJob.objects.filter(line=line_id).select_related("campaign")
-
-
-def exports_of(*, line_id: UUID) -> QuerySet[ExportJob, ExportJob]:
-    return ExportJob.objects.filter(line=line_id)
+from .models import ImportJob, ImportRejection
 
 
 def rejections_of(*, job_id: UUID, limit: int | None = None) -> list[ImportRejection]:

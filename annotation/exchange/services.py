@@ -1,31 +1,26 @@
-"""Writes: order an import or export, take it up, carry it out, stop it."""
+"""Writes: order an import or export, and carry it out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db.models import Q
-from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
-from web.clock import Now, from_now
 from web.storage import storage_sentence
 
 from . import exporting, importing
-from .models import ExportJob, ImportJob, ImportRejection, JobState
+from .jobs import job_heard, job_run
+from .models import ExportJob, ImportJob, ImportRejection
 from .reading import file_size
 from .records import ExportOptions, ImportFailed, ImportOptions, printable
 
-# A running job that has not been heard of for this long belongs to a worker that died.
-SILENCE = timedelta(minutes=2)
 LONGEST_PATH = 500
 
 
@@ -80,31 +75,13 @@ def import_create(
 
 
 def import_run(*, job_id: UUID, progress: importing.Progress | None = None) -> ImportJob | None:
-    """Claim the job and carry it out; None when somebody else has it, or it is finished.
+    """Claim an import and carry it out, as `job_run` says."""
 
-    Nothing is raised for a bad file: the job ends as failed, with the sentence in `error`.
-    """
-    if not _claimed(ImportJob, job_id):
-        return None
-    job = ImportJob.objects.get(pk=job_id)
-    ImportRejection.objects.filter(job=job).delete()
-    try:
-        counts = importing.import_carry_out(job=job, progress=progress)
-    except importing.ImportCancelled as stopped:
-        _finish(job, JobState.CANCELLED, counts=stopped.counts.to_json())
-    except (ImportFailed, AnnotationError) as error:
-        _finish(job, JobState.FAILED, error=printable(str(error)))
-    except Exception:
-        _finish(job, JobState.FAILED, error="An unexpected error ended the import; see the log.")
-        raise
-    else:
-        _finish(job, JobState.DONE, counts=counts.to_json())
-    return job
+    def work(job: ImportJob) -> dict[str, Any]:
+        ImportRejection.objects.filter(job=job).delete()
+        return {"counts": importing.import_carry_out(job=job, progress=progress).to_json()}
 
-
-def import_cancel(*, job_id: UUID) -> bool:
-    """Ask the job to stop after its present batch; a job that waits is cancelled at once."""
-    return _cancel(ImportJob, job_id)
+    return job_run(ImportJob, job_id, work)
 
 
 def export_create(
@@ -116,68 +93,16 @@ def export_create(
 
 
 def export_run(*, job_id: UUID) -> ExportJob | None:
-    """Claim the export and write its file under the data folder; None when it is not to be had."""
-    if not _claimed(ExportJob, job_id):
-        return None
-    job = ExportJob.objects.get(pk=job_id)
-    path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}.jsonl.gz"
+    """Claim an export and write its file under the data folder, as `job_run` says."""
 
-    def tick(rows: int) -> bool:
-        ExportJob.objects.filter(pk=job.pk).update(rows_done=rows, heartbeat_at=Now())
-        return not ExportJob.objects.filter(pk=job.pk, cancel_requested=True).exists()
-
-    try:
+    def work(job: ExportJob) -> dict[str, Any]:
+        path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}.jsonl.gz"
         counts = exporting.export_write(
-            line_id=job.line, path=path, options=exporting.options_of(job.options), tick=tick
+            line_id=job.line,
+            path=path,
+            options=exporting.options_of(job.options),
+            tick=lambda rows: job_heard(job, rows_done=rows),
         )
-    except exporting.ExportCancelled:
-        _finish(job, JobState.CANCELLED)
-    except OSError as error:
-        _finish(job, JobState.FAILED, error=storage_sentence(error, path.parent))
-    except AnnotationError as error:
-        _finish(job, JobState.FAILED, error=str(error))
-    except Exception:
-        _finish(job, JobState.FAILED, error="An unexpected error ended the export; see the log.")
-        raise
-    else:
-        _finish(job, JobState.DONE, path=str(path), counts=counts.to_json(), rows_done=counts.rows)
-    return job
+        return {"path": str(path), "counts": counts.to_json(), "rows_done": counts.rows}
 
-
-def export_cancel(*, job_id: UUID) -> bool:
-    return _cancel(ExportJob, job_id)
-
-
-def jobs_waiting() -> tuple[list[UUID], list[UUID]]:
-    """Imports and exports that nobody is at: queued, or left behind by a worker that died."""
-    waiting = Q(state=JobState.QUEUED) | _abandoned()
-    imports = ImportJob.objects.filter(waiting).values_list("pk", flat=True)
-    return list(imports), list(ExportJob.objects.filter(waiting).values_list("pk", flat=True))
-
-
-def _abandoned() -> Q:
-    return Q(state=JobState.RUNNING, heartbeat_at__lt=from_now(-SILENCE))
-
-
-def _claimed(model: type[ImportJob] | type[ExportJob], job_id: UUID) -> bool:
-    free = Q(state=JobState.QUEUED) | _abandoned()
-    taken = model.objects.filter(free, pk=job_id).update(
-        state=JobState.RUNNING, started_at=Now(), heartbeat_at=Now()
-    )
-    return taken == 1
-
-
-def _cancel(model: type[ImportJob] | type[ExportJob], job_id: UUID) -> bool:
-    now = timezone.now()
-    waiting = model.objects.filter(pk=job_id, state=JobState.QUEUED)
-    if waiting.update(state=JobState.CANCELLED, cancel_requested=True, finished_at=now):
-        return True
-    running = model.objects.filter(pk=job_id, state=JobState.RUNNING)
-    return running.update(cancel_requested=True) == 1
-
-
-def _finish(job: ImportJob | ExportJob, state: JobState, **fields: Any) -> None:
-    job.refresh_from_db()
-    for name, value in {**fields, "state": state, "finished_at": timezone.now()}.items():
-        setattr(job, name, value)
-    job.save(update_fields=[*fields, "state", "finished_at"])
+    return job_run(ExportJob, job_id, work)

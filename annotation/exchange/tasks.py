@@ -7,6 +7,8 @@ from uuid import UUID
 from celery import shared_task
 
 from . import services
+from .jobs import jobs_waiting
+from .models import ExportJob, ImportJob
 
 
 @shared_task(name="exchange.import_run")
@@ -22,8 +24,6 @@ def export_run(job_id: str) -> None:
 @shared_task(name="exchange.sweep")
 def sweep() -> None:
     """Take up imports and exports that wait for nobody; claiming makes a second sweep harmless."""
-    imports, exports = services.jobs_waiting()
-    for job_id in imports:
-        import_run.delay(str(job_id))
-    for job_id in exports:
-        export_run.delay(str(job_id))
+    for model, task in ((ImportJob, import_run), (ExportJob, export_run)):
+        for job_id in jobs_waiting(model):
+            task.delay(str(job_id))

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import (
     FileResponse,
     Http404,
@@ -33,7 +34,9 @@ from web.tokens import takes_tokens
 
 from . import services, tasks
 from .forms import ExportForm, ImportForm
+from .jobs import JobT, job_cancel
 from .models import ExportJob, ImportJob
+from .records import ExportOptions
 from .selectors import job_share, rejections_of
 from .tables import rejections_csv
 
@@ -64,13 +67,15 @@ COUNT_NAMES = {
 
 
 def import_for(request: HttpRequest, job_id: uuid.UUID) -> ImportJob:
-    job = get_object_or_404(ImportJob.objects.select_related("campaign"), pk=job_id)
-    require_role(request, *STAFF, line_id=job.line)
-    return job
+    return _job_for(request, ImportJob.objects.select_related("campaign"), job_id)
 
 
 def export_for(request: HttpRequest, job_id: uuid.UUID) -> ExportJob:
-    job = get_object_or_404(ExportJob, pk=job_id)
+    return _job_for(request, ExportJob.objects.all(), job_id)
+
+
+def _job_for(request: HttpRequest, jobs: QuerySet[JobT], job_id: uuid.UUID) -> JobT:
+    job = get_object_or_404(jobs, pk=job_id)
     require_role(request, *STAFF, line_id=job.line)
     return job
 
@@ -139,11 +144,11 @@ def _import_ordered(
         line=line,
         detail={"job": str(job.pk)},
     )
-    transaction.on_commit(partial(enqueue, tasks.import_run, job.pk))
+    transaction.on_commit(partial(_enqueue, tasks.import_run, job.pk))
     return job
 
 
-def enqueue(task: Any, job_id: uuid.UUID) -> None:
+def _enqueue(task: Any, job_id: uuid.UUID) -> None:
     """Hint at the job; when the broker is away the sweep finds it all the same."""
     try:
         task.delay(str(job_id))
@@ -200,7 +205,7 @@ def import_rejections(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBa
 @role_required(*STAFF)
 def import_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = import_for(request, job_id)
-    if services.import_cancel(job_id=job.pk):
+    if job_cancel(job):
         messages.info(request, "The import stops after its present batch; what is in stays in.")
     return redirect("exchange:import_job", job.pk)
 
@@ -212,14 +217,17 @@ def export_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         line = form.cleaned_data["line"]
         require_role(request, *STAFF, line_id=line)
-        with transaction.atomic():
-            job = services.export_create(
-                line_id=line, options=form.options(), actor=str(request.user.pk)
-            )
-            audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
-            transaction.on_commit(partial(enqueue, tasks.export_run, job.pk))
+        job = export_ordered(request, line, form.options())
         return redirect("exchange:export_job", job.pk)
     return render(request, "exchange/export.html", {"form": form})
+
+
+@transaction.atomic
+def export_ordered(request: HttpRequest, line: uuid.UUID, options: ExportOptions) -> ExportJob:
+    job = services.export_create(line_id=line, options=options, actor=str(request.user.pk))
+    audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
+    transaction.on_commit(partial(_enqueue, tasks.export_run, job.pk))
+    return job
 
 
 @require_GET
@@ -247,6 +255,6 @@ def export_file(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
 @role_required(*STAFF)
 def export_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = export_for(request, job_id)
-    if services.export_cancel(job_id=job.pk):
+    if job_cancel(job):
         messages.info(request, "The export stops; its file is not kept.")
     return redirect("exchange:export_job", job.pk)

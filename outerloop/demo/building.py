@@ -11,17 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 
 from annotation import facade as annotation
-from annotation.accounts.models import Rater, Role, User
-from annotation.accounts.services import membership_grant, simulated_rater
-from annotation.campaigns.models import Campaign, CampaignState
-from annotation.campaigns.services import campaign_create, guidelines_acknowledge
-from annotation.comparisons.services import prompts_ensure
 from annotation.contracts import NewPrompt
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
-from outerloop.demo.annotators import ANNOTATORS
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, prompts
@@ -30,6 +25,7 @@ from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
 from training import facade as training
 from training.contracts import InputRef, RunEvent, SamplePairsConfig
+from web.access import ANNOTATOR, ENGINEER, LEAD
 
 GUIDELINES = """# How to compare
 
@@ -42,10 +38,10 @@ You see one question to a help desk and two answers. Choose the answer that help
 """
 
 PEOPLE = {
-    "annotator": (Role.ANNOTATOR,),
-    "engineer": (Role.ENGINEER,),
-    "lead": (Role.LEAD,),
-    "second-lead": (Role.LEAD,),
+    "annotator": ANNOTATOR,
+    "engineer": ENGINEER,
+    "lead": LEAD,
+    "second-lead": LEAD,
 }
 
 Report = Callable[[RunEvent], None]
@@ -86,8 +82,8 @@ def people_ensure() -> list[SignIn]:
     """The four accounts of the demo. Passwords are drawn once and kept in var/demo, readable by you."""
     path = Path(settings.VAR_DIR) / "demo" / "sign-ins.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    for username, roles in PEOPLE.items():
-        user, created = User.objects.get_or_create(
+    for username, role in PEOPLE.items():
+        user, created = get_user_model().objects.get_or_create(
             username=username, defaults={"email": f"{username}@demo.invalid"}
         )
         if created or username not in known:
@@ -96,12 +92,11 @@ def people_ensure() -> list[SignIn]:
             )
             user.set_password(known[username])
             user.save(update_fields=["password"])
-        for role in roles:
-            membership_grant(user=user, role=role)
+        annotation.role_grant(user_id=user.pk, role=role)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(json.dumps(known, indent=1))
-    return [SignIn(name, known[name], str(roles[0].label)) for name, roles in PEOPLE.items()]
+    return [SignIn(name, known[name], role.capitalize()) for name, role in PEOPLE.items()]
 
 
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "juniper")
@@ -147,27 +142,18 @@ def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
     )
 
 
-def campaign_ensure(line: PolicyLine) -> Campaign:
-    campaign = Campaign.objects.filter(line=line.id).first()
-    if campaign is None:
-        campaign = campaign_create(
-            line_id=line.id,
-            name=line.name,
-            guidelines=GUIDELINES,
-            criteria=(("helpful", "Helpful"), ("harmless", "Harmless")),
-            state=CampaignState.ACTIVE,
-            gold_share=0.0,
-            repeat_share=0.0,
-        )
-    return campaign
-
-
-def raters_ensure(campaign: Campaign) -> list[Rater]:
-    raters = [simulated_rater(name=annotator.name) for annotator in ANNOTATORS]
-    for rater in raters:
-        for version in campaign.guidelines.all():
-            guidelines_acknowledge(rater=rater, version=version)
-    return raters
+def campaign_ensure(line: PolicyLine) -> UUID:
+    campaigns = annotation.line_campaigns(line_id=line.id)
+    if campaigns:
+        return campaigns[0].id
+    return annotation.campaign_create(
+        line_id=line.id,
+        name=line.name,
+        guidelines=GUIDELINES,
+        criteria=(("helpful", "Helpful"), ("harmless", "Harmless")),
+        gold_share=0.0,
+        repeat_share=0.0,
+    )
 
 
 def prompts_import(line: PolicyLine, demo: DemoSettings, seed: int) -> int:
@@ -176,7 +162,7 @@ def prompts_import(line: PolicyLine, demo: DemoSettings, seed: int) -> int:
         NewPrompt(messages=p.messages, source="demo", external_id=p.external_id, tags=(p.kind,))
         for p in prompts(seed, demo.prompts)
     ]
-    return len(prompts_ensure(line_id=line.id, prompts=rows, shares=demo.split_shares))
+    return len(annotation.prompts_create(line_id=line.id, prompts=rows, shares=demo.split_shares))
 
 
 def first_policy_train(line: PolicyLine, demo: DemoSettings, seed: int, report: Report) -> UUID:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from django.db import connection
 
-from annotation.accounts.models import Rater
-from annotation.campaigns.models import Campaign
-from annotation.comparisons.records import Answer
-from annotation.comparisons.selectors import comparison_for
-from annotation.comparisons.services import judgment_submit, queue_lease_next
-from outerloop.demo.annotators import annotator_named, annotator_rng, judge
+from annotation import facade as annotation
+from outerloop.demo.annotators import ANNOTATORS, annotator_named, annotator_rng, judge
 
 
 def label(
     *,
-    campaign: Campaign,
-    raters: Sequence[Rater],
+    campaign_id: UUID,
     wanted: int,
     seed: int,
     shuffled: bool = False,
@@ -28,19 +24,15 @@ def label(
 
     `shuffled` answers by a fair die instead of by judgment: labels that carry nothing.
     """
-    waiting = list(raters)
-    done = 0
+
+    def answer(name: str, shown: annotation.ComparisonView) -> annotation.Answer:
+        return _answer(name, shown, seed, shuffled)
+
+    names = [annotator.name for annotator in ANNOTATORS]
     with _unflushed():
-        while waiting and done < wanted:
-            for rater in list(waiting):
-                if done >= wanted:
-                    break
-                if _label_one(campaign, rater, seed, shuffled):
-                    done += 1
-                    report(done)
-                else:
-                    waiting.remove(rater)
-    return done
+        return annotation.labels_simulate(
+            campaign_id=campaign_id, names=names, wanted=wanted, judge=answer, report=report
+        )
 
 
 @contextmanager
@@ -54,25 +46,17 @@ def _unflushed() -> Iterator[None]:
             cursor.execute("RESET synchronous_commit")
 
 
-def _label_one(campaign: Campaign, rater: Rater, seed: int, shuffled: bool) -> bool:
-    lease = queue_lease_next(rater=rater, campaign=campaign)
-    if lease is None:
-        return False
-    view = comparison_for(rater=rater, assignment_id=lease.assignment_id)
-    messages = [{"role": m.role, "content": m.content} for m in view.messages]
+def _answer(
+    name: str, shown: annotation.ComparisonView, seed: int, shuffled: bool
+) -> annotation.Answer:
+    messages = [{"role": m.role, "content": m.content} for m in shown.messages]
     # Named by its texts, not by its id: the same seed gives the same labels in every database.
-    key = f"{messages[-1]['content']}\n{view.left}\n{view.right}"
-    rng = annotator_rng(seed, rater.external_id, key)
-    judged = judge(annotator_named(rater.external_id), messages, view.left, view.right, rng)
+    key = f"{messages[-1]['content']}\n{shown.left}\n{shown.right}"
+    rng = annotator_rng(seed, name, key)
+    judged = judge(annotator_named(name), messages, shown.left, shown.right, rng)
     scale = rng.randint(1, 7) if shuffled else judged.scale
-    judgment_submit(
-        rater=rater,
-        assignment_id=lease.assignment_id,
-        answer=Answer(
-            values={"overall": scale},
-            both_bad=judged.both_bad and scale == 4,
-            seconds=judged.seconds,
-        ),
-        idempotency_key=f"simulated-{lease.assignment_id}",
+    return annotation.Answer(
+        values={"overall": scale},
+        both_bad=judged.both_bad and scale == 4,
+        seconds=judged.seconds,
     )
-    return True

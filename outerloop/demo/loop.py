@@ -14,8 +14,6 @@ from uuid import UUID
 from django.conf import settings
 
 from annotation import facade as annotation
-from annotation.accounts.models import Rater
-from annotation.campaigns.models import Campaign
 from evaluation import facade as evaluation
 from evaluation.contracts import Interval, TruthColumn
 from outerloop.demo import building
@@ -64,7 +62,6 @@ def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
     demo, seed = order.demo, order.seed
     line = building.line_ensure(slug=order.slug, name=order.name, demo=demo, seed=seed)
     campaign = building.campaign_ensure(line)
-    raters = building.raters_ensure(campaign)
     narrator.say(f"{building.prompts_import(line, demo, seed)} prompts; 4 simulated annotators")
     report = _program_report(narrator)
     building.first_policy_train(line, demo, seed, report)
@@ -73,10 +70,7 @@ def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
         f"first policy: {first.correct:.0%} right, {first.junk:.0%} junk, {first.steps} steps"
     )
     _first_pairs(line, narrator)
-    rows = [
-        _round(order, line, campaign, raters, number, narrator)
-        for number in range(1, demo.rounds + 1)
-    ]
+    rows = [_round(order, line, campaign, number, narrator) for number in range(1, demo.rounds + 1)]
     summary = _summary(order, line, first, rows, time.monotonic() - began, report)
     _write(summary, order)
     return summary
@@ -109,8 +103,7 @@ def _taken_up(round_: Round) -> None:
 def _round(
     order: DemoOrder,
     line: PolicyLine,
-    campaign: Campaign,
-    raters: list[Rater],
+    campaign: UUID,
     number: int,
     narrator: Narrator,
 ) -> Round:
@@ -118,8 +111,7 @@ def _round(
     if round_ is None:
         wanted = order.demo.labels_per_round - _fresh(line)
         label(
-            campaign=campaign,
-            raters=raters,
+            campaign_id=campaign,
             wanted=wanted,
             seed=order.seed,
             shuffled=order.shuffled,
@@ -131,7 +123,7 @@ def _round(
             )
         )
     _taken_up(round_)
-    _follow(round_, narrator, gate=lambda: _gate_labels(order, campaign, raters))
+    _follow(round_, narrator, gate=lambda: _gate_labels(order, campaign))
     round_.refresh_from_db()
     truth = round_truth(round_)
     if truth is not None:
@@ -151,9 +143,9 @@ def _fresh(line: PolicyLine) -> int:
     )
 
 
-def _gate_labels(order: DemoOrder, campaign: Campaign, raters: list[Rater]) -> int:
+def _gate_labels(order: DemoOrder, campaign: UUID) -> int:
     """A batch of honest labels; the gate's labels are never shuffled."""
-    return label(campaign=campaign, raters=raters, wanted=GATE_BATCH, seed=order.seed)
+    return label(campaign_id=campaign, wanted=GATE_BATCH, seed=order.seed)
 
 
 def _enqueued(round_: Round) -> Round:

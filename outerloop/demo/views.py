@@ -10,10 +10,10 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from outerloop.demo.settings import OVEROPTIMISED, OVEROPTIMISED_CHANGES
-from outerloop.rounds.access import line_for, person
+from outerloop.rounds.access import line_for
 from outerloop.rounds.services import RoundRefused, round_start
 from outerloop.rounds.tasks import advance_enqueue
-from web.access import ENGINEER
+from web.access import ENGINEER, person
 
 
 @login_required

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from annotation import facade as annotation
-from annotation.accounts.models import Role, User
 from training import facade as training
+from web.access import LEAD, STAFF, people_with
 from web.services import notice_send
 
 from .models import PolicyLine, Round, State
-
-
-def people(line_id: UUID, *roles: Role) -> QuerySet[User]:
-    """Active users who hold one of the roles on this line or on every line."""
-    mine = Q(memberships__line=line_id) | Q(memberships__line__isnull=True)
-    return User.objects.filter(mine, memberships__role__in=roles, is_active=True).distinct()
 
 
 def round_alarms(round_: Round) -> None:
@@ -29,7 +20,7 @@ def round_alarms(round_: Round) -> None:
     name = f"{round_.line.name}, round {round_.number}"
     if round_.state == State.FAILED:
         notice_send(
-            users=people(round_.line_id, Role.ENGINEER, Role.LEAD),
+            users=people_with(*STAFF, line_id=round_.line_id),
             topic=f"{topic} {round_.closed_at}",
             level="bad",
             text=f"{name} failed: {round_.error}"[:500],
@@ -37,7 +28,7 @@ def round_alarms(round_: Round) -> None:
         )
     elif round_.state == State.AWAITING_APPROVAL:
         notice_send(
-            users=people(round_.line_id, Role.LEAD),
+            users=people_with(LEAD, line_id=round_.line_id),
             topic=topic,
             level="attention",
             text=f"{name} waits for your decision: the gate says PROMOTE.",
@@ -46,7 +37,7 @@ def round_alarms(round_: Round) -> None:
     elif round_.state == State.CLOSED:
         verdict = round_.verdict or "no verdict"
         notice_send(
-            users=people(round_.line_id, Role.LEAD, Role.ENGINEER),
+            users=people_with(*STAFF, line_id=round_.line_id),
             topic=topic,
             level="info",
             text=f"{name} is closed: {verdict}.",
@@ -62,7 +53,7 @@ def run_alarms(round_: Round) -> None:
             continue
         title = training.ALARM_NAMES.get(alarm["name"], alarm["name"])
         notice_send(
-            users=people(round_.line_id, Role.ENGINEER, Role.LEAD),
+            users=people_with(*STAFF, line_id=round_.line_id),
             topic=f"alarm {run.id}",
             level="attention",
             text=f"{round_.line.name}, round {round_.number}: training was stopped by the alarm"
@@ -79,7 +70,7 @@ def queue_alarms() -> None:
         if status.open_training + status.open_gate > 0 or status.done == 0:
             continue
         notice_send(
-            users=people(line.id, Role.ENGINEER, Role.LEAD),
+            users=people_with(*STAFF, line_id=line.id),
             topic=f"empty queue {line.id} {today}",
             level="attention",
             text=f"The queue of {line.name} is empty: annotators have nothing to compare. Start a"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.urls import reverse
 
-from annotation.accounts.models import Role, User
 from evaluation import facade as evaluation
 from training import facade as training
+from web.access import LEAD, people_with
 from web.services import notice_send
 
-from .alarms import people
 from .models import Round, State
 from .services import RoundRefused
+
+if TYPE_CHECKING:
+    from web.access import User
 
 
 def overridable_checks(round_: Round) -> list[tuple[str, str]]:
@@ -29,7 +32,7 @@ def overridable_checks(round_: Round) -> list[tuple[str, str]]:
 
 
 def second_lead_tell(round_: Round, *, by: User) -> None:
-    others = people(round_.line_id, Role.LEAD).exclude(pk=by.pk)
+    others = people_with(LEAD, line_id=round_.line_id).exclude(pk=by.pk)
     notice_send(
         users=others,
         topic=f"override {round_.id} {by.pk} {evaluation.overrides(round_.id)[0].id}",

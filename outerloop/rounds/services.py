@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation import facade as annotation
-from annotation.accounts.models import User
 from evaluation import facade as evaluation
 from training import facade as training
 from training.contracts import ContractError
@@ -41,6 +40,9 @@ from .selectors import (
     line_plan,
 )
 from .steps import STEPS, Move, StepContext, StepFailed
+
+if TYPE_CHECKING:
+    from web.access import User
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation import facade as evaluation
 from training.contracts import ContractError
-from web.access import ENGINEER, LEAD, roles_of
+from web.access import ENGINEER, LEAD, person, roles_of
 from web.registry import LineAction, registered
 
 from . import overriding, services
-from .access import line_for, lines_for, person, round_for
+from .access import line_for, lines_for, round_for
 from .forms import DecisionForm, OptimizerForm, OverrideForm, PlanForm, ScheduleForm
 from .models import PolicyLine, Round
 from .pages import line_context, lines_context, round_context

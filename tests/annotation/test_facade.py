@@ -28,6 +28,7 @@ from tests.annotation.factories import (
     some_pairs,
     submit,
 )
+from tests.support.people import person_create
 
 pytestmark = pytest.mark.django_db
 
@@ -222,3 +223,24 @@ def test_a_draw_of_prompts_depends_on_the_seed_alone():
     assert len(drawn(1)) == Prompt.objects.filter(line=line, split="train").count()
     with pytest.raises(AnnotationError, match="split 'learn'"):
         list(facade.prompts_stream(line_id=line, splits=("learn",)))
+
+
+def test_a_campaign_made_through_the_facade_is_open_and_takes_pairs():
+    line_id = uuid.uuid4()
+    made = facade.campaign_create(line_id=line_id, name="Desk", guidelines="Be fair.")
+    (found,) = facade.line_campaigns(line_id=line_id)
+    assert (found.id, found.state, found.guidelines) == (made, "active", 1)
+
+
+def test_a_role_is_granted_once():
+    ann = person_create("ann")
+    for _ in range(2):
+        facade.role_grant(user_id=ann.pk, role="lead")
+    assert list(ann.memberships.values_list("role", "line")) == [("lead", None)]
+
+
+def test_the_shares_of_new_prompts_may_be_chosen():
+    line_id = uuid.uuid4()
+    prompts = [NewPrompt(messages=({"role": "user", "content": f"{n}?"},)) for n in range(5)]
+    ids = facade.prompts_create(line_id=line_id, prompts=prompts, shares={"test": 1.0})
+    assert set(Prompt.objects.filter(pk__in=ids).values_list("split", flat=True)) == {"test"}

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from annotation.comparisons.models import Assignment, Comparison
 from annotation.comparisons.services import leases_release_expired
+from annotation.exchange.jobs import jobs_waiting
 from annotation.exchange.models import ImportJob
-from annotation.exchange.services import import_create, import_run, jobs_waiting
+from annotation.exchange.services import import_create, import_run
 from outerloop.rounds.claims import step_claim, step_heartbeat
 from outerloop.rounds.models import RoundStep, State
 from outerloop.rounds.selectors import rounds_without_worker
@@ -87,10 +88,10 @@ def test_an_import_under_way_is_left_alone_and_an_abandoned_one_is_found(clock, 
     now = database_now()
     ImportJob.objects.update(state="running", heartbeat_at=now)
     clock(off)
-    assert jobs_waiting()[0] == []
+    assert jobs_waiting(ImportJob) == []
     assert import_run(job_id=job.pk) is None
     ImportJob.objects.update(heartbeat_at=now - timedelta(minutes=5))
-    assert jobs_waiting()[0] == [job.pk]
+    assert jobs_waiting(ImportJob) == [job.pk]
     assert known(import_run(job_id=job.pk)).state == "done"
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
 from tests.support.people import person_create
-from web.access import lines_of, require_role, role_required, roles_of
+from web.access import lines_of, people_with, require_role, role_required, roles_of
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -43,6 +43,21 @@ def test_lines_of_names_the_lines_or_every_line():
     assert lines_of(person_create("eve", "engineer", line=LINE), "engineer", "lead") == {LINE}
     assert lines_of(person_create("ann", "annotator"), "lead") == set()
     assert lines_of(person_create("lea", "lead"), "lead") is None
+
+
+def test_people_with_a_role_on_a_line_are_found_once_and_only_while_active():
+    here, everywhere = (
+        person_create("eve", "engineer", "lead", line=LINE),
+        person_create("lea", "lead"),
+    )
+    person_create("ann", "annotator", line=LINE)
+    person_create("out", "lead", line=OTHER_LINE)
+    gone = person_create("bob", "lead", line=LINE)
+    gone.is_active = False
+    gone.save()
+    assert set(people_with("engineer", "lead", line_id=LINE)) == {here, everywhere}
+    assert people_with("engineer", "lead", line_id=LINE).count() == 2
+    assert set(people_with("engineer", line_id=LINE)) == {here}
 
 
 def test_require_role_refuses_a_role_of_another_line():

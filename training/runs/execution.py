@@ -33,9 +33,9 @@ from web.clock import Now, from_now
 from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from web.tracing import log_arguments
 
-from .following import Tail, events_ingest
+from .event_ingest import Tail, events_ingest
+from .exit_report import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
 from .launching import launch_command, launch_environment
-from .leavings import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
 from .models import Run, RunState
 from .records import RunRecord, run_record
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import get_user_model
-from django.db.models import Q
 from django.urls import reverse
 
 from evaluation.gates.records import LineDeployment
-from web.access import STAFF
+from web.access import STAFF, people_with
 from web.services import notice_send
 
 
 def serving_failure_tell(deployment: LineDeployment, error: str, *, still_serving: bool) -> None:
     """One notice a person and deployment, however often the start is tried again."""
-    line = Q(memberships__line=deployment.line_id) | Q(memberships__line=None)
-    users = get_user_model().objects.filter(line, memberships__role__in=STAFF, is_active=True)
     meanwhile = (
         "The version before still answers" if still_serving else "The policy server is silent"
     )
     notice_send(
-        users=users.distinct(),
+        users=people_with(*STAFF, line_id=deployment.line_id),
         topic=f"serving:{deployment.id}",
         level="bad",
         text=f"The deployed policy cannot be served: {error} {meanwhile}.",

@@ -12,7 +12,8 @@ from django.core.management import call_command
 from annotation import facade
 from annotation.comparisons.models import Assignment
 from annotation.contracts import SnapshotRecipe
-from annotation.exchange.exporting import ExportCancelled, export_write
+from annotation.exchange import exporting
+from annotation.exchange.exporting import export_write
 from annotation.exchange.models import ExportJob
 from annotation.exchange.records import ExportOptions
 from annotation.exchange.services import export_create, export_run, import_create, import_run
@@ -109,18 +110,15 @@ def test_a_job_writes_a_gzip_that_is_there_only_when_it_is_whole(labelled, setti
     assert ExportJob.objects.get().counts == {"rows": 6, "ties_left_out": 1}
 
 
-def test_a_cancelled_export_leaves_no_file(labelled, tmp_path, monkeypatch):
-    from annotation.exchange import exporting
-
+def test_a_cancelled_export_leaves_no_file(labelled, settings, tmp_path, monkeypatch):
+    settings.VAR_DIR = tmp_path
     monkeypatch.setattr(exporting, "EVERY", 2)
-    with pytest.raises(ExportCancelled):
-        export_write(
-            line_id=labelled.line,
-            path=tmp_path / "out.jsonl",
-            options=ExportOptions(),
-            tick=lambda rows: False,
-        )
-    assert list(tmp_path.iterdir()) == []
+    job = export_create(line_id=labelled.line)
+    ExportJob.objects.filter(pk=job.pk).update(cancel_requested=True)
+    done = export_run(job_id=job.pk)
+    assert done is not None
+    assert (done.state, done.rows_done, done.path) == ("cancelled", 2, "")
+    assert list((tmp_path / "exports").iterdir()) == []
 
 
 def test_the_command_says_how_many_rows_it_wrote(labelled, tmp_path, capsys):

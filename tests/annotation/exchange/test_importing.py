@@ -22,14 +22,13 @@ from annotation.comparisons.models import (
     Prompt,
 )
 from annotation.exchange import importing
+from annotation.exchange.jobs import job_cancel, jobs_waiting
 from annotation.exchange.models import ImportJob
 from annotation.exchange.records import ImportFailed, ImportOptions
 from annotation.exchange.selectors import empty_splits, job_share, rejections_of
 from annotation.exchange.services import (
-    import_cancel,
     import_create,
     import_run,
-    jobs_waiting,
     upload_store,
 )
 from tests.annotation.factories import an_annotator, label_next
@@ -248,7 +247,7 @@ def test_cancelling_stops_after_the_present_batch(tmp_path, monkeypatch):
 
     def progress(read, rows):
         seen.append(rows)
-        import_cancel(job_id=job.pk)
+        job_cancel(job)
 
     done = import_run(job_id=job.pk, progress=progress)
     assert done is not None
@@ -259,13 +258,13 @@ def test_a_job_is_run_once_and_taken_up_again_when_its_worker_died(tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": "Q"}')
     job = import_create(line_id=uuid.uuid4(), path=path)
-    assert jobs_waiting()[0] == [job.pk]
+    assert jobs_waiting(ImportJob) == [job.pk]
     ImportJob.objects.filter(pk=job.pk).update(state="running", heartbeat_at=timezone.now())
     assert import_run(job_id=job.pk) is None
-    assert jobs_waiting()[0] == []
+    assert jobs_waiting(ImportJob) == []
     long_ago = timezone.now() - timedelta(minutes=5)
     ImportJob.objects.filter(pk=job.pk).update(heartbeat_at=long_ago)
-    assert jobs_waiting()[0] == [job.pk]
+    assert jobs_waiting(ImportJob) == [job.pk]
     done = import_run(job_id=job.pk)
     assert done is not None
     assert done.state == "done"

@@ -23,7 +23,7 @@ from tests.support.fake_runs import (
 )
 from training.runs import execution
 from training.runs.execution import RESTARTS, RunBusy, RunFailed, run_execute
-from training.runs.leavings import manifest_read
+from training.runs.exit_report import manifest_read
 from training.runs.models import Run
 from training.runs.selectors import run_events
 

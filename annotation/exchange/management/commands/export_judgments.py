@@ -14,7 +14,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from annotation.contracts import AnnotationError
 from annotation.exchange.exporting import export_write
 from annotation.exchange.records import ExportCounts, ExportOptions
-from web.storage import storage_sentence
 
 
 class Command(BaseCommand):
@@ -40,8 +39,6 @@ class Command(BaseCommand):
             counts = _write(console, given["line"], given["path"], options)
         except AnnotationError as error:
             raise CommandError(str(error)) from error
-        except OSError as error:
-            raise CommandError(storage_sentence(error, given["path"].parent)) from error
         left_out = f"; {counts.ties_left_out:,} ties left out" if not given["ties"] else ""
         console.print(f"{counts.rows:,} rows written to {given['path']}{left_out}.", soft_wrap=True)
 
@@ -50,9 +47,9 @@ def _write(console: Console, line_id: UUID, path: Path, options: ExportOptions) 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows"))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("export", total=None)
-
-        def tick(rows: int) -> bool:
-            bar.update(task, completed=rows)
-            return True
-
-        return export_write(line_id=line_id, path=path, options=options, tick=tick)
+        return export_write(
+            line_id=line_id,
+            path=path,
+            options=options,
+            tick=lambda rows: bar.update(task, completed=rows),
+        )

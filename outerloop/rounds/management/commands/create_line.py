@@ -10,8 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from annotation.campaigns.models import CampaignState
-from annotation.campaigns.services import campaign_create
+from annotation import facade as annotation
 from outerloop.rounds.plan import RoundPlan, plan_override
 from outerloop.rounds.services import first_pairs_order, line_base_set, line_create
 from outerloop.rounds.tasks import advance_enqueue
@@ -58,12 +57,7 @@ class Command(BaseCommand):
                     name="base policy",
                 )
                 line_base_set(line=line, version_id=version.id, actor="command")
-                campaign_create(
-                    line_id=line.id,
-                    name=line.name,
-                    guidelines=guidelines,
-                    state=CampaignState.ACTIVE,
-                )
+                annotation.campaign_create(line_id=line.id, name=line.name, guidelines=guidelines)
         except IntegrityError as error:
             raise CommandError(
                 "A line with this slug exists; choose another with --slug."

@@ -2,7 +2,7 @@
 
 The room that owns the lines registers where they are read from, in its `AppConfig.ready`:
 
-    lines.register_source(lambda: [LineName(id=line.pk, name=line.name) for line in ...])
+    lines.register_source(lambda: [LineName(id=line.pk, name=line.name, url=...) for line in ...])
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 class LineName:
     id: uuid.UUID
     name: str
+    url: str = ""
 
 
 _source: list[Callable[[], Iterable[LineName]]] = []
@@ -35,7 +36,11 @@ def line_names(allowed: set[uuid.UUID] | None = None) -> list[LineName]:
     )
 
 
+def line_named(line_id: uuid.UUID) -> LineName:
+    """The line, or the start of its id where nobody registered names."""
+    found = {line.id: line for line in line_names()}
+    return found.get(line_id, LineName(line_id, str(line_id)[:8]))
+
+
 def line_name(line_id: uuid.UUID) -> str:
-    """The line's name, or the start of its id where nobody registered names."""
-    names = {line.id: line.name for line in line_names()}
-    return names.get(line_id, str(line_id)[:8])
+    return line_named(line_id).name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from web.access import LEAD, lines_of
 from web.lines import LineName, register_source
@@ -48,7 +49,10 @@ def register_panels() -> None:
 
 
 def _line_names() -> list[LineName]:
-    return [LineName(line.pk, line.name) for line in PolicyLine.objects.filter(archived_at=None)]
+    return [
+        LineName(line.pk, line.name, reverse("rounds:line", args=[line.slug]))
+        for line in PolicyLine.objects.filter(archived_at=None)
+    ]
 
 
 def _decisions(request: HttpRequest) -> Mapping[str, Any] | None:

@@ -93,8 +93,11 @@ class RoundLookup:
 
 @dataclass(frozen=True)
 class NamedLine:
+    """A line by name, and its page (empty where the name was not registered)."""
+
     id: UUID
     name: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,10 +153,14 @@ def line_names(allowed: set[UUID] | None = None) -> list[NamedLine]:
     )
 
 
+def line_named(line_id: UUID) -> NamedLine:
+    """The line, or the start of its id for a name where nobody registered it."""
+    found = {line.id: line for line in line_names()}
+    return found.get(line_id, NamedLine(line_id, str(line_id)[:8]))
+
+
 def line_name(line_id: UUID) -> str:
-    """The line's name, or the start of its id where nobody registered names."""
-    names = {line.id: line.name for line in line_names()}
-    return names.get(line_id, str(line_id)[:8])
+    return line_named(line_id).name
 
 
 def round_place(round_id: UUID | None) -> RoundPlace | None:

@@ -13,6 +13,7 @@ from django.views import defaults
 from django.views.decorators.http import require_GET, require_POST
 
 from .access import LEAD, lines_of, role_required, roles_of
+from .audit import acts
 from .models import AuditEvent
 from .outages import DATABASE_AWAY
 from .paging import page_by_key
@@ -65,7 +66,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     if lines is not None:
         events = events.filter(line__in=lines)
     page = page_by_key(events, query=request.GET, fields=("-at", "-id"))
-    return render(request, "web/audit.html", {"page": page})
+    return render(request, "web/audit.html", {"page": page, "acts": acts(page.rows)})
 
 
 AWAY = "The database is not available for a moment. Try again in a few seconds."

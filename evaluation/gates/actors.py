@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+
+from web.audit import people_named
 
 ACTOR_LENGTH = 100
 
@@ -23,19 +24,8 @@ def actor_key(actor: Actor) -> str:
 
 def actor_names(keys: Iterable[str]) -> dict[str, str]:
     """What to show for each key; a person who was erased reads "a former member"."""
-    wanted = set(keys)
-    ids = {key: parsed for key in wanted if (parsed := _user_id(key)) is not None}
-    users = get_user_model().objects.filter(pk__in=ids.values())
-    known = {str(user.pk): str(user) for user in users}
-    return {key: known.get(key, "a former member" if key in ids else key) for key in wanted}
+    return people_named(keys)
 
 
 def actor_name(key: str) -> str:
     return actor_names([key])[key]
-
-
-def _user_id(key: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(key)
-    except ValueError:
-        return None

@@ -11,6 +11,7 @@ from evaluation.gates.actors import actor_names
 from evaluation.gates.records import GatePolicyRecord, LineDeployment
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from training import facade as training
+from web.registry import line_name
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class VersionRow:
 @dataclass(frozen=True)
 class GatePolicyPage:
     line_id: UUID
+    line_name: str
     version: int
     by: str
     at: datetime | None
@@ -64,6 +66,7 @@ class DeploymentRow:
 @dataclass(frozen=True)
 class DeploymentsPage:
     line_id: UUID
+    line_name: str
     current: DeploymentRow | None
     rows: tuple[DeploymentRow, ...]
     can_roll_back: bool
@@ -75,6 +78,7 @@ def gate_policy_page(record: GatePolicyRecord) -> GatePolicyPage:
     names = actor_names(row.created_by for row in history)
     return GatePolicyPage(
         line_id=record.line_id,
+        line_name=line_name(record.line_id),
         version=record.version,
         by=names.get(record.created_by, ""),
         at=record.created_at,
@@ -118,7 +122,7 @@ def deployments_page(line_id: UUID, *, can_roll_back: bool) -> DeploymentsPage:
         listed.add(deployment.version_id)
         rows.append(_row(deployment, is_current, can_return=can_roll_back and other and first))
     shown = next((row for row in rows if row.state != "past"), None)
-    return DeploymentsPage(line_id, shown, tuple(rows), can_roll_back)
+    return DeploymentsPage(line_id, line_name(line_id), shown, tuple(rows), can_roll_back)
 
 
 def _row(deployment: LineDeployment, is_current: bool, *, can_return: bool) -> DeploymentRow:

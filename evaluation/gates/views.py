@@ -17,6 +17,7 @@ from evaluation.gates.pages import DeploymentRow, deployments_page, gate_policy_
 from evaluation.gates.records import GateError
 from training import facade as training
 from web.access import ENGINEER, LEAD, require_role
+from web.registry import line_name
 
 
 @require_GET
@@ -46,7 +47,12 @@ def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
         else:
             messages.success(request, f"Saved as version {saved.version}; it counts from now on.")
             return redirect("gates:policy", line_id)
-    context = {"form": form, "line_id": line_id, "version": current.version}
+    context = {
+        "form": form,
+        "line_id": line_id,
+        "line_name": line_name(line_id),
+        "version": current.version,
+    }
     return render(request, "gates/policy_edit.html", context)
 
 

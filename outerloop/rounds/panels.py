@@ -65,7 +65,10 @@ def _round(round_id: UUID) -> Round | None:
 
 
 def _line_names() -> list[NamedLine]:
-    return [NamedLine(line.pk, line.name) for line in PolicyLine.objects.filter(archived_at=None)]
+    return [
+        NamedLine(line.pk, line.name, reverse("rounds:line", args=[line.slug]))
+        for line in PolicyLine.objects.filter(archived_at=None)
+    ]
 
 
 STAFF = frozenset({ENGINEER, LEAD})

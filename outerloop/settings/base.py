@@ -61,6 +61,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "web.middleware.request_id",  # first, so that every answer and log line has it
+    "web.middleware.CompressedPages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -161,7 +162,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = env_time_zone("OUTERLOOP_TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
-LOCALE_PATHS = [BASE_DIR / "outerloop" / "web" / "locale"]
+LOCALE_PATHS = [BASE_DIR / "web" / "locale"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"

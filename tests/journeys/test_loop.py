@@ -175,6 +175,7 @@ def test_a_round_from_an_empty_queue_to_another_policy_that_answers(
     expect(page.get_by_text("PROMOTE").first).to_be_visible()
     assert _fits_a_phone(page)
     page.get_by_role("button", name="Approve and deploy").click()
+    page.get_by_role("dialog").get_by_role("button", name="Approve and deploy").click()
     expect(page.get_by_text("the candidate is being deployed")).to_be_visible()
     run_messages(loop.messages)
     assert loop.round.state == State.CLOSED

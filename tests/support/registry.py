@@ -14,6 +14,11 @@ def only(monkeypatch: pytest.MonkeyPatch, kind: type, *extensions: registry.Exte
     monkeypatch.setitem(registry._registered, kind, {one.key: one for one in extensions})
 
 
+def paged_line(monkeypatch: pytest.MonkeyPatch, line: registry.NamedLine) -> None:
+    """Until the test ends, this is the only policy line."""
+    only(monkeypatch, registry.LineNames, registry.LineNames("test", lambda: [line]))
+
+
 def named_lines(monkeypatch: pytest.MonkeyPatch, **names: UUID) -> None:
     """Until the test ends, these are the policy lines: id by name."""
     lines = [registry.NamedLine(line_id, name) for name, line_id in names.items()]

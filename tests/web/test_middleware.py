@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from django.test import RequestFactory
 
 from outerloop.settings.env import env_origins
 from tests.architecture.packages import PACKAGES
-from web.middleware import content_security_policy, policy, request_id
+from web.middleware import CompressedPages, content_security_policy, policy, request_id
 from web.tracing import log_fields
 
 
@@ -116,3 +117,28 @@ def test_the_log_has_the_path_and_the_status_and_not_the_query(caplog):
     (record,) = caplog.records
     assert record.getMessage() == "GET /queue/"
     assert record.status == 200
+
+
+@pytest.mark.django_db
+def test_a_page_is_compressed_and_never_of_one_length(client):
+    """The random bytes are what keeps BREACH from counting letters of a secret in it."""
+    page = client.get("/accounts/login/", headers={"Accept-Encoding": "gzip"})
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert b"<!doctype html>" in gzip.decompress(page.content)
+    assert "Accept-Encoding" in page.headers["Vary"]
+    lengths = {
+        len(client.get("/accounts/login/", headers={"Accept-Encoding": "gzip"}).content)
+        for _ in range(12)
+    }
+    assert len(lengths) > 4
+    assert not client.get("/accounts/login/").has_header("Content-Encoding")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/gzip", "text/event-stream"])
+def test_what_is_no_page_goes_as_it_is(kind):
+    body = HttpResponse(b"x" * 4000, content_type=kind, headers={"ETag": '"digest"'})
+    request = RequestFactory().get("/", headers={"Accept-Encoding": "gzip"})
+    answer = CompressedPages(lambda _: body)(request)
+    assert isinstance(answer, HttpResponse)
+    assert (answer.content, answer["ETag"]) == (b"x" * 4000, '"digest"')
+    assert not answer.has_header("Content-Encoding")

@@ -6,18 +6,21 @@
 {% status "good" "Promoted" %}              a word with its sign: good, attention, bad, neutral, running
 {% short_id value %}                        the first eight characters; a click copies the whole
 {% interval_mark low point high threshold=0.5 minimum=0 maximum=1 meaning="good" says="58 % (54-62 %)" %}
+{% line_link line_id %}                     the line's name, leading to its page
 {{ seconds|duration }}                      "3 min 20 s"
 """
 
 from __future__ import annotations
 
 import math
+from uuid import UUID
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from web.markdown import markdown_html, marks_shown
+from web.registry import line_named
 
 register = template.Library()
 
@@ -88,10 +91,18 @@ def status(meaning: str, word: str) -> SafeString:
 def short_id(value: object, characters: int = 8) -> SafeString:
     text = str(value)
     return format_html(
-        '<button type="button" class="id" data-copy="{}" title="{}"'
-        ' aria-label="Copy {}">{}</button>',
-        text, text, text, text[:characters],
+        '<button type="button" class="id" data-copy="{}" title="{}">{}'
+        '<span class="visually-hidden"> … copy the whole</span></button>',
+        text, text, text[:characters],
     )  # fmt: skip
+
+
+@register.simple_tag
+def line_link(line_id: UUID) -> SafeString:
+    line = line_named(line_id)
+    return (
+        format_html('<a href="{}">{}</a>', line.url, line.name) if line.url else escape(line.name)
+    )
 
 
 def _at(value: float, minimum: float, maximum: float, width: int) -> float:

@@ -13,6 +13,8 @@ from evaluation import facade
 from evaluation.gates.forms import GatePolicyForm
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
+from tests.support.registry import paged_line
+from web.registry import NamedLine
 
 
 @pytest.fixture
@@ -135,3 +137,20 @@ def test_a_rollback_from_the_page(sign_in: Any, world: LineWorld) -> None:
     assert facade.deployed_version(world.line) == world.incumbent.id
     assert client.post(url, data).status_code == 302  # a second click changes nothing more
     assert len(facade.deployments(world.line)) == 3
+
+
+@pytest.mark.parametrize("page", ["policy", "policy_edit", "deployments", "rollback"])
+def test_a_page_that_acts_on_a_line_names_it(
+    sign_in: Any, world: LineWorld, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = NamedLine(world.line, "Help desk", "/lines/help-desk/")
+    paged_line(monkeypatch, line)
+    world.deploy_first()
+    world.decide()
+    world.deploy()
+    place = [world.line, *([world.incumbent.id] if page == "rollback" else [])]
+    html = sign_in("lead").get(reverse(f"gates:{page}", args=place)).content.decode()
+    title, heading = html.split("<title>")[1], html.split("<h1>")[1]
+    assert "Help desk" in title.split("</title>")[0]
+    assert "Help desk" in heading.split("</h1>")[0]
+    assert '<p class="crumbs"><a href="/lines/help-desk/">Help desk</a>' in html

@@ -1,6 +1,7 @@
 // What every page may use, by attributes alone:
 //   data-copy="text"      copies on click and says so in place
-//   data-confirm="…?"     on a form: asks once, in a dialog, before it is sent
+//   data-confirm="…?"     on a form, on one of its buttons, or on what htmx sends by itself: asks once, in
+//                         a dialog, before anything is sent (data-confirm-yes, data-confirm-no: the answers)
 //   data-autosubmit       on a form: sent when one of its fields changes (filters)
 
 document.addEventListener("click", async (event) => {
@@ -11,48 +12,72 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => delete button.dataset.copied, 1500);
 });
 
-function askOnce(form, submitter) {
-  const dialog = document.createElement("dialog");
-  const question = document.createElement("p");
-  question.textContent = form.dataset.confirm;
-  const row = document.createElement("div");
-  row.className = "actions";
-  const stay = document.createElement("button");
-  stay.type = "button";
-  stay.className = "button";
-  stay.textContent = form.dataset.confirmNo || "Go back";
-  const go = document.createElement("button");
-  go.type = "button";
-  go.className = "button button--bad";
-  go.textContent = form.dataset.confirmYes || (submitter ? submitter.textContent.trim() : "Go ahead");
-  const box = document.createElement("div");
-  box.className = "stack";
-  row.append(stay, go);
-  box.append(question, row);
-  dialog.append(box);
-  document.body.append(dialog);
-  stay.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
-  go.addEventListener("click", () => {
-    form.dataset.confirmed = "yes";
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function dialogButton(className, text, act) {
+  const button = element("button", className, text);
+  button.type = "button";
+  button.addEventListener("click", act);
+  return button;
+}
+
+function askOnce({ confirm, confirmYes, confirmNo }, verb, goOn) {
+  const dialog = element("dialog", "", "");
+  dialog.setAttribute("aria-label", confirm);
+  const box = element("div", "stack", "");
+  const row = element("div", "actions", "");
+  const stay = dialogButton("button", confirmNo || "Go back", () => dialog.close());
+  const go = dialogButton("button button--bad", confirmYes || verb || "Go ahead", () => {
     dialog.close();
-    form.requestSubmit(submitter || undefined);
+    goOn();
   });
+  row.append(stay, go);
+  box.append(element("p", "", confirm), row);
+  dialog.append(box);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
   dialog.showModal();
   stay.focus();
 }
+
+let confirmed = null; // the form that is being sent after a yes
 
 document.addEventListener(
   "submit",
   (event) => {
     const form = event.target;
-    if (!form.dataset.confirm || form.dataset.confirmed) return;
+    // A form sent by a script has no submitter: its button speaks for it.
+    const submitter = event.submitter || [...form.elements].find((one) => one.type === "submit");
+    const asks = [submitter, form].find((one) => one?.dataset.confirm);
+    if (!asks || confirmed === form) return;
     event.preventDefault();
     event.stopPropagation();
-    askOnce(form, event.submitter);
+    askOnce(asks.dataset, submitter?.textContent.trim(), () => {
+      confirmed = form;
+      form.requestSubmit(event.submitter);
+      confirmed = null;
+    });
   },
   true,
 );
+
+// What htmx sends without a form's submit: a button or a link with hx-post, hx-delete ...
+document.addEventListener("htmx:confirm", (event) => {
+  const sender = event.detail.elt;
+  if (event.detail.triggeringEvent?.type === "submit" || !sender.dataset.confirm) return;
+  event.preventDefault();
+  askOnce(sender.dataset, sender.textContent.trim(), () => event.detail.issueRequest(true));
+});
+
+// Nothing changes under an open question: what follows by itself waits for its next turn.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (document.querySelector("dialog[open]")) event.detail.shouldSwap = false;
+});
 
 document.addEventListener("change", (event) => {
   const form = event.target.form;

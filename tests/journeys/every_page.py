@@ -1,0 +1,145 @@
+"""The whole house in every state that has a page: one of everything, and the addresses to see it at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.accounts.tokens import token_issue
+from annotation.exchange import services as exchange
+from evaluation import facade as evaluation
+from evaluation.reports.services import report_store
+from outerloop.rounds.models import Round, State
+from tests.access.table import RULES
+from tests.access.world import House, house_build, url_table
+from tests.evaluation.gates.world import TOO_LONG
+from tests.evaluation.reports import records
+from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import
+from tests.support.people import person_create
+from training.facade import run_create
+from web.services import notice_send
+
+# What answers no page to a person: programs' doors, files, and parts that a page fetches for itself.
+NO_PAGE = {
+    *("comparisons:next", "exchange:api_export", "exchange:export_file", "monitoring:live"),
+    *("exchange:import_rejections", "monitoring:ready", "reports:report_json", "reports:report_html"),
+    *("rounds:line_live", "rounds:round_live"),
+}  # fmt: skip
+REASON = "The long answers are what this customer asked for."
+
+
+class EveryPage:
+    """`boss` is a lead and an engineer of every line, so that no button is hidden from them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.house: House = house_build(folder)
+        self.people = self.house.people
+        self.boss = person_create("boss", "lead", "engineer")
+        self.people["boss"] = self.boss
+        self.further: list[str] = []
+        self._awaiting_approval(folder)
+        self._refused(folder)
+        self._work_under_way()
+        token_issue(user=self.boss, name="nightly report", days=1)
+        notice_send(users=[self.boss], topic="t", level="info", text="A round waits.", url="/")
+
+    def addresses(self, *, actor: str = "boss") -> Iterator[str]:
+        """Every page that the actor may see, by the table of who may do what, and the further states."""
+        as_boss = {"lead of every line", "engineer", "lead of another line"}
+        allowed = as_boss if actor == "boss" else {actor}
+        for name, rule in RULES.items():
+            if rule.get & allowed and name not in NO_PAGE and not rule.by_token:
+                yield self.house.address(url_table()[name])
+        if actor in ("boss", "lead of every line"):
+            yield from self.further
+
+    def _add(self, name: str, *place: Any) -> None:
+        self.further.append(reverse(name, args=place))
+
+    def _awaiting_approval(self, folder: Path) -> None:
+        """A line whose second policy is deployed, and whose third waits for a lead."""
+        world = LoopWorld(folder, labels=1)
+        first = self._decided(world, folder, State.CLOSED)
+        assert first.candidate is not None
+        evaluation.deployment_start(
+            line_id=world.line.id, version_id=first.candidate, kind="deploy",
+            round_id=first.id, actor="round",
+        )  # fmt: skip
+        waiting = self._decided(world, folder, State.AWAITING_APPROVAL)
+        self._report(world, waiting)
+        for page in ("rounds:round", "reports:report"):
+            self._add(page, world.line.slug, waiting.number)
+        self._add("rounds:line", world.line.slug)
+        self._add("gates:deployments", world.line.id)
+        self._add("gates:rollback", world.line.id, world.base.id)
+
+    def _refused(self, folder: Path) -> None:
+        """A simulated line whose candidate one lead wants to let through, with a full report."""
+        world = LoopWorld(folder, labels=1, fields={"simulated": True})
+        refused = self._decided(world, folder, State.CLOSED, verdict="REJECT", **TOO_LONG)
+        ((check, _),) = [
+            (check.id, check.name)
+            for check in evaluation.effective_gate(refused.id).checks
+            if check.required and check.overridable and check.status == "FAIL"
+        ]
+        evaluation.override_request(
+            round_id=refused.id, check_id=check, reason=REASON,
+            actor=self.people["lead of every line"], expires_at=timezone.now() + timedelta(days=7),
+        )  # fmt: skip
+        self._report(world, refused, record=records.REJECTED)
+        for page in ("rounds:round", "reports:report"):
+            self._add(page, world.line.slug, refused.number)
+        self._add("rounds:line", world.line.slug)
+        self._add("reports:history", world.line.slug)
+
+    def _work_under_way(self) -> None:
+        """A run of a round and one of its own, and an export, none of them taken up yet."""
+        active = Round.objects.get(state=State.AWAITING_APPROVAL)
+        for line, round_id in ((active.line_id, active.id), (self.house.line, None)):
+            run = run_create(
+                line_id=line, kind="ppo", seed=1, config={}, inputs={}, round_id=round_id
+            )
+            self._add("runs:run", run.id)
+        self._add("exchange:export_job", exchange.export_create(line_id=self.house.line).pk)
+        self._add("exchange:import_job", self.house.arguments["import_id"])
+        closed = person_create("closed", "annotator")
+        closed.is_active = False
+        closed.save()
+
+    def _decided(
+        self, world: LoopWorld, folder: Path, state: State, *, verdict: str = "PROMOTE", **changes: Any
+    ) -> Round:  # fmt: skip
+        number = world.line.rounds.count() + 1
+        candidate = policy_import(world.line.id, folder, f"policy v{number + 1}")
+        incumbent = evaluation.deployed_version(world.line.id) or world.base.id
+        round_ = world.round(state, candidate=candidate.id, verdict=verdict)
+        Round.objects.filter(pk=round_.pk).update(incumbent=incumbent)
+        round_.refresh_from_db()
+        evidence = Evidence()
+        evidence.changes = changes
+        measurements = evidence.measurements(round_)
+        decided = evaluation.gate_verdict(line_id=world.line.id, measurements=measurements)
+        assert decided.verdict == verdict, decided.reasons
+        evaluation.decision_record(
+            line_id=world.line.id, round_id=round_.id, round_number=number, verdict=decided,
+            measurements=measurements, candidate=candidate.id, incumbent=incumbent,
+        )  # fmt: skip
+        return round_
+
+    def _report(self, world: LoopWorld, round_: Round, record: Any = records.PROMOTED) -> None:
+        report_store(
+            record=replace(
+                record,
+                line_id=str(world.line.id),
+                line=world.line.slug,
+                line_name=world.line.name,
+                round_id=str(round_.id),
+                number=round_.number,
+            )
+        )

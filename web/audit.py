@@ -1,0 +1,207 @@
+"""The audit log as sentences: who did what to which thing, with a way to it.
+
+The log keeps short verbs, ids and figures, and is never changed; what they are called is chosen here,
+when it is read, so that names follow the people and things (an erased person reads "a former member").
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse
+
+from .models import AuditEvent
+from .registry import NamedLine, line_names
+
+# What is read for each verb; {} is the thing it was done to.
+SENTENCES = {
+    "added person": "added {}",
+    "approve": "approved the deployment of {}",
+    "cancelled round": "cancelled {}",
+    "cancelled run": "cancelled {}",
+    "changed campaign": "changed the settings of {}",
+    "changed plan": "changed the plan of the next round",
+    "changed schedule": "changed the schedule",
+    "changed state": "moved {} to another state",
+    "closed account": "closed the account of {}",
+    "created campaign": "created {}",
+    "decision_record": "decided {}",
+    "decline": "held back the candidate of {}",
+    "deployment_deploy": "deployed {}",
+    "deployment_initial": "deployed {} as the first policy",
+    "deployment_rollback": "rolled back to {}",
+    "erased person": "erased {}",
+    "exported": "ordered {}",
+    "gate_policy_save": "saved {}",
+    "gave role": "gave {} a role",
+    "imported": "imported {}",
+    "made API token": "made an API token",
+    "made backup": "made a backup",
+    "opened account": "opened the account of {} again",
+    "override_confirm": "confirmed an override in {}, as the second lead",
+    "override_request": "asked for an override in {}",
+    "published guidelines": "published guidelines for {}",
+    "removed artifacts": "removed artifacts that retention no longer keeps",
+    "restored backup": "restored a backup",
+    "revoked API token": "revoked an API token",
+    "set base policy": "set the base policy",
+    "started round": "started {}",
+    "took role": "took a role from {}",
+    "took up round": "took up {} again",
+}
+# Processes that act by themselves, and the command line.
+PROCESSES = {
+    "command": "the command line",
+    "demo": "the demo",
+    "gate": "the gate",
+    "round": "the loop",
+    "schedule": "the schedule",
+    "set-up": "the set-up",
+    "shell": "the command line",
+}
+DETAILS = {
+    "alpha": "share of mistaken promotions allowed",
+    "bytes": "bytes freed",
+    "count": "files and folders removed",
+    "days": "days kept",
+    "max_age_hours": "longest wait for labels (hours)",
+    "max_labels": "most labels in a round",
+    "rounds": "rounds kept",
+}
+# Keys of the machine: they say nothing that the sentence and its link do not.
+UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job"}
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Act:
+    """One row of the log: `before` and `after` are the words around `thing`."""
+
+    at: datetime
+    who: str
+    before: str
+    thing: str
+    url: str
+    after: str
+    line: NamedLine | None
+    details: tuple[tuple[str, str], ...]
+
+
+def acts(events: Iterable[AuditEvent]) -> list[Act]:
+    events = list(events)
+    lines = {line.id: line for line in line_names()}
+    names = people_named([*(e.actor for e in events), *(_id(e.target) for e in events)])
+    return [_act(event, lines, names) for event in events]
+
+
+def people_named(keys: Iterable[str]) -> dict[str, str]:
+    """Name of each user id, "a former member" for one that is gone; processes by what they are called."""
+    wanted = set(keys)
+    ids = {key for key in wanted if _ID.fullmatch(key)}
+    known = {str(u.pk): str(u) for u in get_user_model().objects.filter(pk__in=ids)}
+    return {
+        key: known.get(key, "a former member" if key in ids else PROCESSES.get(key, key))
+        for key in wanted
+    }
+
+
+def _act(event: AuditEvent, lines: dict[uuid.UUID, NamedLine], names: dict[str, str]) -> Act:
+    line = lines.get(event.line) if event.line else None
+    thing, url = _thing(event.target, line, names)
+    sentence = SENTENCES.get(event.verb, f"{event.verb.replace('_', ' ')} {{}}")
+    before, shown, after = sentence.partition("{}")
+    return Act(
+        at=event.at,
+        who=names[event.actor],
+        before=before,
+        thing=thing if shown else "",
+        url=url,
+        after=after,
+        line=line,
+        details=tuple(_details(event.detail)),
+    )
+
+
+def _thing(target: str, line: NamedLine | None, names: dict[str, str]) -> tuple[str, str]:
+    """(words, address) of what the act was done to; an address that is not there is empty."""
+    kind, _, name = target.partition(" ")
+    identity = _id(target)
+    if kind == "person" and identity:
+        return names[identity], _address("accounts:people")
+    if kind == "export":
+        return "an export", _address("exchange:export_job", identity)
+    if kind == "campaign":
+        return f"the campaign {name}", _address("campaigns:list")
+    if kind == "gate":
+        return f"version {name.removeprefix('policy ')} of the gate policy", _of_line(
+            "gates:policy", line
+        )
+    if kind == "policy":
+        return target, _of_line("gates:deployments", line)
+    if identity:
+        return "a run", _address("runs:run", identity)
+    number = re.fullmatch(r"(?:round |.+/)(\d+)", target)
+    return (f"round {number[1]}", _round(line, int(number[1]))) if number else (target, "")
+
+
+def _id(target: str) -> str:
+    found = _ID.search(target)
+    return found[0] if found else ""
+
+
+def _of_line(name: str, line: NamedLine | None) -> str:
+    return _address(name, line.id) if line else ""
+
+
+def _round(line: NamedLine | None, number: int) -> str:
+    try:
+        slug = resolve(line.url).kwargs["slug"] if line else ""
+    except (Resolver404, KeyError):
+        return ""
+    return _address("rounds:round", slug, number) if slug else ""
+
+
+def _address(name: str, *place: Any) -> str:
+    try:
+        return reverse(name, args=place)
+    except NoReverseMatch:
+        return ""
+
+
+def _details(detail: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Name and value of what is worth reading; of two states of one thing, what differs."""
+    before, after = detail.get("before"), detail.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        left, right = dict(_flat(before)), dict(_flat(after))
+        detail = {
+            key: [left.get(key), right.get(key)]
+            for key in sorted(left.keys() | right.keys())
+            if left.get(key) != right.get(key)
+        }
+    for key, value in detail.items():
+        if key not in UNSAID and value not in ("", None, {}, []) and not _ID.fullmatch(str(value)):
+            yield DETAILS.get(key, key.replace("_", " ").replace(".", ": ")), _shown(value)
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 2:
+        return f"{_shown(value[0])} → {_shown(value[1])}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_shown(inner)}" for key, inner in _flat(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, "", []) else str(value)

@@ -51,7 +51,7 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     if identical and difference is None:
         unknown.append("A/A difference")
     if unknown:
-        return missing("Integrity (" + ", ".join(unknown) + ")", "items")
+        return missing("Integrity (" + ", ".join(unknown) + ")", "nothing")
     return Finding("PASS", measured, "Files, splits and gold questions are as they should be.")
 
 

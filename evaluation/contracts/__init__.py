@@ -34,7 +34,6 @@ from evaluation.contracts.measurements import (
 )
 from evaluation.contracts.record import (
     ApprovalRecord,
-    CurveFit,
     DeploymentRecord,
     EProcessPoint,
     LabelSummary,
@@ -56,7 +55,6 @@ __all__ = [
     "CheckResult",
     "CheckSettings",
     "CheckStatus",
-    "CurveFit",
     "DeploymentRecord",
     "EProcessPoint",
     "EvaluatePolicyConfig",

@@ -9,7 +9,7 @@ from evaluation.contracts.measurements import Interval
 from training.contracts import JsonContract
 
 CheckStatus = Literal["PASS", "FAIL", "UNRESOLVED"]
-Wants = Literal["labels", "samples", "items", "nothing"]
+Wants = Literal["labels", "samples", "nothing"]
 Verdict = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
 
 

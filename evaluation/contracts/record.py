@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from evaluation.contracts.gate import (
     GatePolicySettings,
@@ -79,19 +79,6 @@ class EProcessPoint(JsonContract):
 
 
 @dataclass(frozen=True)
-class CurveFit(JsonContract):
-    """A Gao law fitted to reward against d = sqrt(KL); `optimum_kl` in nats, None outside the
-    observed range. `scorer` is "train", "held_out" or "human"."""
-
-    law: Literal["rl", "best_of_n"]
-    scorer: str
-    alpha: float
-    beta: float
-    residual_std: float
-    optimum_kl: float | None = None
-
-
-@dataclass(frozen=True)
 class SampleSide(JsonContract):
     text: str
     tokens: int
@@ -114,14 +101,14 @@ class SamplePair(JsonContract):
 
 @dataclass(frozen=True)
 class LineageItem(JsonContract):
-    """Something that the round read or wrote: `kind` is "artifact", "snapshot",
-    "spec" or "code"."""
+    """Something that the round read or wrote: `kind` is "artifact", "snapshot" or "spec"."""
+
+    former_fields: ClassVar = frozenset({"link"})
 
     name: str
     kind: str
     sha256: str
-    identity: str = ""  # a model version's or run's id, or a path
-    link: str = ""
+    identity: str = ""  # a model version's, snapshot's or run's id
 
 
 @dataclass(frozen=True)
@@ -157,13 +144,14 @@ class DeploymentRecord(JsonContract):
 
 @dataclass(frozen=True)
 class TruthColumn(JsonContract):
-    """What is really so, known in simulated worlds only and used by no decision."""
+    """What is really so of candidate against incumbent, by the hidden gold; used by no decision."""
 
-    win_rate: Interval | None = None  # against the incumbent, by the hidden gold
-    win_rate_against_first: Interval | None = None
-    gain: Interval | None = None
-    label_accuracy: Interval | None = None
-    reward_model_accuracy: Interval | None = None
+    former_fields: ClassVar = frozenset(
+        {"win_rate_against_first", "label_accuracy", "reward_model_accuracy"}
+    )
+
+    win_rate: Interval
+    gain: Interval
 
 
 @dataclass(frozen=True)
@@ -194,11 +182,12 @@ class RoundRecord(JsonContract):
     `training_curves` maps a run kind ("reward_model", and "ppo", "dpo" or "best_of_n") to its metric
     rows in order, each with "step". `simulated` is true where the annotators are programs; only then
     may `truth` be set.
-    `history` lists the line's rounds up to and including this one, oldest first; `win_matrix` maps
-    a version to a version to the share of head-to-head wins of the first. `line` is the slug in
-    addresses, `line_name` what people call it; `round_id` and `line_id` are UUIDs, asked for when
+    `history` lists the line's rounds up to and including this one, oldest first. `line` is the slug
+    in addresses, `line_name` what people call it; `round_id` and `line_id` are UUIDs, asked for when
     the record is stored.
     """
+
+    former_fields: ClassVar = frozenset({"curve_fits", "win_matrix"})
 
     line: str
     number: int
@@ -218,7 +207,6 @@ class RoundRecord(JsonContract):
     human: HumanLabels | None = None
     fresh_agreement: Interval | None = None
     trajectory: tuple[EProcessPoint, ...] = ()
-    curve_fits: tuple[CurveFit, ...] = ()
     mismatch: Interval | None = None
     gate: GateVerdict | None = None
     overrides: tuple[OverrideRecord, ...] = ()
@@ -228,7 +216,6 @@ class RoundRecord(JsonContract):
     lineage: tuple[LineageItem, ...] = ()
     truth: TruthColumn | None = None
     history: tuple[RoundSummary, ...] = ()
-    win_matrix: dict[str, dict[str, float]] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     schema: int = 1
     round_id: str = ""

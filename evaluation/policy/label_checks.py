@@ -51,7 +51,7 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     if identical and difference is None:
         unknown.append("A/A difference")
     if unknown:
-        return missing("Integrity (" + ", ".join(unknown) + ")", "items")
+        return missing("Integrity (" + ", ".join(unknown) + ")", "nothing")
     held = "Files and splits are as they should be"
     asked = "" if gold is None else f"; gold questions are answered right in {gold.estimate:.0%}"
     return Finding("PASS", measured, f"{held}{asked}.")

@@ -65,7 +65,7 @@ def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thre
     """G6: ECE against what chance gives a calibrated model, and the temperature."""
     split = m.reward_model.split("test", "validation") if m.reward_model else None
     if split is None:
-        return missing("Calibration", "items")
+        return missing("Calibration", "nothing")
     limit = split.ece_null_95 + t["ece_excess"]
     in_range = t["temperature_low"] <= split.temperature <= t["temperature_high"]
     measured = f"ECE {split.ece:.3f} (limit {limit:.3f}), temperature {split.temperature:.2f}"

@@ -157,7 +157,6 @@ def wanted_next(record: RoundRecord) -> list[str]:
     words = {
         "labels": f"Labels: {left} of candidate against incumbent, one per prompt, from many annotators.",
         "samples": "Samples: more replies of both policies to the evaluation prompts.",
-        "items": "Items: the checks that are not measured yet need their evidence.",
     }
     return [words[want] for want in gate.wants if want in words]
 

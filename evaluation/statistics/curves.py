@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from evaluation.contracts import CurveFit, Interval
+from evaluation.contracts import Interval
 from evaluation.statistics.intervals import FloatArray, percentile_interval
 
-__all__ = ["best_of_n", "first_difference_correlation", "fit_gao_law", "gao_law"]
+__all__ = ["CurveFit", "best_of_n", "first_difference_correlation", "fit_gao_law", "gao_law"]
 
 Law = Literal["rl", "best_of_n"]
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """A law fitted to the gain by `scorer` ("train" or "held_out"); `optimum_kl` in nats, None outside
+    the observed range."""
+
+    law: Law
+    scorer: str
+    alpha: float
+    beta: float
+    optimum_kl: float | None = None
 
 
 def gao_law(kl: FloatArray, alpha: float, beta: float, law: Law) -> FloatArray:
@@ -45,11 +58,9 @@ def fit_gao_law(
         raise ValueError(f"a Gao fit needs 3 different KL values above 0, got {len(np.unique(x))}.")
     design = np.stack([gao_law(x, 1.0, 0.0, law), gao_law(x, 0.0, 1.0, law)], axis=1)
     (alpha, beta), *_ = np.linalg.lstsq(design, y, rcond=None)
-    residuals = y - design @ np.array([alpha, beta])
-    spread = math.sqrt(float(residuals @ residuals) / max(1, len(x) - 2))
     optimum = _optimum(float(alpha), float(beta), law)
     inside = optimum is not None and x.min() <= optimum <= x.max()
-    return CurveFit(law, scorer, float(alpha), float(beta), spread, optimum if inside else None)
+    return CurveFit(law, scorer, float(alpha), float(beta), optimum if inside else None)
 
 
 def _optimum(alpha: float, beta: float, law: Law) -> float | None:

@@ -20,6 +20,8 @@ from training.contracts import ContractError
 
 from .policy.evidence import GOOD
 
+TRUTH = TruthColumn(Interval(0.6, 0.5, 0.7, 0.95, 384), Interval(0.4, 0.1, 0.7, 0.95, 384))
+
 
 def test_a_full_round_record_survives_json_unchanged():
     side = SampleSide("Four.", 2, 0.4, 0.3, 1.5)
@@ -36,15 +38,24 @@ def test_a_full_round_record_survives_json_unchanged():
         training_curves={"ppo": ({"step": 1.0, "train_reward": 0.1, "held_out_reward": None},)},
         trajectory=(EProcessPoint(1, 1.0, 0.0, 1.0, 1.4),),
         samples=(SamplePair("best_win", "p1", ({"role": "user", "content": "2+2?"},), side, side),),
-        truth=TruthColumn(win_rate=Interval(0.6, 0.5, 0.7, 0.95, 384)),
+        truth=TRUTH,
         history=(RoundSummary(1, None, "CANCELLED"), RoundSummary(2, "PROMOTE", "DECIDED")),
     )
     assert RoundRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
+def test_a_stored_record_of_an_earlier_release_is_read_without_what_nothing_fills():
+    now = RoundRecord("a", 1, "DECIDED", "2025-01-01T00:00:00Z", simulated=True, truth=TRUTH)
+    then = now.to_json() | {"curve_fits": [], "win_matrix": {}}
+    then["truth"] |= {"label_accuracy": None, "win_rate_against_first": None}
+    assert RoundRecord.from_json(then) == now
+    with pytest.raises(ContractError, match="unknown field 'curve_fit'"):
+        RoundRecord.from_json(then | {"curve_fit": []})
+
+
 def test_truth_is_refused_outside_simulated_worlds():
     with pytest.raises(ValueError, match="simulated worlds only"):
-        RoundRecord("a", 1, "DECIDED", "2025-01-01T00:00:00Z", truth=TruthColumn())
+        RoundRecord("a", 1, "DECIDED", "2025-01-01T00:00:00Z", truth=TRUTH)
 
 
 def test_an_interval_that_is_turned_round_is_named():

@@ -8,7 +8,7 @@ import hashlib
 import json
 import types
 import typing
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 __all__ = ["ContractError", "JsonContract", "canonical_json", "json_sha256"]
 
@@ -29,7 +29,13 @@ def json_sha256(value: Any) -> str:
 
 
 class JsonContract:
-    """Mixin for frozen dataclasses that travel as JSON objects."""
+    """Mixin for frozen dataclasses that travel as JSON objects.
+
+    `former_fields` names what earlier releases wrote and nothing reads any more: a stored document
+    that holds it is read without it.
+    """
+
+    former_fields: ClassVar[frozenset[str]] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
@@ -105,7 +111,8 @@ def _decode_dataclass(value: Any, expected: Any, where: str) -> Any:
         raise ContractError(f"{where}: expected an object, got {type(value).__name__}.")
     hints = _type_hints(expected)
     fields = {f.name: f for f in dataclasses.fields(expected)}
-    unknown = sorted(set(value) - set(fields))
+    former: frozenset[str] = getattr(expected, "former_fields", frozenset())
+    unknown = sorted(value.keys() - fields.keys() - former)
     if unknown:
         raise ContractError(
             f"{where}: unknown field {unknown[0]!r}; known fields are {', '.join(sorted(fields))}."
@@ -117,7 +124,8 @@ def _decode_dataclass(value: Any, expected: Any, where: str) -> Any:
         if required and name not in value:
             raise ContractError(f"{where}: the field {name!r} is missing.")
     try:
-        return expected(**{k: _decode(v, hints[k], f"{where}.{k}") for k, v in value.items()})
+        known = {k: v for k, v in value.items() if k in fields}
+        return expected(**{k: _decode(v, hints[k], f"{where}.{k}") for k, v in known.items()})
     except ContractError:
         raise
     except ValueError as error:

@@ -1,6 +1,6 @@
 """Charts of a round and of a line: pure functions from records to Vega-Lite, and their rendering."""
 
-from evaluation.reports.charts.history import ratings, win_matrix, win_rates
+from evaluation.reports.charts.history import ratings, win_rates
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.links import evidence, reliability, reward_by_distance
 from evaluation.reports.charts.render import chart_svg
@@ -14,6 +14,5 @@ __all__ = [
     "reliability",
     "reward_by_distance",
     "training_charts",
-    "win_matrix",
     "win_rates",
 ]

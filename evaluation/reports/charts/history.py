@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 
 from evaluation.contracts import Interval, RoundSummary
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart
-from evaluation.reports.charts.palette import HELD_OUT, MARK, PEOPLE, TEXT, TRUTH
+from evaluation.reports.charts.palette import MARK, PEOPLE, TRUTH
 
 MOST_TICKS = 12
 SIZE = {"width": 960, "height": 180}
@@ -77,42 +77,3 @@ def _intervals(
     if joined:
         return [base.mark_line(color=colour, strokeWidth=1, opacity=0.6).encode(y=y), bars, dots]
     return [bars, dots]
-
-
-def win_matrix(matrix: Mapping[str, Mapping[str, float]]) -> Chart | None:
-    """Which version wins how often against which, as labels said; the row is the winner's."""
-    versions = list(dict.fromkeys([*matrix, *(name for row in matrix.values() for name in row)]))
-    versions = sorted(versions, key=_natural)
-    rows: list[dict[str, float | str | None]] = [
-        {"row": row, "column": column, "share": share, "text": f"{share:.0%}"}
-        for row, shares in matrix.items()
-        for column, share in shares.items()
-        if row != column
-    ]
-    if len(versions) < 3 or not rows:
-        return None
-    base = alt.Chart(layers.data(rows)).encode(
-        x=alt.X(
-            "column:N", sort=versions, title="against", axis=alt.Axis(labelAngle=0, orient="top")
-        ),
-        y=alt.Y("row:N", sort=versions, title=None),
-    )
-    cells = base.mark_rect(color=HELD_OUT).encode(
-        opacity=alt.Opacity(
-            "share:Q", scale=alt.Scale(domain=[0.0, 1.0], range=[0.04, 0.55]), legend=None
-        )
-    )
-    words = base.mark_text(fontSize=11, color=TEXT).encode(text="text:N")
-    side = min(640, 52 * len(versions))
-    best = max(rows, key=lambda r: float(r["share"] or 0.0))
-    description = (
-        f"{len(versions)} versions; the widest win is {best['row']} over {best['column']}, "
-        f"{best['text']}."
-    )
-    spec = layers.specification(alt.layer(cells, words), width=side, height=28 * len(versions))
-    return Chart("Who beats whom", description, spec)
-
-
-def _natural(name: str) -> tuple[int, str]:
-    digits = "".join(c for c in name if c.isdigit())
-    return (int(digits) if digits else 0, name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from evaluation.contracts import CurveFit, EProcessPoint, ReliabilityBin, RoundRecord
+from evaluation.contracts import EProcessPoint, ReliabilityBin, RoundRecord
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart, Series
 from evaluation.reports.charts.palette import HELD_OUT, PEOPLE, RULE, TRAIN
@@ -18,7 +18,7 @@ from evaluation.reports.charts.training import (
     MetricRows,
     policy_rows,
 )
-from evaluation.statistics.curves import fit_gao_law
+from evaluation.statistics.curves import CurveFit, fit_gao_law
 
 SIZE = {"width": 250, "height": 170}
 
@@ -62,12 +62,11 @@ def reward_by_distance(record: RoundRecord) -> Chart | None:
     if not series:
         return None
     farthest = max(s.points[-1][0] for s in series)
-    found = record.curve_fits or curve_fits(rows)
+    found = curve_fits(rows)
     colours = {"train": TRAIN, "held_out": HELD_OUT}
     fits = [
         Series(f"law fitted to {fit.scorer}", colours[fit.scorer], law_points(fit, farthest), True)
         for fit in found
-        if fit.scorer in colours
     ]
     x = layers.axis_x("distance from the reference, √KL (√nats)", zero=True)
     y = layers.axis_y("gain in reward (z)")

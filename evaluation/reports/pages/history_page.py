@@ -66,7 +66,6 @@ def history_page(
     drawn = (
         figure(charts.ratings(summaries), wide=True),
         figure(charts.win_rates(summaries, simulated=newest.simulated), wide=True),
-        figure(charts.win_matrix(newest.win_matrix)),
     )
     minimum, maximum = _axis(summaries)
     rows = [_row(s, s.number in reported, minimum, maximum) for s in reversed(summaries)]

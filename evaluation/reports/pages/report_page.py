@@ -63,7 +63,6 @@ class Lineage:
     sha256: str
     identity: str
     identity_short: str
-    link: str
 
 
 @dataclass(frozen=True)
@@ -176,10 +175,7 @@ def _step(state: StateEntry) -> Step:
 
 
 def _lineage(item: LineageItem) -> Lineage:
-    """A link is kept only where it points into this site."""
-    inside = item.link.startswith("/") and not item.link.startswith("//")
-    link = item.link if inside else ""
-    return Lineage(item.name, item.kind, item.sha256, item.identity, short(item.identity), link)
+    return Lineage(item.name, item.kind, item.sha256, item.identity, short(item.identity))
 
 
 def _override(item: OverrideRecord) -> Signed:

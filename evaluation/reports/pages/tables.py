@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evaluation.contracts import (
-    Interval,
     PolicyMeasurements,
     RaterLabels,
     RoundRecord,
@@ -145,29 +144,15 @@ def truth_table(record: RoundRecord) -> Table | None:
     truth = record.truth
     if truth is None:
         return None
-    split = record.reward_model.split("test", "validation") if record.reward_model else None
-    labels = record.labels
-
-    def row(
-        name: str, believed: Interval | None, so: Interval | None, words: Callable[..., str]
-    ) -> Row:
-        return Row(name, (words(believed), words(so)))
-
+    wins = record.human.win_rate if record.human else None
+    gain = record.policy.held_out_gain if record.policy else None
     rows = (
-        row("Wins against the incumbent", record.human.win_rate if record.human else None,
-            truth.win_rate, share),
-        row("Wins against the first policy", None, truth.win_rate_against_first, share),
-        row("Gain over the incumbent", record.policy.held_out_gain if record.policy else None,
-            truth.gain, number),
-        row("Labels that are right", labels.agreement if labels else None,
-            truth.label_accuracy, share),
-        row("Pairs that the reward model orders rightly", split.accuracy if split else None,
-            truth.reward_model_accuracy, share),
-    )  # fmt: skip
-    kept = tuple(r for r in rows if r.cells[1] != NOT_MEASURED)
+        Row("Wins against the incumbent", (share(wins), share(truth.win_rate))),
+        Row("Gain over the incumbent", (number(gain), number(truth.gain))),
+    )
     return Table(
         "What the platform believes, and what the hidden gold of this simulated world says. "
         "No decision reads the second column.",
         ("believed", "truth"),
-        kept,
+        rows,
     )

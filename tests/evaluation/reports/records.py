@@ -265,11 +265,10 @@ PROMOTED = RoundRecord(
     deployments=(DeploymentRecord("deploy", "v7", "v6", "2026-11-21T02:10:00+00:00", "2026-11-21T02:11:00+00:00"),),
     samples=SAMPLES,
     lineage=(
-        LineageItem("Candidate policy", "artifact", "c" * 64, "v7", "/models/7/"),
-        LineageItem("Snapshot of preferences", "snapshot", "a" * 64, "snapshot 7", "https://elsewhere.example/x"),
+        LineageItem("Candidate policy", "artifact", "c" * 64, "v7"),
+        LineageItem("Snapshot of preferences", "snapshot", "a" * 64, "snapshot 7"),
     ),
     history=history(),
-    win_matrix={"v5": {"v6": 0.42, "v7": 0.35}, "v6": {"v5": 0.58, "v7": 0.42}, "v7": {"v5": 0.65, "v6": 0.58}},
     limits=("English only.",),
 )  # fmt: skip
 
@@ -293,13 +292,7 @@ REJECTED = replace(
     deployments=(),
     trajectory=trajectory(180, better=False),
     history=history(8, simulated=True),
-    truth=TruthColumn(
-        win_rate=interval(0.27, 0.22, 0.32),
-        win_rate_against_first=interval(0.55, 0.5, 0.6),
-        gain=interval(-0.4, -0.5, -0.3),
-        label_accuracy=interval(0.83, 0.8, 0.86),
-        reward_model_accuracy=interval(0.7, 0.66, 0.74),
-    ),
+    truth=TruthColumn(win_rate=interval(0.27, 0.22, 0.32), gain=interval(-0.4, -0.5, -0.3)),
 )
 
 _FEW_LABELS = replace(

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evaluation.contracts import CurveFit
 from evaluation.reports import charts
 from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
 from evaluation.reports.charts.render import clean_svg
 from evaluation.reports.charts.training import metric_points, update_rows
+from evaluation.statistics.curves import CurveFit
 from tests.evaluation.reports import records
 
 
@@ -26,7 +26,6 @@ def every_chart() -> list[charts.Chart]:
         charts.evidence(records.PROMOTED),
         charts.ratings(records.LONG.history),
         charts.win_rates(records.REJECTED.history, simulated=True),
-        charts.win_matrix(records.PROMOTED.win_matrix),
     ]
     return [chart for chart in made if chart is not None]
 
@@ -37,7 +36,6 @@ def test_every_chart_of_a_full_record_is_drawn() -> None:
         "Reward", "KL to the reference", "Entropy", "Reply length", "Clipped tokens",
         "Spread of the reward models", "Loss of the reward model", "Reward against distance",
         "Reliability", "Evidence from labels", "Rating by round", "Win rate by round",
-        "Who beats whom",
     ]  # fmt: skip
 
 
@@ -49,7 +47,6 @@ def test_nothing_measured_draws_nothing() -> None:
     assert charts.evidence(bare) is None
     assert charts.ratings(bare.history) is None
     assert charts.win_rates(bare.history, simulated=False) is None
-    assert charts.win_matrix({}) is None
 
 
 def test_svg_holds_no_style_no_script_and_no_address() -> None:
@@ -112,10 +109,10 @@ def test_gain_prefers_the_exact_kl() -> None:
 
 
 def test_the_drawn_law_is_gaos() -> None:
-    (first, second) = law_points(CurveFit("rl", "train", 0.6, 0.1, 0.0), 2.0, count=2)
+    (first, second) = law_points(CurveFit("rl", "train", 0.6, 0.1), 2.0, count=2)
     assert first == (1.0, 0.6)
     assert second[1] == pytest.approx(2 * (0.6 - 0.1 * math.log(2)))
-    (first, second) = law_points(CurveFit("best_of_n", "train", 0.6, 0.1, 0.0), 2.0, count=2)
+    (first, second) = law_points(CurveFit("best_of_n", "train", 0.6, 0.1), 2.0, count=2)
     assert first[1] == pytest.approx(0.5)
     assert second[1] == pytest.approx(0.8)
 
@@ -132,12 +129,14 @@ def test_too_few_points_are_not_fitted() -> None:
     assert curve_fits(records.ppo_rows(8)) == ()  # seven above zero
 
 
-def test_a_fit_that_the_record_carries_is_the_one_that_is_drawn() -> None:
-    fit = CurveFit("rl", "held_out", 2.0, 1.0, 0.0, optimum_kl=5.5)
-    chart = charts.reward_by_distance(replace(records.PROMOTED, curve_fits=(fit,)))
+def test_a_peak_inside_the_run_is_said_and_both_laws_are_drawn() -> None:
+    """The rows of an over-optimised run follow d (0.55 - 0.75 log d): the peak is at exp(2 (0.55 / 0.75 - 1))."""
+    chart = charts.reward_by_distance(records.REJECTED)
     assert chart is not None
-    assert "held-out reward peaks at 5.5 nats" in chart.description
-    assert str(chart.spec).count("law fitted to") == 40  # one fit of forty points
+    assert (
+        f"held-out reward peaks at {math.exp(2 * (0.55 / 0.75 - 1)):.1f} nats" in chart.description
+    )
+    assert str(chart.spec).count("law fitted to") == 80  # two fits of forty points
 
 
 def test_thinning_keeps_the_end_and_the_peak() -> None:
@@ -147,14 +146,6 @@ def test_thinning_keeps_the_end_and_the_peak() -> None:
     assert len(kept) <= 202
     assert points[777] in kept
     assert kept[-1] == points[-1]
-
-
-def test_the_win_matrix_orders_versions_by_number() -> None:
-    matrix = {"v10": {"v9": 0.6, "v2": 0.8}, "v2": {"v9": 0.3}}
-    chart = charts.win_matrix(matrix)
-    assert chart is not None
-    assert "'sort': ['v2', 'v9', 'v10']" in str(chart.spec)
-    assert "v10 over v2, 80%" in chart.description
 
 
 def test_a_resumed_run_and_its_closing_measurement_draw_each_update_once() -> None:

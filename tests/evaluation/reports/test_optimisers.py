@@ -31,7 +31,7 @@ def measured(step: int) -> dict[str, float | None]:
 @pytest.mark.parametrize("kind", ["dpo", "best_of_n"])
 def test_the_charts_of_a_round_are_drawn_from_any_optimiser_s_rows(kind: str) -> None:
     curves: dict[str, Any] = {kind: tuple(measured(step) for step in range(0, 140, 20))}
-    record = replace(records.PROMOTED, training_curves=curves, curve_fits=())
+    record = replace(records.PROMOTED, training_curves=curves)
     assert [row["step"] for row in policy_rows(record)] == [0, 20, 40, 60, 80, 100, 120]
     titles = {chart.title for chart in training_charts(record)}
     assert titles == {

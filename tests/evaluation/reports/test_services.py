@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from django.db import DatabaseError, transaction
 
-from evaluation.contracts import CurveFit
 from evaluation.reports.models import RoundReport
 from evaluation.reports.selectors import (
     overridden_rounds,
@@ -66,9 +65,11 @@ def test_a_record_without_its_ids_is_refused_in_a_sentence() -> None:
 
 
 def test_a_number_that_is_not_finite_is_named() -> None:
-    fit = CurveFit("rl", "train", float("nan"), 0.1, 0.0)
-    with pytest.raises(ValueError, match=r"record\.curve_fits\[0\]\.alpha is not a finite number"):
-        report_store(record=replace(records.PROMOTED, curve_fits=(fit,)))
+    points = (replace(records.PROMOTED.trajectory[0], win_rate=float("nan")),)
+    with pytest.raises(
+        ValueError, match=r"record\.trajectory\[0\]\.win_rate is not a finite number"
+    ):
+        report_store(record=replace(records.PROMOTED, trajectory=points))
 
 
 def test_history_holds_the_last_revision_of_every_round_oldest_first() -> None:

@@ -50,18 +50,18 @@ from training.core.model.memory_estimate import memory_report
 from training.core.model.policy_artifact import policy_artifacts_write
 from training.core.ppo.controllers import next_beta
 from training.core.ppo.demonstrations import demonstrations_open
-from training.core.ppo.footprint import ppo_footprint
+from training.core.ppo.experience import build_experience
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
 from training.core.rollout import preflight
 from training.core.rollout.diagnostics import explained_variance
-from training.core.rollout.experience import build_experience
 from training.core.rollout.rewarding import CriticSource, Rewarder, actor_open, rewarder_open
 from training.core.rollout.rollouts import Rollout, Sampler
 from training.core.rollout.sample_log import SampleLog
 from training.core.run.checkpoints import CheckpointStore, seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.checkpoint_selection import Limits
+from training.core.tuning.footprint import ppo_footprint
 from training.core.tuning.policy_state import policy_state, policy_state_restore
 from training.core.tuning.progress import Progress
 from training.core.tuning.reference_policy import reference_cast, reference_open

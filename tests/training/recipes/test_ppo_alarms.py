@@ -13,7 +13,7 @@ import torch
 
 from tests.support import ppo_runs
 from training.contracts import Alarms, RunManifest
-from training.core.rollout.experience import build_experience
+from training.core.ppo.experience import build_experience
 from training.core.rollout.metrics import rollout_metrics
 from training.core.run.run_directory import EXIT_ERROR, EXIT_USER
 from training.recipes import ppo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from training.core.best_of_n.best_samples import Examples, winners_choose
-from training.core.rollout.experience import Episodes
+from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
 
 # Two prompts with two completions each; the second one of the first prompt did not end.

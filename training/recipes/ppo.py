@@ -63,7 +63,7 @@ from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.checkpoint_selection import Limits
 from training.core.tuning.footprint import ppo_footprint
 from training.core.tuning.policy_state import policy_state, policy_state_restore
-from training.core.tuning.progress import Progress
+from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.reference_policy import reference_cast, reference_open
 from training.recipes.runtime import (
     Network,
@@ -79,7 +79,7 @@ Metrics = dict[str, float | None]
 
 
 @dataclass
-class PpoProgress(Progress):
+class PpoProgress(TrainingProgress):
     """`beta` is the present KL price."""
 
     stopped_by: str = "updates"
@@ -89,7 +89,7 @@ class PpoProgress(Progress):
 
 
 @dataclass(frozen=True)
-class Parts:
+class PpoParts:
     """What the loop works with; built once."""
 
     run: Run[PpoConfig]
@@ -134,7 +134,7 @@ def train(run: Run[PpoConfig]) -> None:
 # -------------------------------------------------------------------------- build
 
 
-def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
+def build(run: Run[PpoConfig], accelerator: Any) -> PpoParts:
     """Load, check, and only then hand the networks to the accelerator."""
     found = ppo_footprint(run, **footprint_sizes(accelerator))
     memory_report(run, found, device=accelerator.device)
@@ -160,7 +160,7 @@ def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
     with network.whole():
         engine = engine_open(run.config, policy, prompt_ids)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    return Parts(
+    return PpoParts(
         run=run,
         accelerator=accelerator,
         policy=policy,
@@ -233,7 +233,7 @@ def _build_sampler(
 # ------------------------------------------------------------------------- resume
 
 
-def resume(parts: Parts) -> PpoProgress:
+def resume(parts: PpoParts) -> PpoProgress:
     """The state of the newest whole checkpoint, or a first one."""
     checkpoint = parts.store.load()
     if checkpoint is None:
@@ -249,7 +249,7 @@ def resume(parts: Parts) -> PpoProgress:
     return progress
 
 
-def save(parts: Parts, progress: PpoProgress) -> None:
+def save(parts: PpoParts, progress: PpoProgress) -> None:
     learner = parts.learner
     state = policy_state(learner.actor, learner.optimizer, progress.to_state())
     parts.store.save(progress.update, state)
@@ -258,23 +258,23 @@ def save(parts: Parts, progress: PpoProgress) -> None:
 # --------------------------------------------------------------------------- loop
 
 
-def learn(parts: Parts, progress: PpoProgress) -> None:
+def learn(parts: PpoParts, progress: PpoProgress) -> None:
     """Measure, learn, save; the last round measures only, so that the kept policy has its row."""
     config, run = parts.config, parts.run
     for update in range(progress.update, config.updates + 1):
-        began, before = time.monotonic(), progress.pace.copy()
+        began, before = time.monotonic(), progress.throughput.copy()
         seed_everything(derive_seed(run.spec.seed, "update", update, _rank(parts)))
         rollout = collect(parts, progress, update)
         ending = note_measured(parts, progress, rollout, update)
         if ending or update == config.updates:
             progress.stopped_by = ending or progress.stopped_by
             break
-        metrics = rollout.metrics | improve(parts, progress, rollout, update)
+        metrics = rollout.metrics | ppo_update(parts, progress, rollout, update)
         ending = progress.kept.note_learned(metrics, at=update, limits=parts.limits)
         if ending:
             progress.stopped_by = ending
             break
-        metrics |= progress.pace.since(before) | {"seconds": time.monotonic() - began}
+        metrics |= progress.throughput.since(before) | {"seconds": time.monotonic() - began}
         progress.update = update + 1
         run.emit("ppo", progress.update, config.updates, metrics)
         if progress.update % config.checkpoint_every == 0:
@@ -283,24 +283,24 @@ def learn(parts: Parts, progress: PpoProgress) -> None:
     progress.kept.report(run, config.updates, stopped_by=progress.stopped_by)
 
 
-def collect(parts: Parts, progress: PpoProgress, update: int) -> Rollout:
+def collect(parts: PpoParts, progress: PpoProgress, update: int) -> Rollout:
     """Sample this process's share of the update's prompts and score it once."""
-    config, accelerator, pace = parts.config, parts.accelerator, progress.pace
+    config, accelerator, throughput = parts.config, parts.accelerator, progress.throughput
     share = config.prompts_per_update // accelerator.num_processes
     first = update * config.prompts_per_update + _rank(parts) * share
     rows = parts.order.take(first, share)
     seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(share)]
     with parts.network.whole(), accelerator.autocast():
-        with pace.timed("rollout", accelerator.device):
+        with throughput.timed("rollout", accelerator.device):
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
-        with pace.timed("score", accelerator.device):
+        with throughput.timed("score", accelerator.device):
             rollout = parts.sampler.score([parts.prompts[row] for row in rows], episodes)
     for phase, tokens in (("rollout", episodes.written), ("score", episodes.read)):
-        pace.tokens[phase] += _total(parts, tokens)
+        throughput.tokens[phase] += _total(parts, tokens)
     return rollout
 
 
-def note_measured(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
+def note_measured(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
     """Keep what this rollout says of the present policy; returns why the run ends here, or ""."""
     weights = parts.learner.actor.policy_parameters()
     ending = progress.kept.note(rollout.metrics, at=update, weights=weights, limits=parts.limits)
@@ -310,10 +310,10 @@ def note_measured(parts: Parts, progress: PpoProgress, rollout: Rollout, update:
     return ending
 
 
-def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
+def ppo_update(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
     """One PPO update on one rollout, and the KL price of the next one."""
     config, reduce = parts.config, parts.learner.reduce
-    with progress.pace.timed("train", parts.accelerator.device):
+    with progress.throughput.timed("train", parts.accelerator.device):
         experience = build_experience(
             rollout.episodes,
             rollout.tables,
@@ -334,7 +334,7 @@ def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) 
         )
     read = sum(map(len, experience.prompts)) + sum(map(len, experience.responses))
     epochs = done.steps / config.mini_batches
-    progress.pace.tokens["train"] += _total(parts, round(read * epochs))
+    progress.throughput.tokens["train"] += _total(parts, round(read * epochs))
     progress.optimizer_steps += done.steps
     beta = progress.beta
     progress.beta = next_beta(
@@ -356,7 +356,7 @@ def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) 
 # ------------------------------------------------------------------------- finish
 
 
-def finish(parts: Parts, progress: PpoProgress) -> None:
+def finish(parts: PpoParts, progress: PpoProgress) -> None:
     run, accelerator = parts.run, parts.accelerator
     trained = parts.learner.actor.policy_parameters()
     count = sum(parameter.numel() for parameter in trained)
@@ -371,10 +371,10 @@ def finish(parts: Parts, progress: PpoProgress) -> None:
     parts.store.clear()
 
 
-def results(parts: Parts, progress: PpoProgress, trained: int) -> Mapping[str, Any]:
+def results(parts: PpoParts, progress: PpoProgress, trained: int) -> Mapping[str, Any]:
     return {
         **progress.kept.results(),
-        **progress.pace.results(),
+        **progress.throughput.results(),
         "updates_run": progress.update,
         "stopped_by": progress.stopped_by,
         "sampling": parts.config.sampling.to_json(),
@@ -385,11 +385,11 @@ def results(parts: Parts, progress: PpoProgress, trained: int) -> Mapping[str, A
     }
 
 
-def _rank(parts: Parts) -> int:
+def _rank(parts: PpoParts) -> int:
     return int(parts.accelerator.process_index)
 
 
-def _total(parts: Parts, count: int) -> int:
+def _total(parts: PpoParts, count: int) -> int:
     """A count added up over all processes."""
     return int(parts.learner.reduce(torch.tensor(count, device=parts.accelerator.device)))
 

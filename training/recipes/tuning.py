@@ -21,7 +21,7 @@ from training.core.run.run_directory import Run
 from training.core.tuning.checkpoint_selection import Limits
 from training.core.tuning.policy_meter import PolicyMeter, measure_points
 from training.core.tuning.policy_state import policy_state, policy_state_restore
-from training.core.tuning.progress import Progress
+from training.core.tuning.progress import TrainingProgress
 from training.recipes.runtime import Network, cancel_check
 
 Metrics = dict[str, float | None]
@@ -30,7 +30,7 @@ ProgressT = TypeVar("ProgressT", bound="TuningProgress")
 
 
 @dataclass
-class TuningProgress(Progress):
+class TuningProgress(TrainingProgress):
     """`step` counts optimiser steps."""
 
     stopped_by: str = "steps"
@@ -109,13 +109,13 @@ def _measure(parts: Tuned[Any], progress: TuningProgress, beside: Callable[[], M
     seed_everything(derive_seed(run.spec.seed, "measure", progress.step))
     with parts.network.whole():
         with parts.accelerator.autocast():
-            rollout = parts.meter.measure(progress.pace)
+            rollout = parts.meter.measure(progress.throughput)
         row = rollout.metrics | beside()
     weights, limits = trainable_parameters(parts.network.inner), Limits.of(parts.config.measure)
     ending = progress.kept.note(row, at=progress.step, weights=weights, limits=limits)
     if ending != "kl_budget":
         parts.samples.add(progress.step, rollout.prompts, rollout.episodes, rollout.scores)
-    seconds = {f"seconds_{phase}": spent for phase, spent in progress.pace.seconds.items()}
+    seconds = {f"seconds_{phase}": spent for phase, spent in progress.throughput.seconds.items()}
     run.emit(run.spec.kind, progress.step, parts.steps, row | seconds)
     return ending
 
@@ -141,7 +141,7 @@ def finish(
             artifacts += [*more(), parts.samples.artifact()]
     common = {
         **progress.kept.results(),
-        **progress.pace.results(),
+        **progress.throughput.results(),
         "updates_run": progress.step,
         "stopped_by": progress.stopped_by,
         "sampling": sampling.to_json(),

@@ -18,7 +18,7 @@ from training.core.run.errors import UserError
 from training.core.run.run_directory import Run
 from training.core.sharding import tensor_load
 
-__all__ = ["KeptPolicy", "Limits", "weights_load"]
+__all__ = ["CheckpointSelection", "Limits", "weights_load"]
 
 Row = Mapping[str, float | None]
 
@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass
-class KeptPolicy:
+class CheckpointSelection:
     """Plain values and tensors, so that a checkpoint holds it. `at` counts updates or steps.
 
     `weights` of a sharded policy are this process's parts, until a checkpoint gathers them.

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from training.contracts import AdapterConfig, BestOfNConfig, DpoConfig, PpoConfig
-from training.core.model.memory_estimate import Estimate, Fixes, Job, Shape, estimate, shape_at
+from training.core.model.memory_estimate import (
+    Estimate,
+    Fixes,
+    Job,
+    NetworkShape,
+    estimate,
+    shape_at,
+)
 from training.core.reward.scoring import SETTINGS
 from training.core.run.run_directory import Run
 from training.core.tuning.reference_policy import reference_is_adapter_off
@@ -107,8 +114,8 @@ def best_of_n_footprint(
 
 
 def _frozen_beside(
-    run: Run[Any], policy: Shape, adapter: AdapterConfig, shards: int
-) -> list[Shape]:
+    run: Run[Any], policy: NetworkShape, adapter: AdapterConfig, shards: int
+) -> list[NetworkShape]:
     """What stands beside a policy that is tuned: its healthy weights that an alarm would go back to,
     the reference, and the held-out reward model."""
     kept = policy.weights_alone(-(-policy.learned // shards))
@@ -119,7 +126,7 @@ def _frozen_beside(
     return [kept, shape_at(str(run.input("reference")), speaks=True), *members]
 
 
-def _engine_copy(policy: Shape, config: PpoConfig) -> list[Shape]:
+def _engine_copy(policy: NetworkShape, config: PpoConfig) -> list[NetworkShape]:
     """The weights that an engine of another kind or precision holds beside the policy's."""
     if config.rollout_engine != "vllm" and config.engine_dtype == "float32":
         return []
@@ -127,7 +134,7 @@ def _engine_copy(policy: Shape, config: PpoConfig) -> list[Shape]:
     return [policy.weights_alone(policy.parameters // share)]
 
 
-def _members_at(path: Path) -> list[Shape]:
+def _members_at(path: Path) -> list[NetworkShape]:
     """The networks of a reward artifact; where it cannot be read, loading it says why."""
     try:
         members = json.loads((path / SETTINGS).read_text())["members"]

@@ -18,7 +18,7 @@ from training.core.model.loading import LoadedModel
 from training.core.rollout.own_engine import OwnEngine
 from training.core.rollout.rewarding import Rewarder
 from training.core.rollout.rollouts import Rollout, Sampler
-from training.core.run.throughput import Pace
+from training.core.run.throughput import Throughput
 
 __all__ = ["PolicyMeter", "measure_points", "meter_open"]
 
@@ -32,13 +32,13 @@ class PolicyMeter:
     prompt_ids: list[list[int]]
     seeds: list[int]
 
-    def measure(self, pace: Pace) -> Rollout:
-        with pace.timed("rollout", self.sampler.device):
+    def measure(self, throughput: Throughput) -> Rollout:
+        with throughput.timed("rollout", self.sampler.device):
             episodes = self.sampler.sample(self.prompt_ids, self.seeds)
-        with pace.timed("score", self.sampler.device):
+        with throughput.timed("score", self.sampler.device):
             rollout = self.sampler.score(self.rows, episodes)
-        pace.tokens["rollout"] += episodes.written
-        pace.tokens["score"] += episodes.read
+        throughput.tokens["rollout"] += episodes.written
+        throughput.tokens["score"] += episodes.read
         return rollout
 
 

@@ -44,45 +44,36 @@ from training.core.best_of_n.best_samples import (
 from training.core.best_of_n.estimates import expected_by_n
 from training.core.data.batches import batches_from
 from training.core.data.conversations import Encoded
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
-from training.core.model.loading import policy_load_path
-from training.core.model.lora import adapter_add
-from training.core.model.memory_estimate import memory_report
 from training.core.model.supervised import assistant_loss
-from training.core.rollout import preflight
-from training.core.rollout.rewarding import Rewarder, rewarder_open
-from training.core.rollout.sample_log import SampleLog
+from training.core.rollout.rewarding import Rewarder
 from training.core.run.alarms import loss_check
 from training.core.run.artifacts import file_write
-from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.footprint import BEST_OF_N_FIXES, best_of_n_footprint
-from training.core.tuning.policy_meter import meter_open
-from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.settings import check_best_of_n
 from training.recipes.runtime import (
     accelerator_open,
-    adamw,
-    footprint_sizes,
-    network_open,
     optimizer_step,
     own_share,
     torch_configure,
     total,
     warmed_rate_set,
 )
-from training.recipes.tuning import Metrics, Tuned, TuningProgress, finish, learn, resume
+from training.recipes.tuning import Measured, Metrics, begin, finish, learn, resume
 
 CHOSEN = "chosen.jsonl"
 
 
 @dataclass
-class BestOfNProgress(TuningProgress):
+class BestOfNProgress(TrainingProgress):
     """`examples` are those of the present iteration; `loss` and `tokens` add up since the last
     measurement."""
 
-    PARTS = {**TuningProgress.PARTS, "examples": Examples.from_state}
+    PARTS = {**TrainingProgress.PARTS, "examples": Examples.from_state}
 
     drawn: int = 0
     loss: float = 0.0
@@ -92,7 +83,7 @@ class BestOfNProgress(TuningProgress):
 
 
 @dataclass(frozen=True)
-class BestOfNParts(Tuned[BestOfNConfig]):
+class BestOfNParts(Measured[BestOfNConfig]):
     """What the loop works with; built once."""
 
     rewarder: Rewarder
@@ -129,55 +120,19 @@ def train(run: Run[BestOfNConfig]) -> None:
 
 def build(run: Run[BestOfNConfig], accelerator: Any) -> BestOfNParts:
     """Load, check, and only then hand the policy to the accelerator."""
-    config, device = run.config, accelerator.device
-    found = best_of_n_footprint(run, **footprint_sizes(accelerator))
-    memory_report(run, found, device=device, fixes=BEST_OF_N_FIXES)
-    policy = policy_load_path(run.input("policy"))
-    prompts = prompts_read(run.input("prompts"))
-    preflight.check_tokens(policy)
-    prompt_ids = preflight.encode_prompts(policy, prompts, config.measure)
-    policy.model.to(device)
-    policy.model.eval()
-    reference = reference_open(run, policy, config.adapter, device=device)
-    preflight.check_log_probs(policy, prompt_ids, config.measure)
-    preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = rewarder_open(
-        run,
-        combination=config.reward_combination,
-        variance_weight=config.variance_weight,
-        function=config.reward_function,
-        device=device,
-    )
-    preflight.check_rewarder(rewarder, prompts)
+    config = run.config
+    materials = begin(run, accelerator, best_of_n_footprint, BEST_OF_N_FIXES)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    meter = meter_open(
-        policy,
-        reference,
-        rewarder,
-        prompts,
-        prompt_ids,
-        config=config.measure,
-        seed=run.spec.seed,
-        batch_size=config.measure.sampling.batch_size,
-        accelerator=accelerator,
-    )
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    network = network_open(accelerator, policy.model)
-    reference_cast(reference, network.dtype)
     per_iteration = config.epochs * math.ceil(config.prompts_per_iteration / config.batch_size)
-    return BestOfNParts(
-        run=run,
-        accelerator=accelerator,
-        policy=policy,
-        network=network,
-        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
-        rewarder=rewarder,
-        prompts=prompts,
-        prompt_ids=prompt_ids,
-        meter=meter,
+    return BestOfNParts.measured_open(
+        run,
+        accelerator,
+        materials,
+        meter_batch=config.measure.sampling.batch_size,
         steps=config.iterations * per_iteration,
-        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
-        samples=SampleLog(run, "best_of_n_samples"),
+        rewarder=materials.rewarder,
+        prompts=materials.prompts,
+        prompt_ids=materials.prompt_ids,
     )
 
 

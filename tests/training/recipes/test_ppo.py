@@ -319,3 +319,10 @@ def test_a_reward_that_is_not_a_number_names_the_text(
     monkeypatch.setattr(ppo_runs, "mention_blue", lambda messages, text: math.nan)
     assert run(tmp_path / "run", inputs) == EXIT_USER
     assert "gave nan for the text" in message(tmp_path / "run")
+
+
+def test_a_checkpoint_counts_updates_by_the_name_of_the_first_release() -> None:
+    progress = ppo.PpoProgress(step=5)
+    state = progress.to_state()
+    assert state["update"] == 5 and "step" not in state
+    assert ppo.PpoProgress.from_state(state) == progress

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from training.contracts import Alarms, MeasureConfig
+from training.contracts import Alarms, MeasureConfig, PpoConfig
 from training.core.run.alarms import AlarmRaised, alarm_of, row_of
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run
@@ -33,8 +33,9 @@ class Limits:
     alarms: Alarms = field(default_factory=Alarms)
 
     @classmethod
-    def of(cls, measure: MeasureConfig) -> Self:
-        return cls(measure.kl_budget, measure.held_out_patience, measure.alarms)
+    def of(cls, measure: PpoConfig | MeasureConfig) -> Self:
+        budget = measure.kl.budget if isinstance(measure, PpoConfig) else measure.kl_budget
+        return cls(budget, measure.held_out_patience, measure.alarms)
 
 
 @dataclass

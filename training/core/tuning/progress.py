@@ -18,26 +18,28 @@ PHASES = ("rollout", "score", "train")
 class TrainingProgress:
     """Plain values and tensors, and parts that turn into such; a recipe adds its own fields.
 
-    `PARTS` names what turns into a state by `to_state`, each with the way back. A checkpoint calls
-    `throughput` "pace", as the first release did, so that a run begun then can still be resumed.
+    `step` counts what is checkpointed: PPO's updates, optimiser steps elsewhere. `PARTS` names what turns
+    into a state by `to_state`, each with the way back. `STORED` are the names that the first release gave
+    to fields in its checkpoints: a run begun then can still be resumed.
     """
 
     PARTS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "throughput": Throughput.from_state,
         "kept": CheckpointSelection.from_state,
     }
+    STORED: ClassVar[Mapping[str, str]] = {"throughput": "pace"}
 
-    stopped_by: str = ""
+    stopped_by: str = "steps"
+    step: int = 0
     throughput: Throughput = field(default_factory=lambda: Throughput.start(PHASES))
     kept: CheckpointSelection = field(default_factory=CheckpointSelection)
 
     def to_state(self) -> dict[str, Any]:
         state = vars(self) | {name: getattr(self, name).to_state() for name in self.PARTS}
-        state["pace"] = state.pop("throughput")
-        return state
+        return {self.STORED.get(name, name): value for name, value in state.items()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        state = {**state}
-        state["throughput"] = state.pop("pace")
-        return cls(**state | {name: back(state[name]) for name, back in cls.PARTS.items()})
+        names = {stored: name for name, stored in cls.STORED.items()}
+        found = {names.get(name, name): value for name, value in state.items()}
+        return cls(**found | {name: back(found[name]) for name, back in cls.PARTS.items()})

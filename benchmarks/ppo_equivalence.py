@@ -42,9 +42,10 @@ from training.core.model.actor_critic import ActorCritic
 from training.core.model.logprobs import token_log_probs
 from training.core.ppo import losses
 from training.core.ppo.advantages import estimate_advantages, whiten
+from training.core.ppo.experience import build_experience
 from training.core.reward.forward import score_rows
 from training.core.rollout import kl, rewards
-from training.core.rollout.experience import Episodes, TokenTables, build_experience, score_tokens
+from training.core.rollout.episodes import Episodes, TokenTables, score_tokens
 
 LIMIT = 1e-5
 PAD, END = 0, 1

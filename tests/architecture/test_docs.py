@@ -25,7 +25,6 @@ from evaluation.policy import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.processes import process_lines
 from tests.architecture.packages import PACKAGES
-from training.core.run import run_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -242,7 +241,7 @@ def test_the_exit_codes_of_a_learning_program_are_those_of_the_code() -> None:
     rows = table_rows(section_of(REFERENCE / "run-directory.md", "Exit codes"))
     codes = {int(code) for code in rows if code.isdigit()}
     names = ("EXIT_ERROR", "EXIT_USER", "EXIT_HELD", "EXIT_CANCELLED")
-    assert codes == {0, *(getattr(run_directory, name) for name in names)}
+    assert codes == {0, *(getattr(training.contracts, name) for name in names)}
 
 
 # ---------------------------------------------------------------------- containers

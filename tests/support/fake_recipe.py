@@ -46,7 +46,7 @@ from evaluation.contracts import (
     RewardModelMeasurements,
     SplitMeasurements,
 )
-from training.contracts import ArtifactRef, RunEvent, RunManifest, RunSpec
+from training.contracts import EXIT_HELD, ArtifactRef, AttemptError, RunEvent, RunManifest, RunSpec
 from training.digests import path_bytes, path_sha256
 
 Behaviour = dict[str, Any]
@@ -58,12 +58,10 @@ def main(spec_path: Path, token: str) -> int:
     if not behaviour.get("orphan") and os.environ.get("OUTERLOOP_LIFELINE") == "stdin":
         threading.Thread(target=lifeline, daemon=True).start()
     if behaviour.get("held") or not lock_take(directory):
-        print(f"{directory} is held by another running program.", file=sys.stderr, flush=True)
-        return 75
+        return held()
     journal(directory, token, "began")
     if (directory / "fence").read_text() != token:
-        print("is held by another running program", file=sys.stderr, flush=True)
-        return 75
+        return held()
     if (directory / "manifest.json").exists() and not behaviour.get("another"):
         return 0
     spec = RunSpec.from_json(json.loads(spec_path.read_text()))
@@ -146,8 +144,7 @@ def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> 
             return fail(directory, "The run was cancelled; its progress up to here is saved.", 130)
         time.sleep(behaviour.get("seconds", 0))
         if (directory / "fence").read_text() != token:
-            print("is held by another running program", file=sys.stderr, flush=True)
-            return 75
+            return held()
         with (directory / "updates.log").open("a") as log:
             log.write(f"{update} {token} {os.getpid()}\n")
         journal(directory, token, "worked")
@@ -175,9 +172,15 @@ def note(directory: Path, token: str, done: int) -> None:
     print(f"attempt with token {token} goes on from update {done}", flush=True)
 
 
+def held() -> int:
+    error = AttemptError("held", "The directory is held by another running program.", EXIT_HELD)
+    print(error.message, json.dumps(error.to_json()), sep="\n", file=sys.stderr, flush=True)
+    return 1  # as below
+
+
 def fail(directory: Path, message: str, code: int) -> int:
-    document = {"kind": "error", "message": message, "exit_code": code}
-    (directory / "error.json").write_text(json.dumps(document))
+    error = AttemptError("error", message, code)
+    (directory / "error.json").write_text(json.dumps(error.to_json()))
     return 1  # as the launcher does, which hides its child's code
 
 

@@ -47,10 +47,15 @@ from training.contracts.reward_models import (
     Ties,
 )
 from training.contracts.runs import (
+    EXIT_CANCELLED,
+    EXIT_ERROR,
+    EXIT_HELD,
+    EXIT_USER,
     RECIPE_MODULES,
     SCHEMA,
     ArtifactKind,
     ArtifactRef,
+    AttemptError,
     InputRef,
     Optimizer,
     RunEvent,
@@ -61,12 +66,17 @@ from training.contracts.runs import (
 
 __all__ = [
     "CONFIGS",
+    "EXIT_CANCELLED",
+    "EXIT_ERROR",
+    "EXIT_HELD",
+    "EXIT_USER",
     "RECIPE_MODULES",
     "SCHEMA",
     "AdapterConfig",
     "Alarms",
     "ArtifactKind",
     "ArtifactRef",
+    "AttemptError",
     "BatchBy",
     "BestOfNConfig",
     "ContractError",

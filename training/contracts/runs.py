@@ -8,10 +8,15 @@ from typing import Any, Literal
 from training.contracts.json_contract import ContractError, JsonContract, json_sha256
 
 __all__ = [
+    "EXIT_CANCELLED",
+    "EXIT_ERROR",
+    "EXIT_HELD",
+    "EXIT_USER",
     "RECIPE_MODULES",
     "SCHEMA",
     "ArtifactKind",
     "ArtifactRef",
+    "AttemptError",
     "InputRef",
     "Optimizer",
     "RunEvent",
@@ -21,6 +26,9 @@ __all__ = [
 ]
 
 SCHEMA = 1
+
+EXIT_ERROR, EXIT_USER, EXIT_HELD, EXIT_CANCELLED = 1, 2, 75, 130
+"""How a learning program ends where not with 0: bad input is 2, a directory of another attempt 75."""
 
 RunKind = Literal[
     "sft",
@@ -99,6 +107,19 @@ class ArtifactRef(JsonContract):
     path: str  # relative to the run directory
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class AttemptError(JsonContract):
+    """Why an attempt failed: `RUN_DIRECTORY/error.json`, since launchers hide the exit code of their child.
+
+    An attempt that finds the directory another's ("held") may write nothing there: its record is a line of
+    what it prints.
+    """
+
+    kind: Literal["alarm", "cancelled", "error", "held", "memory", "storage", "user"]
+    message: str
+    exit_code: int
 
 
 @dataclass(frozen=True)

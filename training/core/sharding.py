@@ -7,7 +7,10 @@ are added up into parts. Every process must go forward and backward equally ofte
 Sampling, scoring and saving read whole weights, by steps whose number differs between processes. They
 work on the network that `shard` was given, which keeps its class and, outside `whole`, no weights.
 
-All else here does with an ordinary tensor what it would do without: nothing, or a copy.
+Nobody needs this door on one device: it opens where the accelerate configuration says FSDP. It is our own
+and not accelerate's because that shards on GPUs only, and code that no test ever runs on a CPU is code that
+nobody has seen run. With an ordinary tensor everything here does what it would do without: nothing, or a
+copy; so the recipes have one way through, whatever the number of processes.
 """
 
 from __future__ import annotations

@@ -35,54 +35,45 @@ from torch import Tensor
 
 from training.contracts import ArtifactRef, BestOfNConfig
 from training.core.best_of_n.best_samples import (
-    Draw,
+    BestSample,
+    DrawnShare,
     Examples,
-    Winner,
+    best_samples_choose,
     chosen_lines,
-    winners_choose,
 )
 from training.core.best_of_n.estimates import expected_by_n
 from training.core.data.batches import batches_from
 from training.core.data.conversations import Encoded
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
-from training.core.model.loading import policy_load_path
-from training.core.model.lora import adapter_add
-from training.core.model.memory_estimate import memory_report
 from training.core.model.supervised import assistant_loss
-from training.core.rollout import preflight
-from training.core.rollout.rewarding import Rewarder, rewarder_open
-from training.core.rollout.sample_log import SampleLog
+from training.core.rollout.rewarding import Rewarder
 from training.core.run.alarms import loss_check
 from training.core.run.artifacts import file_write
-from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.footprint import BEST_OF_N_FIXES, best_of_n_footprint
-from training.core.tuning.policy_meter import meter_open
-from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.settings import check_best_of_n
 from training.recipes.runtime import (
     accelerator_open,
-    adamw,
-    footprint_sizes,
-    network_open,
     optimizer_step,
     own_share,
     torch_configure,
     total,
     warmed_rate_set,
 )
-from training.recipes.tuning import Metrics, Tuned, TuningProgress, finish, learn, resume
+from training.recipes.tuning import Measured, Metrics, begin, finish, learn, resume
 
 CHOSEN = "chosen.jsonl"
 
 
 @dataclass
-class Progress(TuningProgress):
+class BestOfNProgress(TrainingProgress):
     """`examples` are those of the present iteration; `loss` and `tokens` add up since the last
     measurement."""
 
-    PARTS = {**TuningProgress.PARTS, "examples": Examples.from_state}
+    PARTS = {**TrainingProgress.PARTS, "examples": Examples.from_state}
 
     drawn: int = 0
     loss: float = 0.0
@@ -92,7 +83,7 @@ class Progress(TuningProgress):
 
 
 @dataclass(frozen=True)
-class Parts(Tuned[BestOfNConfig]):
+class BestOfNParts(Measured[BestOfNConfig]):
     """What the loop works with; built once."""
 
     rewarder: Rewarder
@@ -114,7 +105,7 @@ def train(run: Run[BestOfNConfig]) -> None:
     accelerator = accelerator_open()
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
-    progress = resume(parts, Progress())
+    progress = resume(parts, BestOfNProgress())
     learn(
         parts,
         progress,
@@ -127,64 +118,28 @@ def train(run: Run[BestOfNConfig]) -> None:
 # -------------------------------------------------------------------------- build
 
 
-def build(run: Run[BestOfNConfig], accelerator: Any) -> Parts:
+def build(run: Run[BestOfNConfig], accelerator: Any) -> BestOfNParts:
     """Load, check, and only then hand the policy to the accelerator."""
-    config, device = run.config, accelerator.device
-    found = best_of_n_footprint(run, **footprint_sizes(accelerator))
-    memory_report(run, found, device=device, fixes=BEST_OF_N_FIXES)
-    policy = policy_load_path(run.input("policy"))
-    prompts = prompts_read(run.input("prompts"))
-    preflight.check_tokens(policy)
-    prompt_ids = preflight.encode_prompts(policy, prompts, config.measure)
-    policy.model.to(device)
-    policy.model.eval()
-    reference = reference_open(run, policy, config.adapter, device=device)
-    preflight.check_log_probs(policy, prompt_ids, config.measure)
-    preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = rewarder_open(
-        run,
-        combination=config.reward_combination,
-        variance_weight=config.variance_weight,
-        function=config.reward_function,
-        device=device,
-    )
-    preflight.check_rewarder(rewarder, prompts)
+    config = run.config
+    materials = begin(run, accelerator, best_of_n_footprint, BEST_OF_N_FIXES)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    meter = meter_open(
-        policy,
-        reference,
-        rewarder,
-        prompts,
-        prompt_ids,
-        config=config.measure,
-        seed=run.spec.seed,
-        batch_size=config.measure.sampling.batch_size,
-        accelerator=accelerator,
-    )
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    network = network_open(accelerator, policy.model)
-    reference_cast(reference, network.dtype)
     per_iteration = config.epochs * math.ceil(config.prompts_per_iteration / config.batch_size)
-    return Parts(
-        run=run,
-        accelerator=accelerator,
-        policy=policy,
-        network=network,
-        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
-        rewarder=rewarder,
-        prompts=prompts,
-        prompt_ids=prompt_ids,
-        meter=meter,
+    return BestOfNParts.measured_open(
+        run,
+        accelerator,
+        materials,
+        meter_batch=config.measure.sampling.batch_size,
         steps=config.iterations * per_iteration,
-        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
-        samples=SampleLog(run, "best_of_n_samples"),
+        rewarder=materials.rewarder,
+        prompts=materials.prompts,
+        prompt_ids=materials.prompt_ids,
     )
 
 
 # --------------------------------------------------------------------------- draw
 
 
-def draw(parts: Parts, progress: Progress) -> None:
+def draw(parts: BestOfNParts, progress: BestOfNProgress) -> None:
     """Draw and score this iteration's completions, and take the winners as its examples."""
     config, iteration = parts.config, progress.drawn
     order = PromptOrder(len(parts.prompts), seed=parts.run.spec.seed)
@@ -192,7 +147,7 @@ def draw(parts: Parts, progress: Progress) -> None:
     asked = order.take(iteration * count, count)
     mine = own_share(parts.accelerator, range(count))
     found = _draw_share(parts, progress, [(place, asked[place]) for place in mine])
-    winners = [Winner(*winner) for winner in sorted(gather_object(found.winners))]
+    winners = [BestSample(*winner) for winner in sorted(gather_object(found.winners))]
     progress.examples = Examples.of(winners, parts.prompt_ids)
     progress.expected.append(
         expected_by_n(found.train, found.held_out, total=partial(total, parts.accelerator))
@@ -207,19 +162,21 @@ def draw(parts: Parts, progress: Progress) -> None:
         file_write(path, lines, guard=parts.run.guard)
 
 
-def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) -> Draw:
+def _draw_share(
+    parts: BestOfNParts, progress: BestOfNProgress, asked: list[tuple[int, int]]
+) -> DrawnShare:
     config, sampler, seed = parts.config, parts.meter.sampler, parts.run.spec.seed
     rows = [(place, prompt, k) for place, prompt in asked for k in range(config.n)]
     seeds = [derive_seed(seed, "draw", progress.drawn, place, k) for place, _, k in rows]
     prompts = [parts.prompts[prompt].messages for _, prompt, _ in rows]
     with parts.network.whole(), parts.accelerator.autocast():
-        with progress.pace.timed("rollout", sampler.device):
+        with progress.throughput.timed("rollout", sampler.device):
             drawn = sampler.sample([parts.prompt_ids[prompt] for _, prompt, _ in rows], seeds)
-        with progress.pace.timed("score", sampler.device):
+        with progress.throughput.timed("score", sampler.device):
             scores = parts.rewarder(prompts, drawn.texts)
-    progress.pace.tokens["rollout"] += drawn.written
-    progress.pace.tokens["score"] += drawn.read
-    return winners_choose(
+    progress.throughput.tokens["rollout"] += drawn.written
+    progress.throughput.tokens["score"] += drawn.read
+    return best_samples_choose(
         asked, drawn, scores, n=config.n, missing_eos_penalty=config.missing_eos_penalty
     )
 
@@ -227,15 +184,15 @@ def _draw_share(parts: Parts, progress: Progress, asked: list[tuple[int, int]]) 
 # -------------------------------------------------------------------------- learn
 
 
-def train_step(parts: Parts, progress: Progress) -> Metrics:
+def train_step(parts: BestOfNParts, progress: BestOfNProgress) -> Metrics:
     """One optimiser step, timed; an iteration's first one draws its winners before."""
     if progress.drawn == progress.step // parts.steps_per_iteration:
         draw(parts, progress)
-    with progress.pace.timed("train", parts.accelerator.device):
+    with progress.throughput.timed("train", parts.accelerator.device):
         return _train_step(parts, progress)
 
 
-def _train_step(parts: Parts, progress: Progress) -> Metrics:
+def _train_step(parts: BestOfNParts, progress: BestOfNProgress) -> Metrics:
     """On winners; the loss is the mean over the completions' tokens."""
     config, accelerator = parts.config, parts.accelerator
     rate = warmed_rate_set(
@@ -262,11 +219,11 @@ def _train_step(parts: Parts, progress: Progress) -> Metrics:
     loss = total(accelerator, weight * summed[0])
     loss_check(loss, step=progress.step)
     progress.loss, progress.tokens = progress.loss + loss, progress.tokens + tokens
-    progress.pace.tokens["train"] += sum(len(e.ids) for e in examples)
+    progress.throughput.tokens["train"] += sum(len(e.ids) for e in examples)
     return {"loss": loss / tokens, "grad_norm": norm, "learning_rate": rate}
 
 
-def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
+def _batch(parts: BestOfNParts, progress: BestOfNProgress) -> list[Encoded]:
     """The winners of the present step; which ones follows from seed and step alone."""
     iteration, step = divmod(progress.step, parts.steps_per_iteration)
     (batch,) = batches_from(
@@ -279,7 +236,7 @@ def _batch(parts: Parts, progress: Progress) -> list[Encoded]:
     return progress.examples.encoded(batch)
 
 
-def loss_row(progress: Progress) -> Metrics:
+def loss_row(progress: BestOfNProgress) -> Metrics:
     """The loss of the steps since the last measurement; empty before the first."""
     row: Metrics = {"loss": progress.loss / progress.tokens} if progress.tokens > 0 else {}
     progress.loss = progress.tokens = 0.0
@@ -291,7 +248,7 @@ def chosen_artifact(run: Run[BestOfNConfig]) -> ArtifactRef:
     return run.write_file("best_of_n_chosen", CHOSEN, (run.directory / CHOSEN).read_bytes())
 
 
-def results(progress: Progress) -> Mapping[str, Any]:
+def results(progress: BestOfNProgress) -> Mapping[str, Any]:
     return {"iterations_drawn": progress.drawn, "expected_by_n": progress.expected}
 
 

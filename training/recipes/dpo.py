@@ -34,52 +34,42 @@ from torch import Tensor
 
 from training.contracts import DpoConfig
 from training.core.data.batches import batches_from, length_batches
-from training.core.data.json_lines import prompts_read
-from training.core.data.pairs import Pair
-from training.core.model.loading import LoadedModel, policy_load_path
-from training.core.model.lora import adapter_add
-from training.core.model.memory_estimate import memory_report
+from training.core.data.pairs import EncodedPair
 from training.core.preference.log_ratios import LogProbs, pair_log_probs_all
-from training.core.preference.pairs import Judged, Side, judge, pairs_read
+from training.core.preference.pairs import Judged, PairSet, judge, pairs_read
 from training.core.preference.tally import SUMS, tally, tally_means
-from training.core.rollout import preflight
-from training.core.rollout.rewarding import Rewarder, rewarder_open
-from training.core.rollout.sample_log import SampleLog
 from training.core.run.alarms import loss_check
-from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.footprint import DPO_FIXES, dpo_footprint
-from training.core.tuning.policy_meter import meter_open
-from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.materials import Materials
+from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.settings import check_dpo
 from training.recipes.runtime import (
     accelerator_open,
-    adamw,
-    footprint_sizes,
     micro_batches,
-    network_open,
     optimizer_step,
     own_share,
     torch_configure,
     total,
     warmed_rate_set,
 )
-from training.recipes.tuning import Metrics, Tuned, TuningProgress, finish, learn, resume
+from training.recipes.tuning import Measured, Metrics, begin, finish, learn, resume
 
 
 @dataclass
-class Progress(TuningProgress):
+class DpoProgress(TrainingProgress):
     """`sums` add up over the pairs trained on since the last measurement, each times its weight."""
 
     sums: list[float] = field(default_factory=lambda: [0.0] * len(SUMS))
 
 
 @dataclass(frozen=True)
-class Parts(Tuned[DpoConfig]):
+class DpoParts(Measured[DpoConfig]):
     """What the loop works with; built once."""
 
-    train: Side
-    validation: Side
+    train: PairSet
+    validation: PairSet
 
     @property
     def pairs_at_once(self) -> int:
@@ -97,7 +87,7 @@ def train(run: Run[DpoConfig]) -> None:
     accelerator = accelerator_open()
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
-    progress = resume(parts, Progress())
+    progress = resume(parts, DpoProgress())
     batches = batches_from(
         parts.train.lengths,
         run.config.batch_size,
@@ -117,76 +107,35 @@ def train(run: Run[DpoConfig]) -> None:
 # -------------------------------------------------------------------------- build
 
 
-def build(run: Run[DpoConfig], accelerator: Any) -> Parts:
+def build(run: Run[DpoConfig], accelerator: Any) -> DpoParts:
     """Load, check, and only then hand the policy to the accelerator."""
-    config, device = run.config, accelerator.device
-    found = dpo_footprint(run, **footprint_sizes(accelerator))
-    memory_report(run, found, device=device, fixes=DPO_FIXES)
-    policy = policy_load_path(run.input("policy"))
-    preflight.check_tokens(policy)
-    policy.model.to(device)
-    policy.model.eval()
-    reference = reference_open(run, policy, config.adapter, device=device)
-    prompts = prompts_read(run.input("prompts"))
-    prompt_ids = preflight.encode_prompts(policy, prompts, config.measure)
-    preflight.check_log_probs(policy, prompt_ids, config.measure)
-    preflight.check_patience(run, config.measure.held_out_patience)
-    rewarder = _rewarder(run, device) if "reward_model" in run.inputs else None
-    if rewarder is not None:
-        preflight.check_rewarder(rewarder, prompts)
-    meter = meter_open(
-        policy,
-        reference,
-        rewarder,
-        prompts,
-        prompt_ids,
-        config=config.measure,
-        seed=run.spec.seed,
-        batch_size=config.micro_batch_size,
-        accelerator=accelerator,
-    )
-    pairs = pairs_read(run.input("preferences"), policy, config)
+    config = run.config
+    materials = begin(run, accelerator, dpo_footprint, DPO_FIXES)
+    pairs = pairs_read(run.input("preferences"), materials.policy, config)
     run.emit("preflight", 1, 1, message="Settings, pairs, prompts and models fit together.")
-    train, validation = (
-        Side(of, _reference(run, accelerator, policy, reference, of)) for of in pairs
-    )
+    # Before the policy is handed over: where the reference is the policy itself, it has its weights here.
+    train, validation = (PairSet(of, _reference(run, accelerator, materials, of)) for of in pairs)
     per_epoch = len(length_batches(train.lengths, config.batch_size, seed=0, epoch=0))
-    adapter_add(policy.model, config.adapter, seed=run.spec.seed)
-    network = network_open(accelerator, policy.model)
-    reference_cast(reference, network.dtype)
-    return Parts(
-        run=run,
-        accelerator=accelerator,
-        policy=policy,
-        network=network,
-        optimizer=accelerator.prepare(adamw(network.inner, config.learning_rate, weight_decay=0.0)),
+    return DpoParts.measured_open(
+        run,
+        accelerator,
+        materials,
+        meter_batch=config.micro_batch_size,
+        steps=config.epochs * per_epoch,
         train=train,
         validation=validation,
-        meter=meter,
-        steps=config.epochs * per_epoch,
-        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
-        samples=SampleLog(run, "dpo_samples"),
-    )
-
-
-def _rewarder(run: Run[DpoConfig], device: torch.device) -> Rewarder:
-    return rewarder_open(
-        run,
-        combination=run.config.reward_combination,
-        variance_weight=run.config.variance_weight,
-        device=device,
     )
 
 
 def _reference(
-    run: Run[DpoConfig], accelerator: Any, policy: LoadedModel, reference: Any, pairs: list[Pair]
+    run: Run[DpoConfig], accelerator: Any, materials: Materials, pairs: list[EncodedPair]
 ) -> LogProbs:
     """What the reference gives every pair; each process does its share of the work."""
     mine = own_share(accelerator, range(len(pairs)))
     found = pair_log_probs_all(
-        reference,
+        materials.reference,
         [pairs[i] for i in mine],
-        pad_id=policy.pad_id,
+        pad_id=materials.policy.pad_id,
         temperature=run.config.measure.sampling.temperature,
         batch_size=2 * run.config.micro_batch_size,
         device=accelerator.device,
@@ -201,13 +150,13 @@ def _reference(
 # --------------------------------------------------------------------------- step
 
 
-def train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metrics:
+def train_step(parts: DpoParts, progress: DpoProgress, batch: Sequence[int]) -> Metrics:
     """One optimiser step, timed."""
-    with progress.pace.timed("train", parts.accelerator.device):
+    with progress.throughput.timed("train", parts.accelerator.device):
         return _train_step(parts, progress, batch)
 
 
-def _train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metrics:
+def _train_step(parts: DpoParts, progress: DpoProgress, batch: Sequence[int]) -> Metrics:
     """The loss is the weighted mean over the pairs of all processes."""
     config, accelerator, pairs = parts.config, parts.accelerator, parts.train.pairs
     rate = warmed_rate_set(
@@ -238,13 +187,13 @@ def _train_step(parts: Parts, progress: Progress, batch: Sequence[int]) -> Metri
     )
     shared = [total(accelerator, value) for value in sums]
     progress.sums = [old + new for old, new in zip(progress.sums, shared, strict=True)]
-    progress.pace.tokens["train"] += sum(2 * pairs[i].longest for i in batch)
+    progress.throughput.tokens["train"] += sum(2 * pairs[i].longest for i in batch)
     row = tally_means(shared)
     loss_check(row["loss"] or 0.0, step=progress.step)
     return row | {"grad_norm": norm, "learning_rate": rate}
 
 
-def _judge(parts: Parts, model: Any, side: Side, rows: Sequence[int]) -> Judged:
+def _judge(parts: DpoParts, model: Any, side: PairSet, rows: Sequence[int]) -> Judged:
     pad_id, device = parts.policy.pad_id, parts.accelerator.device
     return judge(model, side, rows, parts.config, pad_id=pad_id, device=device)
 
@@ -252,7 +201,7 @@ def _judge(parts: Parts, model: Any, side: Side, rows: Sequence[int]) -> Judged:
 # ------------------------------------------------------------------------ measure
 
 
-def pairs_row(parts: Parts, progress: Progress) -> Metrics:
+def pairs_row(parts: DpoParts, progress: DpoProgress) -> Metrics:
     """Loss and implicit rewards of the pairs trained on since the last row, and of the validation pairs."""
     row = tally_means(progress.sums) | validate(parts)
     progress.sums = [0.0] * len(SUMS)
@@ -260,7 +209,7 @@ def pairs_row(parts: Parts, progress: Progress) -> Metrics:
 
 
 @torch.inference_mode()
-def validate(parts: Parts) -> Metrics:
+def validate(parts: DpoParts) -> Metrics:
     """Loss and implicit rewards on the validation pairs; empty where there are none."""
     sums = torch.zeros(len(SUMS), dtype=torch.float64)
     mine = own_share(parts.accelerator, range(len(parts.validation.pairs)))
@@ -270,7 +219,7 @@ def validate(parts: Parts) -> Metrics:
     return tally_means([total(parts.accelerator, value) for value in sums], "validation_")
 
 
-def results(parts: Parts) -> Mapping[str, Any]:
+def results(parts: DpoParts) -> Mapping[str, Any]:
     pairs = parts.train.pairs
     return {
         "pairs": len(pairs),

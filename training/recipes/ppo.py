@@ -38,80 +38,65 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from training.contracts import ArtifactRef, PpoConfig
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.contracts import PpoConfig
+from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.engines import RolloutEngine, engine_open
 from training.core.model.actor_critic import ActorCritic
-from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.model.loading import LoadedModel
 from training.core.model.lora import adapter_add
-from training.core.model.memory_estimate import memory_report
-from training.core.model.policy_artifact import policy_artifacts_write
 from training.core.ppo.controllers import next_beta
 from training.core.ppo.demonstrations import demonstrations_open
-from training.core.ppo.footprint import ppo_footprint
+from training.core.ppo.experience import build_experience
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.rollout import preflight
 from training.core.rollout.diagnostics import explained_variance
-from training.core.rollout.experience import build_experience
-from training.core.rollout.rewarding import CriticSource, Rewarder, actor_open, rewarder_open
+from training.core.rollout.rewarding import actor_open
 from training.core.rollout.rollouts import Rollout, Sampler
-from training.core.rollout.sample_log import SampleLog
-from training.core.run.checkpoints import CheckpointStore, seed_everything
+from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
-from training.core.tuning.checkpoint_selection import Limits
-from training.core.tuning.policy_state import policy_state, policy_state_restore
-from training.core.tuning.progress import Progress
-from training.core.tuning.reference_policy import reference_cast, reference_open
+from training.core.tuning.footprint import ppo_footprint
+from training.core.tuning.materials import Materials
+from training.core.tuning.progress import TrainingProgress
+from training.core.tuning.reference_policy import reference_cast
 from training.recipes.runtime import (
     Network,
     accelerator_open,
-    cancel_check,
-    footprint_sizes,
     network_open,
     torch_configure,
     unsharded_require,
 )
+from training.recipes.tuning import Tuned, begin, finish, resume, save_or_cancel
 
 Metrics = dict[str, float | None]
 
 
 @dataclass
-class PpoProgress(Progress):
-    """`beta` is the present KL price."""
+class PpoProgress(TrainingProgress):
+    """`step` counts updates; `beta` is the present KL price."""
+
+    STORED = {**TrainingProgress.STORED, "step": "update"}
 
     stopped_by: str = "updates"
-    update: int = 0
     optimizer_steps: int = 0
     beta: float = 0.0
 
 
 @dataclass(frozen=True)
-class Parts:
+class PpoParts(Tuned[PpoConfig]):
     """What the loop works with; built once."""
 
-    run: Run[PpoConfig]
-    accelerator: Any
-    policy: LoadedModel
     sampler: Sampler
-    network: Network[ActorCritic]
     learner: Learner
     prompts: list[PromptRow]
     prompt_ids: list[list[int]]
     order: PromptOrder
-    store: CheckpointStore
-    samples: SampleLog
 
-    @property
-    def config(self) -> PpoConfig:
-        return self.run.config
-
-    @property
-    def limits(self) -> Limits:
-        config = self.config
-        return Limits(config.kl.budget, config.held_out_patience, config.alarms)
+    def trained(self) -> list[nn.Parameter]:
+        """Of the policy alone: the critic is left behind."""
+        return self.learner.actor.policy_parameters()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,60 +111,44 @@ def train(run: Run[PpoConfig]) -> None:
         unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
     seed_everything(run.spec.seed)
     parts = build(run, accelerator)
-    progress = resume(parts)
+    progress = resume(parts, PpoProgress(beta=run.config.kl.beta))
     learn(parts, progress)
-    finish(parts, progress)
+    finish(parts, progress, results(progress))
 
 
 # -------------------------------------------------------------------------- build
 
 
-def build(run: Run[PpoConfig], accelerator: Any) -> Parts:
+def build(run: Run[PpoConfig], accelerator: Any) -> PpoParts:
     """Load, check, and only then hand the networks to the accelerator."""
-    found = ppo_footprint(run, **footprint_sizes(accelerator))
-    memory_report(run, found, device=accelerator.device)
-    policy = policy_load_path(run.input("policy"))
-    prompts = prompts_read(run.input("prompts"))
-    preflight.check_tokens(policy)
-    prompt_ids = preflight.encode_prompts(policy, prompts, run.config)
-    policy.model.to(accelerator.device)
-    reference = reference_open(run, policy, run.config.adapter, device=accelerator.device)
-    preflight.check_log_probs(policy, prompt_ids, run.config)
-    rewarder = rewarder_open(
-        run,
-        combination=run.config.reward_combination,
-        variance_weight=run.config.variance_weight,
-        function=run.config.reward_function,
-        packed=run.config.packed,
-        device=accelerator.device,
-    )
-    preflight.check_rewarder(rewarder, prompts)
-    preflight.check_patience(run, run.config.held_out_patience)
-    network = _build_network(run, accelerator, policy, rewarder.critic_source(policy))
-    reference_cast(reference, network.dtype)
+    materials = begin(run, accelerator, ppo_footprint)
+    policy = materials.policy
+    network = _build_network(run, accelerator, materials)
+    reference_cast(materials.reference, network.dtype)
     with network.whole():
-        engine = engine_open(run.config, policy, prompt_ids)
+        engine = engine_open(run.config, policy, materials.prompt_ids)
     run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    return Parts(
-        run=run,
-        accelerator=accelerator,
-        policy=policy,
-        sampler=_build_sampler(
-            run, accelerator, engine, policy, network.plain, reference, rewarder
-        ),
-        network=network,
-        learner=_build_learner(run, accelerator, policy, network),
-        prompts=prompts,
-        prompt_ids=prompt_ids,
-        order=PromptOrder(len(prompts), seed=run.spec.seed),
-        store=CheckpointStore(run.directory / "checkpoints", guard=run.guard, main=run.main),
-        samples=SampleLog(run, "ppo_samples"),
+    learner = _build_learner(run, accelerator, policy, network)
+    return PpoParts.open(
+        run,
+        accelerator,
+        materials,
+        network,
+        learner.optimizer,
+        steps=run.config.updates,
+        sampler=_build_sampler(run, accelerator, engine, network.plain, materials),
+        learner=learner,
+        prompts=materials.prompts,
+        prompt_ids=materials.prompt_ids,
+        order=PromptOrder(len(materials.prompts), seed=run.spec.seed),
     )
 
 
 def _build_network(
-    run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, source: CriticSource | None
+    run: Run[PpoConfig], accelerator: Any, materials: Materials
 ) -> Network[ActorCritic]:
+    policy, rewarder = materials.policy, materials.rewarder
+    source = rewarder.critic_source(policy) if rewarder else None
     actor = actor_open(policy, source, shared=run.config.shared_backbone)
     # The critic is a whole network of its own; only the policy gets an adapter.
     adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
@@ -210,17 +179,15 @@ def _build_sampler(
     run: Run[PpoConfig],
     accelerator: Any,
     engine: RolloutEngine,
-    policy: LoadedModel,
     actor: ActorCritic,
-    reference: Any,
-    rewarder: Rewarder,
+    materials: Materials,
 ) -> Sampler:
     return Sampler(
         engine=engine,
-        policy=policy,
+        policy=materials.policy,
         actor=actor,
-        reference=reference,
-        rewarder=rewarder,
+        reference=materials.reference,
+        rewarder=materials.rewarder,
         temperature=run.config.sampling.temperature,
         batch_size=run.config.micro_batch_size,
         reduce=lambda value: accelerator.reduce(value, reduction="sum"),
@@ -230,90 +197,64 @@ def _build_sampler(
     )
 
 
-# ------------------------------------------------------------------------- resume
-
-
-def resume(parts: Parts) -> PpoProgress:
-    """The state of the newest whole checkpoint, or a first one."""
-    checkpoint = parts.store.load()
-    if checkpoint is None:
-        return PpoProgress(beta=parts.config.kl.beta)
-    learner = parts.learner
-    progress = PpoProgress.from_state(
-        policy_state_restore(learner.actor, learner.optimizer, checkpoint.state)
-    )
-    parts.samples.keep_before(progress.update)
-    parts.run.emit(
-        "resume", progress.update, parts.config.updates, message="Resumed from a checkpoint."
-    )
-    return progress
-
-
-def save(parts: Parts, progress: PpoProgress) -> None:
-    learner = parts.learner
-    state = policy_state(learner.actor, learner.optimizer, progress.to_state())
-    parts.store.save(progress.update, state)
-
-
 # --------------------------------------------------------------------------- loop
 
 
-def learn(parts: Parts, progress: PpoProgress) -> None:
+def learn(parts: PpoParts, progress: PpoProgress) -> None:
     """Measure, learn, save; the last round measures only, so that the kept policy has its row."""
     config, run = parts.config, parts.run
-    for update in range(progress.update, config.updates + 1):
-        began, before = time.monotonic(), progress.pace.copy()
+    for update in range(progress.step, config.updates + 1):
+        began, before = time.monotonic(), progress.throughput.copy()
         seed_everything(derive_seed(run.spec.seed, "update", update, _rank(parts)))
         rollout = collect(parts, progress, update)
         ending = note_measured(parts, progress, rollout, update)
         if ending or update == config.updates:
             progress.stopped_by = ending or progress.stopped_by
             break
-        metrics = rollout.metrics | improve(parts, progress, rollout, update)
+        metrics = rollout.metrics | ppo_update(parts, progress, rollout, update)
         ending = progress.kept.note_learned(metrics, at=update, limits=parts.limits)
         if ending:
             progress.stopped_by = ending
             break
-        metrics |= progress.pace.since(before) | {"seconds": time.monotonic() - began}
-        progress.update = update + 1
-        run.emit("ppo", progress.update, config.updates, metrics)
-        if progress.update % config.checkpoint_every == 0:
-            save(parts, progress)
-        cancel_check(run, parts.accelerator, lambda: save(parts, progress))
+        metrics |= progress.throughput.since(before) | {"seconds": time.monotonic() - began}
+        progress.step = update + 1
+        run.emit("ppo", progress.step, config.updates, metrics)
+        save_or_cancel(parts, progress)
     progress.kept.report(run, config.updates, stopped_by=progress.stopped_by)
 
 
-def collect(parts: Parts, progress: PpoProgress, update: int) -> Rollout:
+def collect(parts: PpoParts, progress: PpoProgress, update: int) -> Rollout:
     """Sample this process's share of the update's prompts and score it once."""
-    config, accelerator, pace = parts.config, parts.accelerator, progress.pace
+    config, accelerator, throughput = parts.config, parts.accelerator, progress.throughput
     share = config.prompts_per_update // accelerator.num_processes
     first = update * config.prompts_per_update + _rank(parts) * share
     rows = parts.order.take(first, share)
     seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(share)]
     with parts.network.whole(), accelerator.autocast():
-        with pace.timed("rollout", accelerator.device):
+        with throughput.timed("rollout", accelerator.device):
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
-        with pace.timed("score", accelerator.device):
+        with throughput.timed("score", accelerator.device):
             rollout = parts.sampler.score([parts.prompts[row] for row in rows], episodes)
     for phase, tokens in (("rollout", episodes.written), ("score", episodes.read)):
-        pace.tokens[phase] += _total(parts, tokens)
+        throughput.tokens[phase] += _total(parts, tokens)
     return rollout
 
 
-def note_measured(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
+def note_measured(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
     """Keep what this rollout says of the present policy; returns why the run ends here, or ""."""
-    weights = parts.learner.actor.policy_parameters()
-    ending = progress.kept.note(rollout.metrics, at=update, weights=weights, limits=parts.limits)
+    ending = progress.kept.note(
+        rollout.metrics, at=update, weights=parts.trained(), limits=parts.limits
+    )
     shown = update % parts.config.evaluate_every == 0 or update == parts.config.updates
     if shown and ending != "kl_budget":
         parts.samples.add(update, rollout.prompts, rollout.episodes, rollout.scores)
     return ending
 
 
-def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
+def ppo_update(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
     """One PPO update on one rollout, and the KL price of the next one."""
     config, reduce = parts.config, parts.learner.reduce
-    with progress.pace.timed("train", parts.accelerator.device):
+    with progress.throughput.timed("train", parts.accelerator.device):
         experience = build_experience(
             rollout.episodes,
             rollout.tables,
@@ -334,7 +275,7 @@ def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) 
         )
     read = sum(map(len, experience.prompts)) + sum(map(len, experience.responses))
     epochs = done.steps / config.mini_batches
-    progress.pace.tokens["train"] += _total(parts, round(read * epochs))
+    progress.throughput.tokens["train"] += _total(parts, round(read * epochs))
     progress.optimizer_steps += done.steps
     beta = progress.beta
     progress.beta = next_beta(
@@ -353,43 +294,15 @@ def improve(parts: Parts, progress: PpoProgress, rollout: Rollout, update: int) 
     }
 
 
-# ------------------------------------------------------------------------- finish
+def results(progress: PpoProgress) -> Mapping[str, Any]:
+    return {"optimizer_steps": progress.optimizer_steps, "beta": progress.beta}
 
 
-def finish(parts: Parts, progress: PpoProgress) -> None:
-    run, accelerator = parts.run, parts.accelerator
-    trained = parts.learner.actor.policy_parameters()
-    count = sum(parameter.numel() for parameter in trained)
-    progress.kept.restore(trained)
-    accelerator.wait_for_everyone()
-    artifacts: list[ArtifactRef] = []
-    with parts.network.saved():
-        if run.main:
-            artifacts = policy_artifacts_write(run, parts.policy, parts.config.sampling)
-            artifacts.append(parts.samples.artifact())
-    run.finish(artifacts, results(parts, progress, count))
-    parts.store.clear()
-
-
-def results(parts: Parts, progress: PpoProgress, trained: int) -> Mapping[str, Any]:
-    return {
-        **progress.kept.results(),
-        **progress.pace.results(),
-        "updates_run": progress.update,
-        "stopped_by": progress.stopped_by,
-        "sampling": parts.config.sampling.to_json(),
-        "optimizer_steps": progress.optimizer_steps,
-        "beta": progress.beta,
-        "trained_parameters": trained,
-        "checkpoints_refused": list(parts.store.refused),
-    }
-
-
-def _rank(parts: Parts) -> int:
+def _rank(parts: PpoParts) -> int:
     return int(parts.accelerator.process_index)
 
 
-def _total(parts: Parts, count: int) -> int:
+def _total(parts: PpoParts, count: int) -> int:
     """A count added up over all processes."""
     return int(parts.learner.reduce(torch.tensor(count, device=parts.accelerator.device)))
 

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 
 from training.contracts import ArtifactKind, ArtifactRef, RewardModelConfig
 from training.core.data.json_lines import preferences_read
-from training.core.data.pairs import Division, Pair, pair_encode
+from training.core.data.pairs import Division, EncodedPair, pair_encode
 from training.core.model.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.reward.members import (
     Ensemble,
@@ -52,7 +52,7 @@ def _measure(
     accelerator: Accelerator,
     names: Sequence[str],
     division: Division,
-    validation: Sequence[Pair],
+    validation: Sequence[EncodedPair],
 ) -> Ensemble:
     done = list[str]()
 

@@ -28,13 +28,13 @@ from django.conf import settings
 from django.db.models import Expression, F, Q
 from django.utils import timezone
 
-from training.contracts import RunEvent, RunManifest, canonical_json
+from training.contracts import EXIT_CANCELLED, EXIT_HELD, RunEvent, RunManifest, canonical_json
 from web.clock import Now, from_now
 from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from web.tracing import log_arguments
 
 from .event_ingest import Tail, events_ingest
-from .exit_report import EXIT_CANCELLED, EXIT_HELD, attempt_mark, killed, last_words, manifest_read
+from .exit_report import attempt_mark, killed, last_words, manifest_read
 from .launching import launch_command, launch_environment
 from .models import Run, RunState
 from .records import RunRecord, run_record

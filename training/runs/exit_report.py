@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
-from training.contracts import ContractError, RunManifest
+from training.contracts import EXIT_CANCELLED, AttemptError, ContractError, RunManifest
 from training.digests import DigestError, artifact_verify
 
 from .models import Run
 
-EXIT_HELD, EXIT_CANCELLED = 75, 130
 # How the launchers say that a signal ended the program: subprocess's words, and torchrun's.
 _KILLED = re.compile(rb"died with <Signals\.SIG|Signal \d+ \(SIG\w+\) received")
 
@@ -32,22 +32,22 @@ def manifest_read(run: Run) -> tuple[RunManifest | None, str]:
 
 def last_words(run: Run, code: int) -> tuple[int, str]:
     """The program's own exit code and sentence; the launcher hides both behind a 1."""
-    try:
-        document = json.loads((run.directory / "error.json").read_text())
-        return int(document["exit_code"]), str(document["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    if _held_in_log(run):
-        return EXIT_HELD, ""
+    for record in (_error_file(run), *reversed(_last_log(run).splitlines())):
+        with suppress(ValueError):  # a ContractError is one
+            error = AttemptError.from_json(json.loads(record))
+            return error.exit_code, error.message
     return code, (
         "The program was ended from outside (out of memory, or killed) before it could say why; see"
         " its log. Take the round up again: it goes on from the last checkpoint."
     )
 
 
-def _held_in_log(run: Run) -> bool:
-    """A child that may not write says so on its standard error only."""
-    return b"is held by another running program" in _last_log(run)
+def _error_file(run: Run) -> bytes:
+    """Empty where there is none: a child that finds the directory held leaves a line in the log."""
+    try:
+        return (run.directory / "error.json").read_bytes()
+    except OSError:
+        return b""
 
 
 def _last_log(run: Run) -> bytes:

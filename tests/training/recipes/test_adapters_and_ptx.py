@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tests.support import ppo_runs
 from tests.support.optimiser_runs import manifest, message
 from training.contracts import (
+    EXIT_USER,
     AdapterConfig,
     InputRef,
     JsonContract,
@@ -26,7 +27,7 @@ from training.core.data.randomness import PromptOrder
 from training.core.model.loading import policy_load_path
 from training.core.model.supervised import assistant_loss
 from training.core.ppo.demonstrations import DemonstrationFeed
-from training.core.run.run_directory import EXIT_USER, recipe_main
+from training.core.run.run_directory import recipe_main
 from training.digests import path_sha256
 from training.recipes import ppo, sft
 

@@ -19,9 +19,9 @@ from tests.support.optimiser_runs import (
     run,
     write_inputs,
 )
+from training.contracts import EXIT_USER
 from training.core.best_of_n.estimates import best_of_n_kl
 from training.core.reward.scoring import reward_model_load
-from training.core.run.run_directory import EXIT_USER
 
 
 @pytest.fixture(autouse=True)

@@ -22,14 +22,13 @@ from tests.support.optimiser_runs import (
     write_inputs,
     write_pairs,
 )
-from training.contracts import Sampling
+from training.contracts import EXIT_USER, Sampling
 from training.core.data.pairs import group_held_out
 from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import completion_encode, prompt_encode
 from training.core.model.actor_critic import response_logits
 from training.core.model.loading import policy_load_path
 from training.core.model.logprobs import token_log_probs
-from training.core.run.run_directory import EXIT_USER
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from tests.support.recipes import events, manifest, recipe_run_on_two
 from tests.training.recipes import test_reward_model, test_sft
-from training.contracts import RewardModelConfig
+from training.contracts import EXIT_USER, RewardModelConfig
 from training.core.reward.forward import score_rows
-from training.core.run.run_directory import EXIT_USER, recipe_main
+from training.core.run.run_directory import recipe_main
 from training.recipes import reward_model, runtime
 
 WEIGHTS = {"sft": "policy", "reward_model": "reward_model/member_0"}

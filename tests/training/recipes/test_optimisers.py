@@ -14,8 +14,15 @@ from transformers import AutoModelForCausalLM
 
 from tests.support import optimiser_runs, ppo_runs
 from tests.support.optimiser_runs import MEASURE, RECIPES, manifest, message, run
-from training.contracts import AdapterConfig, BestOfNConfig, DpoConfig, PpoConfig
-from training.core.run.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
+from training.contracts import (
+    EXIT_CANCELLED,
+    EXIT_ERROR,
+    EXIT_USER,
+    AdapterConfig,
+    BestOfNConfig,
+    DpoConfig,
+    PpoConfig,
+)
 from training.digests import artifact_verify
 
 MEASURED = {
@@ -141,7 +148,7 @@ def test_a_run_that_crashed_ends_with_the_same_bytes(
     adapted: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    step_name = "improve" if kind == "ppo" else "train_step"
+    step_name = "ppo_update" if kind == "ppo" else "train_step"
     step, calls = getattr(RECIPES[kind], step_name), []
 
     def failing(*arguments: Any) -> Any:

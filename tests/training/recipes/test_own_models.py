@@ -14,9 +14,9 @@ from tests.support import ppo_runs
 from tests.support.own_models import POSITIONS, TEMPLATE, decoder_write, encoder_write
 from tests.support.recipes import manifest
 from tests.support.tiny_models import json_lines, write_spec
-from training.contracts import RewardModelConfig
+from training.contracts import EXIT_USER, RewardModelConfig
 from training.core.reward.scoring import reward_model_load
-from training.core.run.run_directory import EXIT_USER, recipe_main
+from training.core.run.run_directory import recipe_main
 from training.recipes import check_model, ppo, reward_model
 
 

@@ -14,8 +14,14 @@ from scipy import stats
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support import ppo_runs
-from training.contracts import KlControl, RunManifest, Sampling
-from training.core.run.run_directory import EXIT_CANCELLED, EXIT_ERROR, EXIT_USER
+from training.contracts import (
+    EXIT_CANCELLED,
+    EXIT_ERROR,
+    EXIT_USER,
+    KlControl,
+    RunManifest,
+    Sampling,
+)
 from training.digests import artifact_verify
 from training.recipes import ppo
 
@@ -146,17 +152,17 @@ def test_a_run_that_crashed_ends_with_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
     crash_at: int,
 ) -> None:
-    improve = ppo.improve
+    ppo_update = ppo.ppo_update
 
     def failing(parts: Any, progress: Any, rollout: Any, update: int) -> Any:
-        result = improve(parts, progress, rollout, update)
+        result = ppo_update(parts, progress, rollout, update)
         if update == crash_at:  # weights and moments have moved, nothing is saved
             raise RuntimeError("power cut")
         return result
 
-    monkeypatch.setattr(ppo, "improve", failing)
+    monkeypatch.setattr(ppo, "ppo_update", failing)
     assert run(tmp_path / "run", inputs, updates=4) == EXIT_ERROR
-    monkeypatch.setattr(ppo, "improve", improve)
+    monkeypatch.setattr(ppo, "ppo_update", ppo_update)
     assert run(tmp_path / "run", inputs) == 0
     for name in ("policy", "ppo_samples"):
         again = manifest(tmp_path / "run").artifact(name).sha256
@@ -174,16 +180,16 @@ def test_sparse_checkpoints_resume_to_the_same_bytes_with_budget_and_adaptive_co
         "kl": KlControl(kind="adaptive", target=0.1, horizon=100, budget=50.0),
     }
     assert run(tmp_path / "whole", inputs, **changes) == 0
-    improve = ppo.improve
+    ppo_update = ppo.ppo_update
 
     def failing(parts: Any, progress: Any, rollout: Any, update: int) -> Any:
         if update == 3:
             raise RuntimeError("power cut")
-        return improve(parts, progress, rollout, update)
+        return ppo_update(parts, progress, rollout, update)
 
-    monkeypatch.setattr(ppo, "improve", failing)
+    monkeypatch.setattr(ppo, "ppo_update", failing)
     assert run(tmp_path / "cut", inputs, **changes) == EXIT_ERROR
-    monkeypatch.setattr(ppo, "improve", improve)
+    monkeypatch.setattr(ppo, "ppo_update", ppo_update)
     assert run(tmp_path / "cut", inputs) == 0
     (resumed,) = ppo_runs.events(tmp_path / "cut", "resume")
     assert resumed["step"] == 2
@@ -313,3 +319,10 @@ def test_a_reward_that_is_not_a_number_names_the_text(
     monkeypatch.setattr(ppo_runs, "mention_blue", lambda messages, text: math.nan)
     assert run(tmp_path / "run", inputs) == EXIT_USER
     assert "gave nan for the text" in message(tmp_path / "run")
+
+
+def test_a_checkpoint_counts_updates_by_the_name_of_the_first_release() -> None:
+    progress = ppo.PpoProgress(step=5)
+    state = progress.to_state()
+    assert state["update"] == 5 and "step" not in state
+    assert ppo.PpoProgress.from_state(state) == progress

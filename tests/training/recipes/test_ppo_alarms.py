@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from tests.support import ppo_runs
-from training.contracts import Alarms, RunManifest
-from training.core.rollout.experience import build_experience
+from training.contracts import EXIT_ERROR, EXIT_USER, Alarms, RunManifest
+from training.core.ppo.experience import build_experience
 from training.core.rollout.metrics import rollout_metrics
-from training.core.run.run_directory import EXIT_ERROR, EXIT_USER
 from training.recipes import ppo
 
 
@@ -99,16 +98,16 @@ def test_an_alarm_that_waits_keeps_the_policy_before_the_first_suspect_row(
         return rollout_metrics(*arguments, **named) | ({"entropy": 1e-6} if len(seen) > 2 else {})
 
     monkeypatch.setattr("training.core.rollout.rollouts.rollout_metrics", collapsed)
-    improve = ppo.improve
+    ppo_update = ppo.ppo_update
 
     def failing(parts: Any, progress: Any, rollout: Any, update: int) -> Any:
         if update == 3:
             raise RuntimeError("power cut")
-        return improve(parts, progress, rollout, update)
+        return ppo_update(parts, progress, rollout, update)
 
-    monkeypatch.setattr(ppo, "improve", failing)
+    monkeypatch.setattr(ppo, "ppo_update", failing)
     assert run(tmp_path / "run", inputs, updates=8) == EXIT_ERROR
-    monkeypatch.setattr(ppo, "improve", improve)
+    monkeypatch.setattr(ppo, "ppo_update", ppo_update)
     assert run(tmp_path / "run", inputs) == 0
     results = manifest(tmp_path / "run").results
     assert results["stopped_by"] == "entropy_collapse"

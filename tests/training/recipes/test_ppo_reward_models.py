@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from tests.support import ppo_runs
-from training.contracts import InputRef, ModelSource, RewardModelConfig, RunManifest, RunSpec
+from training.contracts import (
+    EXIT_USER,
+    InputRef,
+    ModelSource,
+    RewardModelConfig,
+    RunManifest,
+    RunSpec,
+)
 from training.core.data.json_lines import prompts_read
 from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import completion_encode, prompt_encode
@@ -20,7 +27,7 @@ from training.core.reward import scoring
 from training.core.reward.forward import score_rows
 from training.core.reward.scoring import reward_model_load
 from training.core.rollout.rewarding import Rewarder
-from training.core.run.run_directory import EXIT_USER, recipe_main
+from training.core.run.run_directory import recipe_main
 from training.digests import path_sha256
 from training.recipes import ppo, reward_model
 

@@ -15,9 +15,8 @@ import torch
 
 from tests.support import fake_vllm, ppo_runs
 from tests.support.engine_policies import engine_policy
-from training.contracts import AdapterConfig, InputRef, RunSpec
-from training.core.ppo.footprint import ppo_footprint
-from training.core.run.run_directory import EXIT_USER
+from training.contracts import EXIT_USER, AdapterConfig, InputRef, RunSpec
+from training.core.tuning.footprint import ppo_footprint
 from training.recipes import ppo
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,1 @@
+"""Best-of-n: what choosing among n completions is worth, and the ones that were chosen."""

@@ -15,14 +15,14 @@ from torch import Tensor
 from training.core.best_of_n.estimates import best_rows
 from training.core.data.conversations import Encoded
 from training.core.data.json_lines import PromptRow
-from training.core.rollout.experience import Episodes
+from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
 from training.core.rollout.rewards import penalise_missing_eos
 
-__all__ = ["Draw", "Examples", "Winner", "chosen_lines", "winners_choose"]
+__all__ = ["BestSample", "DrawnShare", "Examples", "best_samples_choose", "chosen_lines"]
 
 
-class Winner(NamedTuple):
+class BestSample(NamedTuple):
     """The best completion of one prompt; `place` is that of the prompt among the iteration's."""
 
     place: int
@@ -33,22 +33,22 @@ class Winner(NamedTuple):
     held_out: float | None
 
 
-class Draw(NamedTuple):
+class DrawnShare(NamedTuple):
     """One process's share: its winners, and the scores (P, n) of all that it drew."""
 
-    winners: list[Winner]
+    winners: list[BestSample]
     train: Tensor
     held_out: Tensor | None
 
 
-def winners_choose(
+def best_samples_choose(
     asked: Sequence[tuple[int, int]],
     drawn: Episodes,
     scores: Scores,
     *,
     n: int,
     missing_eos_penalty: float,
-) -> Draw:
+) -> DrawnShare:
     """The best of `n` completions of every prompt; `asked` holds (place, prompt) of each."""
     ended = torch.tensor(drawn.ended, dtype=torch.bool)
     fined = penalise_missing_eos(scores.train.cpu(), ended, penalty=missing_eos_penalty)
@@ -61,8 +61,8 @@ def winners_choose(
         at = row * n + best
         watched = None if held_out is None else float(held_out[row, best])
         words = drawn.responses[at], drawn.texts[at]
-        winners.append(Winner(place, prompt, *words, float(train[row, best]), watched))
-    return Draw(winners, train, held_out)
+        winners.append(BestSample(place, prompt, *words, float(train[row, best]), watched))
+    return DrawnShare(winners, train, held_out)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Examples:
     begins: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, winners: Sequence[Winner], prompt_ids: Sequence[list[int]]) -> Examples:
+    def of(cls, winners: Sequence[BestSample], prompt_ids: Sequence[list[int]]) -> Examples:
         begins = [len(prompt_ids[winner.prompt]) for winner in winners]
         return cls([[*prompt_ids[w.prompt], *w.response] for w in winners], begins)
 
@@ -108,7 +108,7 @@ class Examples:
 
 
 def chosen_lines(
-    path: Path, winners: Sequence[Winner], prompts: Sequence[PromptRow], *, iteration: int
+    path: Path, winners: Sequence[BestSample], prompts: Sequence[PromptRow], *, iteration: int
 ) -> bytes:
     """The JSON lines of `path` from earlier iterations (counted from 1), and these winners after them."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -22,7 +22,7 @@ from training.core.run.errors import UserError
 
 
 @dataclass(frozen=True)
-class Pair:
+class EncodedPair:
     """One encoded comparison; `lengths` are tokens of the two completions before any cutting.
 
     `tie_share` is the share of ties among the votes that were made one label; None: a single vote.
@@ -63,11 +63,11 @@ class PairTensors:
 class Division:
     """`train` and `validation` are disjoint in groups from `held_out` and `held_out_validation`."""
 
-    train: list[Pair]
-    validation: list[Pair]
-    held_out: list[Pair]
-    held_out_validation: list[Pair]
-    test: list[Pair]
+    train: list[EncodedPair]
+    validation: list[EncodedPair]
+    held_out: list[EncodedPair]
+    held_out_validation: list[EncodedPair]
+    test: list[EncodedPair]
 
     def counts(self) -> dict[str, int]:
         return {name: len(pairs) for name, pairs in vars(self).items()}
@@ -79,7 +79,9 @@ def group_held_out(group: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
-def pair_encode(tokenizer: PreTrainedTokenizerBase, row: PreferenceRow, max_length: int) -> Pair:
+def pair_encode(
+    tokenizer: PreTrainedTokenizerBase, row: PreferenceRow, max_length: int
+) -> EncodedPair:
     first, second = (
         conversation_encode(tokenizer, row.messages, text, max_length=max_length)
         for text in row.completions
@@ -88,11 +90,11 @@ def pair_encode(tokenizer: PreTrainedTokenizerBase, row: PreferenceRow, max_leng
         len(encode(tokenizer, row.completions[0])),
         len(encode(tokenizer, row.completions[1])),
     )
-    return Pair(row, first, second, lengths)
+    return EncodedPair(row, first, second, lengths)
 
 
-def pair_tensors(pairs: Sequence[Pair]) -> PairTensors:
-    def column(value: Callable[[Pair], float]) -> Tensor:
+def pair_tensors(pairs: Sequence[EncodedPair]) -> PairTensors:
+    def column(value: Callable[[EncodedPair], float]) -> Tensor:
         return torch.tensor([value(p) for p in pairs], dtype=torch.float32)
 
     return PairTensors(
@@ -104,11 +106,11 @@ def pair_tensors(pairs: Sequence[Pair]) -> PairTensors:
     )
 
 
-def pairs_divide(pairs: Sequence[Pair], held_out_share: float) -> Division:
+def pairs_divide(pairs: Sequence[EncodedPair], held_out_share: float) -> Division:
     """Divide by split and by `group_held_out`; a group on two sides is an error."""
     _check_groups(pairs)
 
-    def chosen(split: str, held_out: bool) -> list[Pair]:
+    def chosen(split: str, held_out: bool) -> list[EncodedPair]:
         return [
             p
             for p in pairs
@@ -126,7 +128,7 @@ def pairs_divide(pairs: Sequence[Pair], held_out_share: float) -> Division:
     return division
 
 
-def _check_groups(pairs: Sequence[Pair]) -> None:
+def _check_groups(pairs: Sequence[EncodedPair]) -> None:
     sides: dict[str, str] = {}
     for pair in pairs:
         split = sides.setdefault(pair.row.group, pair.row.split)

@@ -39,7 +39,7 @@ __all__ = [
     "Estimate",
     "Fixes",
     "Job",
-    "Shape",
+    "NetworkShape",
     "available_bytes",
     "estimate",
     "memory_check",
@@ -56,7 +56,7 @@ LOGIT_TABLES = 3
 
 
 @dataclass(frozen=True)
-class Shape:
+class NetworkShape:
     """What the formulas need to know of a network; `vocabulary` is 0 where it has no such head.
 
     `adapter` are the parameters of an adapter beside the frozen `parameters`; 0: all of them learn.
@@ -75,7 +75,7 @@ class Shape:
         """Parameters that an optimiser moves, where it moves any."""
         return self.adapter or self.parameters
 
-    def weights_alone(self, parameters: int) -> Shape:
+    def weights_alone(self, parameters: int) -> NetworkShape:
         """So many weights of such a network, which neither learn nor speak."""
         return replace(self, parameters=parameters, vocabulary=0, adapter=0)
 
@@ -139,7 +139,7 @@ class Fixes:
     recompute: bool = True
 
 
-def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) -> Shape:
+def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) -> NetworkShape:
     """The sizes of the network that a folder or a Hugging Face name describes; reads no weight.
 
     `speaks`: a causal language model; else a sequence classifier with one output.
@@ -156,7 +156,7 @@ def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) 
     return shape_of(model, speaks=speaks, adapter=adapter)
 
 
-def shape_of(model: Any, *, speaks: bool, adapter: AdapterConfig | None = None) -> Shape:
+def shape_of(model: Any, *, speaks: bool, adapter: AdapterConfig | None = None) -> NetworkShape:
     """The sizes of a network by its configuration; the names differ between architectures.
 
     What a configuration does not name counts as least: the estimate is then too small, which lets a
@@ -166,7 +166,7 @@ def shape_of(model: Any, *, speaks: bool, adapter: AdapterConfig | None = None) 
     hidden = int(getattr(config, "hidden_size", 0) or model.get_input_embeddings().embedding_dim)
     heads = int(getattr(config, "num_attention_heads", 1))
     head_size = int(getattr(config, "head_dim", None) or hidden // heads)
-    return Shape(
+    return NetworkShape(
         parameters=sum(p.numel() for p in model.parameters()),
         layers=int(getattr(config, "num_hidden_layers", 1)),
         hidden=hidden,
@@ -185,7 +185,7 @@ def _feed_forward(config: Any, hidden: int) -> int:
 
 
 def estimate(
-    trained: Sequence[Shape], frozen: Sequence[Shape], job: Job, *, shards: int = 1
+    trained: Sequence[NetworkShape], frozen: Sequence[NetworkShape], job: Job, *, shards: int = 1
 ) -> Estimate:
     """What networks that learn and networks that only score need together, at the dearest moment.
 
@@ -209,14 +209,14 @@ def estimate(
     )
 
 
-def _activations(shape: Shape, job: Job) -> int:
+def _activations(shape: NetworkShape, job: Job) -> int:
     tokens = job.rows * job.length
     layer = LAYER_WIDTHS * shape.hidden + LAYER_FORWARDS * shape.feed_forward
     kept = shape.hidden * shape.layers + layer if job.recompute else layer * shape.layers
     return tokens * kept * job.number
 
 
-def _cache(shape: Shape, job: Job) -> int:
+def _cache(shape: NetworkShape, job: Job) -> int:
     tokens = job.sampled_rows * job.sampled_length
     return 2 * 2 * shape.layers * shape.keys * tokens * job.number if shape.vocabulary else 0
 

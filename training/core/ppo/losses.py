@@ -11,12 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from training.core.rollout.kl import LOG_RATIO_LIMIT
 from training.core.rollout.reduction import masked_sum
 
 __all__ = ["PolicyLoss", "ValueLoss", "policy_loss", "value_loss"]
-
-LOG_RATIO_LIMIT = 20.0
-"""exp(20) is far outside any clip range and far inside fp32."""
 
 
 class PolicyLoss(NamedTuple):

@@ -14,8 +14,8 @@ from training.contracts import PpoConfig
 from training.core.data.sequences import length_buckets, pack_sequences, pass_overhead
 from training.core.model.actor_critic import ActorCritic
 from training.core.ppo.demonstrations import DemonstrationFeed
+from training.core.ppo.experience import Experience
 from training.core.ppo.losses import policy_loss, value_loss
-from training.core.rollout.experience import Experience
 from training.core.rollout.reduction import Reduce
 from training.core.sharding import clip_gradients, equal_passes, is_sharded
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.core.data.batches import sorted_batches
 from training.core.data.conversations import Encoded
-from training.core.data.pairs import Pair
+from training.core.data.pairs import EncodedPair
 from training.core.data.sequences import pack_sequences
 from training.core.model.actor_critic import response_logits
 from training.core.model.logprobs import token_log_probs
@@ -32,7 +32,12 @@ def _parts(encoded: Encoded) -> tuple[Sequence[int], Sequence[int]]:
 
 
 def pair_log_probs(
-    model: Any, pairs: Sequence[Pair], *, pad_id: int, temperature: float, device: torch.device
+    model: Any,
+    pairs: Sequence[EncodedPair],
+    *,
+    pad_id: int,
+    temperature: float,
+    device: torch.device,
 ) -> LogProbs:
     """Both completions of every pair in one forward pass; gradients flow."""
     sides = [pair.first for pair in pairs] + [pair.second for pair in pairs]
@@ -47,7 +52,7 @@ def pair_log_probs(
 @torch.inference_mode()
 def pair_log_probs_all(
     model: Any,
-    pairs: Sequence[Pair],
+    pairs: Sequence[EncodedPair],
     *,
     pad_id: int,
     temperature: float,

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from training.contracts import DpoConfig
 from training.core.data.json_lines import preferences_read
-from training.core.data.pairs import Pair, pair_encode, pairs_divide
+from training.core.data.pairs import EncodedPair, pair_encode, pairs_divide
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel
 from training.core.preference.log_ratios import LogProbs, pair_log_probs
 from training.core.preference.losses import PairLosses, pair_losses
 
-__all__ = ["Judged", "Side", "judge", "pairs_read"]
+__all__ = ["Judged", "PairSet", "judge", "pairs_read"]
 
 
 @dataclass(frozen=True)
-class Side:
+class PairSet:
     """Pairs with what the reference gives their completions, computed once."""
 
-    pairs: list[Pair]
+    pairs: list[EncodedPair]
     reference: LogProbs
 
     @property
@@ -42,7 +42,9 @@ class Judged(NamedTuple):
     weights: Tensor
 
 
-def pairs_read(path: Path, policy: LoadedModel, config: DpoConfig) -> tuple[list[Pair], list[Pair]]:
+def pairs_read(
+    path: Path, policy: LoadedModel, config: DpoConfig
+) -> tuple[list[EncodedPair], list[EncodedPair]]:
     """Pairs to train on, and pairs to watch: neither from a group of the held-out reward model."""
     length_check(config.max_length, policy.model)
     pairs = [
@@ -59,7 +61,7 @@ def pairs_read(path: Path, policy: LoadedModel, config: DpoConfig) -> tuple[list
 
 def judge(
     model: Any,
-    side: Side,
+    side: PairSet,
     rows: Sequence[int],
     config: DpoConfig,
     *,

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from training.contracts import BatchBy
-from training.core.data.pairs import Pair, pair_tensors
+from training.core.data.pairs import EncodedPair, pair_tensors
 from training.core.reward.objective import Labels
 
 __all__ = ["Element", "PairBatch", "element_lengths", "elements_of", "pair_batch"]
 
-Element = tuple[Pair, ...]
+Element = tuple[EncodedPair, ...]
 _MOST = 66  # C(12, 2): a prompt with more pairs is several elements, so that memory stays bounded
 
 
@@ -37,11 +37,11 @@ class PairBatch:
     weight: Tensor
 
 
-def elements_of(pairs: Sequence[Pair], batch_by: BatchBy) -> list[Element]:
+def elements_of(pairs: Sequence[EncodedPair], batch_by: BatchBy) -> list[Element]:
     """Batch elements in a stable order: one pair each, or all pairs of one prompt."""
     if batch_by == "pairs":
         return [(pair,) for pair in pairs]
-    prompts: dict[Hashable, list[Pair]] = {}
+    prompts: dict[Hashable, list[EncodedPair]] = {}
     for pair in pairs:
         key = tuple((m["role"], m["content"]) for m in pair.row.messages)
         prompts.setdefault(key, []).append(pair)
@@ -76,7 +76,9 @@ def pair_batch(elements: Sequence[Element]) -> PairBatch:
     )
 
 
-def _shared_rows(pairs: Sequence[Pair]) -> tuple[list[tuple[int, ...]], tuple[Tensor, Tensor]]:
+def _shared_rows(
+    pairs: Sequence[EncodedPair],
+) -> tuple[list[tuple[int, ...]], tuple[Tensor, Tensor]]:
     where: dict[tuple[int, ...], int] = {}
     index = [
         [where.setdefault(text.ids, len(where)) for text in (pair.first, pair.second)]

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from training.core.data.conversations import Encoded, conversation_encode
 from training.core.data.json_lines import completions_read, prompts_read
-from training.core.data.pairs import Division, Pair, pair_tensors
+from training.core.data.pairs import Division, EncodedPair, pair_tensors
 from training.core.model.loading import LoadedModel
 from training.core.reward.calibration import (
     HALF,
@@ -67,7 +67,7 @@ def reference_read(
     return Reference("reference samples", encoded)
 
 
-def pair_differences(model: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
+def pair_differences(model: LoadedModel, pairs: Sequence[EncodedPair]) -> Tensor:
     """r_0 - r_1 (N,) on raw scores."""
     encoded = [p.first for p in pairs] + [p.second for p in pairs]
     first, second = member_scores(model, encoded).view(2, len(pairs))
@@ -75,7 +75,9 @@ def pair_differences(model: LoadedModel, pairs: Sequence[Pair]) -> Tensor:
     return difference
 
 
-def temperature_of(difference: Tensor, pairs: Sequence[Pair], ties: TieModel = HALF) -> float:
+def temperature_of(
+    difference: Tensor, pairs: Sequence[EncodedPair], ties: TieModel = HALF
+) -> float:
     labels = pair_tensors(pairs)
     return temperature_fit(
         difference, labels.preference, labels.weight, tie_share=labels.tie_share, ties=ties
@@ -83,7 +85,7 @@ def temperature_of(difference: Tensor, pairs: Sequence[Pair], ties: TieModel = H
 
 
 def validation_nll(
-    difference: Tensor, pairs: Sequence[Pair], ties: TieModel
+    difference: Tensor, pairs: Sequence[EncodedPair], ties: TieModel
 ) -> tuple[float, float]:
     """(weighted sum of -log likelihoods, sum of weights), for sharing out over processes."""
     labels = pair_tensors(pairs)
@@ -92,7 +94,7 @@ def validation_nll(
 
 
 def model_results(
-    difference: Tensor, pairs: Sequence[Pair], temperature: float, ties: TieModel = HALF
+    difference: Tensor, pairs: Sequence[EncodedPair], temperature: float, ties: TieModel = HALF
 ) -> dict[str, Any]:
     """Accuracy with its interval, and likelihood before and after calibration."""
     preference = pair_tensors(pairs).preference

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.contracts import JsonContract, RewardModelConfig
-from training.core.data.pairs import Division, Pair
+from training.core.data.pairs import Division, EncodedPair
 from training.core.model.loading import LoadedModel, classifier_load_path, model_save
 from training.core.reward.measurement import (
     Reference,
@@ -111,7 +111,7 @@ class _Measured:
 def ensemble_measure(
     directories: Sequence[Path],
     division: Division,
-    validation: Sequence[Pair],
+    validation: Sequence[EncodedPair],
     *,
     config: RewardModelConfig,
     inputs: Mapping[str, Path],
@@ -141,7 +141,7 @@ def _measure(
     name: str,
     loaded: LoadedModel,
     division: Division,
-    validation: Sequence[Pair],
+    validation: Sequence[EncodedPair],
     reference: Reference,
     ties: TieModel,
 ) -> _Measured:
@@ -158,7 +158,7 @@ def _measure(
 def _together(
     directories: Sequence[Path],
     division: Division,
-    validation: Sequence[Pair],
+    validation: Sequence[EncodedPair],
     config: RewardModelConfig,
     measured: Sequence[_Measured],
 ) -> Ensemble:
@@ -187,7 +187,7 @@ def _together(
 
 
 def ensemble_results(
-    pairs: Sequence[Pair],
+    pairs: Sequence[EncodedPair],
     division: Division,
     ensemble: Ensemble,
     guard: Ensemble,

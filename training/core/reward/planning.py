@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from training.contracts import RewardModelConfig
-from training.core.data.pairs import Division, Pair, pairs_divide
+from training.core.data.pairs import Division, EncodedPair, pairs_divide
 from training.core.reward.ties import tie_attach, tie_start
 from training.core.reward.votes import pairs_merge
 from training.core.run.errors import UserError
@@ -25,11 +25,11 @@ class Member:
     name: str
     seed: int
     weights_seed: int
-    pairs: list[Pair]
-    validation: list[Pair]
+    pairs: list[EncodedPair]
+    validation: list[EncodedPair]
 
 
-def division_of(pairs: Sequence[Pair], config: RewardModelConfig) -> Division:
+def division_of(pairs: Sequence[EncodedPair], config: RewardModelConfig) -> Division:
     """Votes are merged where models learn from them; measurements stay on the votes themselves."""
     division = pairs_divide(pairs, config.held_out_share)
     return replace(
@@ -71,7 +71,7 @@ def _check_validation(config: RewardModelConfig, member: Member) -> None:
         )
 
 
-def ties_prepare(model: nn.Module, config: RewardModelConfig, pairs: Sequence[Pair]) -> None:
+def ties_prepare(model: nn.Module, config: RewardModelConfig, pairs: Sequence[EncodedPair]) -> None:
     """Give `model` the tie parameter of its config, if any.
 
     A learned one starts where equal scores tie as often as the pairs do (by Laplace's rule, since a

@@ -62,7 +62,7 @@ class EnsembleSettings(JsonContract):
 
 
 @dataclass(frozen=True)
-class Scores:
+class MemberScores:
     """raw (K, N) and normalised (K, N), K members by N texts, on the CPU; texts cut for length."""
 
     raw: Tensor
@@ -108,7 +108,7 @@ class RewardModel:
         *,
         batch_size: int = 128,
         packed: bool = False,
-    ) -> Scores:
+    ) -> MemberScores:
         """Score (messages, completion) texts in batches of similar length.
 
         `packed` computes less padding: the same scores, to rounding.
@@ -121,7 +121,7 @@ class RewardModel:
         raw = torch.stack(list(members))
         mean = torch.tensor([[m.mean] for m in self.settings.members])
         std = torch.tensor([[m.std] for m in self.settings.members])
-        return Scores(raw, (raw - mean) / std, sum(e.cut for e in encoded))
+        return MemberScores(raw, (raw - mean) / std, sum(e.cut for e in encoded))
 
     def win_log_odds(self, difference: Tensor, *, calibrated: bool = True) -> Tensor:
         """log P(0 wins) / P(1 wins) from the mean of the members' raw differences r_0 - r_1.

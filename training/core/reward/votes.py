@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from training.contracts import LabelSource
-from training.core.data.pairs import Pair
+from training.core.data.pairs import EncodedPair
 from training.core.reward.losses import TIE
 
-__all__ = ["Vote", "pair_posteriors", "pairs_merge", "rater_reliabilities"]
+__all__ = ["RaterVote", "pair_posteriors", "pairs_merge", "rater_reliabilities"]
 
 # A rater of whom nothing is known is right in four of five votes, which counts as much as five votes.
 _RIGHT, _WRONG = 4.0, 1.0
@@ -26,7 +26,7 @@ _LIMIT = 0.98  # nobody is trusted, or distrusted, without bound
 _ROUNDS = 100
 
 
-class Vote(NamedTuple):
+class RaterVote(NamedTuple):
     """One judgment of the pair `key`: `preference` is P(completion 0 better) as the rater put it."""
 
     key: Hashable
@@ -35,7 +35,7 @@ class Vote(NamedTuple):
 
 
 def pair_posteriors(
-    votes: Iterable[Vote], reliability: Mapping[str, float]
+    votes: Iterable[RaterVote], reliability: Mapping[str, float]
 ) -> dict[Hashable, float]:
     """P(0 is the better one) by pair: sigmoid(sum of (2 p - 1) log(a / (1 - a))) over its votes.
 
@@ -48,7 +48,7 @@ def pair_posteriors(
     return {key: 1 / (1 + math.exp(-value)) for key, value in evidence.items()}
 
 
-def rater_reliabilities(votes: Sequence[Vote]) -> dict[str, float]:
+def rater_reliabilities(votes: Sequence[RaterVote]) -> dict[str, float]:
     """P(right) by rater, by EM over the untied votes, with a prior of 4 right votes and 1 wrong.
 
     A rater whose pairs nobody else judged stays at the prior's 0.8: without overlap nothing tells
@@ -77,7 +77,7 @@ def rater_reliabilities(votes: Sequence[Vote]) -> dict[str, float]:
 # -------------------------------------------------------------------------- pairs
 
 
-def pairs_merge(pairs: Sequence[Pair], source: LabelSource) -> list[Pair]:
+def pairs_merge(pairs: Sequence[EncodedPair], source: LabelSource) -> list[EncodedPair]:
     """One pair for all votes on the same two completions of the same prompt, whatever their order.
 
     `vote_shares`: p is the weighted mean of the votes and the weight their sum, which is the same
@@ -86,14 +86,14 @@ def pairs_merge(pairs: Sequence[Pair], source: LabelSource) -> list[Pair]:
     """
     if source == "votes":
         return list(pairs)
-    groups: dict[Hashable, list[Pair]] = {}
+    groups: dict[Hashable, list[EncodedPair]] = {}
     for pair in pairs:
         groups.setdefault(_key(pair), []).append(pair)
     turned = {key: [_turned_like(group[0], p) for p in group] for key, group in groups.items()}
     if source == "vote_shares":
         return [_shared(group) for group in turned.values()]
     votes = [
-        Vote(key, pair.row.rater, pair.row.preference)
+        RaterVote(key, pair.row.rater, pair.row.preference)
         for key, group in turned.items()
         for pair in group
     ]
@@ -101,12 +101,12 @@ def pairs_merge(pairs: Sequence[Pair], source: LabelSource) -> list[Pair]:
     return [_believed(group, posterior[key]) for key, group in turned.items()]
 
 
-def _key(pair: Pair) -> Hashable:
+def _key(pair: EncodedPair) -> Hashable:
     messages = tuple((m["role"], m["content"]) for m in pair.row.messages)
     return messages, tuple(sorted(pair.row.completions))
 
 
-def _turned_like(first: Pair, pair: Pair) -> Pair:
+def _turned_like(first: EncodedPair, pair: EncodedPair) -> EncodedPair:
     """The pair with its completions in the order of `first`."""
     if pair.row.completions == first.row.completions:
         return pair
@@ -116,10 +116,10 @@ def _turned_like(first: Pair, pair: Pair) -> Pair:
         preference=1 - pair.row.preference,
         strength=2 * TIE - pair.row.strength,
     )
-    return Pair(row, pair.second, pair.first, pair.lengths[::-1], pair.tie_share)
+    return EncodedPair(row, pair.second, pair.first, pair.lengths[::-1], pair.tie_share)
 
 
-def _shared(group: Sequence[Pair]) -> Pair:
+def _shared(group: Sequence[EncodedPair]) -> EncodedPair:
     return _merged(
         group,
         preference=_mean(group, lambda p: p.row.preference),
@@ -127,7 +127,7 @@ def _shared(group: Sequence[Pair]) -> Pair:
     )
 
 
-def _believed(group: Sequence[Pair], posterior: float) -> Pair:
+def _believed(group: Sequence[EncodedPair], posterior: float) -> EncodedPair:
     ties = _mean(group, lambda p: p.ties)
     return _merged(
         group,
@@ -136,7 +136,7 @@ def _believed(group: Sequence[Pair], posterior: float) -> Pair:
     )
 
 
-def _merged(group: Sequence[Pair], *, preference: float, weight: float) -> Pair:
+def _merged(group: Sequence[EncodedPair], *, preference: float, weight: float) -> EncodedPair:
     row = replace(
         group[0].row,
         preference=preference,
@@ -146,7 +146,7 @@ def _merged(group: Sequence[Pair], *, preference: float, weight: float) -> Pair:
     return replace(group[0], row=row, tie_share=_mean(group, lambda p: p.ties))
 
 
-def _mean(group: Sequence[Pair], value: Callable[[Pair], float]) -> float:
+def _mean(group: Sequence[EncodedPair], value: Callable[[EncodedPair], float]) -> float:
     """The mean over the votes by their weights; by their number where no vote weighs anything."""
     weights = [p.row.weight for p in group]
     if sum(weights) == 0:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from training.core.ppo.losses import LOG_RATIO_LIMIT
+from training.core.rollout.kl import LOG_RATIO_LIMIT
 from training.core.rollout.reduction import Reduce, local, masked_mean
 
 __all__ = ["engine_table", "importance_metrics", "importance_weights"]

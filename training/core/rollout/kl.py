@@ -13,7 +13,10 @@ from torch import Tensor
 from training.core.model.logprobs import chunk_rows
 from training.core.rollout.reduction import Reduce, local, masked_sum
 
-__all__ = ["exact_kl", "k1", "k3", "sequence_mean"]
+__all__ = ["LOG_RATIO_LIMIT", "exact_kl", "k1", "k3", "sequence_mean"]
+
+LOG_RATIO_LIMIT = 20.0
+"""exp(20) is far outside any clip range and far inside fp32."""
 
 
 def k1(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.core.rollout.diagnostics import distinct_share, repeated_share
-from training.core.rollout.experience import Episodes, TokenTables
+from training.core.rollout.episodes import Episodes, TokenTables
 from training.core.rollout.kl import k1, k3, sequence_mean
 from training.core.rollout.reduction import Reduce, local, masked_mean
 

@@ -14,7 +14,7 @@ from training.core.data.tokenizers import decode
 from training.core.model.actor_critic import ActorCritic
 from training.core.model.loading import LoadedModel
 from training.core.rollout.engine import RolloutEngine
-from training.core.rollout.experience import Episodes, TokenTables, score_tokens
+from training.core.rollout.episodes import Episodes, TokenTables, score_tokens
 from training.core.rollout.importance import engine_table, importance_metrics, importance_weights
 from training.core.rollout.metrics import Scores, rollout_metrics
 from training.core.rollout.reduction import Reduce

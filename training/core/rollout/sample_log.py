@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.contracts import ArtifactRef
 from training.core.data.json_lines import PromptRow
-from training.core.rollout.experience import Episodes
+from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
 from training.core.run.artifacts import file_write
 from training.core.run.environment import json_finite

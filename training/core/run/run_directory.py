@@ -10,7 +10,7 @@ RUN/cancel          where it exists, the program saves and ends
 
 A recipe is started as `accelerate launch -m training.recipes.X RUN/spec.json [--token N]`. The
 launcher hides its child's exit code, so `error.json` repeats it. Exit codes: 0 finished, 2 bad
-input, 75 the directory is another attempt's, 130 cancelled, 1 anything else.
+input, 75 the directory is another attempt's, 130 cancelled, 1 anything else (`training.contracts`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from training.contracts import (
+    EXIT_CANCELLED,
+    EXIT_ERROR,
+    EXIT_HELD,
+    EXIT_USER,
     ArtifactKind,
     ArtifactRef,
+    AttemptError,
     ContractError,
     JsonContract,
     RunEvent,
@@ -57,7 +62,6 @@ __all__ = [
     "recipe_main",
 ]
 
-EXIT_ERROR, EXIT_USER, EXIT_HELD, EXIT_CANCELLED = 1, 2, 75, 130
 LIFELINE = "OUTERLOOP_LIFELINE"
 TAKEOVER_SECONDS = 10.0
 
@@ -267,7 +271,11 @@ def recipe_main(
     except RunFinished as ending:
         print(ending)
     except Exception as error:
-        return _failure_report(arguments.spec.resolve().parent, error)
+        failure = _failure(error, arguments.spec.resolve().parent)
+        _failure_report(
+            failure, arguments.spec.resolve().parent, launched=arguments.token is not None
+        )
+        return failure.exit_code
     return 0
 
 
@@ -279,29 +287,35 @@ def _carry_out(body: Callable[[Run[ConfigT]], None], run: Run[ConfigT]) -> None:
         raise
 
 
-def _failure_report(directory: Path, error: Exception) -> int:
-    if isinstance(error, RunHeld):  # not ours: say so, write nothing
-        print(error, file=sys.stderr, flush=True)
-        return EXIT_HELD
-    kind, code, stored = "error", EXIT_ERROR, storage_sentence(error, directory)
+def _failure(error: Exception, directory: Path) -> AttemptError:
+    if isinstance(error, RunHeld):
+        return AttemptError("held", str(error), EXIT_HELD)
+    stored = storage_sentence(error, directory)
     if stored is not None:
-        kind, code = "storage", EXIT_USER
-    elif isinstance(error, RunCancelled):
-        kind, code = "cancelled", EXIT_CANCELLED
-    elif isinstance(error, UserError | ContractError | DigestError):
-        kind, code = "alarm" if isinstance(error, AlarmRaised) else "user", EXIT_USER
-    else:
-        traceback.print_exception(error)
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            kind = "memory"
-    message = str(error) if code != EXIT_ERROR else f"{type(error).__name__}: {error}"
-    message = stored or message
-    print(message, file=sys.stderr, flush=True)
-    if directory.is_dir():
-        document = {"kind": kind, "message": message, "exit_code": code}
+        return AttemptError("storage", stored, EXIT_USER)
+    if isinstance(error, RunCancelled):
+        return AttemptError("cancelled", str(error), EXIT_CANCELLED)
+    if isinstance(error, UserError | ContractError | DigestError):
+        return AttemptError(
+            "alarm" if isinstance(error, AlarmRaised) else "user", str(error), EXIT_USER
+        )
+    traceback.print_exception(error)
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return AttemptError(
+        "memory" if full else "error", f"{type(error).__name__}: {error}", EXIT_ERROR
+    )
+
+
+def _failure_report(failure: AttemptError, directory: Path, *, launched: bool) -> None:
+    """To whoever reads the screen, and to the worker: in error.json, or, where the directory is not
+    ours to write in, as a line of the log."""
+    print(failure.message, file=sys.stderr, flush=True)
+    if failure.kind == "held":
+        if launched:
+            print(json.dumps(failure.to_json()), file=sys.stderr, flush=True)
+    elif directory.is_dir():
         with suppress(OSError):  # on a disk that takes nothing the log alone says why
-            file_write(directory / "error.json", json.dumps(document).encode())
-    return code
+            file_write(directory / "error.json", json.dumps(failure.to_json()).encode())
 
 
 def lifeline_start() -> None:

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import torch
 
-__all__ = ["Pace"]
+__all__ = ["Throughput"]
 
 
 @dataclass
-class Pace:
+class Throughput:
     """Running sums over a whole run, earlier attempts included."""
 
     seconds: dict[str, float]
@@ -32,10 +32,10 @@ class Pace:
             torch.cuda.synchronize()
         self.seconds[phase] += time.monotonic() - began
 
-    def copy(self) -> Pace:
-        return Pace(dict(self.seconds), dict(self.tokens))
+    def copy(self) -> Throughput:
+        return Throughput(dict(self.seconds), dict(self.tokens))
 
-    def since(self, before: Pace) -> dict[str, float | None]:
+    def since(self, before: Throughput) -> dict[str, float | None]:
         """Seconds and tokens per second of each phase since the sums given."""
         rates: dict[str, float | None] = {}
         for phase in self.seconds:

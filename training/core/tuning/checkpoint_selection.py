@@ -12,13 +12,13 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from training.contracts import Alarms, MeasureConfig
+from training.contracts import Alarms, MeasureConfig, PpoConfig
 from training.core.run.alarms import AlarmRaised, alarm_of, row_of
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run
 from training.core.sharding import tensor_load
 
-__all__ = ["KeptPolicy", "Limits", "weights_load"]
+__all__ = ["CheckpointSelection", "Limits", "weights_load"]
 
 Row = Mapping[str, float | None]
 
@@ -33,12 +33,13 @@ class Limits:
     alarms: Alarms = field(default_factory=Alarms)
 
     @classmethod
-    def of(cls, measure: MeasureConfig) -> Self:
-        return cls(measure.kl_budget, measure.held_out_patience, measure.alarms)
+    def of(cls, measure: PpoConfig | MeasureConfig) -> Self:
+        budget = measure.kl.budget if isinstance(measure, PpoConfig) else measure.kl_budget
+        return cls(budget, measure.held_out_patience, measure.alarms)
 
 
 @dataclass
-class KeptPolicy:
+class CheckpointSelection:
     """Plain values and tensors, so that a checkpoint holds it. `at` counts updates or steps.
 
     `weights` of a sharded policy are this process's parts, until a checkpoint gathers them.

@@ -6,7 +6,6 @@ differ by what was learned between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,10 @@ from training.contracts import MeasureConfig
 from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.actor_critic import ActorCritic
-from training.core.model.loading import LoadedModel
 from training.core.rollout.own_engine import OwnEngine
-from training.core.rollout.rewarding import Rewarder
 from training.core.rollout.rollouts import Rollout, Sampler
-from training.core.run.throughput import Pace
+from training.core.run.throughput import Throughput
+from training.core.tuning.materials import Materials
 
 __all__ = ["PolicyMeter", "measure_points", "meter_open"]
 
@@ -32,30 +30,22 @@ class PolicyMeter:
     prompt_ids: list[list[int]]
     seeds: list[int]
 
-    def measure(self, pace: Pace) -> Rollout:
-        with pace.timed("rollout", self.sampler.device):
+    def measure(self, throughput: Throughput) -> Rollout:
+        with throughput.timed("rollout", self.sampler.device):
             episodes = self.sampler.sample(self.prompt_ids, self.seeds)
-        with pace.timed("score", self.sampler.device):
+        with throughput.timed("score", self.sampler.device):
             rollout = self.sampler.score(self.rows, episodes)
-        pace.tokens["rollout"] += episodes.written
-        pace.tokens["score"] += episodes.read
+        throughput.tokens["rollout"] += episodes.written
+        throughput.tokens["score"] += episodes.read
         return rollout
 
 
 def meter_open(
-    policy: LoadedModel,
-    reference: Any,
-    rewarder: Rewarder | None,
-    prompts: Sequence[PromptRow],
-    prompt_ids: Sequence[list[int]],
-    *,
-    config: MeasureConfig,
-    seed: int,
-    batch_size: int,
-    accelerator: Any,
+    materials: Materials, *, config: MeasureConfig, seed: int, batch_size: int, accelerator: Any
 ) -> PolicyMeter:
     """The prompts are drawn from `seed`; there may be fewer than `config.prompts`."""
     rank, processes = accelerator.process_index, accelerator.num_processes
+    policy, prompts, prompt_ids = materials.policy, materials.prompts, materials.prompt_ids
     order = PromptOrder(len(prompts), seed=derive_seed(seed, "measure"))
     chosen = order.take(0, min(config.prompts, len(prompts)))
     own = list(range(len(chosen)))[rank::processes]
@@ -63,8 +53,8 @@ def meter_open(
         engine=OwnEngine(policy, config.sampling),
         policy=policy,
         actor=ActorCritic.shared(policy.model),
-        reference=reference,
-        rewarder=rewarder,
+        reference=materials.reference,
+        rewarder=materials.rewarder,
         temperature=config.sampling.temperature,
         batch_size=batch_size,
         exact_rollouts=-(-config.exact_kl_rollouts // processes),

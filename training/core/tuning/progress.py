@@ -6,33 +6,40 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from training.core.run.throughput import Pace
-from training.core.tuning.checkpoint_selection import KeptPolicy
+from training.core.run.throughput import Throughput
+from training.core.tuning.checkpoint_selection import CheckpointSelection
 
-__all__ = ["PHASES", "Progress"]
+__all__ = ["PHASES", "TrainingProgress"]
 
 PHASES = ("rollout", "score", "train")
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Plain values and tensors, and parts that turn into such; a recipe adds its own fields.
 
-    `PARTS` names what turns into a state by `to_state`, each with the way back.
+    `step` counts what is checkpointed: PPO's updates, optimiser steps elsewhere. `PARTS` names what turns
+    into a state by `to_state`, each with the way back. `STORED` are the names that the first release gave
+    to fields in its checkpoints: a run begun then can still be resumed.
     """
 
     PARTS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
-        "pace": Pace.from_state,
-        "kept": KeptPolicy.from_state,
+        "throughput": Throughput.from_state,
+        "kept": CheckpointSelection.from_state,
     }
+    STORED: ClassVar[Mapping[str, str]] = {"throughput": "pace"}
 
-    stopped_by: str = ""
-    pace: Pace = field(default_factory=lambda: Pace.start(PHASES))
-    kept: KeptPolicy = field(default_factory=KeptPolicy)
+    stopped_by: str = "steps"
+    step: int = 0
+    throughput: Throughput = field(default_factory=lambda: Throughput.start(PHASES))
+    kept: CheckpointSelection = field(default_factory=CheckpointSelection)
 
     def to_state(self) -> dict[str, Any]:
-        return vars(self) | {name: getattr(self, name).to_state() for name in self.PARTS}
+        state = vars(self) | {name: getattr(self, name).to_state() for name in self.PARTS}
+        return {self.STORED.get(name, name): value for name, value in state.items()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        return cls(**state | {name: back(state[name]) for name, back in cls.PARTS.items()})
+        names = {stored: name for name, stored in cls.STORED.items()}
+        found = {names.get(name, name): value for name, value in state.items()}
+        return cls(**found | {name: back(found[name]) for name, back in cls.PARTS.items()})

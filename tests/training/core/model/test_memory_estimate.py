@@ -22,13 +22,13 @@ from transformers import (
 
 from tests.support import ppo_runs
 from tests.support.memory import peak_bytes, storage_bytes
-from training.contracts import AdapterConfig, Sampling
+from training.contracts import EXIT_USER, AdapterConfig, Sampling
 from training.core.model import memory_estimate
 from training.core.model.lora import adapter_add, trainable_parameters
 from training.core.model.memory_estimate import (
     Estimate,
     Job,
-    Shape,
+    NetworkShape,
     available_bytes,
     estimate,
     memory_check,
@@ -38,7 +38,6 @@ from training.core.model.memory_estimate import (
 from training.core.model.recompute import recompute_layers
 from training.core.rollout.generation import generate
 from training.core.run.errors import UserError
-from training.core.run.run_directory import EXIT_USER
 from training.recipes import ppo
 
 CPU = torch.device("cpu")
@@ -121,8 +120,10 @@ def test_sampling_takes_what_the_estimate_says_within_its_factor() -> None:
 
 
 def test_every_part_is_its_formula() -> None:
-    trained = Shape(parameters=1000, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50)
-    frozen = Shape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
+    trained = NetworkShape(
+        parameters=1000, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50
+    )
+    frozen = NetworkShape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
     job = Job(
         rows=3, length=10, logits=5, sampled_rows=7, sampled_length=20,
         scored_rows=4, scored_logits=6, number=2,
@@ -141,8 +142,10 @@ def test_every_part_is_its_formula() -> None:
 
 
 def test_what_learns_is_divided_by_its_parts_and_made_whole_to_sample() -> None:
-    trained = Shape(parameters=1001, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50)
-    frozen = Shape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
+    trained = NetworkShape(
+        parameters=1001, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50
+    )
+    frozen = NetworkShape(parameters=300, layers=1, hidden=8, feed_forward=16, keys=8, vocabulary=0)
     found = estimate(
         [trained], [frozen], Job(sampled_rows=7, sampled_length=20, number=2), shards=4
     )
@@ -267,6 +270,6 @@ def test_a_configuration_that_names_no_sizes_is_taken_at_its_least():
             return self.words
 
     shape = shape_of(Bare(), speaks=True)
-    assert shape == Shape(
+    assert shape == NetworkShape(
         parameters=240, layers=1, hidden=8, feed_forward=32, keys=8, vocabulary=30
     )

@@ -12,7 +12,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tests.support.ppo_runs import tiny_policy
 from training.core.data.sequences import pack_sequences
 from training.core.model.actor_critic import ActorCritic
-from training.core.rollout.experience import Episodes, TokenTables, build_experience, score_tokens
+from training.core.ppo.experience import build_experience
+from training.core.rollout.episodes import Episodes, TokenTables, score_tokens
 
 CPU = torch.device("cpu")
 PROMPTS = [[7, 8, 9, 10], [11, 12], [13, 14, 15]]

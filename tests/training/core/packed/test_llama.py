@@ -23,7 +23,7 @@ from training.core.packed import llama as packed_llama
 from training.core.packed.llama import pack_rows, packable
 from training.core.packed.operators import NativeOperators, WrittenOutOperators, operators_for
 from training.core.reward.forward import score_rows
-from training.core.rollout.experience import Episodes, score_tokens
+from training.core.rollout.episodes import Episodes, score_tokens
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 CLOSE = 1e-5 if DEVICE.type == "cpu" else 1e-4

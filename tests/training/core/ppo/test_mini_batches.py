@@ -12,8 +12,8 @@ import torch
 
 from tests.support import ppo_runs
 from training.core.model.actor_critic import ActorCritic
+from training.core.ppo.experience import Experience
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.rollout.experience import Experience
 
 PROMPTS = [[5, 6, 7], [8, 9], [6, 6, 6, 6], [7]]
 RESPONSES = [[10, 11, 12], [13], [14, 15], [10, 10, 10]]

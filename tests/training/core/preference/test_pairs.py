@@ -12,7 +12,7 @@ from tests.support import ppo_runs
 from tests.support.optimiser_runs import dpo_config, write_pairs
 from training.core.data.pairs import group_held_out
 from training.core.preference.log_ratios import LogProbs, pair_log_probs_all
-from training.core.preference.pairs import Side, judge, pairs_read
+from training.core.preference.pairs import PairSet, judge, pairs_read
 
 CPU = torch.device("cpu")
 
@@ -36,14 +36,14 @@ def test_a_policy_that_is_the_reference_loses_log_2_a_pair(tmp_path: Path) -> No
     reference = pair_log_probs_all(
         policy.model, pairs, pad_id=policy.pad_id, temperature=1.0, batch_size=4, device=CPU
     )
-    side = Side(pairs, reference)
+    side = PairSet(pairs, reference)
     with torch.no_grad():
         found = judge(policy.model, side, [3, 0], config, pad_id=policy.pad_id, device=CPU)
     assert found.losses.loss.tolist() == pytest.approx([math.log(2)] * 2, abs=1e-5)
     assert found.preference.tolist() == [pairs[i].row.preference for i in (3, 0)]
     assert found.weights.tolist() == [pairs[i].row.weight for i in (3, 0)]
     # A reference that finds completion 0 less likely by 2 nats: h = beta x 2.
-    shifted = Side(pairs, LogProbs(reference.first - 2, reference.second))
+    shifted = PairSet(pairs, LogProbs(reference.first - 2, reference.second))
     with torch.no_grad():
         found = judge(policy.model, shifted, [3, 0], config, pad_id=policy.pad_id, device=CPU)
     assert found.losses.margin.tolist() == pytest.approx([2 * config.beta] * 2, abs=1e-5)

@@ -6,10 +6,10 @@ from typing import Any
 
 from training.core.data.conversations import Encoded
 from training.core.data.json_lines import PreferenceRow
-from training.core.data.pairs import Pair
+from training.core.data.pairs import EncodedPair
 
 
-def pair_of(first: str, second: str, *, prompt: str = "How?", **changes: Any) -> Pair:
+def pair_of(first: str, second: str, *, prompt: str = "How?", **changes: Any) -> EncodedPair:
     row: dict[str, Any] = {
         "id": f"{first}/{second}",
         "group": prompt,
@@ -19,4 +19,4 @@ def pair_of(first: str, second: str, *, prompt: str = "How?", **changes: Any) ->
         **changes,
     }
     encoded = [Encoded(tuple(map(ord, text)), (True,) * len(text)) for text in (first, second)]
-    return Pair(PreferenceRow(**row), encoded[0], encoded[1], (len(first), len(second)))
+    return EncodedPair(PreferenceRow(**row), encoded[0], encoded[1], (len(first), len(second)))

@@ -7,12 +7,17 @@ import torch
 from tests.training.core.reward.pairs import pair_of
 from training.core.data.pairs import pair_tensors
 from training.core.reward.ties import TieModel, pair_nll
-from training.core.reward.votes import Vote, pair_posteriors, pairs_merge, rater_reliabilities
+from training.core.reward.votes import RaterVote, pair_posteriors, pairs_merge, rater_reliabilities
 
 
 def test_posterior_by_hand():
     # two raters right in 0.8 and one in 0.6 of their votes: odds 4 * (1/4) * 1.5 = 1.5
-    votes = [Vote("x", "a", 1.0), Vote("x", "b", 0.0), Vote("x", "c", 1.0), Vote("y", "a", 0.5)]
+    votes = [
+        RaterVote("x", "a", 1.0),
+        RaterVote("x", "b", 0.0),
+        RaterVote("x", "c", 1.0),
+        RaterVote("y", "a", 0.5),
+    ]
     found = pair_posteriors(votes, {"a": 0.8, "b": 0.8, "c": 0.6})
     assert found == {"x": pytest.approx(0.6), "y": pytest.approx(0.5)}
 
@@ -24,7 +29,7 @@ def test_reliabilities_are_found_again():
     for i in range(1200):
         truth = generator.random() < 0.5
         votes += [
-            Vote(i, rater, float(truth == (generator.random() < share)))
+            RaterVote(i, rater, float(truth == (generator.random() < share)))
             for rater, share in right.items()
         ]
     found = rater_reliabilities(votes)
@@ -32,8 +37,8 @@ def test_reliabilities_are_found_again():
 
 
 def test_rater_whom_nobody_can_check_stays_at_the_prior():
-    votes = [Vote(i, "alone", float(i % 2)) for i in range(500)]
-    assert rater_reliabilities([*votes, Vote("z", "tied", 0.5)]) == {
+    votes = [RaterVote(i, "alone", float(i % 2)) for i in range(500)]
+    assert rater_reliabilities([*votes, RaterVote("z", "tied", 0.5)]) == {
         "alone": pytest.approx(0.8, abs=1e-3),
         "tied": pytest.approx(0.8),
     }
@@ -87,7 +92,12 @@ def test_posterior_of_merged_votes_weighs_ties_in():
     merged = pairs_merge(several(), "posterior")
     # with so few votes raters stay near 0.8: two of them agree, and half the weight is a tie
     raters = rater_reliabilities(
-        [Vote("ab", "x", 1.0), Vote("ab", "y", 1.0), Vote("ab", "z", 0.5), Vote("ac", "x", 0.0)]
+        [
+            RaterVote("ab", "x", 1.0),
+            RaterVote("ab", "y", 1.0),
+            RaterVote("ab", "z", 0.5),
+            RaterVote("ac", "x", 0.0),
+        ]
     )
     odds = math.prod(raters[r] / (1 - raters[r]) for r in ("x", "y"))
     assert merged[0].row.preference == pytest.approx(0.25 + 0.5 * odds / (1 + odds))

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.tiny_models import write_spec
-from training.contracts import RunEvent, RunManifest, SamplePairsConfig
+from training.contracts import AttemptError, RunEvent, RunManifest, SamplePairsConfig
 from training.core.run.run_directory import RunHeld, open_run, recipe_main
 
 
@@ -119,11 +119,13 @@ def test_second_program_is_turned_away_and_writes_nothing(tmp_path, capsys):
     assert sorted(p.name for p in path.parent.iterdir()) == ["lock", "spec.json"]
 
 
-def test_stale_token_is_turned_away_at_the_start(tmp_path):
+def test_stale_token_is_turned_away_at_the_start(tmp_path, capsys):
     path = spec_path(tmp_path)
     (path.parent / "fence").write_text("8\n")
     assert start(path, finish, "--token", "7") == 75
     assert not (path.parent / "error.json").exists()
+    record = AttemptError.from_json(json.loads(capsys.readouterr().err.splitlines()[-1]))
+    assert (record.kind, record.exit_code) == ("held", 75)  # all that a launcher lets through
     assert start(path, finish, "--token", "8") == 0
 
 

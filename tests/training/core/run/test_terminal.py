@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ppo_runs
-from training.contracts import RunEvent
-from training.core.run.run_directory import EXIT_USER
+from training.contracts import EXIT_USER, RunEvent
 from training.core.run.terminal import CLEAR, TerminalProgress, progress_line, terminal_open
 from training.recipes import ppo
 

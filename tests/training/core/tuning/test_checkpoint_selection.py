@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from training.core.run.errors import UserError
-from training.core.tuning.checkpoint_selection import KeptPolicy, Limits
+from training.core.tuning.checkpoint_selection import CheckpointSelection, Limits
 
 
 def walk(
     limits: Limits, rows: Sequence[tuple[float, float | None]]
-) -> tuple[KeptPolicy, str, float]:
+) -> tuple[CheckpointSelection, str, float]:
     """Measure policies whose one weight is 0, 1, 2 ...; returns the weight that is kept as well."""
-    kept, weight, ending = KeptPolicy(), torch.zeros(1), ""
+    kept, weight, ending = CheckpointSelection(), torch.zeros(1), ""
     for at, (kl, held_out) in enumerate(rows):
         weight.fill_(at)
         row = {"kl_k1": kl, "reward_held_out": held_out}
@@ -67,4 +67,4 @@ def test_a_first_policy_beyond_the_budget_is_refused() -> None:
 
 def test_it_travels_through_a_checkpoint_s_state() -> None:
     kept, *_ = walk(Limits(held_out_patience=3), [(0, 1.0), (1, 2.0), (2, 1.0)])
-    assert KeptPolicy.from_state(kept.to_state()) == kept
+    assert CheckpointSelection.from_state(kept.to_state()) == kept

@@ -15,6 +15,7 @@ from tests.support.memory import peak_bytes
 from tests.support.optimiser_runs import best_of_n_config, dpo_config, message, run
 from tests.training.core.model.test_memory_estimate import FACTOR
 from training.contracts import (
+    EXIT_USER,
     AdapterConfig,
     BestOfNConfig,
     DpoConfig,
@@ -28,7 +29,7 @@ from training.core.model import memory_estimate
 from training.core.model.loading import policy_load
 from training.core.model.memory_estimate import shape_at
 from training.core.run.events import EventLog
-from training.core.run.run_directory import EXIT_USER, Run
+from training.core.run.run_directory import Run
 from training.core.tuning.footprint import best_of_n_footprint, dpo_footprint
 from training.digests import path_sha256
 from training.recipes import best_of_n, dpo

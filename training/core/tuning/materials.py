@@ -1,0 +1,67 @@
+"""What every optimiser of a policy begins with: networks, prompts and rewards, shown to fit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from training.contracts import BestOfNConfig, DpoConfig, MeasureConfig, PpoConfig
+from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.rollout import preflight
+from training.core.rollout.rewarding import Rewarder, rewarder_open
+from training.core.run.run_directory import Run
+from training.core.tuning.reference_policy import reference_open
+
+__all__ = ["Materials", "TuningConfig", "materials_open", "measure_of"]
+
+TuningConfig = PpoConfig | DpoConfig | BestOfNConfig
+
+
+@dataclass(frozen=True)
+class Materials:
+    """On their device, the policy not yet handed to the processes; `rewarder` is None where DPO needs none."""
+
+    policy: LoadedModel
+    reference: Any
+    rewarder: Rewarder | None
+    prompts: list[PromptRow]
+    prompt_ids: list[list[int]]
+
+
+def measure_of(config: TuningConfig) -> PpoConfig | MeasureConfig:
+    """The settings by which a policy is asked for completions; PPO measures on those it learns from."""
+    return config if isinstance(config, PpoConfig) else config.measure
+
+
+def materials_open(run: Run[Any], *, device: torch.device) -> Materials:
+    """Load and check; raises `UserError` with one sentence on the first thing that does not fit."""
+    config, measure = run.config, measure_of(run.config)
+    policy = policy_load_path(run.input("policy"))
+    preflight.check_tokens(policy)
+    prompts = prompts_read(run.input("prompts"))
+    prompt_ids = preflight.encode_prompts(policy, prompts, measure)
+    policy.model.to(device).eval()
+    reference = reference_open(run, policy, config.adapter, device=device)
+    preflight.check_log_probs(policy, prompt_ids, measure)
+    preflight.check_patience(run, measure.held_out_patience)
+    rewarder = _rewarder_open(run, config, device)
+    if rewarder is not None:
+        preflight.check_rewarder(rewarder, prompts)
+    return Materials(policy, reference, rewarder, prompts, prompt_ids)
+
+
+def _rewarder_open(run: Run[Any], config: TuningConfig, device: torch.device) -> Rewarder | None:
+    """DPO learns from the pairs themselves: a reward model only watches, where there is one."""
+    if isinstance(config, DpoConfig) and "reward_model" not in run.inputs:
+        return None
+    return rewarder_open(
+        run,
+        combination=config.reward_combination,
+        variance_weight=config.variance_weight,
+        function="" if isinstance(config, DpoConfig) else config.reward_function,
+        packed=isinstance(config, PpoConfig) and config.packed,
+        device=device,
+    )

@@ -101,7 +101,7 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
     words = words_of(page_of(lead, records.PROMOTED))
     for fact in (
         "PROMOTE",
-        "v7 deployed 21 Nov 2026, 02:10 UTC by schedule",
+        "v7 deployed 21 Nov 2026, 02:10 UTC by the schedule",
         "Better than v6 for people: 58% (54% to 62%), 612 labels from 14 annotators.",
         "No guardrail failed. 1 advisory: Replies are narrower than the incumbent's (0.74).",
         "Ada approved the deployment, 21 Nov 2026, 02:05 UTC.",

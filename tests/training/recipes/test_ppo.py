@@ -324,5 +324,6 @@ def test_a_reward_that_is_not_a_number_names_the_text(
 def test_a_checkpoint_counts_updates_by_the_name_of_the_first_release() -> None:
     progress = ppo.PpoProgress(step=5)
     state = progress.to_state()
-    assert state["update"] == 5 and "step" not in state
+    assert state["update"] == 5
+    assert "step" not in state
     assert ppo.PpoProgress.from_state(state) == progress

@@ -16,13 +16,13 @@ from evaluation.contracts import (
     HumanLabels,
     IntegrityFact,
     Interval,
-    LabelSummary,
     LineageItem,
     OverrideRecord,
     PolicyMeasurements,
     RaterLabels,
     ReliabilityBin,
     RewardModelMeasurements,
+    RoundLabels,
     RoundRecord,
     RoundSummary,
     SamplePair,
@@ -197,7 +197,7 @@ SAMPLES = (
     ),
     pair("largest_gap", "What is 12 times 12?", side(HOSTILE, 2.4, -0.8), side("144.", 0.5, 0.7)),
 )
-LABELS = LabelSummary(
+LABELS = RoundLabels(
     training=4210,
     fresh=804,
     gate=612,

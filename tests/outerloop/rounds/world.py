@@ -14,8 +14,7 @@ from annotation.campaigns.models import Campaign
 from annotation.comparisons.services import prompts_ensure
 from annotation.contracts import NewPrompt
 from evaluation import facade as evaluation
-from evaluation.contracts import GateMeasurements
-from outerloop.rounds.measuring import Measured
+from evaluation.contracts import GateMeasurements, GatePolicySettings
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create, round_advance
@@ -129,15 +128,12 @@ class Evidence:
     def __init__(self) -> None:
         self.changes: dict[str, Any] = {}
 
-    def __call__(self, round_: Round, line: PolicyLine, plan: RoundPlan) -> Measured:
-        measurements = self.measurements(round_)
-        verdict = evaluation.gate_verdict(line_id=line.id, measurements=measurements)
-        return Measured(measurements, verdict, (), {})
-
-    def measurements(self, round_: Round) -> GateMeasurements:
-        assert round_.candidate is not None
+    def __call__(
+        self, judged: evaluation.JudgedRound, settings: GatePolicySettings
+    ) -> GateMeasurements:
+        assert judged.candidate is not None
         shas: dict[str, Any] = {
-            f"{side}_sha256": training.model_version_get(getattr(round_, side)).sha256
+            f"{side}_sha256": training.model_version_get(getattr(judged, side)).sha256
             for side in ("candidate", "incumbent")
         }
         return replace(GOOD, **{**shas, **self.changes})

@@ -72,11 +72,12 @@ def await_labels(context: StepContext) -> Move | Wait:
     """Decide as labels come. A candidate that a guardrail refuses costs nobody a label."""
     judged = judged_round(context.round, pairs=context.plan.gate_pairs)
     decided = evaluation.round_decide(judged)
-    if decided.labels_wanted:
-        waiting = _gate_pairs_ensure(context)
+    if decided.labels_wanted and _gate_pairs_offer(context):
         decided = evaluation.round_decide(judged)
-        if decided.labels_wanted:
-            return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
+    if decided.labels_wanted:
+        status = annotation.gate_queue_status(round_id=context.round.id)
+        waiting = status.open + status.leased
+        return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
     annotation.gate_queue_close(round_id=context.round.id)
     verdict = decided.verdict
     waits = verdict == "PROMOTE" and not context.round.deploys_by_itself
@@ -122,18 +123,18 @@ def _may_deploy(context: StepContext) -> bool:
     return approval is not None and approval.approved
 
 
-def _gate_pairs_ensure(context: StepContext) -> int:
-    """Put the candidate-versus-incumbent pairs in the ordinary queue, once; returns the open ones."""
+def _gate_pairs_offer(context: StepContext) -> bool:
+    """Put the candidate-versus-incumbent pairs in the ordinary queue; False where they are in it."""
     status = annotation.gate_queue_status(round_id=context.round.id)
-    if status.open + status.leased + status.done == 0:
-        annotation.comparisons_create(
-            line_id=context.line.id,
-            purpose="gate",
-            pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
-            round_id=context.round.id,
-        )
-        status = annotation.gate_queue_status(round_id=context.round.id)
-    return status.open + status.leased
+    if status.open + status.leased + status.done:
+        return False
+    annotation.comparisons_create(
+        line_id=context.line.id,
+        purpose="gate",
+        pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
+        round_id=context.round.id,
+    )
+    return True
 
 
 def _gate_pairs(context: StepContext) -> Iterator[NewPair]:

@@ -30,7 +30,7 @@ from evaluation.gates import measuring
 from evaluation.policy import NOTHING_NEW, gate_decide
 from tests.annotation.factories import a_campaign, an_annotator, label_next, lease, some_pairs
 from tests.evaluation.gates.world import LineWorld, labels_from, policy_create, run_left
-from tests.evaluation.policy.evidence import GOOD, LABELS, POLICY
+from tests.evaluation.policy.evidence import LABELS, POLICY, evidence_on
 from training.runs.models import Snapshot
 
 Measure = Callable[..., GateMeasurements]
@@ -198,10 +198,6 @@ def zero(interval: Interval) -> Interval:
 
 def self_against_self(world: LineWorld, **changes: Any) -> GateMeasurements:
     """What identical weights measure: exactly no gain, and a lucky streak of labels."""
-    same: dict[str, Any] = {
-        "candidate_sha256": world.incumbent.sha256,
-        "incumbent_sha256": world.incumbent.sha256,
-    }
     policy = replace(
         POLICY,
         train_gain=zero(POLICY.train_gain),
@@ -209,7 +205,8 @@ def self_against_self(world: LineWorld, **changes: Any) -> GateMeasurements:
         length_free_share=None,
         aa_difference=0.0,
     )
-    return replace(GOOD, **{**same, "policy": policy, **changes})
+    same = world.incumbent.sha256
+    return evidence_on(same, same, **{"policy": policy, **changes})
 
 
 def test_identical_weights_pass_integrity_and_are_not_promoted(world: LineWorld) -> None:

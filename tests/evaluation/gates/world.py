@@ -21,7 +21,7 @@ from evaluation.gates.models import Decision
 from evaluation.gates.selectors import gate_policy_current
 from evaluation.gates.services.decisions import decision_record
 from evaluation.policy import gate_decide
-from tests.evaluation.policy.evidence import GOOD, POLICY
+from tests.evaluation.policy.evidence import POLICY, evidence_on
 from training import facade as training
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -76,11 +76,7 @@ class LineWorld:
 
     def measured(self, **changes: Any) -> GateMeasurements:
         """Evidence that passes every check, on this world's two policies."""
-        shas: dict[str, Any] = {
-            "candidate_sha256": self.candidate.sha256,
-            "incumbent_sha256": self.incumbent.sha256,
-        }
-        return replace(GOOD, **{**shas, **changes})
+        return evidence_on(self.candidate.sha256, self.incumbent.sha256, **changes)
 
     def decide(self, *, round_id: UUID | None = None, number: int = 1, **changes: Any) -> Decision:
         """Decide a round on `measured(**changes)` and record it."""

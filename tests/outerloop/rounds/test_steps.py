@@ -141,8 +141,10 @@ def test_without_labels_the_gate_s_pairs_are_offered_once_and_the_round_waits(
     assert step_of(round_).note == "4 pairs of candidate and incumbent wait for labels."
     assert tuple(annotation.gate_queue_status(round_id=round_.id)) == (4, 0, 0)
     assert evaluation.decided_on(round_.id) is None
+    looks = evidence.looks
     for _ in range(2):
         round_advance(round_id=round_.id)
+    assert evidence.looks == looks + 2  # to measure is dear: once at each look
     assert Comparison.objects.filter(round_id=round_.id, purpose="gate").count() == 4
     pair = Comparison.objects.filter(round_id=round_.id, purpose="gate")[0]
     sides = {slot.completion.model_version for slot in pair.slots.all()}

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from evaluation.gates.gate import gate_measure, gate_trajectory, gate_verdict
-from evaluation.gates.quality import LabelQuality, gold_question_accuracy, label_quality
+from evaluation.gates.measuring import round_expired
+from evaluation.gates.readings import measurements_read, samples_read
+from evaluation.gates.recording import record_judged
 from evaluation.gates.records import (
-    DecisionRecord,
     GateError,
-    GatePolicyRecord,
+    JudgedRound,
     LineDeployment,
     OverrideState,
 )
 from evaluation.gates.selectors import (
     approval_get,
-    decision_get,
-    decision_history,
+    decided_on,
     deployed_version,
     deployment_current,
     deployment_get,
     deployments,
     effective_gate,
-    effective_verdict,
     evaluation_get,
-    gate_policies,
     gate_policy_current,
-    override_records,
     overrides,
     runs_referred,
     versions_referred,
 )
 from evaluation.gates.services import (
     approval_record,
-    decision_record,
     deployment_mark_failed,
     deployment_mark_served,
     deployment_start,
@@ -40,6 +35,7 @@ from evaluation.gates.services import (
     override_confirm,
     override_request,
     rollback,
+    round_decide,
 )
 from evaluation.gates.serving.client import (
     PolicyUnavailable,
@@ -52,19 +48,15 @@ from evaluation.reports.selectors import report_get, report_history
 from evaluation.reports.services import report_store
 
 __all__ = [
-    "DecisionRecord",
     "GateError",
-    "GatePolicyRecord",
-    "LabelQuality",
+    "JudgedRound",
     "LineDeployment",
     "OverrideState",
     "PolicyUnavailable",
     "ReportRecord",
     "approval_get",
     "approval_record",
-    "decision_get",
-    "decision_history",
-    "decision_record",
+    "decided_on",
     "deployed_version",
     "deployment_current",
     "deployment_get",
@@ -73,28 +65,25 @@ __all__ = [
     "deployment_start",
     "deployments",
     "effective_gate",
-    "effective_verdict",
     "evaluation_get",
     "evaluation_record",
-    "gate_measure",
-    "gate_policies",
     "gate_policy_current",
     "gate_policy_save",
-    "gate_trajectory",
-    "gate_verdict",
-    "gold_question_accuracy",
-    "label_quality",
+    "measurements_read",
     "override_confirm",
-    "override_records",
     "override_request",
     "overrides",
     "policy_ask",
     "policy_healthy",
     "policy_wait",
+    "record_judged",
     "report_get",
     "report_history",
     "report_store",
     "rollback",
+    "round_decide",
+    "round_expired",
     "runs_referred",
+    "samples_read",
     "versions_referred",
 ]

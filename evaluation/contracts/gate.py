@@ -81,5 +81,10 @@ class GateVerdict(JsonContract):
     evidence_sha256: str
     wants: tuple[Wants, ...] = ()
 
+    @property
+    def labels_wanted(self) -> bool:
+        """Nothing is decided yet, and people can still decide it."""
+        return self.verdict == "INCONCLUSIVE" and "labels" in self.wants
+
     def check(self, check_id: str) -> CheckResult | None:
         return next((c for c in self.checks if c.id == check_id), None)

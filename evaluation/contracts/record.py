@@ -52,7 +52,7 @@ class RaterLabels(JsonContract):
 
 
 @dataclass(frozen=True)
-class LabelSummary(JsonContract):
+class RoundLabels(JsonContract):
     """The preferences that the round learned from."""
 
     training: int
@@ -200,7 +200,7 @@ class RoundRecord(JsonContract):
     settings: dict[str, Any] = field(default_factory=dict)
     settings_changed: tuple[SettingChange, ...] = ()
     gate_settings: GatePolicySettings | None = None
-    labels: LabelSummary | None = None
+    labels: RoundLabels | None = None
     reward_model: RewardModelMeasurements | None = None
     training_curves: dict[str, tuple[dict[str, float | None], ...]] = field(default_factory=dict)
     policy: PolicyMeasurements | None = None

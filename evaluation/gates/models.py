@@ -12,6 +12,7 @@ import uuid
 
 from django.db import models
 
+from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.gates.actors import ACTOR_LENGTH
 
 
@@ -95,6 +96,19 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"round {self.number}: {self.verdict}"
+
+    @property
+    def evidence(self) -> GateMeasurements:
+        return GateMeasurements.from_json(self.measurements)
+
+    @property
+    def gate_settings(self) -> GatePolicySettings:
+        return GatePolicySettings.from_json(self.settings)
+
+    @property
+    def gate(self) -> GateVerdict:
+        names = ("verdict", "checks", "reasons", "evidence_sha256", "wants")
+        return GateVerdict.from_json({name: getattr(self, name) for name in names})
 
 
 class Approval(models.Model):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
-from evaluation.contracts import Interval
-from evaluation.gates.measuring import BOOTSTRAP_SEED, human_ceiling
+from evaluation.contracts import Interval, RaterLabels, RoundLabels
+from evaluation.gates.outcomes import BOOTSTRAP_SEED, human_ceiling
 from evaluation.statistics.agreement import krippendorff_alpha_interval, pairwise_agreement
 from evaluation.statistics.intervals import wilson_interval
 
@@ -18,34 +18,33 @@ TIE = 4
 FEWEST_ITEMS = 20
 
 
-@dataclass(frozen=True)
-class LabelQuality:
-    """None where too few comparisons have two opinions."""
+def label_quality(
+    learned: RoundLabels, *, votes: Sequence[OverlapVote], summary: LabelSummary
+) -> RoundLabels:
+    """`learned` with how far people agreed; None where too few comparisons have two opinions.
 
-    agreement: Interval | None
-    alpha: Interval | None
-    human_ceiling: Interval | None
-    position_bias: Interval | None
-    agreement_by_rater: dict[str, Interval] = field(default_factory=dict)
-    position_bias_by_rater: dict[str, Interval] = field(default_factory=dict)
-
-
-def label_quality(*, votes: Sequence[OverlapVote], summary: LabelSummary) -> LabelQuality:
-    """Agreement on the side preferred (ties a third answer), and the share of left sides chosen."""
+    Agreement is on the side preferred (ties a third answer), bias the share of left sides chosen.
+    """
     matrix = _side_matrix(votes)
     enough = matrix if matrix is not None and matrix.shape[1] >= FEWEST_ITEMS else None
-    biases = {r.rater: _left_share(r) for r in summary.raters}
-    return LabelQuality(
+    agreement = _agreement_by_rater(votes)
+    return replace(
+        learned,
+        both_bad=summary.both_bad,
+        raters=tuple(
+            RaterLabels(
+                r.rater, r.labels, agreement.get(r.rater), _left_share([r]), r.median_seconds
+            )
+            for r in summary.raters
+        ),
         agreement=pairwise_agreement(enough) if enough is not None else None,
-        alpha=(
+        krippendorff_alpha=(
             krippendorff_alpha_interval(enough, metric="nominal", seed=BOOTSTRAP_SEED)
             if enough is not None
             else None
         ),
         human_ceiling=human_ceiling(votes),
-        position_bias=_left_share_of_all(summary.raters),
-        agreement_by_rater=_agreement_by_rater(votes),
-        position_bias_by_rater={r: b for r, b in biases.items() if b is not None},
+        position_bias=_left_share(summary.raters),
     )
 
 
@@ -89,14 +88,7 @@ def _agreement_by_rater(votes: Sequence[OverlapVote]) -> dict[str, Interval]:
     }
 
 
-def _left_share(rater: RaterSummary) -> Interval | None:
-    decided = rater.labels - rater.ties
-    if rater.left_share is None or decided < FEWEST_ITEMS:
-        return None
-    return wilson_interval(rater.left_share * decided, decided)
-
-
-def _left_share_of_all(raters: Sequence[RaterSummary]) -> Interval | None:
+def _left_share(raters: Sequence[RaterSummary]) -> Interval | None:
     counted = [(r.left_share, r.labels - r.ties) for r in raters if r.left_share is not None]
     decided = sum(n for _, n in counted)
     if decided < FEWEST_ITEMS:

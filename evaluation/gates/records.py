@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
+from evaluation.contracts import GatePolicySettings
+from training.facade import RunRecord
 
 
 class GateError(ValueError):
@@ -26,34 +27,25 @@ class GatePolicyRecord:
 
 
 @dataclass(frozen=True)
-class DecisionRecord:
-    """One revision of a round's verdict. `revision` counts from 1.
+class JudgedRound:
+    """What the rounds say of a round: who is compared, which of its runs measured it, since when.
 
-    `tested` is true where at least one label was weighed, `discovered` where people were shown to
-    prefer the candidate at `e_level`, the level of the line's test number `test_number`.
+    The gate policy of `started_at` counts: nobody moves the bar under a candidate. The maximum age
+    counts from `waiting_since`. `pairs` is how many pairs of the two policies will be offered.
     """
 
-    id: UUID
     line_id: UUID
     round_id: UUID
-    round_number: int
-    revision: int
-    verdict: GateVerdict
-    measurements: GateMeasurements
-    settings: GatePolicySettings
-    policy_version: int
-    test_number: int
-    discoveries: int
-    e_level: float
-    tested: bool
-    discovered: bool
-    candidate: UUID
+    number: int
+    candidate: UUID | None
     incumbent: UUID
-    decided_at: datetime
-
-    @property
-    def evidence_sha256(self) -> str:
-        return self.verdict.evidence_sha256
+    reward_models: tuple[UUID, ...]
+    snapshot: UUID | None
+    policy_run: RunRecord | None
+    reward_run: RunRecord | None
+    started_at: datetime
+    waiting_since: datetime
+    pairs: int = 0
 
 
 @dataclass(frozen=True)

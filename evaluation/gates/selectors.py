@@ -12,12 +12,9 @@ from django.utils import timezone
 
 from evaluation.contracts import (
     ApprovalRecord,
-    CheckResult,
     GateMeasurements,
     GatePolicySettings,
     GateVerdict,
-    OverrideRecord,
-    Verdict,
 )
 from evaluation.gates.actors import actor_name, actor_names
 from evaluation.gates.models import (
@@ -30,14 +27,13 @@ from evaluation.gates.models import (
     Override,
 )
 from evaluation.gates.records import (
-    DecisionRecord,
     DeploymentKindName,
     GateError,
     GatePolicyRecord,
     LineDeployment,
     OverrideState,
 )
-from evaluation.gates.verdicts import gate_policy_decide
+from evaluation.policy import gate_decide
 
 # ------------------------------------------------------------------ gate policies
 
@@ -89,77 +85,35 @@ def decision_require(round_id: UUID) -> Decision:
     return row
 
 
-def decision_get(round_id: UUID) -> DecisionRecord | None:
-    """The newest revision of a round's decision."""
+def decided_on(round_id: UUID) -> GateMeasurements | None:
+    """The evidence that the newest revision of a round's decision was made from."""
     row = decision_row(round_id)
-    return decision_to_record(row) if row else None
+    return row.evidence if row else None
 
 
-def decision_history(line_id: UUID) -> list[DecisionRecord]:
-    """The last revision of each round of a line, oldest round first."""
-    return [decision_to_record(row) for row in _last_revisions(line_id)]
-
-
-def _last_revisions(line_id: UUID) -> QuerySet[Decision]:
-    rows = Decision.objects.filter(line=line_id)
-    return rows.order_by("number", "round", "-revision").distinct("number", "round")
-
-
-def error_control_position(*, line_id: UUID, round_number: int) -> tuple[int, int]:
-    """Where a round stands in the line's error control: (test number from 1, discoveries before).
+def error_control_position(line_id: UUID, *, before: int) -> tuple[int, int]:
+    """Where round number `before` stands in the line's error control: (test number, discoveries).
 
     A round counts as a test once a label was weighed in it; a discovery, once people were shown to
     prefer its candidate, whatever the other checks then said.
     """
-    before = Decision.objects.filter(line=line_id, number__lt=round_number)
-    tests = before.filter(tested=True).values("round").distinct().count()
-    found = before.filter(discovered=True).values("round").distinct().count()
+    earlier = Decision.objects.filter(line=line_id, number__lt=before)
+    tests = earlier.filter(tested=True).values("round").distinct().count()
+    found = earlier.filter(discovered=True).values("round").distinct().count()
     return tests + 1, found
-
-
-def decision_to_record(row: Decision) -> DecisionRecord:
-    verdict = GateVerdict(
-        verdict=cast(Verdict, row.verdict),
-        checks=tuple(CheckResult.from_json(check) for check in row.checks),
-        reasons=tuple(row.reasons),
-        evidence_sha256=row.evidence_sha256,
-        wants=tuple(row.wants),
-    )
-    return DecisionRecord(
-        id=row.id,
-        line_id=row.line,
-        round_id=row.round,
-        round_number=row.number,
-        revision=row.revision,
-        verdict=verdict,
-        measurements=GateMeasurements.from_json(row.measurements),
-        settings=GatePolicySettings.from_json(row.settings),
-        policy_version=row.policy_version,
-        test_number=row.test_number,
-        discoveries=row.discoveries,
-        e_level=row.e_level,
-        tested=row.tested,
-        discovered=row.discovered,
-        candidate=row.candidate,
-        incumbent=row.incumbent,
-        decided_at=row.decided_at,
-    )
 
 
 # -------------------------------------------------------- approvals and overrides
 
 
-def approval_get(round_id: UUID, *, named: bool = True) -> ApprovalRecord | None:
+def approval_get(round_id: UUID) -> ApprovalRecord | None:
     """The answer given to the newest revision of the round's decision.
 
-    What is stored for good takes `named=False`: the person's id, so that they can be erased.
+    It holds the person's id, not their name: it is stored for good, and a person can be erased.
     """
     decision = decision_row(round_id)
     row = Approval.objects.filter(decision=decision).first() if decision else None
-    if row is None:
-        return None
-    person = actor_name(row.actor) if named else row.actor
-    return ApprovalRecord(person, row.approved, row.at.isoformat(), row.reason)
+    return ApprovalRecord(row.actor, row.approved, row.at.isoformat(), row.reason) if row else None
 
 
 def overrides(round_id: UUID) -> list[OverrideState]:
@@ -179,50 +133,18 @@ def overrides_active(decision: Decision, at: datetime | None = None) -> list[Ove
     return list(rows)
 
 
-def effective_verdict(round_id: UUID) -> Verdict:
+def effective_gate(round_id: UUID) -> GateVerdict | None:
     """The verdict after confirmed, unexpired overrides of the newest revision's evidence."""
-    return effective_gate(round_id).verdict
+    row = decision_row(round_id)
+    return decision_gate(row) if row else None
 
 
-def effective_gate(round_id: UUID) -> GateVerdict:
+def decision_gate(row: Decision) -> GateVerdict:
     """The gate table with overridden checks marked, decided again from the recorded evidence."""
-    row = decision_require(round_id)
-    record = decision_to_record(row)
     let_through = sorted({override.check_id for override in overrides_active(row)})
     if not let_through:
-        return record.verdict
-    return gate_policy_decide(record.measurements, record.settings, overridden=let_through)
-
-
-def override_records(round_id: UUID) -> list[OverrideRecord]:
-    """The round's confirmed overrides as a report keeps them: with the ids of people, not names."""
-    rows = Override.objects.filter(decision__round=round_id, confirmed_at__isnull=False)
-    found = list(rows.select_related("decision").order_by("confirmed_at"))
-    return [
-        OverrideRecord(
-            check_id=row.check_id,
-            reason=row.reason,
-            requested_by=row.requested_by,
-            confirmed_by=row.confirmed_by,
-            expires_at=row.expires_at.isoformat(),
-            evidence_sha256=row.evidence_sha256,
-            outcome=_outcome(row.decision),
-        )
-        for row in found
-    ]
-
-
-def _outcome(decision: Decision) -> str:
-    """How the overridden candidate did as incumbent of the next round that weighed labels."""
-    later = Decision.objects.filter(
-        line=decision.line, number__gt=decision.number, incumbent=decision.candidate, tested=True
-    )
-    row = later.order_by("number", "-revision").first()
-    if row is None:
-        return ""
-    rate = decision_to_record(row).measurements.labels
-    share = f"{rate.win_rate.estimate:.0%}" if rate and rate.win_rate else "an unknown share"
-    return f"As incumbent of round {row.number} it lost to the next candidate in {share} of labels."
+        return row.gate
+    return gate_decide(row.evidence, row.gate_settings, overridden=let_through)
 
 
 def _override_state(row: Override, newest: Decision | None, now: datetime) -> OverrideState:
@@ -264,15 +186,14 @@ def lines_deployed() -> list[UUID]:
     return list(rows.values_list("line", flat=True))
 
 
-def deployments(line_id: UUID, *, named: bool = True) -> list[LineDeployment]:
-    """Every move of the line's pointer, newest first; `named` as for `approval_get`."""
+def deployments(line_id: UUID) -> list[LineDeployment]:
+    """Every move of the line's pointer, newest first."""
     rows = list(
         Deployment.objects.filter(line=line_id)
         .select_related("previous")
         .order_by("-started_at", "-pk")
     )
-    actors = {row.actor for row in rows}
-    names = actor_names(actors) if named else {actor: actor for actor in actors}
+    names = actor_names(row.actor for row in rows)
     return [deployment_to_record(row, names) for row in rows]
 
 

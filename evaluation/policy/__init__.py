@@ -9,7 +9,12 @@ A new check is one function, one row in `registry`, and its measurement in
 `evaluation.contracts.GateMeasurements`.
 """
 
-from evaluation.policy.decision import check_settings, gate_decide, require_overridable
+from evaluation.policy.decision import (
+    NOTHING_NEW,
+    check_settings,
+    gate_decide,
+    require_overridable,
+)
 from evaluation.policy.label_checks import REQUIRED_FACTS
 from evaluation.policy.online import e_lond_level
 from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
@@ -18,6 +23,7 @@ __all__ = [
     "CHECKS",
     "DEFAULT_CHECKS",
     "NEVER_OVERRIDDEN",
+    "NOTHING_NEW",
     "REQUIRED_FACTS",
     "check_settings",
     "e_lond_level",

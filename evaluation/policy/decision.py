@@ -16,6 +16,10 @@ from evaluation.contracts import (
 from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
 from training.contracts import json_sha256
 
+NOTHING_NEW = (
+    "The candidate's files are the incumbent's, byte for byte: there is nothing to promote."
+)
+
 
 def check_settings(settings: GatePolicySettings) -> dict[str, CheckSettings]:
     """The settings of every check with defaults filled in; ValueError names what is unknown."""
@@ -45,10 +49,11 @@ def gate_decide(
     *,
     overridden: Collection[str] = (),
 ) -> GateVerdict:
-    """Run every enabled check and combine them.
+    """Run every enabled check and combine them; identical files are never promoted.
 
-    `overridden` names checks that two leads let through; ValueError for one that is unknown or may
-    never be overridden.
+    Labels of a policy against itself are coin flips: a gate that looks often enough is bound to see
+    a lucky streak at its error level. `overridden` names checks that two leads let through;
+    ValueError for one that is unknown or may never be overridden.
     """
     filled = check_settings(settings)
     for check_id in overridden:
@@ -59,6 +64,8 @@ def gate_decide(
         if chosen.enabled
     )
     verdict, reasons = _combine(results, measurements)
+    if verdict == "PROMOTE" and measurements.candidate_sha256 == measurements.incumbent_sha256:
+        verdict, reasons = "REJECT", (NOTHING_NEW,)
     open_wants = [r.wants for r in _blocking(results) if r.wants != "nothing"]
     wants = tuple(dict.fromkeys(open_wants)) if verdict == "INCONCLUSIVE" else ()
     evidence = json_sha256({"measurements": measurements.to_json(), "settings": settings.to_json()})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from evaluation import facade as evaluation
 from evaluation.contracts import Interval, TruthColumn
 from evaluation.statistics.intervals import cluster_mean_interval
 from outerloop.demo.building import Scored
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.world import fact_asked
-from outerloop.rounds.evidence import samples_read, step_run_record
 from outerloop.rounds.models import Round, State
+from outerloop.rounds.runs import step_run_record
 
 
 def round_truth(round_: Round) -> TruthColumn | None:
@@ -23,7 +24,7 @@ def round_truth(round_: Round) -> TruthColumn | None:
     if run is None:
         return None
     wins, gains, facts = [], [], []
-    for row in samples_read(run):
+    for row in evaluation.samples_read(run):
         candidate, incumbent = (
             gold_score(row["messages"], row[side]["text"], row[side]["ended"])
             for side in ("candidate", "incumbent")

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
 def overridable_checks(round_: Round) -> list[tuple[str, str]]:
     """(id, name) of the checks that hold the candidate back and that leads may let through."""
-    decision = evaluation.decision_get(round_.id)
-    if decision is None:
-        return []
+    gate = evaluation.effective_gate(round_.id)
     return [
         (check.id, f"{check.id} {check.name}")
-        for check in evaluation.effective_gate(round_.id).checks
+        for check in (gate.checks if gate else ())
         if check.required and check.overridable and check.status != "PASS" and not check.overridden
     ]
 

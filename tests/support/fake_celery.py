@@ -14,11 +14,11 @@ __all__ = ["app"]
 
 django.setup()
 
-from outerloop.rounds.steps import judging  # noqa: E402
+from evaluation.gates.services import decisions  # noqa: E402
 from tests.outerloop.rounds.world import Evidence  # noqa: E402
 from tests.support.fake_runs import fake_command  # noqa: E402
 from training.runs import execution  # noqa: E402
 
 execution.child_command = fake_command
 execution.POLL_SECONDS = 0.05
-judging.round_measure = Evidence()  # type: ignore[attr-defined]
+decisions.round_measure = Evidence()  # type: ignore[attr-defined]

@@ -37,15 +37,12 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluation.contracts import (
-    Interval,
-    RewardModelMeasurements,
-    SplitMeasurements,
-)
+from evaluation.contracts import RewardModelMeasurements
 from training.contracts import EXIT_HELD, ArtifactRef, AttemptError, RunEvent, RunManifest, RunSpec
 from training.digests import path_bytes, path_sha256
 
@@ -244,14 +241,11 @@ def weights(path: Path, spec: RunSpec) -> Path:
 
 
 def reward_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
+    from tests.evaluation.policy.evidence import SPLIT, interval
+
     estimate, low, high = behaviour.get("accuracy", [0.7, 0.65, 0.75])
-    accuracy = Interval(estimate, low, high, 0.95, 200)
-    chance = Interval(0.5, 0.45, 0.55, 0.95, 200)
-    split = SplitMeasurements(
-        pairs=200, ties=10, groups=200, accuracy=accuracy, held_out_accuracy=None,
-        length_baseline=chance, nll=0.6, ece=0.05, ece_null_95=0.06, temperature=1.0,
-        length_correlation=0.1,
-    )  # fmt: skip
+    accuracy = interval(estimate, low, high, 200)
+    split = replace(SPLIT, pairs=200, groups=200, accuracy=accuracy)
     measured = RewardModelMeasurements({"test": split})
     return [_json(directory, "measurements", measured.to_json())]
 

@@ -2,10 +2,10 @@
 
 from evaluation.gates.services.decisions import (
     approval_record,
-    decision_record,
     evaluation_record,
     override_confirm,
     override_request,
+    round_decide,
 )
 from evaluation.gates.services.deployments import (
     deployment_mark_failed,
@@ -17,7 +17,6 @@ from evaluation.gates.services.policies import gate_policy_save
 
 __all__ = [
     "approval_record",
-    "decision_record",
     "deployment_mark_failed",
     "deployment_mark_served",
     "deployment_start",
@@ -26,4 +25,5 @@ __all__ = [
     "override_confirm",
     "override_request",
     "rollback",
+    "round_decide",
 ]

@@ -15,13 +15,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from evaluation.contracts import (
-    ApprovalRecord,
     GateMeasurements,
-    GatePolicySettings,
     GateVerdict,
     Verdict,
 )
 from evaluation.gates.actors import Actor, actor_key, actor_name
+from evaluation.gates.measuring import round_measure
 from evaluation.gates.models import (
     Approval,
     Decision,
@@ -29,17 +28,15 @@ from evaluation.gates.models import (
     EvaluationRecord,
     Override,
 )
-from evaluation.gates.records import DecisionRecord, GateError, OverrideState
+from evaluation.gates.records import GateError, GatePolicyRecord, JudgedRound, OverrideState
 from evaluation.gates.selectors import (
+    decision_gate,
     decision_require,
     decision_row,
-    decision_to_record,
-    effective_verdict,
     gate_policy_current,
     overrides,
 )
-from evaluation.gates.verdicts import gate_policy_decide
-from evaluation.policy import e_lond_level, require_overridable
+from evaluation.policy import e_lond_level, gate_decide, require_overridable
 from training import facade as training
 from training.contracts import json_sha256
 from web.services import audit_record
@@ -64,73 +61,71 @@ def evaluation_record(
     return row.sha256
 
 
+def round_decide(judged: JudgedRound) -> GateVerdict:
+    """Measure the round as of now and judge it by the gate policy that it started under.
+
+    The verdict is written down, unless labels can still change it (`labels_wanted`). LookupError
+    while the policy evaluation is missing.
+    """
+    policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
+    measurements = round_measure(judged, policy.settings)
+    verdict = gate_decide(measurements, policy.settings)
+    if not verdict.labels_wanted:
+        decision_record(judged, policy, measurements, verdict)
+    return verdict
+
+
 @transaction.atomic
 def decision_record(
-    *,
-    line_id: UUID,
-    round_id: UUID,
-    round_number: int,
-    verdict: GateVerdict,
+    judged: JudgedRound,
+    policy: GatePolicyRecord,
     measurements: GateMeasurements,
-    candidate: UUID,
-    incumbent: UUID,
-    as_of: datetime | None = None,
-) -> DecisionRecord:
+    verdict: GateVerdict,
+) -> Decision:
     """Append a verdict as the round's next revision; the same evidence twice is recorded once.
 
-    `as_of` as in `gate_verdict`. ValueError when the verdict was made by another gate policy.
+    The two versions that it is about are marked to be kept.
     """
-    newest = decision_row(round_id)
+    assert judged.candidate is not None  # it was measured
+    newest = decision_row(judged.round_id)
     if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
-        return decision_to_record(newest)
-    policy = gate_policy_current(line_id, as_of=as_of)
-    _require_same_policy(verdict, measurements, policy.settings)
+        return newest
     level = e_lond_level(measurements.test_number, measurements.discoveries, policy.settings.alpha)
     labels = measurements.labels
     row = Decision.objects.create(
-        line=line_id,
-        round=round_id,
-        number=round_number,
+        line=judged.line_id,
+        round=judged.round_id,
+        number=judged.number,
         revision=newest.revision + 1 if newest else 1,
-        verdict=verdict.verdict,
-        checks=[check.to_json() for check in verdict.checks],
-        reasons=list(verdict.reasons),
-        wants=list(verdict.wants),
+        **verdict.to_json(),
         measurements=measurements.to_json(),
         settings=policy.settings.to_json(),
         policy_version=policy.version,
-        evidence_sha256=verdict.evidence_sha256,
         test_number=measurements.test_number,
         discoveries=measurements.discoveries,
         e_level=level,
         tested=labels is not None and labels.labels > 0,
         discovered=labels is not None and labels.max_e_value >= 1.0 / level,
-        candidate=candidate,
-        incumbent=incumbent,
+        candidate=judged.candidate,
+        incumbent=judged.incumbent,
     )
-    for version in {candidate, incumbent}:
+    for version in {row.candidate, row.incumbent}:
         training.model_version_retain(
-            version_id=version, reason=f"the decision of round {round_number} refers to it"
+            version_id=version, reason=f"the decision of round {row.number} refers to it"
         )
-    audit_record(
-        actor="gate",
-        verb="decision_record",
-        target=f"round {round_number}",
-        line=line_id,
-        detail={"verdict": verdict.verdict, "evidence_sha256": verdict.evidence_sha256},
-    )
-    return decision_to_record(row)
+    _audit(row, "gate", "decision_record", {"verdict": row.verdict})
+    return row
 
 
 @transaction.atomic
-def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str) -> ApprovalRecord:
+def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str) -> None:
     """A lead's answer to a promotion that waits; given once for each decision.
 
     GateError when the gate does not let the candidate through, when it was answered otherwise
     before, or when it is declined without a reason.
     """
     decision = Decision.objects.select_for_update().get(pk=decision_require(round_id).pk)
-    verdict = effective_verdict(round_id)
+    verdict = decision_gate(decision).verdict
     if verdict != "PROMOTE":
         raise GateError(
             f"Round {decision.number} is {verdict}: only a promotion waits for approval."
@@ -148,8 +143,6 @@ def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str)
         raise GateError(
             f"{actor_name(answered.actor)} has already {answer} round {decision.number}."
         )
-    name = actor_name(answered.actor)
-    return ApprovalRecord(name, answered.approved, answered.at.isoformat(), answered.reason)
 
 
 @transaction.atomic
@@ -209,17 +202,7 @@ def override_confirm(*, override_id: UUID, actor: Actor) -> Verdict:
     row.confirmed_by, row.confirmed_at = key, timezone.now()
     row.save(update_fields=["confirmed_by", "confirmed_at"])
     _audit(decision, actor, "override_confirm", {"check": row.check_id})
-    return effective_verdict(decision.round)
-
-
-def _require_same_policy(
-    verdict: GateVerdict, measurements: GateMeasurements, settings: GatePolicySettings
-) -> None:
-    if gate_policy_decide(measurements, settings) != verdict:
-        raise ValueError(
-            "The verdict is not what this gate policy says of these measurements; the policy may "
-            "have been changed in between: decide again."
-        )
+    return decision_gate(newest).verdict
 
 
 def _require_overridable(decision: Decision, check_id: str) -> None:
@@ -227,7 +210,7 @@ def _require_overridable(decision: Decision, check_id: str) -> None:
         require_overridable(check_id)
     except ValueError as error:
         raise GateError(str(error)) from error
-    found = decision_to_record(decision).verdict.check(check_id)
+    found = decision.gate.check(check_id)
     if found is None:
         raise GateError(f"{check_id} was not asked in round {decision.number}.")
     if found.status == "PASS" or not found.required:

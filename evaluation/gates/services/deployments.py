@@ -11,9 +11,9 @@ from evaluation.gates.actors import Actor, actor_key, actor_name
 from evaluation.gates.models import Approval, Deployment, LinePointer
 from evaluation.gates.records import DeploymentKindName, GateError, LineDeployment
 from evaluation.gates.selectors import (
+    decision_gate,
     decision_require,
     deployment_to_record,
-    effective_verdict,
 )
 from training import facade as training
 from training.facade import ModelVersionRecord
@@ -123,7 +123,7 @@ def _deploy_require(
     if round_id is None:
         raise GateError("A deployment belongs to a round; name the round that promoted the policy.")
     decision = decision_require(round_id)
-    verdict = effective_verdict(round_id)
+    verdict = decision_gate(decision).verdict
     if decision.line != pointer.line or decision.candidate != version_id:
         raise GateError(f"Round {decision.number} did not judge this policy.")
     if verdict != "PROMOTE":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -11,11 +10,9 @@ from uuid import UUID
 from annotation import facade as annotation
 from annotation.contracts import NewCompletion, NewPair
 from evaluation import facade as evaluation
-from evaluation.contracts import GateVerdict, PolicyMeasurements
-from evaluation.facade import DecisionRecord
-from outerloop.rounds.evidence import measurements_load, samples_read, step_run_record
-from outerloop.rounds.measuring import Measured, gate_settings, round_measure
+from evaluation.contracts import PolicyMeasurements
 from outerloop.rounds.models import State
+from outerloop.rounds.runs import judged_round, step_run_record
 from outerloop.rounds.steps.context import (
     Move,
     StepContext,
@@ -58,7 +55,7 @@ def evaluate_policy(context: StepContext) -> Move:
         to=State.AWAITING_LABELS,
         read=(f"candidate {candidate.sha256}", f"incumbent {incumbent.sha256}"),
         wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
-        note=_gains_note(measurements_load(run, PolicyMeasurements)),
+        note=_gains_note(evaluation.measurements_read(run, PolicyMeasurements)),
         fields={"waiting_since": database_now()},
     )
 
@@ -73,42 +70,22 @@ def _gains_note(measured: PolicyMeasurements) -> str:
 
 def await_labels(context: StepContext) -> Move | Wait:
     """Decide as labels come. A candidate that a guardrail refuses costs nobody a label."""
-    measured = round_measure(context.round, context.line, context.plan)
-    if _labels_wanted(measured.verdict):
-        waiting = _gate_pairs_ensure(context)
-        measured = round_measure(context.round, context.line, context.plan)
-        if _labels_wanted(measured.verdict):
-            return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
+    judged = judged_round(context.round, pairs=context.plan.gate_pairs)
+    decided = evaluation.round_decide(judged)
+    if decided.labels_wanted and _gate_pairs_offer(context):
+        decided = evaluation.round_decide(judged)
+    if decided.labels_wanted:
+        status = annotation.gate_queue_status(round_id=context.round.id)
+        waiting = status.open + status.leased
+        return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
     annotation.gate_queue_close(round_id=context.round.id)
-    decision = _decision_record(context, measured)
-    verdict = measured.verdict.verdict
+    verdict = decided.verdict
     waits = verdict == "PROMOTE" and not context.round.deploys_by_itself
     return Move(
         State.AWAITING_APPROVAL if waits else State.DECIDED,
-        wrote=(f"decision {decision.evidence_sha256}",),
+        wrote=(f"decision {decided.evidence_sha256}",),
         note=verdict,
-        fields={"verdict": verdict, "summary": " ".join(measured.verdict.reasons)[:500]},
-    )
-
-
-def _labels_wanted(verdict: GateVerdict) -> bool:
-    return verdict.verdict == "INCONCLUSIVE" and "labels" in verdict.wants
-
-
-def _decision_record(context: StepContext, measured: Measured) -> DecisionRecord:
-    """Write the decision down, for ever; the versions that it refers to are pinned with it."""
-    candidate = context.round.candidate
-    if candidate is None:
-        raise StepFailed("There is no candidate to decide on.")
-    return evaluation.decision_record(
-        line_id=context.line.id,
-        round_id=context.round.id,
-        round_number=context.round.number,
-        verdict=measured.verdict,
-        measurements=measured.measurements,
-        candidate=candidate,
-        incumbent=context.round.incumbent,
-        as_of=context.round.created_at,
+        fields={"verdict": verdict, "summary": " ".join(decided.reasons)[:500]},
     )
 
 
@@ -118,9 +95,7 @@ def await_approval(context: StepContext) -> Move | Wait:
     if approval is not None:
         word = "approved" if approval.approved else "held back"
         return Move(State.DECIDED, note=f"A lead {word} the promotion.")
-    since = context.round.waiting_since or context.round.created_at
-    hours = gate_settings(context.round, context.line).max_age_hours
-    if database_now() - since > timedelta(hours=hours):
+    if evaluation.round_expired(judged_round(context.round)):
         return Move(State.DECIDED, note="No lead approved within the maximum age; held back.")
     return Wait("A lead reads the report and approves, or holds back.")
 
@@ -148,18 +123,18 @@ def _may_deploy(context: StepContext) -> bool:
     return approval is not None and approval.approved
 
 
-def _gate_pairs_ensure(context: StepContext) -> int:
-    """Put the candidate-versus-incumbent pairs in the ordinary queue, once; returns the open ones."""
+def _gate_pairs_offer(context: StepContext) -> bool:
+    """Put the candidate-versus-incumbent pairs in the ordinary queue; False where they are in it."""
     status = annotation.gate_queue_status(round_id=context.round.id)
-    if status.open + status.leased + status.done == 0:
-        annotation.comparisons_create(
-            line_id=context.line.id,
-            purpose="gate",
-            pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
-            round_id=context.round.id,
-        )
-        status = annotation.gate_queue_status(round_id=context.round.id)
-    return status.open + status.leased
+    if status.open + status.leased + status.done:
+        return False
+    annotation.comparisons_create(
+        line_id=context.line.id,
+        purpose="gate",
+        pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
+        round_id=context.round.id,
+    )
+    return True
 
 
 def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
@@ -169,7 +144,7 @@ def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
     candidate = training.model_version_get(context.round.candidate)
     incumbent = training.model_version_get(context.round.incumbent)
     sampling = context.plan.evaluate_policy.sampling.to_json()
-    for row in samples_read(run):
+    for row in evaluation.samples_read(run):
         if row["sample"] > 0:  # one label per prompt: further samples only measure diversity
             continue
         sides = (

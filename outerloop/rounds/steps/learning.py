@@ -7,8 +7,8 @@ from datetime import datetime
 from django.utils import timezone
 
 from annotation.contracts import SnapshotRecipe
+from evaluation import facade as evaluation
 from evaluation.contracts import RewardModelMeasurements
-from outerloop.rounds.evidence import measurements_load
 from outerloop.rounds.models import Round, State
 from outerloop.rounds.steps.context import (
     Move,
@@ -84,7 +84,7 @@ def evaluate_reward_model(context: StepContext) -> Move:
         },
         minutes=context.plan.time_limits.evaluation,
     )
-    measured = measurements_load(run, RewardModelMeasurements)
+    measured = evaluation.measurements_read(run, RewardModelMeasurements)
     read = (f"reward model {reward.sha256}", f"snapshot {snapshot.sha256}")
     wrote = (f"measurements {training.input_from_run(run, 'measurements').sha256}",)
     problem = _reward_problem(measured, context.plan.minimum_reward_accuracy)

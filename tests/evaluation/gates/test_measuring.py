@@ -1,126 +1,361 @@
-"""From labels to evidence; the numbers are worked out by hand."""
+"""Measuring and deciding a round on a real line, with its error control over rounds."""
 
 from __future__ import annotations
 
+import json
+import math
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
-from annotation.contracts import OverlapVote
-from evaluation.contracts import GatePolicySettings
+from annotation import facade as annotation
+from annotation.comparisons.models import Comparison
+from annotation.contracts import GateQueueStatus
+from evaluation import facade
+from evaluation.contracts import (
+    CheckSettings,
+    GateMeasurements,
+    GatePolicySettings,
+    GateVerdict,
+    HumanLabels,
+    Interval,
+)
 from evaluation.gates import measuring
-from evaluation.statistics.sequences import confidence_sequence
-from tests.evaluation.gates.world import labels_from
+from evaluation.policy import NOTHING_NEW, gate_decide
+from tests.annotation.factories import a_campaign, an_annotator, label_next, lease, some_pairs
+from tests.evaluation.gates.world import LineWorld, labels_from, policy_create, run_left
+from tests.evaluation.policy.evidence import LABELS, POLICY, evidence_on
+from training.runs.models import Snapshot
 
-CANDIDATE, INCUMBENT = uuid.uuid4(), uuid.uuid4()
-SIDES: dict[str, Any] = {"candidate": CANDIDATE, "incumbent": INCUMBENT}
-
-
-def outcomes_of(values: list[float]) -> list[measuring.Outcome]:
-    return measuring.outcomes_from_labels(labels_from(values, **SIDES), **SIDES)
+Measure = Callable[..., GateMeasurements]
 
 
-def test_a_label_counts_for_the_candidate_on_whichever_side_it_stood() -> None:
-    found = outcomes_of([1.0, 1.0, 0.0, 0.0, 0.5, 0.5])
-    assert [outcome.value for outcome in found] == [1.0, 1.0, 0.0, 0.0, 0.5, 0.5]
-
-
-def test_only_the_first_label_of_a_prompt_counts() -> None:
-    first, second = labels_from([1.0, 0.0], **SIDES)
-    again = replace(second, prompt_id=first.prompt_id)
-    found = measuring.outcomes_from_labels([first, again], **SIDES)
-    assert [outcome.value for outcome in found] == [1.0]
-    facts = measuring.label_facts([first, again], **SIDES)
-    assert [fact.name for fact in facts if not fact.ok] == ["one_label_per_prompt"]
-
-
-def test_a_label_on_other_versions_breaks_integrity_and_is_not_counted() -> None:
-    (label,) = labels_from([1.0], candidate=CANDIDATE, incumbent=uuid.uuid4())
-    assert measuring.outcomes_from_labels([label], **SIDES) == []
-    facts = measuring.label_facts([label], **SIDES)
-    assert [fact.name for fact in facts if not fact.ok] == ["labels_on_these_versions"]
-
-
-def test_with_one_version_on_both_sides_slot_0_plays_the_candidate() -> None:
-    labels = labels_from([1.0, 1.0], candidate=CANDIDATE, incumbent=CANDIDATE)
-    found = measuring.outcomes_from_labels(labels, candidate=CANDIDATE, incumbent=CANDIDATE)
-    assert [outcome.value for outcome in found] == [1.0, 0.0]  # slot 0 was preferred, then slot 1
-
-
-def test_labels_are_counted_and_the_rate_halves_ties() -> None:
-    outcomes = outcomes_of([1.0] * 6 + [0.5] * 2 + [0.0] * 2)
-    found = measuring.human_labels(
-        outcomes, settings=GatePolicySettings(), labels_left=7, expired=False
+def snapshot_of(line: uuid.UUID, folder: Path, *groups: str) -> uuid.UUID:
+    """A snapshot whose preferences are on these prompt groups."""
+    path = folder / "artifacts" / f"{'-'.join(groups)}.jsonl"
+    path.write_text("".join(json.dumps({"group": group}) + "\n" for group in groups))
+    row = Snapshot.objects.create(
+        line=line, recipe={}, sha256=path.stem, path=path.name, rows=len(groups)
     )
-    assert (found.labels, found.wins, found.ties, found.losses) == (10, 6, 2, 2)
-    assert found.win_rate is not None
-    assert found.win_rate.estimate == pytest.approx(0.7)
-    assert (found.annotators, found.clusters, found.labels_left) == (10, 10, 7)
+    return row.pk
 
 
-def test_evidence_is_that_of_betting_on_wins_in_their_order() -> None:
-    """After one win each bettor f holds 1 + f, so the mixture is 1 + the mean of the fractions."""
-    from evaluation.statistics.sequences import FRACTIONS
+@pytest.fixture
+def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+    """Measure round 1 with these labels given; the reward model agrees with nine in ten."""
+    snapshot = snapshot_of(world.line, artifacts, "learned from")
 
-    found = measuring.human_labels(
-        outcomes_of([1.0]), settings=GatePolicySettings(), labels_left=0, expired=False
-    )
-    assert found.e_value == pytest.approx(1 + FRACTIONS.mean())
-    assert found.max_e_value_worse == pytest.approx(1 - FRACTIONS.mean())
+    def measured(
+        outcomes: list[float],
+        *,
+        scored: bool = True,
+        left: int = 200,
+        settings: GatePolicySettings | None = None,
+        **changes: Any,
+    ) -> GateMeasurements:
+        labels = labels_from(outcomes, candidate=world.candidate.id, incumbent=world.incumbent.id)
+        rows = [
+            {
+                "prompt_id": str(label.prompt_id),
+                "sample": 0,
+                "candidate": {"scores": {"train": 1.0 if i % 10 else 0.0}},
+                "incumbent": {"scores": {"train": 0.0 if i % 10 else 1.0}},
+            }
+            for i, label in enumerate(labels)
+        ]
+        run = run_left(
+            artifacts,
+            measurements=POLICY.to_json(),
+            samples="".join(json.dumps(row) + "\n" for row in rows if scored),
+        )
+        told = {"snapshot": snapshot, "policy_run": run, **changes}
+        with monkeypatch.context() as patch:
+            patch.setattr(annotation, "gate_labels", lambda **_: labels)
+            status = GateQueueStatus(open=left, leased=0, done=len(labels))
+            patch.setattr(annotation, "gate_queue_status", lambda **_: status)
+            return measuring.round_measure(world.judged(**told), settings or GatePolicySettings())
 
-
-def test_no_labels_are_no_evidence() -> None:
-    found = measuring.human_labels([], settings=GatePolicySettings(), labels_left=5, expired=False)
-    assert (found.labels, found.e_value, found.win_rate) == (0, 1.0, None)
-    assert measuring.label_trajectory([], settings=GatePolicySettings()) == ()
-
-
-def test_agreement_leaves_ties_out_and_halves_equal_scores() -> None:
-    outcomes = outcomes_of([1.0] * 8 + [0.0] * 2 + [0.5] * 5)
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    scores[outcomes[0].prompt_id] = (0.3, 0.3)
-    found = measuring.fresh_agreement(outcomes, scores)
-    assert found is not None
-    assert found.estimate == pytest.approx((7 + 0.5) / 10)  # 7 right, 1 equal, 2 wrong
-    assert found.n == 10
-
-
-def test_agreement_at_any_time_is_the_confidence_sequence_of_the_hits_in_their_order() -> None:
-    outcomes = outcomes_of([1.0, 0.0, 1.0, 1.0] * 10 + [0.5])
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    fixed = measuring.fresh_agreement(outcomes, scores)
-    found = measuring.fresh_agreement_sequence(outcomes, scores)
-    assert fixed is not None
-    assert found is not None
-    assert (found.estimate, found.n) == (fixed.estimate, fixed.n) == (0.75, 40)
-    assert (found.low, found.high) == tuple(confidence_sequence([1.0, 0.0, 1.0, 1.0] * 10)[-1])
-    assert found.low < fixed.low < fixed.high < found.high
-    assert measuring.fresh_agreement_sequence(outcomes[:9], scores) is None
+    return measured
 
 
-def test_agreement_on_a_handful_of_labels_is_not_measured() -> None:
-    outcomes = outcomes_of([1.0] * (measuring.AGREEMENT_MINIMUM - 1))
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    assert measuring.fresh_agreement(outcomes, scores) is None
-    assert measuring.fresh_agreement(outcomes_of([1.0] * 20), {}) is None
+def verdict_on(world: LineWorld, measurements: GateMeasurements) -> GateVerdict:
+    return gate_decide(measurements, facade.gate_policy_current(world.line).settings)
 
 
-def votes(comparison: UUID, *values: int) -> list[OverlapVote]:
-    return [
-        OverlapVote(comparison, f"group-{comparison}", f"rater-{i}", value)
-        for i, value in enumerate(values)
+def wins(share: float, n: int) -> list[float]:
+    """`n` outcomes of which `share` are wins, evenly mixed."""
+    return [1.0 if math.floor((i + 1) * share) > math.floor(i * share) else 0.0 for i in range(n)]
+
+
+def test_a_candidate_that_people_prefer_is_promoted(world: LineWorld, measure: Measure) -> None:
+    measurements = measure(wins(0.75, 200))
+    verdict = verdict_on(world, measurements)
+    assert verdict.verdict == "PROMOTE", verdict.reasons
+    assert measurements.candidate_sha256 == world.candidate.sha256
+    assert measurements.labels is not None
+    assert measurements.labels.wins == 150
+
+
+def test_an_even_candidate_waits_for_labels_and_is_rejected_when_none_are_left(
+    world: LineWorld, measure: Measure
+) -> None:
+    even = [1.0, 0.0] * 60
+    assert verdict_on(world, measure(even, scored=False)).verdict == "INCONCLUSIVE"
+    assert verdict_on(world, measure(even, scored=False, left=0)).verdict == "REJECT"
+    long_ago = timezone.now() - timedelta(hours=169)
+    late = measure(even, scored=False, waiting_since=long_ago)
+    assert verdict_on(world, late).verdict == "REJECT"
+
+
+def test_a_worse_candidate_is_rejected_before_its_labels_are_spent(
+    world: LineWorld, measure: Measure
+) -> None:
+    verdict = verdict_on(world, measure(wins(0.25, 120)))
+    assert verdict.verdict == "REJECT"
+    assert verdict.check("G1").status == "FAIL"  # type: ignore[union-attr]
+
+
+def test_before_any_label_the_gate_asks_for_labels(world: LineWorld, measure: Measure) -> None:
+    verdict = verdict_on(world, measure([]))
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert "labels" in verdict.wants
+
+
+def test_the_first_and_last_label_around_the_threshold(world: LineWorld) -> None:
+    """At level a the check passes at e-value 1/a and not just under it."""
+    level = 0.05 * 6 / math.pi**2
+    at = replace(LABELS, e_value=1 / level, max_e_value=1 / level)
+    under = replace(LABELS, e_value=0.999 / level, max_e_value=0.999 / level)
+
+    def status(labels: HumanLabels) -> str:
+        found = verdict_on(world, world.measured(labels=labels)).check("G1")
+        assert found is not None
+        return found.status
+
+    assert (status(at), status(under)) == ("PASS", "UNRESOLVED")
+
+
+# ------------------------------------------------------------------ error control
+
+
+def test_each_tested_round_moves_the_level_and_each_discovery_earns_it_back(
+    world: LineWorld, measure: Measure
+) -> None:
+    levels: list[object] = []
+    for number, e_value in ((1, 80.0), (2, 3.0), (3, 3.0)):
+        position = measure([1.0], number=number)
+        labels = replace(LABELS, e_value=e_value, max_e_value=e_value)
+        decided = world.decide(
+            round_id=uuid.uuid4(),
+            number=number,
+            labels=labels,
+            test_number=position.test_number,
+            discoveries=position.discoveries,
+        )
+        levels.append((decided.test_number, decided.discoveries, decided.e_level))
+    gamma = [6 / (math.pi * t) ** 2 for t in (1, 2, 3)]
+    assert levels == [
+        (1, 0, pytest.approx(0.05 * gamma[0])),
+        (2, 1, pytest.approx(0.05 * gamma[1] * 2)),  # round 1 was a discovery
+        (3, 1, pytest.approx(0.05 * gamma[2] * 2)),  # round 2 was none
     ]
 
 
-def test_the_human_ceiling_is_how_often_two_people_agree() -> None:
-    agreeing = [vote for _ in range(15) for vote in votes(uuid.uuid4(), 1, 3)]
-    differing = [vote for _ in range(5) for vote in votes(uuid.uuid4(), 2, 6)]
-    split = votes(uuid.uuid4(), 1, 2, 7)  # 1 of its 3 pairs agrees
-    tied = votes(uuid.uuid4(), 4, 1)  # a tie is no side
-    found = measuring.human_ceiling([*agreeing, *differing, *split, *tied])
-    assert found is not None
-    assert found.estimate == pytest.approx((15 + 1 / 3) / 21)
-    assert measuring.human_ceiling(agreeing) is None  # 15 comparisons are too few
+def test_a_round_without_labels_spends_no_test(world: LineWorld, measure: Measure) -> None:
+    world.decide(round_id=uuid.uuid4(), number=1, labels=None)
+    assert measure([1.0], number=2).test_number == 2 - 1
+
+
+def test_revisions_of_one_round_are_one_test(world: LineWorld, measure: Measure) -> None:
+    for labels in (LABELS, replace(LABELS, labels=410)):
+        world.decide(number=1, labels=labels)
+    assert measure([1.0], number=2).test_number == 2
+    assert measure([1.0], number=1).test_number == 1  # its own place stays
+
+
+def test_a_discovery_counts_though_another_check_rejects(
+    world: LineWorld, measure: Measure
+) -> None:
+    decided = world.decide(
+        number=1, policy=replace(POLICY, kl={"reference": Interval(20, 19, 21, 0.95, 99)})
+    )
+    assert decided.verdict == "REJECT"
+    assert measure([1.0], number=2).discoveries == 1
+
+
+# ------------------------------------------------------------------------------ A/A
+
+
+def zero(interval: Interval) -> Interval:
+    return replace(interval, estimate=0.0, low=0.0, high=0.0)
+
+
+def self_against_self(world: LineWorld, **changes: Any) -> GateMeasurements:
+    """What identical weights measure: exactly no gain, and a lucky streak of labels."""
+    policy = replace(
+        POLICY,
+        train_gain=zero(POLICY.train_gain),
+        held_out_gain=zero(POLICY.held_out_gain),
+        length_free_share=None,
+        aa_difference=0.0,
+    )
+    same = world.incumbent.sha256
+    return evidence_on(same, same, **{"policy": policy, **changes})
+
+
+def test_identical_weights_pass_integrity_and_are_not_promoted(world: LineWorld) -> None:
+    verdict = verdict_on(world, self_against_self(world))
+    assert verdict.verdict == "REJECT"
+    assert verdict.check("G0").status == "PASS"  # type: ignore[union-attr]
+    assert verdict.check("G3").status == "FAIL"  # type: ignore[union-attr]
+
+
+def test_identical_weights_that_score_differently_break_integrity(world: LineWorld) -> None:
+    policy = replace(POLICY, aa_difference=1e-6)
+    verdict = verdict_on(world, self_against_self(world, policy=policy))
+    assert verdict.check("G0").status == "FAIL"  # type: ignore[union-attr]
+
+
+def test_identical_weights_are_not_promoted_with_every_guardrail_off(world: LineWorld) -> None:
+    off = {check: CheckSettings(enabled=False) for check in ("G3", "G4", "G5", "G10", "G11")}
+    facade.gate_policy_save(
+        line_id=world.line, settings=GatePolicySettings(checks=off), actor="a lead"
+    )
+    verdict = verdict_on(world, self_against_self(world))
+    assert verdict.verdict == "REJECT"
+    assert verdict.reasons == (NOTHING_NEW,)
+
+
+# ------------------------------------------------------------------- budget and age
+
+
+def labels_left(world: LineWorld, folder: Path, *, max_labels: int, pairs: int = 0) -> int:
+    """What a round may still ask for, by the real queue."""
+    run = run_left(folder, measurements=POLICY.to_json(), samples="")
+    judged = world.judged(policy_run=run, pairs=pairs)
+    measured = measuring.round_measure(judged, GatePolicySettings(max_labels=max_labels))
+    assert measured.labels is not None
+    return measured.labels.labels_left
+
+
+@pytest.mark.parametrize(("max_labels", "left"), [(11, 10), (10, 10), (9, 9)])
+def test_before_the_pairs_are_offered_all_of_them_are_left_within_the_budget(
+    world: LineWorld, artifacts: Path, max_labels: int, left: int
+) -> None:
+    assert labels_left(world, artifacts, max_labels=max_labels, pairs=10) == left
+
+
+def test_once_offered_what_is_open_or_held_is_left_within_the_budget(
+    world: LineWorld, artifacts: Path
+) -> None:
+    campaign = a_campaign(line_id=world.line, gate_share=1.0)
+    versions = (world.candidate.id, world.incumbent.id)
+    some_pairs(campaign, 5, purpose="gate", round_id=world.round, versions=versions)
+    label_next(an_annotator(campaign), campaign)
+    label_next(an_annotator(campaign), campaign)
+    lease(an_annotator(campaign), campaign)
+    # 2 open, 1 held, 2 given: the pairs that were planned no longer count
+    assert labels_left(world, artifacts, max_labels=100, pairs=40) == 3
+    for budget, left in ((6, 3), (5, 3), (4, 2), (3, 1), (2, 0), (1, 0)):
+        assert labels_left(world, artifacts, max_labels=budget) == left
+
+
+def test_none_are_left_when_every_offered_pair_has_its_label(
+    world: LineWorld, artifacts: Path
+) -> None:
+    campaign = a_campaign(line_id=world.line, gate_share=1.0)
+    some_pairs(campaign, 1, purpose="gate", round_id=world.round)
+    label_next(an_annotator(campaign), campaign)
+    assert Comparison.objects.filter(open=True).count() == 0
+    assert labels_left(world, artifacts, max_labels=100, pairs=40) == 0
+
+
+def test_another_round_s_labels_spend_nothing_of_the_budget(
+    world: LineWorld, artifacts: Path
+) -> None:
+    campaign = a_campaign(line_id=world.line, gate_share=1.0)
+    some_pairs(campaign, 1, purpose="gate", round_id=uuid.uuid4())
+    label_next(an_annotator(campaign), campaign)
+    assert labels_left(world, artifacts, max_labels=3, pairs=3) == 3
+
+
+@pytest.mark.parametrize(
+    ("waited", "expired"),
+    [
+        (timedelta(hours=2, microseconds=-1), False),
+        (timedelta(hours=2), False),
+        (timedelta(hours=2, microseconds=1), True),
+        (timedelta(hours=-1), False),
+    ],
+)
+def test_a_round_expires_once_it_waited_longer_than_its_maximum_age(
+    world: LineWorld,
+    measure: Measure,
+    monkeypatch: pytest.MonkeyPatch,
+    waited: timedelta,
+    expired: bool,
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(measuring, "database_now", lambda: now)
+    settings = GatePolicySettings(max_age_hours=2.0)
+    measured = measure([1.0], settings=settings, waiting_since=now - waited)
+    assert measured.labels is not None
+    assert measured.labels.expired is expired
+
+
+def test_the_maximum_age_is_that_of_the_policy_in_force_when_the_round_started(
+    world: LineWorld,
+) -> None:
+    began = timezone.now()
+    waiting = {"waiting_since": began - timedelta(hours=3)}
+    short = GatePolicySettings(max_age_hours=2.0)
+    facade.gate_policy_save(line_id=world.line, settings=short, actor="ada")
+    assert not facade.round_expired(world.judged(started_at=began, **waiting))
+    assert facade.round_expired(world.judged(started_at=timezone.now(), **waiting))
+
+
+# --------------------------------------------------------------------------- integrity
+
+
+def test_nothing_is_decided_before_the_policy_was_evaluated(
+    world: LineWorld, artifacts: Path
+) -> None:
+    run = run_left(artifacts, measurements=POLICY.to_json(), samples="")
+    for judged in (world.judged(), world.judged(policy_run=run, candidate=None)):
+        with pytest.raises(LookupError, match="no policy evaluation"):
+            facade.round_decide(judged)
+
+
+def facts_of(measured: GateMeasurements) -> dict[str, tuple[bool, str]]:
+    return {fact.name: (fact.ok, fact.detail) for fact in measured.integrity}
+
+
+def test_a_group_both_learned_from_and_judged_on_breaks_integrity(
+    world: LineWorld, measure: Measure, artifacts: Path
+) -> None:
+    assert facts_of(measure([1.0]))["prompt_split"] == (True, "")
+    leaked = snapshot_of(world.line, artifacts, "judged on", "learned from")
+    says = "1 prompt groups are both learned from and judged on"
+    assert facts_of(measure([1.0], snapshot=leaked))["prompt_split"] == (False, says)
+    unknown = facts_of(measure([1.0], snapshot=None))["prompt_split"]
+    assert unknown == (False, "the round has no snapshot")
+
+
+@pytest.mark.parametrize("damaged", ["candidate", "incumbent", "reward_models"])
+def test_an_artifact_that_is_not_what_its_hash_says_breaks_integrity(
+    world: LineWorld, measure: Measure, artifacts: Path, damaged: str
+) -> None:
+    reward = policy_create(world.line, artifacts, "reward model")
+    told = {"reward_models": (reward.id,)}
+    assert facts_of(measure([1.0], **told))["artifact_hashes"] == (True, "")
+    version = reward if damaged == "reward_models" else getattr(world, damaged)
+    (version.path / "model.safetensors").write_bytes(b"other weights")
+    ok, detail = facts_of(measure([1.0], **told))["artifact_hashes"]
+    assert not ok
+    assert detail.startswith(f"{version.name}: ")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
+from evaluation.contracts import RaterLabels, RoundLabels
 from evaluation.gates.quality import gold_question_accuracy, label_quality
+
+LEARNED = RoundLabels(training=400, fresh=120, gate=30, ties=9)
 
 
 def votes(*rows: tuple[int, int]) -> list[OverlapVote]:
@@ -54,22 +58,32 @@ def summary(*raters: RaterSummary) -> LabelSummary:
 
 
 def test_agreement_is_on_the_side_preferred_whatever_the_strength():
-    found = label_quality(votes=votes(*[(1, 3)] * 15, *[(2, 6)] * 10), summary=summary())
+    people = summary(rater("a"), rater("c"))
+    found = label_quality(LEARNED, votes=votes(*[(1, 3)] * 15, *[(2, 6)] * 10), summary=people)
     assert found.agreement is not None
     assert found.agreement.estimate == pytest.approx(15 / 25)
     assert found.human_ceiling is not None
     assert found.human_ceiling.estimate == pytest.approx(15 / 25)
-    assert found.agreement_by_rater["a"].estimate == pytest.approx(15 / 25)
+    of_a, of_c = (each.agreement for each in found.raters)
+    assert of_a is not None
+    assert of_a.estimate == pytest.approx(15 / 25)
+    assert of_c is None  # judged nothing that another one judged
 
 
 def test_too_few_shared_pairs_say_nothing():
-    found = label_quality(votes=votes(*[(1, 1)] * 5), summary=summary())
-    assert (found.agreement, found.alpha, found.human_ceiling) == (None, None, None)
-    assert found.agreement_by_rater == {}
+    people = summary(rater("a", labels=7, median_seconds=2.5))
+    found = label_quality(LEARNED, votes=votes(*[(1, 1)] * 5), summary=people)
+    assert (found.agreement, found.krippendorff_alpha, found.human_ceiling) == (None, None, None)
+    assert found.raters == (RaterLabels("a", 7, None, None, 2.5),)
+
+
+def test_what_the_round_learned_from_is_kept():
+    found = label_quality(LEARNED, votes=[], summary=replace(summary(), both_bad=3))
+    assert found == replace(LEARNED, both_bad=3)
 
 
 def test_a_tie_is_an_answer_of_its_own_for_agreement_and_none_for_the_ceiling():
-    found = label_quality(votes=votes(*[(4, 1)] * 20, *[(1, 1)] * 20), summary=summary())
+    found = label_quality(LEARNED, votes=votes(*[(4, 1)] * 20, *[(1, 1)] * 20), summary=summary())
     assert found.agreement is not None
     assert found.agreement.estimate == pytest.approx(0.5)
     assert found.human_ceiling is not None
@@ -82,10 +96,10 @@ def test_sides_are_weighed_by_the_decided_labels_of_each_rater():
         rater("b", labels=300, ties=0, left_share=0.5),
         rater("c", labels=5, ties=0, left_share=1.0),
     )
-    found = label_quality(votes=[], summary=summary(*people))
+    found = label_quality(LEARNED, votes=[], summary=summary(*people))
     assert found.position_bias is not None
     assert found.position_bias.estimate == pytest.approx((60 + 150 + 5) / 405)
-    assert set(found.position_bias_by_rater) == {"a", "b"}
+    assert [each.position_bias is not None for each in found.raters] == [True, True, False]
 
 
 def test_gold_questions_count_over_all_raters_and_only_in_number():

@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from annotation.contracts import GateLabel
 from evaluation import facade
-from evaluation.contracts import GateMeasurements, IntegrityFact, Interval
-from evaluation.facade import DecisionRecord
-from tests.evaluation.policy.evidence import GOOD, POLICY
+from evaluation.contracts import GateMeasurements, GatePolicySettings, IntegrityFact, Interval
+from evaluation.facade import JudgedRound
+from evaluation.gates.models import Decision
+from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.services.decisions import decision_record
+from evaluation.policy import gate_decide
+from tests.evaluation.policy.evidence import POLICY, evidence_on
 from training import facade as training
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -30,11 +36,28 @@ def policy_create(line: UUID, folder: Path, name: str) -> training.ModelVersionR
     return training.model_version_import(line_id=line, kind="policy", path=source, name=name)
 
 
+def run_left(folder: Path, **files: Any) -> training.RunRecord:
+    """A finished policy evaluation that left `files`; it judged on one prompt group."""
+    artifacts = []
+    for name, content in files.items():
+        path = folder / f"{name}-{uuid.uuid4()}.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        artifacts.append({"name": name, "path": path.name, "sha256": ""})
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text('{"group": "judged on"}\n')
+    unsaid: dict[str, Any] = dict.fromkeys(training.RunRecord.__dataclass_fields__)
+    return training.RunRecord(
+        **{**unsaid, "directory": folder, "artifacts": tuple(artifacts),
+           "spec": {"inputs": {"prompts": {"path": str(prompts)}}}}
+    )  # fmt: skip
+
+
 @dataclass
 class LineWorld:
     """A line with a deployed first policy and a candidate that its round 1 judges."""
 
     folder: Path
+    settings = GatePolicySettings()
     line: UUID = field(default_factory=uuid.uuid4)
     round: UUID = field(default_factory=uuid.uuid4)
 
@@ -53,27 +76,33 @@ class LineWorld:
 
     def measured(self, **changes: Any) -> GateMeasurements:
         """Evidence that passes every check, on this world's two policies."""
-        shas: dict[str, Any] = {
-            "candidate_sha256": self.candidate.sha256,
-            "incumbent_sha256": self.incumbent.sha256,
-        }
-        return replace(GOOD, **{**shas, **changes})
+        return evidence_on(self.candidate.sha256, self.incumbent.sha256, **changes)
 
-    def decide(
-        self, *, round_id: UUID | None = None, number: int = 1, **changes: Any
-    ) -> DecisionRecord:
+    def decide(self, *, round_id: UUID | None = None, number: int = 1, **changes: Any) -> Decision:
         """Decide a round on `measured(**changes)` and record it."""
         measurements = self.measured(**changes)
-        verdict = facade.gate_verdict(line_id=self.line, measurements=measurements)
-        return facade.decision_record(
-            line_id=self.line,
-            round_id=round_id or self.round,
-            round_number=number,
-            verdict=verdict,
-            measurements=measurements,
-            candidate=self.candidate.id,
-            incumbent=self.incumbent.id,
-        )
+        policy = gate_policy_current(self.line)
+        verdict = gate_decide(measurements, policy.settings)
+        judged = self.judged(round_id=round_id or self.round, number=number)
+        return decision_record(judged, policy, measurements, verdict)
+
+    def judged(self, **changes: Any) -> JudgedRound:
+        """Round 1 as the rounds would tell of it; nothing has measured it yet."""
+        now = timezone.now()
+        told: dict[str, Any] = {
+            "line_id": self.line,
+            "round_id": self.round,
+            "number": 1,
+            "candidate": self.candidate.id,
+            "incumbent": self.incumbent.id,
+            "reward_models": (),
+            "snapshot": None,
+            "policy_run": None,
+            "reward_run": None,
+            "started_at": now,
+            "waiting_since": now,
+        }
+        return JudgedRound(**{**told, **changes})
 
     def deploy(self, round_id: UUID | None = None) -> facade.LineDeployment:
         return facade.deployment_start(

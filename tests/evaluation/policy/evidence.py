@@ -1,5 +1,10 @@
 """Measurements of a candidate that passes every check, to be spoilt one at a time."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
 from evaluation.contracts import (
     GateMeasurements,
     HumanLabels,
@@ -65,3 +70,9 @@ GOOD = GateMeasurements(
     fresh_agreement=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
 )
+
+
+def evidence_on(candidate: str, incumbent: str, **changes: Any) -> GateMeasurements:
+    """The good evidence, with `changes`, on two policies by their hashes."""
+    sides: dict[str, Any] = {"candidate_sha256": candidate, "incumbent_sha256": incumbent}
+    return replace(GOOD, **{**sides, **changes})

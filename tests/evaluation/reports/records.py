@@ -13,16 +13,13 @@ from evaluation.contracts import (
     GateMeasurements,
     GatePolicySettings,
     GateVerdict,
-    HumanLabels,
-    IntegrityFact,
     Interval,
-    LabelSummary,
     LineageItem,
     OverrideRecord,
-    PolicyMeasurements,
     RaterLabels,
     ReliabilityBin,
     RewardModelMeasurements,
+    RoundLabels,
     RoundRecord,
     RoundSummary,
     SamplePair,
@@ -30,18 +27,15 @@ from evaluation.contracts import (
     SettingChange,
     SideSummary,
     SliceAccuracy,
-    SplitMeasurements,
     StateEntry,
     TruthColumn,
 )
 from evaluation.policy import gate_decide
+from tests.evaluation.policy import evidence
+from tests.evaluation.policy.evidence import interval as interval
 
 LINE = "11111111-1111-4111-8111-111111111111"
 HOSTILE = '</style><script>alert("x")</script><img src=x onerror=alert(1)> {{ settings }}'
-
-
-def interval(estimate: float, low: float, high: float, n: int = 400) -> Interval:
-    return Interval(estimate, low, high, 0.95, n)
 
 
 def around(estimate: float, room: float) -> Interval:
@@ -52,19 +46,11 @@ def round_id(number: int) -> str:
     return f"22222222-2222-4222-8222-{number:012d}"
 
 
-PROMOTING_LABELS = HumanLabels(
-    labels=612,
-    wins=300,
-    ties=110,
-    losses=202,
-    e_value=96.0,
-    max_e_value=131.0,
-    max_e_value_worse=1.3,
-    labels_left=388,
-    win_rate=interval(0.58, 0.54, 0.62, 612),
-    annotators=14,
-    clusters=14,
-)
+PROMOTING_LABELS = replace(
+    evidence.LABELS, labels=612, wins=300, ties=110, losses=202, e_value=96.0, max_e_value=131.0,
+    max_e_value_worse=1.3, labels_left=388, win_rate=interval(0.58, 0.54, 0.62, 612),
+    annotators=14, clusters=14,
+)  # fmt: skip
 SIDE = SideSummary(
     train_score=interval(1.31, 1.22, 1.40),
     held_out_score=interval(1.02, 0.93, 1.11),
@@ -75,32 +61,18 @@ SIDE = SideSummary(
     distinct_2=0.55,
     ensemble_std=interval(0.31, 0.28, 0.34),
 )
-POLICY = PolicyMeasurements(
-    prompts=384,
-    groups=384,
-    train_gain=interval(1.0, 0.9, 1.1),
-    held_out_gain=interval(0.8, 0.7, 0.9),
+POLICY = replace(
+    evidence.POLICY,
     kl={"reference": interval(6.0, 5.5, 6.5), "incumbent": interval(2.1, 1.9, 2.3)},
     length_ratio=interval(1.09, 1.04, 1.14),
-    length_free_share=interval(0.8, 0.6, 1.0),
     diversity={"distinct_2": interval(0.74, 0.70, 0.78)},
     sides={"candidate": SIDE, "incumbent": replace(SIDE, train_score=interval(0.31, 0.2, 0.42))},
     train_win_rate=interval(0.79, 0.75, 0.83),
     held_out_win_rate=interval(0.71, 0.66, 0.76),
-    ensemble_std_ratio=interval(1.1, 1.0, 1.2),
 )
-SPLIT = SplitMeasurements(
-    pairs=500,
-    ties=40,
-    groups=200,
-    accuracy=interval(0.66, 0.62, 0.70),
+SPLIT = replace(
+    evidence.SPLIT,
     held_out_accuracy=interval(0.64, 0.60, 0.68),
-    length_baseline=interval(0.52, 0.48, 0.56),
-    nll=0.62,
-    ece=0.05,
-    ece_null_95=0.066,
-    temperature=1.1,
-    length_correlation=0.1,
     reliability=tuple(
         ReliabilityBin(0.5 + i / 20, 0.55 + i / 20, 60 - 4 * i, 0.525 + i / 20, 0.51 + i / 22)
         for i in range(10)
@@ -110,15 +82,12 @@ SPLIT = SplitMeasurements(
         SliceAccuracy("strength", "much better", 120, interval(0.81, 0.73, 0.87)),
     ),
 )
-MEASUREMENTS = GateMeasurements(
-    candidate_sha256="c" * 64,
-    incumbent_sha256="d" * 64,
-    integrity=(IntegrityFact("artifact_hashes", True), IntegrityFact("prompt_split", True)),
+MEASUREMENTS = evidence.evidence_on(
+    "c" * 64,
+    "d" * 64,
     labels=PROMOTING_LABELS,
     policy=POLICY,
     reward_model=RewardModelMeasurements({"test": SPLIT}),
-    fresh_agreement=interval(0.68, 0.63, 0.73),
-    human_ceiling=interval(0.72, 0.69, 0.75),
 )
 
 
@@ -197,7 +166,7 @@ SAMPLES = (
     ),
     pair("largest_gap", "What is 12 times 12?", side(HOSTILE, 2.4, -0.8), side("144.", 0.5, 0.7)),
 )
-LABELS = LabelSummary(
+LABELS = RoundLabels(
     training=4210,
     fresh=804,
     gate=612,

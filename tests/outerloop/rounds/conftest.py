@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evaluation.gates.services import decisions
 from outerloop.rounds import tasks
-from outerloop.rounds.steps import STEPS, judging
+from outerloop.rounds.steps import STEPS
 from tests.outerloop.rounds.world import Evidence, LoopWorld, StubSteps, bare_line
 from tests.support.fake_runs import fake_programs
 from tests.support.people import person_create
@@ -47,7 +48,7 @@ def behave(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
     made = Evidence()
-    monkeypatch.setattr(judging, "round_measure", made)
+    monkeypatch.setattr(decisions, "round_measure", made)
     return made
 
 

@@ -140,9 +140,11 @@ def test_without_labels_the_gate_s_pairs_are_offered_once_and_the_round_waits(
     assert round_.verdict == ""
     assert step_of(round_).note == "4 pairs of candidate and incumbent wait for labels."
     assert tuple(annotation.gate_queue_status(round_id=round_.id)) == (4, 0, 0)
-    assert evaluation.decision_get(round_.id) is None
+    assert evaluation.decided_on(round_.id) is None
+    looks = evidence.looks
     for _ in range(2):
         round_advance(round_id=round_.id)
+    assert evidence.looks == looks + 2  # to measure is dear: once at each look
     assert Comparison.objects.filter(round_id=round_.id, purpose="gate").count() == 4
     pair = Comparison.objects.filter(round_id=round_.id, purpose="gate")[0]
     sides = {slot.completion.model_version for slot in pair.slots.all()}
@@ -171,7 +173,8 @@ def test_a_refused_candidate_leaves_the_incumbent_which_writes_the_next_pairs(
     assert loop.deployed() == loop.base.id
     pairs = Comparison.objects.filter(round_id=round_.id, purpose="training")
     assert {s.completion.model_version for p in pairs for s in p.slots.all()} == {loop.base.id}
-    assert known(evaluation.decision_get(round_.id)).candidate == round_.candidate
+    candidate = training.model_version_get(known(round_.candidate))
+    assert known(evaluation.decided_on(round_.id)).candidate_sha256 == candidate.sha256
 
 
 def test_labels_that_ran_out_without_a_difference_are_a_refusal(loop, started, evidence):

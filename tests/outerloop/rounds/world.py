@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,14 +14,13 @@ from annotation.campaigns.models import Campaign
 from annotation.comparisons.services import prompts_ensure
 from annotation.contracts import NewPrompt
 from evaluation import facade as evaluation
-from evaluation.contracts import GateMeasurements
-from outerloop.rounds.measuring import Measured
+from evaluation.contracts import GateMeasurements, GatePolicySettings
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create, round_advance
 from outerloop.rounds.steps import Move, StepContext, Wait
 from tests.annotation.factories import a_campaign, an_annotator, label_next, some_pairs
-from tests.evaluation.policy.evidence import GOOD
+from tests.evaluation.policy.evidence import evidence_on
 from training import facade as training
 
 Found = TypeVar("Found")
@@ -128,19 +127,15 @@ class Evidence:
 
     def __init__(self) -> None:
         self.changes: dict[str, Any] = {}
+        self.looks = 0
 
-    def __call__(self, round_: Round, line: PolicyLine, plan: RoundPlan) -> Measured:
-        measurements = self.measurements(round_)
-        verdict = evaluation.gate_verdict(line_id=line.id, measurements=measurements)
-        return Measured(measurements, verdict, (), {})
-
-    def measurements(self, round_: Round) -> GateMeasurements:
-        assert round_.candidate is not None
-        shas: dict[str, Any] = {
-            f"{side}_sha256": training.model_version_get(getattr(round_, side)).sha256
-            for side in ("candidate", "incumbent")
-        }
-        return replace(GOOD, **{**shas, **self.changes})
+    def __call__(
+        self, judged: evaluation.JudgedRound, settings: GatePolicySettings
+    ) -> GateMeasurements:
+        self.looks += 1
+        sides = (known(judged.candidate), judged.incumbent)
+        candidate, incumbent = (training.model_version_get(side).sha256 for side in sides)
+        return evidence_on(candidate, incumbent, **self.changes)
 
 
 class StubSteps:

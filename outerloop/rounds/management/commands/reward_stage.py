@@ -20,12 +20,12 @@ from rich.table import Table
 
 from annotation import facade as annotation
 from annotation.contracts import PreferenceRow, SnapshotRecipe
+from evaluation import facade as evaluation
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
     Interval,
     RewardModelMeasurements,
 )
-from outerloop.rounds.evidence import measurements_load
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 from training.contracts import (
@@ -157,7 +157,7 @@ def _train_and_measure(
     run = _run(
         line_id, "evaluate_reward_model", EvaluateRewardModelConfig(), inputs, options, progress
     )
-    return measurements_load(run, RewardModelMeasurements)
+    return evaluation.measurements_read(run, RewardModelMeasurements)
 
 
 def _run(

@@ -1,0 +1,58 @@
+"""What the evaluation programs of a round left behind: the one place where their files are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evaluation.contracts import SamplePair
+from training import facade as training
+from training.contracts import JsonContract
+
+ContractT = TypeVar("ContractT", bound=JsonContract)
+
+TrainScores = dict[str, tuple[float, float]]
+
+
+def measurements_read(run: training.RunRecord, contract: type[ContractT]) -> ContractT:
+    return contract.from_json(json.loads(_file(run, "measurements").read_text()))
+
+
+def highlights_read(run: training.RunRecord) -> list[SamplePair]:
+    """The pairs that a policy evaluation picked for people to look at."""
+    return [SamplePair.from_json(row) for row in json.loads(_file(run, "highlights").read_text())]
+
+
+def samples_read(run: training.RunRecord) -> Iterator[dict[str, Any]]:
+    """Rows of the `samples` artifact of a policy evaluation."""
+    yield from _rows(_file(run, "samples"))
+
+
+def train_scores(run: training.RunRecord) -> TrainScores:
+    """Prompt id -> train reward of (candidate's, incumbent's) text, as people were shown them."""
+    return {
+        str(row["prompt_id"]): (
+            float(row["candidate"]["scores"]["train"]),
+            float(row["incumbent"]["scores"]["train"]),
+        )
+        for row in samples_read(run)
+        if row["sample"] == 0
+    }
+
+
+def groups_shared(snapshot: training.SnapshotRecord, run: training.RunRecord) -> set[str]:
+    """Prompt groups that are both learned from and judged on."""
+    learned = {row["group"] for row in _rows(snapshot.path)}
+    return learned & {row["group"] for row in _rows(Path(run.spec["inputs"]["prompts"]["path"]))}
+
+
+def _file(run: training.RunRecord, artifact: str) -> Path:
+    return Path(training.input_from_run(run, artifact).path)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)

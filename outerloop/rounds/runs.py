@@ -1,0 +1,36 @@
+"""Which runs and versions belong to a round: all that the gate has to be told of it."""
+
+from __future__ import annotations
+
+from evaluation.facade import JudgedRound
+from training import facade as training
+
+from .models import Round, RoundStep, State
+
+
+def judged_round(round_: Round, *, pairs: int = 0) -> JudgedRound:
+    """`pairs` is how many pairs of candidate and incumbent the round may still offer to people."""
+    reward_models = (round_.reward_model, round_.held_out_reward_model)
+    return JudgedRound(
+        line_id=round_.line_id,
+        round_id=round_.id,
+        number=round_.number,
+        candidate=round_.candidate,
+        incumbent=round_.incumbent,
+        reward_models=tuple(version for version in reward_models if version is not None),
+        snapshot=round_.snapshot,
+        policy_run=step_run_record(round_, State.POLICY_EVALUATION),
+        reward_run=step_run_record(round_, State.REWARD_EVALUATION),
+        started_at=round_.created_at,
+        waiting_since=round_.waiting_since or round_.created_at,
+        pairs=pairs,
+    )
+
+
+def step_run_record(round_: Round, state: State) -> training.RunRecord | None:
+    """The finished run of a round's step, or None while there is none."""
+    step = RoundStep.objects.filter(round=round_, name=state, run__isnull=False).first()
+    if step is None or step.run is None:
+        return None
+    run = training.run_get(step.run)
+    return run if run.state == "succeeded" else None

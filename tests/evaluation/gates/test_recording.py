@@ -1,0 +1,135 @@
+"""The judged part of a round's record: what people did, with their ids, and what not to conclude."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from annotation import facade as annotation
+from evaluation import facade
+from evaluation.contracts import RewardModelMeasurements, RoundRecord, SamplePair, SampleSide
+from evaluation.gates import measuring
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left
+from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
+from tests.support.people import person_create
+
+BEGUN = RoundRecord(line="help-desk", number=1, state="CLOSED", created_at="2026-03-01T12:00:00Z")
+
+
+def recorded(world: LineWorld, *, begun: RoundRecord = BEGUN, **told: Any) -> RoundRecord:
+    return facade.record_judged(begun, world.judged(**told))
+
+
+def test_a_round_that_nobody_judged_adds_nothing_but_the_limits(world: LineWorld) -> None:
+    assert replace(recorded(world), limits=()) == BEGUN
+
+
+def test_a_decision_is_recorded_with_the_evidence_that_it_was_made_from(world: LineWorld) -> None:
+    decided = world.decide()
+    found = recorded(world)
+    assert found.gate == decided.gate
+    assert found.gate_settings == decided.gate_settings
+    assert (found.human, found.fresh_agreement) == (LABELS, world.measured().fresh_agreement)
+
+
+def test_who_acted_is_kept_as_an_id(world: LineWorld) -> None:
+    world.deploy_first()
+    world.decide()
+    ada = person_create("ada", "lead")
+    facade.approval_record(round_id=world.round, actor=ada, approve=True, reason="")
+    (approval,) = recorded(world).approvals
+    assert (approval.person, approval.approved) == (str(ada.pk), True)
+
+
+def test_the_report_says_how_the_overridden_candidate_did(world: LineWorld) -> None:
+    world.decide(**TOO_LONG)
+    asked = facade.override_request(
+        round_id=world.round,
+        check_id="G10",
+        reason="The longer replies are what users asked for.",
+        actor="ada",
+        expires_at=timezone.now() + timedelta(days=3),
+    )
+    assert recorded(world).overrides == ()  # one lead alone lets nothing through
+    facade.override_confirm(override_id=asked.id, actor="bo")
+    (before,) = recorded(world).overrides
+    assert (before.requested_by, before.confirmed_by, before.outcome) == ("ada", "bo", "")
+    round_id = world.round
+    world.candidate, world.incumbent = world.incumbent, world.candidate
+    world.decide(round_id=uuid.uuid4(), number=2, labels=LABELS)
+    (after,) = recorded(world, round_id=round_id).overrides
+    assert after.outcome.startswith("As incumbent of round 2")
+    assert "62%" in after.outcome
+
+
+def test_the_moves_of_the_candidate_are_listed_oldest_first(world: LineWorld) -> None:
+    world.deploy_first()
+    world.decide()
+    world.deploy()
+    facade.rollback(line_id=world.line, to_version=world.incumbent.id, actor="ada", reason="Slow.")
+    moves = [(d.act, d.version, d.previous) for d in recorded(world).deployments]
+    assert moves == [("deploy", "policy v2", "policy v1"), ("rollback", "policy v1", "policy v2")]
+    another = recorded(world, round_id=uuid.uuid4(), candidate=None)
+    assert another.deployments == ()
+
+
+def test_samples_say_what_people_preferred_and_the_evidence_grows_label_by_label(
+    world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = labels_from(
+        [1.0, 0.0, 1.0], candidate=world.candidate.id, incumbent=world.incumbent.id
+    )
+    side = SampleSide("a reply", 2, 0.5, 0.4)
+    pairs = [
+        SamplePair("ordinary", str(prompt), (), side, side)
+        for prompt in (labels[0].prompt_id, labels[1].prompt_id, uuid.uuid4())
+    ]
+    run = run_left(
+        artifacts, measurements=POLICY.to_json(), highlights=[pair.to_json() for pair in pairs]
+    )
+    monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
+    found = recorded(world, policy_run=run)
+    assert found.policy == POLICY
+    assert [pair.human_preference for pair in found.samples] == [1.0, 0.0, None]
+    assert [point.labels for point in found.trajectory] == [1, 2, 3]
+    files = run_left(artifacts, measurements=POLICY.to_json(), samples="")
+    measured = measuring.round_measure(world.judged(policy_run=files), world.settings).labels
+    assert measured is not None
+    assert found.trajectory[-1].e_value == pytest.approx(measured.e_value)
+
+
+@pytest.mark.parametrize(
+    ("raters", "width", "simulated", "said"),
+    [
+        (8, 0.1, False, []),
+        (7, 0.1, False, ["Only 7 annotators compared"]),
+        (8, 0.11, False, ["known to 11 points only"]),
+        (8, 0.1, True, ["are simulated: programs"]),
+        (0, 0.1, False, []),  # nobody was asked: there is nothing to warn of
+    ],
+)
+def test_limits_say_what_not_to_conclude(
+    world: LineWorld,
+    artifacts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raters: int,
+    width: float,
+    simulated: bool,
+    said: list[str],
+) -> None:
+    sides = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
+    labels = labels_from([1.0] * raters, **sides, raters=max(raters, 1))
+    monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
+    split = replace(SPLIT, accuracy=interval(0.5, 0.5, 0.5 + width))
+    measured = RewardModelMeasurements({"test": split}).to_json()
+    begun = replace(BEGUN, simulated=simulated)
+    found = recorded(world, begun=begun, reward_run=run_left(artifacts, measurements=measured))
+    assert len(found.limits) == 1 + len(said)
+    for sentence, limit in zip(said, found.limits[1:], strict=True):
+        assert sentence in limit

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from django.urls import reverse
 from django.utils import timezone
@@ -14,8 +15,10 @@ from django.utils import timezone
 from annotation.accounts.tokens import token_issue
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
+from evaluation.gates.services import decisions
 from evaluation.reports.services import report_store
 from outerloop.rounds.models import Round, State
+from outerloop.rounds.runs import judged_round
 from tests.access.table import RULES
 from tests.access.world import House, house_build, url_table
 from tests.evaluation.gates.world import TOO_LONG
@@ -83,9 +86,11 @@ class EveryPage:
         """A simulated line whose candidate one lead wants to let through, with a full report."""
         world = LoopWorld(folder, labels=1, fields={"simulated": True})
         refused = self._decided(world, folder, State.CLOSED, verdict="REJECT", **TOO_LONG)
-        ((check, _),) = [
-            (check.id, check.name)
-            for check in evaluation.effective_gate(refused.id).checks
+        gate = evaluation.effective_gate(refused.id)
+        assert gate is not None
+        (check,) = [
+            check.id
+            for check in gate.checks
             if check.required and check.overridable and check.status == "FAIL"
         ]
         evaluation.override_request(
@@ -123,13 +128,9 @@ class EveryPage:
         round_.refresh_from_db()
         evidence = Evidence()
         evidence.changes = changes
-        measurements = evidence.measurements(round_)
-        decided = evaluation.gate_verdict(line_id=world.line.id, measurements=measurements)
+        with mock.patch.object(decisions, "round_measure", evidence):
+            decided = evaluation.round_decide(judged_round(round_))
         assert decided.verdict == verdict, decided.reasons
-        evaluation.decision_record(
-            line_id=world.line.id, round_id=round_.id, round_number=number, verdict=decided,
-            measurements=measurements, candidate=candidate.id, incumbent=incumbent,
-        )  # fmt: skip
         return round_
 
     def _report(self, world: LoopWorld, round_: Round, record: Any = records.PROMOTED) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from evaluation.contracts import CheckSettings, GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.policy import check_settings, e_lond_level, gate_decide
+from training.contracts import json_sha256
 
 from .evidence import GOOD, LABELS, POLICY, interval
 
@@ -19,6 +20,27 @@ def test_a_candidate_that_passes_everything_is_promoted():
     verdict = gate_decide(GOOD, SETTINGS)
     assert verdict.verdict == "PROMOTE"
     assert verdict.wants == ()
+    assert verdict.reasons == ("Every required check passes.",)
+    assert [check.id for check in verdict.checks if not check.overridable] == ["G0"]
+    assert verdict.evidence_sha256 == json_sha256(
+        {"measurements": GOOD.to_json(), "settings": SETTINGS.to_json()}
+    )
+
+
+def test_a_refused_candidate_wants_nothing_whatever_else_is_open():
+    assert gate_decide(replace(FAR, labels=None), SETTINGS).wants == ()
+
+
+def test_what_passes_is_not_marked_as_overridden():
+    result = gate_decide(FAR, SETTINGS, overridden={"G4", "G3"}).check("G3")
+    assert result is not None
+    assert (result.status, result.overridden) == ("PASS", False)
+
+
+def test_evidence_is_enough_when_it_reaches_the_bound_exactly():
+    needed = 1 / e_lond_level(1, 0, SETTINGS.alpha)
+    exact = replace(LABELS, e_value=1.0, max_e_value=needed)
+    assert gate_decide(replace(GOOD, labels=exact), SETTINGS).verdict == "PROMOTE"
 
 
 def test_one_failed_required_check_rejects_and_is_the_reason():
@@ -48,7 +70,9 @@ def test_a_round_past_its_age_without_a_label_rejects():
     none = replace(
         LABELS, labels=0, wins=0, ties=0, losses=0, e_value=1.0, max_e_value=1.0, expired=True
     )
-    assert gate_decide(replace(GOOD, labels=none), SETTINGS).verdict == "REJECT"
+    verdict = gate_decide(replace(GOOD, labels=none), SETTINGS)
+    assert verdict.verdict == "REJECT"
+    assert verdict.reasons[0] == "The round reached its maximum age."
 
 
 def test_an_advisory_check_warns_and_does_not_block():

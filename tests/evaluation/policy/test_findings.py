@@ -110,6 +110,15 @@ FOUND = [
     ("G13", policy(ensemble_std_ratio=None), "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | nothing | - | - | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.4, 1.3, 1.6), more_samples_possible=True), "UNRESOLVED | 1.40 (1.30 to 1.60) times | The reward models may disagree more on the candidate's texts. | samples | - | 1.3 to 1.6 | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0)), "FAIL | 1.80 (1.60 to 2.00) times | The reward models disagree on the candidate's texts: it left what they know. | nothing | - | 1.6 to 2 | -"),
+    ("G4", policy(kl={"reference": interval(11.0, 10.0, 12.0)}), "UNRESOLVED | 11.00 (10.00 to 12.00) nats | The candidate is not clearly within the budget of 10.0 nats. | nothing | - | 10 to 12 | budget 10.000"),
+    ("G4", policy(kl={"reference": interval(12.0, 11.0, 13.0)}, more_samples_possible=True), "FAIL | 12.00 (11.00 to 13.00) nats | The candidate is beyond the budget of 10.0 nats. | nothing | - | 11 to 13 | budget 10.000"),
+    ("G5", replace(GOOD, human_ceiling=None, fresh_agreement=interval(0.5, 0.4, 0.55)), "UNRESOLVED | 50% (40% to 55%) | Too few fresh labels to say whether the reward model still agrees (at least 55% is asked). | labels | How far two people agree has not been measured. | 0.4 to 0.55 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement_sequence=interval(0.68, 0.58, 0.78)), "PASS | 68% (63% to 73%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.63 to 0.73 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement_sequence=interval(0.5, 0.4, 0.62), human_ceiling=interval(0.72, 0.7, 0.75)), "PASS | 68% (63% to 73%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.63 to 0.73 | accuracy 0.550"),
+    ("G5", replace(GOOD, fresh_agreement=interval(0.65, 0.6, 0.7), human_ceiling=interval(0.75, 0.7, 0.8)), "PASS | 65% (60% to 70%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.6 to 0.7 | accuracy 0.550"),
+    ("G11", policy(diversity={"distinct_2": interval(0.45, 0.4, 0.5)}), "UNRESOLVED | distinct_2 0.45 (0.40 to 0.50) of the incumbent's | A collapse of diversity cannot be ruled out. | nothing | - | 0.4 to 0.5 | -"),
+    ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}, more_samples_possible=True), "FAIL | distinct_2 0.40 (0.30 to 0.49) of the incumbent's | Replies have collapsed into a few forms. | nothing | - | 0.3 to 0.49 | -"),
+    ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0), more_samples_possible=True), "FAIL | 1.80 (1.60 to 2.00) times | The reward models disagree on the candidate's texts: it left what they know. | nothing | - | 1.6 to 2 | -"),
 ]
 # fmt: on
 

@@ -53,10 +53,13 @@ P = 1 / (1 + np.exp(-LOGITS))
             agreement.gwet_ac(RATED, categories=[1, 2, 3], weights="identity"),
         ),
         (agreement.pairwise_agreement(RATED), agreement.pairwise_agreement(RATED, level=0.95)),
-        (agreement.position_bias(SHARES), agreement.position_bias(SHARES, None, level=0.95)),
         (
-            agreement.position_bias(SHARES, GROUPS),
-            agreement.position_bias(SHARES, GROUPS, level=0.95),
+            agreement.position_bias(SHARES.tolist()),
+            agreement.position_bias(SHARES.tolist(), None, level=0.95),
+        ),
+        (
+            agreement.position_bias(SHARES.tolist(), GROUPS),
+            agreement.position_bias(SHARES.tolist(), GROUPS, level=0.95),
         ),
         (
             calibration.expected_calibration_error(P, ANSWERS),
@@ -132,8 +135,8 @@ def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
             0.9,
         ),
         (agreement.pairwise_agreement(RATED, level=0.9), "cluster t", 30, 0.9),
-        (agreement.position_bias(SHARES, level=0.9), "Wilson", 40, 0.9),
-        (agreement.position_bias(SHARES, GROUPS, level=0.9), "cluster t", 10, 0.9),
+        (agreement.position_bias(SHARES.tolist(), level=0.9), "Wilson", 40, 0.9),
+        (agreement.position_bias(SHARES.tolist(), GROUPS, level=0.9), "cluster t", 10, 0.9),
         (
             diversity.distinct_ratio_interval(TEXTS, OTHERS, range(40), 2, seed=1, level=0.9),
             "delete-a-block jackknife",
@@ -176,10 +179,13 @@ def test_an_interval_says_its_method_its_level_and_on_how_many_units_it_rests(
         (ci.wilson_interval(3, 9, level=0.5), ci.wilson_interval(3, 9)),
         (ci.mean_interval(VALUES, level=0.5), ci.mean_interval(VALUES)),
         (agreement.pairwise_agreement(RATED, level=0.5), agreement.pairwise_agreement(RATED)),
-        (agreement.position_bias(SHARES, level=0.5), agreement.position_bias(SHARES)),
         (
-            agreement.position_bias(SHARES, GROUPS, level=0.5),
-            agreement.position_bias(SHARES, GROUPS),
+            agreement.position_bias(SHARES.tolist(), level=0.5),
+            agreement.position_bias(SHARES.tolist()),
+        ),
+        (
+            agreement.position_bias(SHARES.tolist(), GROUPS, level=0.5),
+            agreement.position_bias(SHARES.tolist(), GROUPS),
         ),
         (
             agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=99, level=0.5),
@@ -225,7 +231,7 @@ def test_a_lower_level_is_a_narrower_interval(narrow, wide):
         ),
         (lambda: seq.e_process([1.0], null=0.0), "the null must lie between 0 and 1, got 0.0."),
         (lambda: seq.e_process([]), "evidence needs at least one outcome."),
-        (lambda: seq.e_process([[1.0]]), "evidence needs at least one outcome."),
+        (lambda: seq.e_process(np.ones((1, 1))), "evidence needs at least one outcome."),
         (
             lambda: seq.e_process([1.1]),
             "every outcome must lie in [0, 1]: 1 a win, 0.5 a tie, 0 a loss.",

@@ -22,6 +22,7 @@ from evaluation.gates.selectors import (
     evaluation_get,
     gate_policy_current,
     overrides,
+    overrides_waiting,
     runs_referred,
     versions_referred,
 )
@@ -43,8 +44,9 @@ from evaluation.gates.serving.client import (
     policy_healthy,
     policy_wait,
 )
+from evaluation.reports.ratings import rounds_rated
 from evaluation.reports.records import ReportRecord
-from evaluation.reports.selectors import report_get, report_history
+from evaluation.reports.selectors import report_exists, report_get, report_history
 from evaluation.reports.services import report_store
 
 __all__ = [
@@ -73,16 +75,19 @@ __all__ = [
     "override_confirm",
     "override_request",
     "overrides",
+    "overrides_waiting",
     "policy_ask",
     "policy_healthy",
     "policy_wait",
     "record_judged",
+    "report_exists",
     "report_get",
     "report_history",
     "report_store",
     "rollback",
     "round_decide",
     "round_expired",
+    "rounds_rated",
     "runs_referred",
     "samples_read",
     "versions_referred",

@@ -17,7 +17,8 @@ from training.runs.inventory import (
     stored_files,
 )
 from training.runs.launching import LaunchError, accelerate_config
-from training.runs.progress import ALARM_NAMES, RunAlarm, run_alarm
+from training.runs.pages import RunFollowed, run_followed
+from training.runs.progress import ALARM_NAMES, RunAlarm
 from training.runs.records import (
     ModelVersionRecord,
     RunFigure,
@@ -36,7 +37,6 @@ from training.runs.selectors import (
     run_figures,
     run_get,
     run_like,
-    run_log_tail,
     runs_of_line,
     runs_of_round,
     snapshot_get,
@@ -57,6 +57,7 @@ from training.runs.services import (
     run_take_up,
     snapshot_take,
 )
+from training.runs.wording import ending_words, phase_words
 
 __all__ = [
     "ALARM_NAMES",
@@ -75,12 +76,14 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunFigure",
+    "RunFollowed",
     "RunRecord",
     "SnapshotRecord",
     "StoredArtifact",
     "accelerate_config",
     "artifact_remove",
     "artifacts_stored",
+    "ending_words",
     "input_from_path",
     "input_from_run",
     "input_from_version",
@@ -92,18 +95,18 @@ __all__ = [
     "model_version_retain",
     "model_version_verify",
     "model_versions",
+    "phase_words",
     "record_json",
     "removable_artifacts",
-    "run_alarm",
     "run_artifact_path",
     "run_cancel",
     "run_create",
     "run_events",
     "run_execute",
     "run_figures",
+    "run_followed",
     "run_get",
     "run_like",
-    "run_log_tail",
     "run_reproduce",
     "run_take_up",
     "runs_of_line",

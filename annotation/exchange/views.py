@@ -160,9 +160,7 @@ def _enqueue(task: Any, job_id: uuid.UUID) -> None:
 @never_cache
 @role_required(*STAFF)
 def import_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """The whole page; htmx asks for its live part alone."""
     job = import_for(request, job_id)
-    template = "exchange/_import_live.html" if _is_htmx(request) else "exchange/import_job.html"
     rejections = rejections_of(job_id=job.pk, limit=REJECTIONS_SHOWN)
     share = job_share(job)
     context = {
@@ -171,11 +169,7 @@ def import_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         "rejections": rejections,
         "rejections_more": max(job.counts.get("rows_rejected", 0) - len(rejections), 0),
     }
-    return render(request, template, context)
-
-
-def _is_htmx(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
+    return render(request, "exchange/import_job.html", context)
 
 
 def _watched(job: ImportJob | ExportJob) -> dict[str, Any]:
@@ -183,7 +177,7 @@ def _watched(job: ImportJob | ExportJob) -> dict[str, Any]:
         "job": job,
         "line": line_name(job.line),
         "meaning": MEANING[job.state],
-        "live": job.state in ("queued", "running"),
+        "live": "1s" if job.state in ("queued", "running") else "",
         "counts": [
             (label, job.counts[key]) for key, label in COUNT_NAMES.items() if job.counts.get(key)
         ],
@@ -235,8 +229,7 @@ def export_ordered(request: HttpRequest, line: uuid.UUID, options: ExportOptions
 @role_required(*STAFF)
 def export_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = export_for(request, job_id)
-    template = "exchange/_export_live.html" if _is_htmx(request) else "exchange/export_job.html"
-    return render(request, template, _watched(job))
+    return render(request, "exchange/export_job.html", _watched(job))
 
 
 @takes_tokens

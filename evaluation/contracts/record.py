@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from evaluation.contracts.gate import (
@@ -21,7 +22,11 @@ from training.contracts import JsonContract
 
 @dataclass(frozen=True)
 class StateEntry(JsonContract):
-    """One state that the round was in, and what its step read and wrote."""
+    """One step of a round, as its page follows it and its report keeps it.
+
+    `name` is the state that the round was in, `label` what people call it; `run` is the id of the
+    program that worked on it. Moments are ISO 8601; `entered_at` is empty for a step still to come.
+    """
 
     name: str
     entered_at: str
@@ -29,6 +34,24 @@ class StateEntry(JsonContract):
     note: str = ""
     read: tuple[str, ...] = ()
     wrote: tuple[str, ...] = ()
+    label: str = ""
+    run: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call the step; records of earlier releases carry no label."""
+        return self.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def entered(self) -> datetime | None:
+        return datetime.fromisoformat(self.entered_at) if self.entered_at else None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the step took; None until it is done."""
+        if self.entered is None or not self.left_at:
+            return None
+        return (datetime.fromisoformat(self.left_at) - self.entered).total_seconds()
 
 
 @dataclass(frozen=True)

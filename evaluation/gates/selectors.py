@@ -123,6 +123,20 @@ def overrides(round_id: UUID) -> list[OverrideState]:
     return [_override_state(row, newest, now) for row in rows.order_by("-requested_at")]
 
 
+def overrides_waiting(line_id: UUID) -> list[OverrideState]:
+    """Those of a line that one lead asked for and a second may still confirm, oldest first."""
+    now = timezone.now()
+    asked = Override.objects.filter(
+        decision__line=line_id, confirmed_at__isnull=True, expires_at__gt=now
+    ).select_related("decision")
+    found = [(row, decision_row(row.decision.round)) for row in asked.order_by("requested_at")]
+    return [
+        _override_state(row, newest, now)
+        for row, newest in found
+        if newest is not None and row.evidence_sha256 == newest.evidence_sha256
+    ]
+
+
 def overrides_active(decision: Decision, at: datetime | None = None) -> list[Override]:
     """Confirmed, unexpired, and asked for on exactly this decision's evidence."""
     rows = decision.overrides.filter(

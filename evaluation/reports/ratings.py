@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import numpy as np
 
 from evaluation.contracts import RoundSummary
+from evaluation.reports import selectors
 from evaluation.statistics.ratings import bradley_terry_ratings
 
 
@@ -40,3 +42,8 @@ def rounds_rate(
         replace(s, rating=ratings[compared[s.number][1]]) if s.number in compared else s
         for s in summaries
     ]
+
+
+def rounds_rated(line_id: UUID) -> list[RoundSummary]:
+    """The reported rounds of a line, oldest first, with the ratings of their candidates."""
+    return rounds_rate(selectors.round_summaries(line_id), selectors.round_pairings(line_id))

@@ -28,6 +28,10 @@ def report_get(round_id: UUID) -> ReportRecord | None:
     return None if row is None else report_from_row(row)
 
 
+def report_exists(round_id: UUID) -> bool:
+    return RoundReport.objects.filter(round=round_id).exists()
+
+
 def report_history(line_id: UUID) -> list[ReportRecord]:
     """The last revision of every reported round of a line, oldest round first."""
     rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")

@@ -16,7 +16,7 @@ from evaluation.reports import selectors
 from evaluation.reports.exporting import export_html
 from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
-from evaluation.reports.ratings import rounds_rate
+from evaluation.reports.ratings import rounds_rated
 from evaluation.reports.records import ReportRecord
 from training.contracts import canonical_json
 from web.access import STAFF, require_role
@@ -72,10 +72,9 @@ def history(request: HttpRequest, slug: str) -> HttpResponse:
     newest = selectors.newest_report(line_id) if line_id else None
     context: dict[str, Any] = {"slug": slug, "line_url": _line_url(slug), "page": None}
     if newest is not None:
-        summaries = selectors.round_summaries(newest.line_id)
         context["page"] = history_page(
             people_named(newest.record),
-            rounds_rate(summaries, selectors.round_pairings(newest.line_id)),
+            rounds_rated(newest.line_id),
             reported=set(selectors.reported_numbers(newest.line_id)),
             overridden=selectors.overridden_rounds(newest.line_id),
         )

@@ -36,12 +36,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     schedule_days = forms.ChoiceField(label="On", choices=DAYS)
     minimum_fresh_labels = forms.IntegerField(
-        label="Minimum of new labels",
+        label="New labels needed",
         min_value=1,
-        help_text="With fewer, the night is skipped and a line says so.",
-    )
-    deploys_by_itself = forms.BooleanField(
-        label="Deploy a promoted candidate without asking a lead", required=False
+        help_text="With fewer, no round starts that night; the line's page says why.",
     )
 
     class Meta:
@@ -52,8 +49,26 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
             "schedule_time_zone",
             "schedule_days",
             "minimum_fresh_labels",
-            "deploys_by_itself",
         ]
+
+
+class PromotionsForm(forms.Form):
+    """Who lets a promoted candidate through; only leads are given this form."""
+
+    promotions = forms.ChoiceField(
+        label="When the gate says PROMOTE",
+        choices=[
+            ("wait", "a lead reads the report and approves the deployment"),
+            ("deploy", "the candidate is deployed at once"),
+        ],
+    )
+
+    def __init__(self, *args: Any, line: PolicyLine, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["promotions"] = "deploy" if line.deploys_by_itself else "wait"
+
+    def deploys_by_itself(self) -> bool:
+        return bool(self.cleaned_data["promotions"] == "deploy")
 
 
 class OptimizerForm(forms.Form):
@@ -85,7 +100,7 @@ class PlanForm(forms.Form):
         try:
             return plan_checked(RoundPlan.from_json(json.loads(self.cleaned_data["plan"])))
         except json.JSONDecodeError as error:
-            raise ValidationError(f"Line {error.lineno} is no JSON: {error.msg}.") from error
+            raise ValidationError(f"Line {error.lineno} is not valid JSON: {error.msg}.") from error
         except ContractError as error:
             raise ValidationError(str(error)) from error
 
@@ -99,7 +114,7 @@ class DecisionForm(forms.Form):
 class OverrideForm(forms.Form):
     check_id = forms.ChoiceField(label="Check to let through")
     reason = forms.CharField(label="Reason", widget=forms.Textarea(attrs={"rows": 2}))
-    days = forms.IntegerField(label="Valid for days", min_value=1, max_value=30, initial=7)
+    days = forms.IntegerField(label="Valid for (days)", min_value=1, max_value=30, initial=7)
 
     def __init__(self, *args: Any, checks: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

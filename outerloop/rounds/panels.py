@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 
-from web.access import ENGINEER, LEAD, lines_of, roles_of
+from web.access import ENGINEER, LEAD, roles_of
 from web.registry import (
     Extension,
     LineNames,
@@ -22,21 +22,18 @@ from web.registry import (
 )
 
 from .access import lines_for
-from .models import PolicyLine, Round, State
-from .pages import decision_context, lines_context
+from .models import PolicyLine, Round
+from .pages import decision_context, lines_context, waiting_read
 
 
-def _decisions(request: HttpRequest) -> Mapping[str, Any] | None:
-    waiting = Round.objects.filter(state=State.AWAITING_APPROVAL).select_related("line")
-    allowed = lines_of(request.user, LEAD)
-    if allowed is not None:
-        waiting = waiting.filter(line_id__in=allowed)
-    return {"rounds": list(waiting)} if waiting else None
+def _waiting(request: HttpRequest) -> Mapping[str, Any] | None:
+    lines = lines_for(request)
+    return {"items": waiting_read(lines, request.user)} if lines else None
 
 
 def _lines(request: HttpRequest) -> Mapping[str, Any] | None:
     lines = lines_for(request)
-    return lines_context(lines) if lines else None
+    return lines_context(lines, request.user) if lines else None
 
 
 def _decision(request: HttpRequest, round_id: UUID) -> Mapping[str, Any] | None:
@@ -73,7 +70,7 @@ def _line_names() -> list[NamedLine]:
 
 STAFF = frozenset({ENGINEER, LEAD})
 ADDED: tuple[Extension, ...] = (
-    Panel("rounds.decisions", frozenset({LEAD}), 10, "rounds/panels/decisions.html", _decisions),
+    Panel("rounds.waiting", STAFF, 10, "rounds/panels/waiting.html", _waiting),
     Panel("rounds.lines", STAFF, 20, "rounds/panels/lines.html", _lines),
     NavigationLink("lines", "Lines", "rounds:lines", STAFF, 10),
     ReportCard("rounds.decision", "rounds/_decision_actions.html", _decision),

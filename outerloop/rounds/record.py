@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from evaluation.contracts import (
     RoundRecord,
     RoundSummary,
     SettingChange,
-    StateEntry,
     TruthColumn,
     Verdict,
 )
@@ -23,7 +21,7 @@ from training import facade as training
 from .models import PolicyLine, Round, State
 from .plan import plan_differences
 from .runs import judged_round, step_run_record
-from .selectors import last_round
+from .selectors import last_round, round_steps
 
 # Step of the round -> first word of the phase whose events are its curve; "" for the run's own kind.
 CURVES = {State.REWARD_TRAINING: "train", State.POLICY_TRAINING: ""}
@@ -49,7 +47,7 @@ def record_build(round_: Round) -> RoundRecord:
         simulated=line.simulated,
         candidate_version=_version_name(round_.candidate),
         incumbent_version=_version_name(round_.incumbent),
-        states=_states(round_),
+        states=round_steps(round_),
         settings=round_.plan,
         settings_changed=_settings_changed(round_),
         labels=_labels(round_),
@@ -59,20 +57,6 @@ def record_build(round_: Round) -> RoundRecord:
         history=_history(line, upto=round_),
     )
     return evaluation.record_judged(begun, judged_round(round_))
-
-
-def _states(round_: Round) -> tuple[StateEntry, ...]:
-    return tuple(
-        StateEntry(
-            name=step.name,
-            entered_at=_iso(step.started_at or step.entered_at),
-            left_at=_iso(step.finished_at),
-            note=step.note,
-            read=tuple(step.read),
-            wrote=tuple(step.wrote),
-        )
-        for step in round_.steps.order_by("position")
-    )
 
 
 def _settings_changed(round_: Round) -> tuple[SettingChange, ...]:
@@ -175,7 +159,3 @@ def _snapshot_rows(round_: Round) -> int:
 
 def _version_name(version_id: UUID | None) -> str:
     return training.model_version_get(version_id).name if version_id else ""
-
-
-def _iso(at: datetime | None) -> str:
-    return at.isoformat() if at else ""

@@ -48,7 +48,6 @@ def schedule_save(*, line: PolicyLine, actor: str) -> None:
             "schedule_time_zone",
             "schedule_days",
             "minimum_fresh_labels",
-            "deploys_by_itself",
         ]
     )
     crontab, _ = CrontabSchedule.objects.get_or_create(

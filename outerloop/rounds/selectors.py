@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 
 from annotation import facade as annotation
+from evaluation.contracts import StateEntry
 from web.clock import Now, from_now
 
 from .models import ENDS, PolicyLine, Round, RoundStep
@@ -72,8 +73,21 @@ def rounds_just_ended(within: timedelta) -> QuerySet[Round]:
     return ended.select_related("line")
 
 
-def steps_of(round_: Round) -> dict[str, RoundStep]:
-    return {step.name: step for step in round_.steps.all()}
+def round_steps(round_: Round) -> tuple[StateEntry, ...]:
+    """The steps that the round has entered, in their order: what its page and its report read."""
+    return tuple(
+        StateEntry(
+            name=step.name,
+            label=step.get_name_display(),
+            entered_at=(step.started_at or step.entered_at).isoformat(),
+            left_at=step.finished_at.isoformat() if step.finished_at else "",
+            note=step.note,
+            read=tuple(step.read),
+            wrote=tuple(step.wrote),
+            run=str(step.run) if step.run else "",
+        )
+        for step in round_.steps.order_by("position")
+    )
 
 
 def failed_step(round_: Round) -> RoundStep | None:

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+CANDIDATES = {"trained": "a newly trained policy", "incumbent": "the deployed policy itself"}
+STARTS = {"base": "the base policy", "incumbent": "the deployed policy"}
+
+
 class RoundRefused(RuntimeError):
     """A round cannot start (or be taken up) now; the message says why and what to do."""
 
@@ -85,6 +89,19 @@ def line_plan_save(*, line: PolicyLine, plan: RoundPlan, actor: str) -> None:
     audit_record(actor=actor, verb="changed plan", target=line.slug, line=line.id, detail=detail)
 
 
+def promotions_save(*, line: PolicyLine, deploys_by_itself: bool, actor: str) -> None:
+    """Say whether promotions of this line wait for a lead; a round that runs keeps the rule it began with."""
+    PolicyLine.objects.filter(pk=line.pk).update(deploys_by_itself=deploys_by_itself)
+    line.deploys_by_itself = deploys_by_itself
+    audit_record(
+        actor=actor,
+        verb="changed who approves promotions",
+        target=line.slug,
+        line=line.id,
+        detail={"deploys_by_itself": deploys_by_itself},
+    )
+
+
 def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
     """What stands in the way of a round now. `forced` leaves the minimum of new labels aside."""
     reasons: list[str] = []
@@ -97,7 +114,7 @@ def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
         reasons.append("The line has no base policy; set one first.")
     if fresh < line.minimum_fresh_labels and not forced:
         reasons.append(
-            f"{fresh} new labels since the last round; the minimum is {line.minimum_fresh_labels}."
+            f"{fresh} new labels since the last round; {line.minimum_fresh_labels} are needed."
         )
     try:
         plan = line_plan(line)
@@ -105,13 +122,13 @@ def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
         return StartCheck((*reasons, f"The plan is not valid: {error}"), ())
     facts = (
         ("New labels", str(fresh)),
-        ("Candidate", plan.candidate),
-        ("Starts from", plan.init),
-        ("Reward models", f"{plan.reward_model.members} and the held-out one"),
+        ("Candidate", CANDIDATES[plan.candidate]),
+        ("Training starts from", STARTS[plan.init]),
+        ("Reward models", f"{plan.reward_model.members}, and the held-out one"),
         ("Policy trained by", optimizer_words(plan)),
         ("Evaluation prompts", str(plan.evaluation_prompts)),
         ("Pairs offered for the gate", str(plan.gate_pairs)),
-        ("Deploys by itself", "yes" if line.deploys_by_itself else "no, a lead approves"),
+        ("A promotion", "is deployed at once" if line.deploys_by_itself else "waits for a lead"),
     )
     return StartCheck(tuple(reasons), facts)
 

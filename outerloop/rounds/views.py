@@ -15,12 +15,19 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation import facade as evaluation
 from training.contracts import ContractError
-from web.access import ENGINEER, LEAD, person, roles_of
+from web.access import ENGINEER, LEAD, STAFF, person, roles_of
 from web.registry import LineAction, registered
 
 from . import overriding, services
 from .access import line_for, lines_for, round_for
-from .forms import DecisionForm, OptimizerForm, OverrideForm, PlanForm, ScheduleForm
+from .forms import (
+    DecisionForm,
+    OptimizerForm,
+    OverrideForm,
+    PlanForm,
+    PromotionsForm,
+    ScheduleForm,
+)
 from .models import PolicyLine, Round
 from .pages import line_context, lines_context, round_context
 from .plan import optimizer_words, plan_with_optimizer
@@ -33,7 +40,8 @@ from .tasks import advance_enqueue
 @login_required
 @require_GET
 def line_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "rounds/lines.html", lines_context(lines_for(request)))
+    lines = lines_for(request)
+    return render(request, "rounds/lines.html", lines_context(lines, request.user))
 
 
 @login_required
@@ -41,17 +49,8 @@ def line_list(request: HttpRequest) -> HttpResponse:
 def line_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug)
     actions = [a for a in registered(LineAction) if line.simulated or not a.simulated_only]
-    may_start = ENGINEER in roles_of(request.user, line.id)
-    context = {**line_context(line), "line_actions": actions, "may_start": may_start}
+    context = {**line_context(line, request.user), "line_actions": actions}
     return render(request, "rounds/line.html", context)
-
-
-@login_required
-@require_GET
-def line_live(request: HttpRequest, slug: str) -> HttpResponse:
-    """The four stations alone, polled while a round is active."""
-    line = line_for(request, slug)
-    return render(request, "rounds/_stations.html", line_context(line))
 
 
 @login_required
@@ -68,15 +67,36 @@ def schedule_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
+def promotions_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Whether promotions wait for a lead: for leads alone to say."""
+    line = line_for(request, slug, LEAD)
+    form = PromotionsForm(request.POST or None, line=line)
+    if request.method == "POST" and form.is_valid():
+        services.promotions_save(
+            line=line, deploys_by_itself=form.deploys_by_itself(), actor=str(person(request).pk)
+        )
+        messages.success(request, "Saved; it counts from the next round on.")
+        return redirect("rounds:line", slug=slug)
+    return render(request, "rounds/promotions.html", {"line": line, "form": form})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
 def plan_page(request: HttpRequest, slug: str) -> HttpResponse:
-    line = line_for(request, slug, ENGINEER)
+    """Engineers change the plan, leads read it."""
+    line = line_for(request, slug, *((ENGINEER,) if request.method == "POST" else STAFF))
     form = PlanForm(request.POST or None, initial={"plan": _plan_text(line)})
     if request.method == "POST" and form.is_valid():
         plan = form.cleaned_data["plan"]
         services.line_plan_save(line=line, plan=plan, actor=str(person(request).pk))
         messages.success(request, "The plan of the next round is saved.")
         return redirect("rounds:line", slug=slug)
-    context = {"line": line, "form": form, "optimizer_form": _optimizer_form(line)}
+    context = {
+        "line": line,
+        "form": form,
+        "optimizer_form": _optimizer_form(line),
+        "may_edit": ENGINEER in roles_of(request.user, line.id),
+    }
     return render(request, "rounds/plan.html", context)
 
 
@@ -157,14 +177,6 @@ def dry_run(request: HttpRequest, slug: str) -> HttpResponse:
 def round_page(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     round_ = round_for(request, slug, number)
     return render(request, "rounds/round.html", round_context(round_, request.user))
-
-
-@login_required
-@require_GET
-def round_live(request: HttpRequest, slug: str, number: int) -> HttpResponse:
-    """Timeline, progress and log tail, polled while the round is active."""
-    round_ = round_for(request, slug, number)
-    return render(request, "rounds/_progress.html", round_context(round_, request.user))
 
 
 @login_required

@@ -144,7 +144,7 @@ def test_a_round_from_an_empty_queue_to_another_policy_that_answers(
     page.get_by_label("Start rounds by schedule").check()
     page.get_by_label("At", exact=True).fill("03:15")
     page.get_by_label("Time zone").fill("Europe/Lisbon")
-    page.get_by_label("Minimum of new labels").fill("5")
+    page.get_by_label("New labels needed").fill("5")
     page.get_by_role("button", name="Save the schedule").click()
     expect(page.get_by_text("The schedule is saved.")).to_be_visible()
     expect(page.get_by_text("03:15 Europe/Lisbon")).to_be_visible()

@@ -12,23 +12,14 @@ from django.utils import timezone
 from web.registry import line_name, line_names, round_place
 
 from . import selectors
-from .charts import number, run_charts
+from .charts import RunChart, number, run_charts
 from .models import RunState
-from .progress import RunAlarm, run_alarm, standing
+from .progress import RunAlarm, Standing, run_alarm, standing
 from .records import RunRecord
+from .wording import ending_words, figure_words, kind_words, phase_words
 
 SHOWN = 60
 LOG_LINES = 40
-KINDS = {
-    "sft": "Supervised fine-tuning",
-    "reward_model": "Reward models",
-    "ppo": "Policy by PPO",
-    "dpo": "Policy by DPO",
-    "best_of_n": "Policy by best-of-n",
-    "sample_pairs": "Writing pairs",
-    "evaluate_reward_model": "Measuring the reward model",
-    "evaluate_policy": "Measuring the policy",
-}
 MEANINGS = {
     RunState.PENDING: "waiting",
     RunState.RUNNING: "running",
@@ -58,21 +49,46 @@ def runs_context(allowed: set[UUID] | None) -> dict[str, Any]:
     return {"rows": [_row(run, None, names.get(run.line_id, "")) for run in runs]}
 
 
-def run_context(run: RunRecord) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunFollowed:
+    """A run as pages follow it: where it stands, its charts, the last figures with their names."""
+
+    run: RunRecord
+    title: str
+    live: bool
+    phase: str
+    standing: Standing | None
+    alarm: RunAlarm | None
+    charts: list[RunChart]
+    figures: list[tuple[str, str]]
+    log: str
+
+
+def run_followed(run: RunRecord) -> RunFollowed:
     events = selectors.run_events(run.id)
-    live = run.state in (RunState.PENDING, RunState.RUNNING)
-    alarm = run_alarm(events)
+    stands = standing(events, now=timezone.now())
+    return RunFollowed(
+        run=run,
+        title=kind_words(run.kind),
+        live=run.state in (RunState.PENDING, RunState.RUNNING),
+        phase=phase_words(stands.phase) if stands else "",
+        standing=stands,
+        alarm=run_alarm(events),
+        charts=run_charts(events),
+        figures=_figures(events),
+        log=selectors.run_log_tail(run.id, lines=LOG_LINES),
+    )
+
+
+def run_context(run: RunRecord) -> dict[str, Any]:
+    followed = run_followed(run)
     return {
         "run": run,
-        "row": _row(run, alarm, line_name(run.line_id)),
-        "alarm": alarm,
-        "live": live,
-        "stopping": live and run.cancel_requested,
-        "standing": standing(events, now=timezone.now()),
-        "charts": run_charts(events),
-        "figures": _figures(events),
+        "followed": followed,
+        "row": _row(run, followed.alarm, line_name(run.line_id)),
+        "live": "2s" if followed.live else "",
+        "stopping": followed.live and run.cancel_requested,
         "results": _results(run.results),
-        "log": selectors.run_log_tail(run.id, lines=LOG_LINES),
         "round": round_place(run.round_id),
     }
 
@@ -81,7 +97,7 @@ def _row(run: RunRecord, alarm: RunAlarm | None, line: str) -> RunRow:
     stopped = alarm is not None and run.state == RunState.SUCCEEDED
     return RunRow(
         id=run.id,
-        title=KINDS.get(run.kind, run.kind.replace("_", " ").capitalize()),
+        title=kind_words(run.kind),
         line=line,
         meaning="attention" if stopped else MEANINGS[RunState(run.state)],
         word="Stopped by an alarm" if stopped else RunState(run.state).label,
@@ -96,7 +112,7 @@ def _figures(events: Any) -> list[tuple[str, str]]:
     for event in reversed(events):
         if event.metrics:
             return [
-                (name.replace("_", " "), "not a number" if value is None else number(value))
+                (figure_words(name), "not a number" if value is None else number(value))
                 for name, value in event.metrics.items()
             ]
     return []
@@ -105,7 +121,13 @@ def _figures(events: Any) -> list[tuple[str, str]]:
 def _results(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The plain values among the results; tables and nested figures stay in the manifest."""
     return [
-        (name.replace("_", " "), number(value) if isinstance(value, float) else str(value))
+        (figure_words(name), _value(name, value))
         for name, value in results.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     ]
+
+
+def _value(name: str, value: str | float) -> str:
+    if isinstance(value, str):
+        return ending_words(value) if name == "stopped_by" else value
+    return number(value)

@@ -40,14 +40,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """The whole page; a poll gets the part of it that changes."""
-    context = run_context(run_for(request, run_id))
-    if not getattr(request, "htmx", False):
-        return render(request, "runs/run.html", context)
-    response = render(request, "runs/_live.html", context)
-    if not context["live"]:  # heading and buttons are of a run that is over, too
-        response["HX-Refresh"] = "true"
-    return response
+    return render(request, "runs/run.html", run_context(run_for(request, run_id)))
 
 
 @login_required

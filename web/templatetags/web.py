@@ -7,12 +7,14 @@
 {% short_id value %}                        the first eight characters; a click copies the whole
 {% interval_mark low point high threshold=0.5 minimum=0 maximum=1 meaning="good" says="58 % (54-62 %)" %}
 {% line_link line_id %}                     the line's name, leading to its page
+{% sparkline values says="rating by round" %} a small line of numbers, oldest first
 {{ seconds|duration }}                      "3 min 20 s"
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from uuid import UUID
 
 from django import template
@@ -136,6 +138,23 @@ def interval_mark(
         '<svg class="interval interval--{}" width="{}" height="16" viewBox="0 0 {} 16" role="img"'
         ' aria-label="{}">{}<circle class="interval__point" cx="{}" cy="8" r="4"/></svg>',
         meaning, width, width, says or "{1:g} ({0:g} to {2:g})".format(*values), drawn, x[1],
+    )  # fmt: skip
+
+
+@register.simple_tag
+def sparkline(values: Sequence[float], says: str, width: int = 96) -> SafeString:
+    """The numbers as one small line, the last marked; nothing for fewer than two."""
+    if len(values) < 2:
+        return SafeString("")
+    low, high = min(values), max(values)
+    points = [
+        (_at(i, 0, len(values) - 1, width - 8) + 4, 20 - _at(value, low, high, 16))
+        for i, value in enumerate(values)
+    ]
+    return format_html(
+        '<svg class="sparkline" width="{}" height="24" viewBox="0 0 {} 24" role="img"'
+        ' aria-label="{}"><polyline points="{}"/><circle cx="{}" cy="{}" r="3"/></svg>',
+        width, width, says, " ".join(f"{x:g},{y:g}" for x, y in points), *points[-1],
     )  # fmt: skip
 
 

@@ -23,7 +23,6 @@ from evaluation.reports.wording import (
     count,
     effect_sentence,
     guardrail_sentence,
-    moment_of,
     short,
     standing,
     version_name,
@@ -42,18 +41,6 @@ class VerdictCard:
     effect: str
     guardrails: str
     reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A state that the round went through."""
-
-    name: str
-    entered: str
-    took_seconds: float | None
-    note: str
-    read: tuple[str, ...]
-    wrote: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,7 +83,7 @@ class ReportPage:
     changed: tuple[SettingChange, ...]
     tables: tuple[Table, ...]
     data: tuple[Table, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[StateEntry, ...]
     lineage: tuple[Lineage, ...]
     overrides: tuple[Signed, ...]
     approvals: tuple[Signed, ...]
@@ -131,7 +118,7 @@ def report_page(report: ReportRecord) -> ReportPage:
         changed=record.settings_changed,
         tables=tuple(table for build in kept_tables if (table := build(record))),
         data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
-        steps=tuple(_step(state) for state in record.states),
+        steps=record.states,
         lineage=tuple(_lineage(item) for item in record.lineage),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
@@ -165,13 +152,6 @@ def _limits(record: RoundRecord) -> tuple[str, ...]:
         "win rate holds at every look at the labels."
     )
     return tuple(limits)
-
-
-def _step(state: StateEntry) -> Step:
-    entered, left = moment_of(state.entered_at), moment_of(state.left_at)
-    took = (left - entered).total_seconds() if entered and left else None
-    name = state.name.replace("_", " ").capitalize()
-    return Step(name, when(state.entered_at), took, state.note, state.read, state.wrote)
 
 
 def _lineage(item: LineageItem) -> Lineage:

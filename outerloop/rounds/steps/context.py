@@ -77,13 +77,12 @@ def step_run(
         if event is None:
             _heartbeat(context, run_id)
             return
-        note = event.message or _metrics_note(event)
         step_progress(
             context.step,
             phase=event.phase,
             progress=event.step,
             total=event.total_steps,
-            note=note,
+            note=event.message,
         )
 
     return training.run_execute(
@@ -116,11 +115,6 @@ def _order(
         raise ClaimLost(f"{context.step} was taken over by another worker.")
     context.step.run = run.id
     return run.id
-
-
-def _metrics_note(event: RunEvent) -> str:
-    shown = [f"{k} {v:.3g}" for k, v in event.metrics.items() if isinstance(v, int | float)]
-    return ", ".join(shown[:4])
 
 
 def version_input(version_id: UUID | None, what: str) -> InputRef:

@@ -153,7 +153,8 @@ def train_policy(context: StepContext) -> Move:
             if name != "held_out_reward_model"
         ),
         wrote=(f"{candidate.name} {candidate.sha256}",),
-        note=f"{candidate.name}: {run.results['updates']} {unit}, stopped by {run.results['stopped_by']}",
+        note=f"{candidate.name}: {run.results['updates']} {unit},"
+        f" {training.ending_words(run.results['stopped_by'])}",
         fields={"candidate": candidate.id},
     )
 

@@ -7,12 +7,13 @@ from django.urls import reverse
 
 from outerloop.rounds.models import State
 from tests.outerloop.rounds.pages import text, url
+from web.models import AuditEvent
 
-LINE_PAGES = ["line", "line_live", "schedule", "dry_run"]
-ROUND_PAGES = ["round", "round_live"]
+LINE_PAGES = ["line", "schedule", "dry_run", "plan"]
+ROUND_PAGES = ["round"]
 
 
-@pytest.mark.parametrize("name", [*LINE_PAGES, "plan"])
+@pytest.mark.parametrize("name", [*LINE_PAGES, "promotions"])
 def test_a_stranger_is_asked_to_sign_in(client, loop, name):
     response = client.get(url(name, loop))
     assert response.status_code == 302
@@ -20,7 +21,7 @@ def test_a_stranger_is_asked_to_sign_in(client, loop, name):
 
 
 @pytest.mark.parametrize("who", ["stranger", "annotator", "other lead"])
-@pytest.mark.parametrize("name", [*LINE_PAGES, "plan"])
+@pytest.mark.parametrize("name", [*LINE_PAGES, "promotions"])
 def test_pages_of_a_line_are_closed_to_others(as_, loop, who, name):
     assert as_(who).get(url(name, loop)).status_code == 403
 
@@ -38,9 +39,39 @@ def test_pages_of_a_round_are_closed_to_others(as_, loop, who, name):
     assert as_(who).get(url(name, loop, 1)).status_code == 403
 
 
-def test_the_plan_is_the_engineer_s(as_, loop):
-    assert as_("lead").get(url("plan", loop)).status_code == 403
-    assert as_("engineer").get(url("plan", loop)).status_code == 200
+def test_leads_read_the_plan_and_engineers_change_it(as_, loop):
+    page = text(as_("lead").get(url("plan", loop)))
+    assert "gate_pairs" in page
+    assert "Save the plan" not in page
+    assert as_("lead").post(url("plan", loop), {"plan": "{}"}).status_code == 403
+    assert "Save the plan" in text(as_("engineer").get(url("plan", loop)))
+
+
+def test_who_approves_promotions_is_for_leads_to_say(as_, loop):
+    rule = {"promotions": "deploy"}
+    assert as_("engineer").get(url("promotions", loop)).status_code == 403
+    assert as_("engineer").post(url("promotions", loop), rule).status_code == 403
+    assert url("promotions", loop) not in text(as_("engineer").get(url("line", loop)))
+    assert "wait for a lead" in text(as_("lead").get(url("line", loop)))
+    page = text(as_("lead").post(url("promotions", loop), rule, follow=True))
+    assert "are deployed at once" in page
+    assert url("promotions", loop) in page
+    (event,) = AuditEvent.objects.filter(verb="changed who approves promotions")
+    assert event.detail == {"deploys_by_itself": True}
+
+
+def test_the_schedule_of_an_engineer_leaves_promotions_alone(as_, loop):
+    """The box once stood on the schedule's form: whoever saved that form decided it."""
+    page = text(as_("engineer").get(url("schedule", loop)))
+    assert "deploys_by_itself" not in page
+    form = {
+        "schedule_time": "01:45", "schedule_time_zone": "UTC", "schedule_days": "*",
+        "minimum_fresh_labels": "5", "deploys_by_itself": "on",
+    }  # fmt: skip
+    as_("engineer").post(url("schedule", loop), form)
+    loop.line.refresh_from_db()
+    assert loop.line.minimum_fresh_labels == 5
+    assert not loop.line.deploys_by_itself
 
 
 ACTS = [
@@ -68,7 +99,7 @@ def test_acts_are_never_done_by_a_link(as_, loop, name, number, may):
 @pytest.mark.parametrize(("who", "lines"), [("lead of all", 2), ("lead", 1), ("annotator", 0)])
 def test_the_list_shows_the_lines_of_the_person(as_, loop, who, lines):
     page = text(as_(who).get(reverse("rounds:lines")))
-    assert page.count('<td><a href="/lines/') == lines
+    assert page.count('<th scope="row"><a href="/lines/') == lines
 
 
 def test_a_line_or_round_that_is_not_there_is_not_found(as_, loop):

@@ -40,7 +40,7 @@ def test_a_round_makes_its_candidate_by_the_optimiser_of_its_plan(
     step = step_of(round_, State.POLICY_TRAINING)
     assert f"reward model {run.spec['inputs']['reward_model']['sha256']}" in step.read
     unit = "updates" if optimizer == "ppo" else "steps"
-    assert step.note == f"policy v2: 3 {unit}, stopped by updates"
+    assert step.note == f"policy v2: 3 {unit}, all that were planned"
     assert round_summary(round_).optimizer == optimizer
 
 

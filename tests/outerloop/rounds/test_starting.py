@@ -60,10 +60,10 @@ def test_changes_hold_for_one_round_alone(loop):
 
 def test_too_few_new_labels_refuse_and_leave_a_row(loop):
     loop.line.minimum_fresh_labels = 4
-    with pytest.raises(RoundRefused, match="3 new labels since the last round; the minimum is 4"):
+    with pytest.raises(RoundRefused, match="3 new labels since the last round; 4 are needed"):
         round_start(line=loop.line, trigger="schedule")
     assert not loop.line.rounds.exists()
-    assert "the minimum is 4" in attempt_reasons(loop.line)[0]
+    assert "4 are needed" in attempt_reasons(loop.line)[0]
     assert round_start(line=loop.line, trigger="person", forced=True).number == 1
 
 

@@ -86,7 +86,7 @@ def test_every_step_says_what_it_read_and_wrote(loop, started):
     assert f"reference {loop.base.sha256}" in ppo.read
     assert ppo.wrote == [f"{candidate.name} {candidate.sha256}"]
     assert (ppo.phase, ppo.progress, ppo.total) == ("update", 3, 3)
-    assert ppo.note == "policy v2: 3 updates, stopped by updates"
+    assert ppo.note == "policy v2: 3 updates, all that were planned"
     assert candidate.parent_id == loop.base.id
     spec = training.run_get(known(ppo.run)).spec
     assert spec["seed"] == 7001  # the plan's seed and the round's number

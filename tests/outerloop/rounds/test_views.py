@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from evaluation import facade as evaluation
+from outerloop.rounds import claims
 from outerloop.rounds.models import PolicyLine, State
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.services import round_advance, round_start, round_take_up
@@ -27,11 +28,11 @@ def test_a_line_that_collects_says_what_is_missing(as_, loop):
     assert "A round can start once 10 new ones are in." in page
     assert "3 of 10" in page
     assert "<strong>base policy</strong>" in page
-    assert "not yet answered by the policy server" in page
+    assert "the policy server has not answered with it yet" in page
     assert "No round has run yet." in page
     assert "not scheduled" in page
     assert "simulated annotators" not in page
-    assert 'hx-trigger="every' not in page  # nothing moves: nothing is polled
+    assert 'hx-trigger="every 10s"' in page  # labels come, and a night may start a round
 
 
 def test_a_line_lists_rounds_and_skipped_starts(as_, loop):
@@ -44,9 +45,7 @@ def test_a_line_lists_rounds_and_skipped_starts(as_, loop):
     assert "Starts that were skipped" in page
     assert "Round 2 is still active (waiting for labels)." in page
     assert 'hx-trigger="every 3s"' in page
-    live = text(as_("engineer").get(url("line_live", loop)))
-    assert live.lstrip().startswith('<div id="stations"')
-    assert "Waiting for labels" in live
+    assert "Waiting for labels" in page
 
 
 def test_a_simulated_line_says_so_wherever_it_is_named(as_, loop):
@@ -67,25 +66,26 @@ def test_the_dry_run_changes_nothing_and_says_what_would_happen(as_, loop):
     assert not loop.line.start_attempts.exists()
 
 
-def test_a_running_round_shows_progress_metrics_and_log(as_, loop, behave):
+def test_a_running_round_shows_progress_charts_figures_and_log(as_, loop, behave):
     pages = []
     round_ = round_start(line=loop.line, trigger="person")
     round_advance(round_id=round_.id)
 
-    def look(event, original=context._metrics_note):
-        if event.step == 2:
-            pages.append(text(as_("engineer").get(url("round_live", loop, 1))))
-        return original(event)
+    def look(step, *, progress, original=claims.step_progress, **said):
+        original(step, progress=progress, **said)
+        if progress == 2:
+            pages.append(text(as_("engineer").get(url("round", loop, 1))))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "_metrics_note", look)
+        patch.setattr(context, "step_progress", look)
         round_advance(round_id=round_.id)
-    (page,) = pages
-    assert "Running program: reward_model" in page
-    assert re.search(r"<dt>reward</dt><dd>0\.[23]</dd>", page)  # the newest event's
-    assert "attempt with token 1 goes on from update 0" in page
-    assert "update 1 / 3" in page
+    page = pages[-1]
+    running = page.split('id="step-REWARD_TRAINING"')[1].split("</li>\n")[0]
+    assert re.search(r"<dt>Reward</dt><dd>0\.[23]</dd>", running)  # the newest event's
+    assert "attempt with token 1 goes on from update 0" in running
+    assert re.search(r"Update, [23] of 3", running)
     assert 'hx-trigger="every 2s"' in page
+    assert page.index("Training the policy") > page.index('id="step-REWARD_TRAINING"')
 
 
 def test_a_finished_step_says_what_it_read_and_wrote(as_, loop, behave):
@@ -210,7 +210,7 @@ def test_two_leads_override_in_the_page(as_, loop, behave, evidence):
     asked = {"check_id": check, "reason": REASON, "days": "7"}
 
     wrong = as_("lead").post(url("override_request", loop, 1), {**asked, "days": "90"}, follow=True)
-    assert said(wrong)[0].startswith("Valid for days: ")
+    assert said(wrong)[0].startswith("Valid for (days): ")
     response = as_("lead").post(url("override_request", loop, 1), asked, follow=True)
     assert said(response) == ["The override waits for a second lead."]
     assert Notice.objects.filter(user__username="all").count() == 1
@@ -290,7 +290,7 @@ def test_a_wrong_plan_names_its_field_and_changes_nothing(as_, loop, change, wor
 
 def test_a_plan_that_is_no_json_names_the_line(as_, loop):
     response = as_("engineer").post(url("plan", loop), {"plan": '{\n "seed": 1,\n oops}'})
-    assert "Line 3 is no JSON" in " ".join(response.context["form"].errors["plan"])
+    assert "Line 3 is not valid JSON" in " ".join(response.context["form"].errors["plan"])
 
 
 def test_what_was_taken_up_keeps_its_page(as_, loop, steps):

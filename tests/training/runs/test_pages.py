@@ -53,26 +53,23 @@ def test_a_running_program_is_followed_with_charts_time_left_and_log(client, eng
     (run.directory / "child.log").write_text("first\nlast words\n")
     body = page(client, run).content.decode()
     assert "Policy by PPO" in body
-    assert "ppo 3 / 20" in body
+    assert "Training the policy, 3 of 20" in body
     assert "left in this phase" in body
     assert body.count('<svg class="plot"') == 2
     assert "last words" in body
     assert 'hx-trigger="every 2s"' in body
 
 
-def test_a_poll_gets_the_part_that_changes_and_stops_once_the_run_is_over(
-    client, engineer, behave, order
-):
+def test_heading_and_buttons_follow_a_run_to_its_end(client, engineer, behave, order):
     run = order()
-    live = page(client, run, headers={"hx-request": "true"}).content.decode()
-    assert live.lstrip().startswith('<div id="live"')
+    live = page(client, run).content.decode().split('<div id="live"')[1]
     assert "waits for a worker" in live
+    assert "Cancel run" in live
     run_execute(run_id=run.id, owner="w")
-    over = page(client, run, headers={"hx-request": "true"})
-    assert over["HX-Refresh"] == "true"  # the whole page once more, without its buttons
-    body = over.content.decode()
-    assert "hx-get" not in body
-    assert "Finished" in body
+    over = page(client, run).content.decode().split('<div id="live"')[1]
+    assert "hx-get" not in over
+    assert "Finished" in over
+    assert "Cancel run" not in over
 
 
 def test_a_failed_run_says_why_and_an_alarm_is_named(client, engineer, behave, order):

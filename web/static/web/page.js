@@ -83,3 +83,19 @@ document.addEventListener("change", (event) => {
   const form = event.target.form;
   if (form && "autosubmit" in form.dataset) form.requestSubmit();
 });
+
+// Live pages (`live` in base.html): what is open, and what a person typed or chose, is theirs.
+const THEIRS = ["value", "checked", "selected"];
+if (window.Idiomorph) {
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+    !(node.matches("details") && name === "open") &&
+    !(node.matches("input:not([type=hidden]), textarea, option") && THEIRS.includes(name));
+}
+
+// A poll that is answered by another page (signed out meanwhile) shows that page as a whole.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "live" || event.detail.xhr.status !== 200) return;
+  if (event.detail.serverResponse.includes('id="live"')) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});

@@ -5,9 +5,8 @@ Models, querysets and requests stay inside. Lines, rounds and model versions are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,57 +15,65 @@ from django.utils import timezone
 
 from annotation.accounts.models import User
 from annotation.accounts.services import membership_grant
-from annotation.campaigns import selectors as campaigns
-from annotation.campaigns import services as campaign_services
+from annotation.campaigns import services as campaigns
 from annotation.campaigns.models import CampaignState
-from annotation.comparisons import gauges, streams
-from annotation.comparisons import services as pairs_services
+from annotation.campaigns.selectors import campaign_for_pairs
+from annotation.campaigns.selectors import campaign_summaries as line_campaigns
 from annotation.comparisons.digests import PROMPT_SHARES
+from annotation.comparisons.gauges import campaign_gauges
 from annotation.comparisons.models import Comparison, Judgment, Purpose
-from annotation.comparisons.records import Answer as Answer
-from annotation.comparisons.records import ComparisonView as ComparisonView
-from annotation.comparisons.services import simulating
-from annotation.contracts import (
-    CampaignGauge,
-    CampaignSummary,
-    GateLabel,
-    GateQueueStatus,
-    LabelSummary,
-    NewPair,
-    NewPrompt,
-    OverlapVote,
-    PreferenceRow,
-    PromptRow,
-    QueueStatus,
-    SnapshotRecipe,
+from annotation.comparisons.records import Answer, ComparisonView
+from annotation.comparisons.services import (
+    gate_queue_close,
+    gate_queue_reopen,
+    pairs_create,
+    prompts_ensure,
 )
-from annotation.exchange import retention as exchange
-from annotation.quality import selectors as quality
+from annotation.comparisons.services.simulating import labels_simulate
+from annotation.comparisons.streams import (
+    gate_labels,
+    open_count,
+    overlap_votes,
+    training_values,
+)
+from annotation.comparisons.streams import preferences as preferences_stream
+from annotation.comparisons.streams import prompts as prompts_stream
+from annotation.contracts import GateQueueStatus, NewPair, NewPrompt, QueueStatus
+from annotation.exchange.retention import files_of_ended_jobs as exchange_files_ended
+from annotation.quality.selectors import label_summary
+
+__all__ = [
+    "Answer",
+    "ComparisonView",
+    "campaign_create",
+    "campaign_gauges",
+    "comparisons_create",
+    "exchange_files_ended",
+    "fresh_label_count",
+    "gate_labels",
+    "gate_queue_close",
+    "gate_queue_reopen",
+    "gate_queue_status",
+    "label_summary",
+    "labels_simulate",
+    "line_campaigns",
+    "overlap_votes",
+    "preferences_stream",
+    "prompts_create",
+    "prompts_stream",
+    "queue_status",
+    "role_grant",
+]
 
 RECENT = timedelta(days=1)
 
 
-def preferences_stream(*, line_id: UUID, recipe: SnapshotRecipe) -> Iterator[PreferenceRow]:
-    """Labels that may train a reward model: of training pairs, active, in time, not excluded.
-
-    Gate labels, repeats, gold items and everything on evaluation prompts never come out here.
-    """
-    return streams.preferences(line_id=line_id, recipe=recipe)
-
-
 def fresh_label_count(*, line_id: UUID, since: datetime | None) -> int:
     """Training labels given after `since` (all of them without it)."""
-    rows = streams.training_values(line_id=line_id)
+    rows = training_values(line_id=line_id)
     if since is not None:
         rows = rows.filter(judgment__created_at__gt=since)
     return rows.count()
-
-
-def prompts_stream(
-    *, line_id: UUID, splits: tuple[str, ...], limit: int | None = None, seed: int = 0
-) -> Iterator[PromptRow]:
-    """Prompts of these splits in an order that only `seed` decides."""
-    return streams.prompts(line_id=line_id, splits=splits, limit=limit, seed=seed)
 
 
 def prompts_create(
@@ -79,7 +86,7 @@ def prompts_create(
 
     `shares` says how the splits of roots that are new to the line are drawn.
     """
-    stored = pairs_services.prompts_ensure(line_id=line_id, prompts=prompts, shares=shares)
+    stored = prompts_ensure(line_id=line_id, prompts=prompts, shares=shares)
     return [prompt.pk for prompt in stored]
 
 
@@ -96,25 +103,8 @@ def comparisons_create(
     Idempotent: one for each (round, purpose, prompt). Without `campaign_id` they go to the newest
     campaign of the line, an active one first.
     """
-    campaign = campaigns.campaign_for_pairs(line_id=line_id, campaign_id=campaign_id)
-    return pairs_services.pairs_create(
-        campaign=campaign, purpose=purpose, pairs=pairs, round_id=round_id
-    )
-
-
-def gate_labels(*, round_id: UUID) -> list[GateLabel]:
-    """The round's gate labels, one per comparison, ordered by submission."""
-    return streams.gate_labels(round_id=round_id)
-
-
-def gate_queue_close(*, round_id: UUID) -> int:
-    """End the gate queue of a decided round; returns how many pairs were unfinished."""
-    return pairs_services.gate_queue_close(round_id=round_id)
-
-
-def gate_queue_reopen(*, round_id: UUID) -> int:
-    """Offer the unfinished gate pairs again of a round that was stopped and is taken up."""
-    return pairs_services.gate_queue_reopen(round_id=round_id)
+    campaign = campaign_for_pairs(line_id=line_id, campaign_id=campaign_id)
+    return pairs_create(campaign=campaign, purpose=purpose, pairs=pairs, round_id=round_id)
 
 
 def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
@@ -125,24 +115,6 @@ def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
         done=Count("pk", filter=Q(judged__gte=F("wanted"))),
     )
     return GateQueueStatus(**found)
-
-
-def overlap_votes(
-    *, line_id: UUID, since: datetime | None = None, until: datetime | None = None
-) -> list[OverlapVote]:
-    """Votes on comparisons that two raters or more judged: for agreement and the human ceiling."""
-    return streams.overlap_votes(line_id=line_id, since=since, until=until)
-
-
-def label_summary(
-    *,
-    line_id: UUID,
-    round_id: UUID | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> LabelSummary:
-    """Who labelled how much and how well; `since` inclusive, `until` exclusive."""
-    return quality.label_summary(line_id=line_id, round_id=round_id, since=since, until=until)
 
 
 def queue_status(*, line_id: UUID) -> QueueStatus:
@@ -157,66 +129,21 @@ def queue_status(*, line_id: UUID) -> QueueStatus:
         assignment__lease_expires_at__isnull=False,
     )
     return QueueStatus(
-        open_training=streams.open_count(line_id=line_id, purpose=Purpose.TRAINING),
-        open_gate=streams.open_count(line_id=line_id, purpose=Purpose.GATE),
+        open_training=open_count(line_id=line_id, purpose=Purpose.TRAINING),
+        open_gate=open_count(line_id=line_id, purpose=Purpose.GATE),
         leased=totals["leased"],
         done=totals["done"],
         annotators=recent.values("rater").distinct().count(),
     )
 
 
-def campaign_create(
-    *,
-    line_id: UUID,
-    name: str,
-    guidelines: str,
-    criteria: Sequence[tuple[str, str]] = (),
-    **settings: Any,
-) -> UUID:
-    """Make a campaign that is open at once; `criteria` are (key, name) beside `overall`."""
-    campaign = campaign_services.campaign_create(
-        line_id=line_id,
-        name=name,
-        guidelines=guidelines,
-        criteria=criteria,
-        state=CampaignState.ACTIVE,
-        **settings,
-    )
-    return campaign.pk
+def campaign_create(*, line_id: UUID, name: str, **settings: Any) -> UUID:
+    """Make a campaign that is open at once; `settings` are those of `campaigns.services`."""
+    return campaigns.campaign_create(
+        line_id=line_id, name=name, state=CampaignState.ACTIVE, **settings
+    ).pk
 
 
 def role_grant(*, user_id: UUID, role: str) -> None:
     """Give a person a role on every line; one that they have stays."""
     membership_grant(user=User.objects.get(pk=user_id), role=role)
-
-
-def labels_simulate(
-    *,
-    campaign_id: UUID,
-    names: Sequence[str],
-    wanted: int,
-    judge: Callable[[str, ComparisonView], Answer],
-    report: Callable[[int], None],
-) -> int:
-    """Let simulated raters label as people do, until `wanted` labels are in or the queue is empty.
-
-    `judge` answers what the rater of that name sees, and `report` hears the number so far. Returns
-    that number; AnnotationError where the campaign gives out nothing.
-    """
-    return simulating.labels_simulate(
-        campaign_id=campaign_id, names=names, wanted=wanted, judge=judge, report=report
-    )
-
-
-def line_campaigns(*, line_id: UUID) -> list[CampaignSummary]:
-    return campaigns.campaign_summaries(line_id=line_id)
-
-
-def campaign_gauges() -> list[CampaignGauge]:
-    """Queue depth, leases and the labels of the last hour of every open campaign, for monitoring."""
-    return gauges.campaign_gauges()
-
-
-def exchange_files_ended(*, before: datetime) -> list[Path]:
-    """Uploads and exports of jobs that ended before this moment, which retention may delete."""
-    return list(exchange.files_of_ended_jobs(before=before))

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from annotation.accounts.models import Rater
 from annotation.contracts import AnnotationError, CampaignSummary
+from web.records import record_of
 
 from .models import Campaign, CampaignState, Criterion, GuidelineVersion
 
@@ -57,11 +58,9 @@ def campaign_summaries(*, line_id: UUID) -> list[CampaignSummary]:
         label_count=Coalesce(Sum("comparisons__judged"), 0),
     )
     return [
-        CampaignSummary(
-            id=row.pk,
-            name=row.name,
-            slug=row.slug,
-            state=row.state,
+        record_of(
+            CampaignSummary,
+            row,
             open=row.open_count,
             leased=row.leased_count,
             labels=row.label_count,

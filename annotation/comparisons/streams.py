@@ -79,8 +79,10 @@ def training_values(
 
 
 def preferences(*, line_id: UUID, recipe: SnapshotRecipe) -> Iterator[PreferenceRow]:
-    """Training labels in a stable order (by time, then id); pairs of one and the same text are left
-    out, because nothing can be learned from them."""
+    """Labels that may train, in a stable order (by time, then id): of training pairs, active, in
+    time, by raters who are not excluded. Gate labels, repeats, gold items and everything on
+    evaluation prompts never come out here; pairs of one and the same text are left out, because
+    nothing can be learned from them."""
     rows = training_values(line_id=line_id, recipe=recipe)
     weights = _campaign_weights(line_id, recipe)
     campaigns = dict(Campaign.objects.filter(line=line_id).values_list("pk", "slug"))
@@ -110,7 +112,7 @@ def preferences(*, line_id: UUID, recipe: SnapshotRecipe) -> Iterator[Preference
 
 
 def prompts(
-    *, line_id: UUID, splits: tuple[str, ...], limit: int | None, seed: int
+    *, line_id: UUID, splits: tuple[str, ...], limit: int | None = None, seed: int = 0
 ) -> Iterator[PromptRow]:
     """Prompts in an order that the seed alone decides, so that `limit` draws a fair sample."""
     unknown = set(splits) - set(Split.values)
@@ -165,7 +167,8 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
 def overlap_votes(
     *, line_id: UUID, since: datetime | None = None, until: datetime | None = None
 ) -> list[OverlapVote]:
-    """Votes on the training and gate comparisons that two raters or more have judged."""
+    """Votes on the training and gate comparisons that two raters or more have judged: for agreement
+    and the human ceiling."""
     rows = counted_values(line_id=line_id).filter(
         judgment__assignment__comparison__purpose__in=(Purpose.TRAINING, Purpose.GATE)
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Any
-from uuid import UUID, uuid4
+from typing import IO, Any, cast
+from uuid import UUID
 
 from annotation.comparisons.scale import TIE
 from annotation.comparisons.streams import preferences
 from annotation.contracts import AnnotationError, Message, PreferenceRow, SnapshotRecipe
+from web.files import file_written
 from web.storage import storage_sentence
 
 from .records import ExportCounts, ExportOptions
@@ -39,22 +38,16 @@ def export_write(
     The file appears under its name only when it is whole, or not at all where `tick` raises.
     AnnotationError where it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     counts = ExportCounts()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as raw, _text(raw, zipped=path.suffix == ".gz") as file:
+        with file_written(path) as raw, _packed(raw, zipped=path.suffix == ".gz") as file:
             recipe = SnapshotRecipe(campaigns=options.campaigns)
             for row in preferences(line_id=line_id, recipe=recipe):
                 _write(file, row, options, counts)
                 if tick is not None and counts.rows % EVERY == 0:
                     tick(counts.rows)
-        os.replace(partial, path)
     except OSError as error:
         raise AnnotationError(storage_sentence(error, path.parent)) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return counts
 
 
@@ -77,11 +70,13 @@ def export_row(row: PreferenceRow, options: ExportOptions) -> dict[str, Any]:
     return {**document, "strength": abs(int(row.strength) - TIE)}
 
 
-def _write(file: IO[str], row: PreferenceRow, options: ExportOptions, counts: ExportCounts) -> None:
+def _write(
+    file: IO[bytes], row: PreferenceRow, options: ExportOptions, counts: ExportCounts
+) -> None:
     if row.strength == TIE and not options.ties:
         counts.ties_left_out += 1
         return
-    file.write(json.dumps(export_row(row, options), ensure_ascii=False) + "\n")
+    file.write(json.dumps(export_row(row, options), ensure_ascii=False).encode() + b"\n")
     counts.rows += 1
 
 
@@ -106,6 +101,7 @@ def _plain_prompt(messages: tuple[Message, ...]) -> str:
     return "".join(turns) + "\n\nAssistant:"
 
 
-def _text(raw: IO[bytes], *, zipped: bool) -> IO[str]:
-    stream: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if zipped else raw  # type: ignore[assignment]
-    return io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+def _packed(raw: IO[bytes], *, zipped: bool) -> AbstractContextManager[IO[bytes]]:
+    if not zipped:
+        return nullcontext(raw)
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="wb", mtime=0))

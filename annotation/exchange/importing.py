@@ -15,11 +15,12 @@ from django.db import DataError, IntegrityError, transaction
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.services import campaign_create
 from annotation.comparisons import digests
+from web.outages import first_line
 
 from .jobs import job_heard
 from .models import ImportJob, ImportRejection
-from .reading import Line, kind_of, lines_of, row_parsed
-from .records import ImportCounts, ImportFailed, ImportOptions, Row, RowRejected, printable
+from .reading import JsonLine, json_lines, kind_of, row_parsed
+from .records import ImportCounts, ImportFailed, ImportOptions, ImportRow, RowRejected, printable
 from .shapes import Shape, shape_named, shape_of
 from .shapes.fields import name_field
 from .storing import job_source, rows_store, tables_analyze
@@ -48,7 +49,7 @@ class _Run:
     counts: ImportCounts = field(default_factory=ImportCounts)
     rejections: list[ImportRejection] = field(default_factory=list)
 
-    def reject(self, line: Line, reason: str) -> None:
+    def reject(self, line: JsonLine, reason: str) -> None:
         self.counts.rows += 1
         self.counts.rows_rejected += 1
         if self.counts.rows_rejected <= MOST_REJECTIONS:
@@ -91,8 +92,8 @@ def import_carry_out(*, job: ImportJob, progress: Progress | None = None) -> Imp
 def _shape(path: Path, options: ImportOptions) -> Shape:
     if options.format != "auto":
         return shape_named(options.format)
-    first: tuple[Line, str] | None = None
-    for _, line in zip(range(PEEK), lines_of(path), strict=False):
+    first: tuple[JsonLine, str] | None = None
+    for _, line in zip(range(PEEK), json_lines(path), strict=False):
         try:
             return shape_of(row_parsed(line), line_number=line.number)
         except RowRejected as rejected:
@@ -128,7 +129,7 @@ def _check_all(path: Path, run: _Run) -> None:
 def _store_all(path: Path, run: _Run, campaign: Campaign) -> None:
     shares = _shares(run)
     for batch in _batches(path):
-        rows: list[tuple[Line, Row]] = []
+        rows: list[tuple[JsonLine, ImportRow]] = []
         for line in batch:
             try:
                 rows.append((line, _row(line, run)))
@@ -140,11 +141,11 @@ def _store_all(path: Path, run: _Run, campaign: Campaign) -> None:
 
 
 def _store(
-    run: _Run, campaign: Campaign, rows: list[tuple[Line, Row]], shares: digests.Shares
+    run: _Run, campaign: Campaign, rows: list[tuple[JsonLine, ImportRow]], shares: digests.Shares
 ) -> None:
     """Store a batch; if the database refuses it, row by row, so that only the bad one stays out."""
 
-    def store(part: list[tuple[Line, Row]]) -> ImportCounts:
+    def store(part: list[tuple[JsonLine, ImportRow]]) -> ImportCounts:
         return rows_store(
             campaign=campaign, source=run.source, rows=[row for _, row in part], shares=shares
         )
@@ -157,11 +158,11 @@ def _store(
                 run.counts.add(store([(line, row)]))
             except (DataError, IntegrityError) as error:
                 if run.options.strict:
-                    raise ImportFailed(f"Line {line.number}: {_first_line(error)}") from error
-                run.reject(line, f"The database refuses the row: {_first_line(error)}")
+                    raise ImportFailed(f"Line {line.number}: {first_line(error)}") from error
+                run.reject(line, f"The database refuses the row: {first_line(error)}")
 
 
-def _row(line: Line, run: _Run) -> Row:
+def _row(line: JsonLine, run: _Run) -> ImportRow:
     fields = row_parsed(line)
     if not run.shape.fits(fields):
         found = ", ".join(sorted(fields)[:12]) or "nothing"
@@ -203,8 +204,8 @@ def _campaign_of(job: ImportJob, shape: Shape, source: str) -> Campaign:
     return job.campaign
 
 
-def _batches(path: Path) -> Iterator[list[Line]]:
-    lines = lines_of(path)
+def _batches(path: Path) -> Iterator[list[JsonLine]]:
+    lines = json_lines(path)
     for first in lines:
         rest = (line for _, line in zip(range(BATCH - 1), lines, strict=False))
         yield list(chain([first], rest))
@@ -216,7 +217,3 @@ def _tell(run: _Run, bytes_read: int) -> None:
     job_heard(
         run.job, bytes_done=bytes_read, rows_done=run.counts.rows, counts=run.counts.to_json()
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotation.contracts import AnnotationError
 from web.clock import Now, from_now
 
-from .models import ExportJob, ImportJob, Job, JobState
+from .models import ExportJob, FileJob, ImportJob, JobState
 from .records import printable
 
 # A running job that has not been heard of for this long belongs to a worker that died.
@@ -53,7 +53,7 @@ def job_run(
     return job
 
 
-def job_heard(job: Job, **done: Any) -> None:
+def job_heard(job: FileJob, **done: Any) -> None:
     """Write down how far a job is; `JobCancelled` when it was asked to stop."""
     rows = type(job)._default_manager.filter(pk=job.pk)
     rows.update(heartbeat_at=Now(), **done)
@@ -61,7 +61,7 @@ def job_heard(job: Job, **done: Any) -> None:
         raise JobCancelled
 
 
-def job_cancel(job: Job) -> bool:
+def job_cancel(job: FileJob) -> bool:
     """Ask the job to stop after its present batch; a job that waits is cancelled at once."""
     rows = type(job)._default_manager.filter(pk=job.pk)
     if rows.filter(state=JobState.QUEUED).update(
@@ -71,7 +71,7 @@ def job_cancel(job: Job) -> bool:
     return rows.filter(state=JobState.RUNNING).update(cancel_requested=True) == 1
 
 
-def jobs_waiting(model: type[Job]) -> list[UUID]:
+def jobs_waiting(model: type[FileJob]) -> list[UUID]:
     """Jobs that nobody is at: queued, or left behind by a worker that died."""
     return list(model._default_manager.filter(_free()).values_list("pk", flat=True))
 
@@ -81,7 +81,7 @@ def _free() -> Q:
     return Q(state=JobState.QUEUED) | silent
 
 
-def _finish(job: Job, state: JobState, **fields: Any) -> None:
+def _finish(job: FileJob, state: JobState, **fields: Any) -> None:
     job.refresh_from_db()
     for name, value in {**fields, "state": state, "finished_at": timezone.now()}.items():
         setattr(job, name, value)

@@ -16,7 +16,7 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-class Job(models.Model):
+class FileJob(models.Model):
     """What an import and an export have alike: whose it is, how far it is, what came of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -38,7 +38,7 @@ class Job(models.Model):
         ordering = ["-created_at"]
 
 
-class ImportJob(Job):
+class ImportJob(FileJob):
     """One file taken in. `options` is an `ImportOptions` as JSON, `counts` an `ImportCounts`."""
 
     campaign = models.ForeignKey(
@@ -73,7 +73,7 @@ class ImportRejection(models.Model):
         return f"Line {self.line_number}: {self.reason}"
 
 
-class ExportJob(Job):
+class ExportJob(FileJob):
     """One file written from the judgments of a line. `options` is an `ExportOptions` as JSON."""
 
     path = models.CharField(max_length=500, blank=True)

@@ -37,7 +37,7 @@ _KINDS = (
 
 
 @dataclass(frozen=True)
-class Line:
+class JsonLine:
     """`end` is how many bytes of the file as stored have been read after this line."""
 
     number: int
@@ -57,7 +57,7 @@ def file_size(path: Path) -> int:
     return size
 
 
-def lines_of(path: Path) -> Iterator[Line]:
+def json_lines(path: Path) -> Iterator[JsonLine]:
     """Lines that are not blank. Gzip is known by its first bytes, not by the name.
 
     Raises `ImportFailed` for a file that cannot be opened, is a broken gzip or too large.
@@ -76,7 +76,7 @@ def lines_of(path: Path) -> Iterator[Line]:
         raise ImportFailed(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def row_parsed(line: Line) -> dict[str, Any]:
+def row_parsed(line: JsonLine) -> dict[str, Any]:
     """The JSON object of a line, or `RowRejected`."""
     if len(line.content) > _longest_line():
         raise RowRejected(
@@ -116,7 +116,7 @@ def _longest_line() -> int:
 
 def _numbered(
     path: Path, stream: BinaryIO | gzip.GzipFile, raw: BinaryIO, *, zipped: bool
-) -> Iterator[Line]:
+) -> Iterator[JsonLine]:
     number, unpacked, longest = 0, 0, _longest_line()
     while content := stream.readline(longest + 1):
         number += 1
@@ -132,7 +132,7 @@ def _numbered(
         if number == 1:
             content = content.removeprefix(UTF8_MARK)
         if content.strip():
-            yield Line(number, content, raw.tell())
+            yield JsonLine(number, content, raw.tell())
 
 
 def _check_size(path: Path, size: int, *, packed: int) -> None:

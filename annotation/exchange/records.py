@@ -56,7 +56,7 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Row:
+class ImportRow:
     """A row of any shape: a prompt, no text or two, and what raters said of them.
 
     `ordered` is false when the first text is first only because it won (chosen, rejected): then its

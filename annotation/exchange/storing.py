@@ -29,7 +29,7 @@ from annotation.comparisons.services import completions_ensure, prompts_ensure
 from annotation.comparisons.services.material import places_wanted, queue_key, slots_for
 from annotation.contracts import NewPrompt
 
-from .records import ImportCounts, Row
+from .records import ImportCounts, ImportRow
 from .votes import VoteBook
 
 IN_ORDER, TURNED = [1, 2], [2, 1]
@@ -48,7 +48,7 @@ class Pair:
 class PairedRow:
     """A row with its prompt, its pair, and the order in which it shows the slots of the pair."""
 
-    row: Row
+    row: ImportRow
     prompt: Prompt
     pair: Pair
     order: list[int]
@@ -59,7 +59,7 @@ def rows_store(
     *,
     campaign: Campaign,
     source: str,
-    rows: Sequence[Row],
+    rows: Sequence[ImportRow],
     shares: digests.Shares,
 ) -> ImportCounts:
     """Store the rows in the campaign and its line, in one transaction; says what was new."""
@@ -109,7 +109,7 @@ def job_source(name: str) -> str:
 def _prompts(
     campaign: Campaign,
     source: str,
-    rows: Sequence[Row],
+    rows: Sequence[ImportRow],
     shares: digests.Shares,
     counts: ImportCounts,
 ) -> list[Prompt]:
@@ -137,7 +137,7 @@ def _prompts(
 def _paired(
     campaign: Campaign,
     source: str,
-    rows: Sequence[Row],
+    rows: Sequence[ImportRow],
     prompts: Sequence[Prompt],
     counts: ImportCounts,
 ) -> list[PairedRow]:
@@ -180,7 +180,7 @@ def _stored(campaign: Campaign, keys: Sequence[str]) -> dict[str, Pair]:
 def _fresh(
     campaign: Campaign,
     source: str,
-    row: Row,
+    row: ImportRow,
     prompt: Prompt,
     couple: tuple[Completion, Completion],
     key: str,

@@ -23,7 +23,7 @@ from annotation.comparisons.models import (
 )
 from annotation.comparisons.scale import TIE, value_turned
 
-from .records import ImportCounts, Row, Vote
+from .records import ImportCounts, ImportRow, Vote
 
 
 @dataclass
@@ -51,7 +51,7 @@ class VoteBook:
         cls,
         campaign: Campaign,
         source: str,
-        rows: Sequence[tuple[Comparison, Row]],
+        rows: Sequence[tuple[Comparison, ImportRow]],
         counts: ImportCounts,
     ) -> VoteBook:
         """Read what is stored about the raters and pairs of these rows."""
@@ -80,7 +80,7 @@ class VoteBook:
         )
 
     def votes_of(
-        self, row: Row, prompt_digest: str, comparison: Comparison, order: list[int]
+        self, row: ImportRow, prompt_digest: str, comparison: Comparison, order: list[int]
     ) -> None:
         """Take up the votes of one row, turned to the slots of its pair."""
         for number, vote in enumerate(row.votes):
@@ -151,7 +151,7 @@ class VoteBook:
         self.counts.votes_revised += 1
 
 
-def _vote_key(row: Row, prompt_digest: str, number: int, vote: Vote) -> str:
+def _vote_key(row: ImportRow, prompt_digest: str, number: int, vote: Vote) -> str:
     texts = row.texts or ("", "")
     return "import-" + digests.sha256(
         prompt_digest, *texts, row.external_id, str(number), vote.rater, str(vote.value)

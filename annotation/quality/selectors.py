@@ -99,7 +99,10 @@ def label_summary(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> LabelSummary:
-    """Counts and habits, by rater and in all; labels of excluded raters are counted and marked."""
+    """Counts and habits, by rater and in all; labels of excluded raters are counted and marked.
+
+    `since` is inclusive, `until` exclusive.
+    """
     rows = _answers(line_id)
     if round_id is not None:
         rows = rows.filter(**{f"{COMPARISON}__round_id": round_id})

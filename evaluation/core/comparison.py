@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.contracts import EvaluatePolicyConfig, Interval, PolicyMeasurements, SideSummary
-from evaluation.core.completions import Completion
+from evaluation.core.completions import DrawnCompletion
 from evaluation.statistics.diversity import (
     distinct_n,
     distinct_ratio_interval,
@@ -34,7 +34,7 @@ class Side:
     training ensemble's members [N], None with one member.
     """
 
-    completions: Sequence[Completion]
+    completions: Sequence[DrawnCompletion]
     train: FloatArray
     held_out: FloatArray
     spread: FloatArray | None = None

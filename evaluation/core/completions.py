@@ -12,11 +12,11 @@ from training.core.data.tokenizers import decode, prompt_encode
 from training.core.model.loading import LoadedModel
 from training.core.rollout.generation import generate
 
-__all__ = ["Completion", "completion_seed", "completions_draw"]
+__all__ = ["DrawnCompletion", "completion_seed", "completions_draw"]
 
 
 @dataclass(frozen=True)
-class Completion:
+class DrawnCompletion:
     """One completion; `response` holds every drawn token, `tokens` those of the text alone."""
 
     prompt: tuple[int, ...]
@@ -41,7 +41,7 @@ def completions_draw(
     samples_per_prompt: int,
     max_prompt_tokens: int,
     seed: int,
-) -> list[Completion]:
+) -> list[DrawnCompletion]:
     """`samples_per_prompt` completions of each prompt, prompt by prompt.
 
     Long prompts lose their oldest tokens. Policies with the same weights draw the same texts.
@@ -65,7 +65,7 @@ def completions_draw(
 
 def _completion(
     policy: LoadedModel, prompt: list[int], response: list[int], ended: bool, seed: int
-) -> Completion:
+) -> DrawnCompletion:
     tokens = response[:-1] if ended else response
     text = decode(policy.tokenizer, tokens)
-    return Completion(tuple(prompt), tuple(response), tuple(tokens), text, ended, seed)
+    return DrawnCompletion(tuple(prompt), tuple(response), tuple(tokens), text, ended, seed)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.core.completions import Completion
+from evaluation.core.completions import DrawnCompletion
 from evaluation.statistics.intervals import FloatArray
 from training.core.data.batches import sorted_batches
 from training.core.data.sequences import SequenceBatch, pack_sequences
@@ -23,7 +23,7 @@ __all__ = ["sequence_kl"]
 def sequence_kl(
     policy: LoadedModel,
     other: LoadedModel,
-    completions: Sequence[Completion],
+    completions: Sequence[DrawnCompletion],
     *,
     temperature: float,
     batch_size: int,

@@ -35,6 +35,7 @@ from evaluation.gates.selectors import (
     gate_policy_current,
 )
 from training import facade as training
+from web.records import record_of
 
 FEW_RATERS = 8
 WIDE = 0.1  # an interval of accuracy wider than this says little
@@ -97,13 +98,10 @@ def _overrides(round_id: UUID) -> list[OverrideRecord]:
     """The round's confirmed overrides, in the order of their confirmation."""
     rows = Override.objects.filter(decision__round=round_id, confirmed_at__isnull=False)
     return [
-        OverrideRecord(
-            check_id=row.check_id,
-            reason=row.reason,
-            requested_by=row.requested_by,
-            confirmed_by=row.confirmed_by,
+        record_of(
+            OverrideRecord,
+            row,
             expires_at=row.expires_at.isoformat(),
-            evidence_sha256=row.evidence_sha256,
             outcome=_outcome(row.decision),
         )
         for row in rows.select_related("decision").order_by("confirmed_at")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -27,13 +27,13 @@ from evaluation.gates.models import (
     Override,
 )
 from evaluation.gates.records import (
-    DeploymentKindName,
     GateError,
     GatePolicyRecord,
     LineDeployment,
     OverrideState,
 )
 from evaluation.policy import gate_decide
+from web.records import record_of
 
 # ------------------------------------------------------------------ gate policies
 
@@ -60,8 +60,7 @@ def gate_policies(line_id: UUID) -> list[GatePolicyRecord]:
 
 
 def _policy_record(row: GatePolicy) -> GatePolicyRecord:
-    settings = GatePolicySettings.from_json(row.settings)
-    return GatePolicyRecord(row.line, row.version, settings, row.created_by, row.created_at)
+    return record_of(GatePolicyRecord, row, settings=GatePolicySettings.from_json(row.settings))
 
 
 # -------------------------------------------------------- evaluations and decisions
@@ -164,17 +163,12 @@ def decision_gate(row: Decision) -> GateVerdict:
 def _override_state(row: Override, newest: Decision | None, now: datetime) -> OverrideState:
     current = newest is not None and row.evidence_sha256 == newest.evidence_sha256
     names = actor_names(key for key in (row.requested_by, row.confirmed_by) if key)
-    return OverrideState(
-        id=row.id,
+    return record_of(
+        OverrideState,
+        row,
         round_id=row.decision.round,
-        check_id=row.check_id,
-        reason=row.reason,
-        evidence_sha256=row.evidence_sha256,
         requested_by=names[row.requested_by],
-        requested_at=row.requested_at,
-        expires_at=row.expires_at,
         confirmed_by=names.get(row.confirmed_by, ""),
-        confirmed_at=row.confirmed_at,
         active=current and row.confirmed_at is not None and row.expires_at > now,
     )
 
@@ -220,19 +214,11 @@ def _pointed(which: Q) -> QuerySet[LinePointer, UUID | None]:
 
 
 def deployment_to_record(row: Deployment, names: Mapping[str, str] | None = None) -> LineDeployment:
-    return LineDeployment(
-        id=row.id,
-        line_id=row.line,
-        version_id=row.version,
+    return record_of(
+        LineDeployment,
+        row,
         previous_version_id=row.previous.version if row.previous else None,
-        artifact_sha256=row.artifact_sha256,
-        kind=cast(DeploymentKindName, row.kind),
-        round_id=row.round,
         actor=names[row.actor] if names else actor_name(row.actor),
-        reason=row.reason,
-        started_at=row.started_at,
-        served_at=row.served_at,
-        served_error=row.served_error,
     )
 
 

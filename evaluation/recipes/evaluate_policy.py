@@ -21,7 +21,7 @@ import torch
 
 from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements
 from evaluation.core.comparison import Side, policy_compare
-from evaluation.core.completions import Completion, completions_draw
+from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.statistics.intervals import FloatArray
@@ -131,7 +131,7 @@ def _draw(
     run: Run[EvaluatePolicyConfig],
     policies: Mapping[str, LoadedModel],
     prompts: Sequence[PromptRow],
-) -> dict[str, list[Completion]]:
+) -> dict[str, list[DrawnCompletion]]:
     """Every side draws for itself, the same weights too: only so can an A/A test fail."""
     drawn = {}
     for step, (name, policy) in enumerate(policies.items(), start=1):
@@ -151,7 +151,7 @@ def _draw(
 def _divergence(
     run: Run[EvaluatePolicyConfig],
     policies: Mapping[str, LoadedModel],
-    completions: Sequence[Completion],
+    completions: Sequence[DrawnCompletion],
 ) -> dict[str, FloatArray]:
     run.check_cancel()
     kl = {
@@ -170,7 +170,7 @@ def _divergence(
 
 def _score(
     run: Run[EvaluatePolicyConfig],
-    drawn: Mapping[str, Sequence[Completion]],
+    drawn: Mapping[str, Sequence[DrawnCompletion]],
     rows: Sequence[PromptRow],
 ) -> dict[str, Side]:
     run.check_cancel()
@@ -184,7 +184,7 @@ def _score(
 
 
 def _side(
-    completions: Sequence[Completion],
+    completions: Sequence[DrawnCompletion],
     rows: Sequence[PromptRow],
     train: RewardModel,
     held_out: RewardModel,

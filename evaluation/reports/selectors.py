@@ -7,20 +7,11 @@ from uuid import UUID
 from evaluation.contracts import RoundRecord, RoundSummary
 from evaluation.reports.models import RoundReport
 from evaluation.reports.records import ReportRecord
+from web.records import record_of
 
 
 def report_from_row(row: RoundReport) -> ReportRecord:
-    return ReportRecord(
-        id=row.id,
-        round_id=row.round,
-        line_id=row.line,
-        line_slug=row.line_slug,
-        number=row.number,
-        revision=row.revision,
-        sha256=row.sha256,
-        created_at=row.created_at,
-        record=RoundRecord.from_json(row.record),
-    )
+    return record_of(ReportRecord, row, record=RoundRecord.from_json(row.record))
 
 
 def report_get(round_id: UUID) -> ReportRecord | None:

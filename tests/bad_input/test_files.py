@@ -172,7 +172,7 @@ def test_a_zip_bomb_is_given_up_on_the_way_in_little_memory(tmp_path, settings):
             file.write(bytes(MIB))
     tracemalloc.start()
     with pytest.raises(ImportFailed, match="zip bomb"):
-        list(reading.lines_of(path))
+        list(reading.json_lines(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * MIB

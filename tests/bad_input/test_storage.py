@@ -148,11 +148,11 @@ def test_a_round_on_a_read_only_store_fails_in_words_and_is_taken_up_when_it_is_
     round_ = loop.round(State.SNAPSHOT)
     round_advance(round_id=round_.id)
 
-    def refused(*_: Any) -> None:
+    def refused(*_: Any, **__: Any) -> None:
         raise READ_ONLY
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "_write_atomically", refused)
+        patch.setattr(execution, "file_written", refused)
         round_advance(round_id=round_.id)
     round_.refresh_from_db()
     assert round_.state == State.FAILED

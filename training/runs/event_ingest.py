@@ -42,26 +42,8 @@ def events_ingest(run: Run, tail: Tail) -> list[RunEvent]:
             continue
         if event.seq not in tail.seen:
             events.setdefault(event.seq, event)
-    _events_keep(run, list(events.values()))
+    rows = [RunEventRow(run=run, **vars(event)) for event in events.values()]
+    RunEventRow.objects.bulk_create(rows, ignore_conflicts=True)
     tail.offset += len(whole) + len(newline)
     tail.seen |= events.keys()
     return list(events.values())
-
-
-def _events_keep(run: Run, events: list[RunEvent]) -> None:
-    RunEventRow.objects.bulk_create(
-        [
-            RunEventRow(
-                run=run,
-                seq=event.seq,
-                at=event.at,
-                phase=event.phase,
-                step=event.step,
-                total_steps=event.total_steps,
-                metrics=event.metrics,
-                message=event.message,
-            )
-            for event in events
-        ],
-        ignore_conflicts=True,
-    )

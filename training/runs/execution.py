@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import IO
 from uuid import UUID
 
@@ -30,6 +29,7 @@ from django.utils import timezone
 
 from training.contracts import EXIT_CANCELLED, EXIT_HELD, RunEvent, RunManifest, canonical_json
 from web.clock import Now, from_now
+from web.files import file_written
 from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from web.tracing import log_arguments
 
@@ -137,16 +137,11 @@ def _release(run: Run) -> None:
 
 def _directory_prepare(run: Run) -> None:
     run.directory.mkdir(parents=True, exist_ok=True)
-    _write_atomically(run.directory / "spec.json", canonical_json(run.spec))
-    _write_atomically(run.directory / "fence", str(run.fence))
+    for name, text in (("spec.json", canonical_json(run.spec)), ("fence", str(run.fence))):
+        with file_written(run.directory / name, durable=False) as file:
+            file.write(text.encode())
     for leftover in ("cancel", "error.json"):
         (run.directory / leftover).unlink(missing_ok=True)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def child_command(run: Run) -> list[str]:

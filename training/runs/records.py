@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from web.records import record_of
+
 from .models import ModelVersion, Run, Snapshot
 
 
@@ -74,56 +76,25 @@ class RunFigure:
 
 
 def model_version_record(version: ModelVersion) -> ModelVersionRecord:
-    return ModelVersionRecord(
-        id=version.id,
-        line_id=version.line,
-        kind=version.kind,
-        name=version.name,
-        number=version.number,
-        path=version.directory,
-        sha256=version.sha256,
-        run_id=version.run_id,
-        parent_id=version.parent_id,
-        created_at=version.created_at,
-        meta=version.meta,
-    )
+    return record_of(ModelVersionRecord, version, path=version.directory)
 
 
 def run_record(run: Run) -> RunRecord:
     manifest = run.manifest or {}
-    return RunRecord(
-        id=run.id,
-        line_id=run.line,
-        round_id=run.round,
-        kind=run.kind,
-        state=run.state,
-        seed=run.seed,
-        spec=run.spec,
-        spec_sha256=run.spec_sha256,
+    return record_of(
+        RunRecord,
+        run,
         attempts=run.fence,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
         seconds=run.compute_seconds,
         results=manifest.get("results", {}),
         artifacts=tuple(manifest.get("artifacts", ())),
         environment=manifest.get("environment", {}),
-        error=run.error,
-        directory=run.directory,
         cancel_requested=run.cancel_requested_at is not None,
     )
 
 
 def snapshot_record(snapshot: Snapshot) -> SnapshotRecord:
-    return SnapshotRecord(
-        id=snapshot.id,
-        line_id=snapshot.line,
-        sha256=snapshot.sha256,
-        path=snapshot.file,
-        rows=snapshot.rows,
-        recipe=snapshot.recipe,
-        counts=snapshot.counts,
-        created_at=snapshot.created_at,
-    )
+    return record_of(SnapshotRecord, snapshot, path=snapshot.file)
 
 
 def record_json(record: Any) -> dict[str, Any]:

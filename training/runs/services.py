@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,6 +20,7 @@ from annotation import facade as annotation
 from annotation.contracts import SnapshotRecipe
 from training.contracts import InputRef, RunManifest, RunSpec, canonical_json
 from training.digests import DigestError, artifact_verify, path_sha256
+from web.files import file_written
 
 from .models import ModelKind, ModelVersion, Retention, Run, RunState, Snapshot
 from .records import (
@@ -215,20 +214,16 @@ def snapshot_take(*, line_id: UUID, recipe: SnapshotRecipe) -> SnapshotRecord:
     The same labels give the same snapshot. Raises `EmptySnapshot` when nothing is selected.
     """
     folder = Path(settings.ARTIFACT_ROOT) / "snapshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("wb", dir=folder, delete=False) as file:
+    unnamed = folder / f".{uuid4().hex}"
+    with file_written(unnamed) as file:
         digest, rows, counts = _preferences_write(file, line_id, recipe)
-        file.flush()
-        os.fsync(file.fileno())
-    if rows == 0:
-        os.unlink(file.name)
-        raise EmptySnapshot(
-            "There are no labels to learn from: no active judgment with purpose 'training' on this"
-            " line. Label some pairs, or import judged pairs."
-        )
+        if rows == 0:
+            raise EmptySnapshot(
+                "There are no labels to learn from: no active judgment with purpose 'training' on this"
+                " line. Label some pairs, or import judged pairs."
+            )
     name = f"{digest}.jsonl"
-    Path(file.name).chmod(0o644)
-    Path(file.name).rename(folder / name)
+    unnamed.rename(folder / name)
     snapshot, _ = Snapshot.objects.get_or_create(
         line=line_id,
         sha256=digest,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.exchange.records import ImportFailed, Row
+from annotation.exchange.records import ImportFailed, ImportRow
 
 from .judged import preference_row, transcript_row, votes_row
 from .plain import pair_row, prompt_row
@@ -16,13 +16,13 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """`fits` looks at the fields of a row only; `parse` turns it into a `Row` or rejects it."""
+    """`fits` looks at the fields of a row only; `parse` turns it into an `ImportRow` or rejects it."""
 
     key: str
     name: str
     judged: bool
     fits: Callable[[Fields], bool]
-    parse: Callable[[Fields], Row]
+    parse: Callable[[Fields], ImportRow]
 
 
 def _has(fields: Fields, *names: str) -> bool:

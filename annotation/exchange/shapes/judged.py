@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.comparisons.scale import HIGHEST, LOWEST, TIE
-from annotation.exchange.records import Row, RowRejected, Vote
+from annotation.exchange.records import ImportRow, RowRejected, Vote
 
 from .fields import (
     awaiting_answer,
@@ -33,7 +33,7 @@ WORDS: Mapping[str, int] = {
 }
 
 
-def transcript_row(fields: Mapping[str, Any]) -> Row:
+def transcript_row(fields: Mapping[str, Any]) -> ImportRow:
     """HH-RLHF: two transcripts that are the same up to the last answer (Bai et al. 2022)."""
     chosen, rejected = (
         transcript(text_field(fields.get(name), name), name) for name in ("chosen", "rejected")
@@ -41,7 +41,7 @@ def transcript_row(fields: Mapping[str, Any]) -> Row:
     return _decided(fields, *_parted(chosen, rejected))
 
 
-def preference_row(fields: Mapping[str, Any]) -> Row:
+def preference_row(fields: Mapping[str, Any]) -> ImportRow:
     """`prompt`, `chosen`, `rejected`, plain or conversational; without a prompt, as whole
     conversations that part at the last answer. Optional: rater, strength 1..3, tie."""
     chosen, rejected = fields.get("chosen"), fields.get("rejected")
@@ -52,12 +52,12 @@ def preference_row(fields: Mapping[str, Any]) -> Row:
     return _decided(fields, *_parted(*conversations))
 
 
-def votes_row(fields: Mapping[str, Any]) -> Row:
+def votes_row(fields: Mapping[str, Any]) -> ImportRow:
     """`votes` [{"worker" | "rater" | "annotator", "value"}]: value is a1, a2 or equal, or 1..7."""
     found = fields.get("votes")
     if not isinstance(found, list):
         raise RowRejected("votes should be a list.")
-    return Row(
+    return ImportRow(
         messages=prompt_field(fields),
         texts=texts_field(fields),
         votes=tuple(_vote(item, f"votes[{n}]") for n, item in enumerate(found)),
@@ -85,9 +85,9 @@ def _parted(
 
 def _decided(
     fields: Mapping[str, Any], prompt: tuple[dict[str, str], ...], chosen: str, rejected: str
-) -> Row:
+) -> ImportRow:
     rater = fields.get("rater")
-    return Row(
+    return ImportRow(
         messages=prompt,
         texts=(chosen, rejected),
         votes=(Vote(UNNAMED if rater is None else name_field(rater, "rater"), _strength(fields)),),

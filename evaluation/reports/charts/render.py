@@ -6,8 +6,7 @@ in a file named by the digest of the specification; the file may be deleted at a
 
 from __future__ import annotations
 
-import os
-import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +17,7 @@ from django.conf import settings
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.palette import CLASSES, CONFIG
 from training.contracts import json_sha256
+from web.files import file_written
 
 SVG = "{http://www.w3.org/2000/svg}"
 KEPT_TAGS = {"svg", "g", "path", "line", "text", "tspan", "rect", "circle", "defs", "clipPath"}
@@ -56,15 +56,9 @@ def _convert(chart: Chart) -> str:
 
 
 def _keep(path: Path, svg: str) -> None:
-    """Write beside and rename, so that no reader meets half a file; a full disk costs only time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(svg)
-        os.replace(temporary, path)
-    except OSError:
-        return
+    """Keep the drawing; a disk that takes nothing costs only time."""
+    with suppress(OSError), file_written(path, durable=False) as file:
+        file.write(svg.encode())
 
 
 def clean_svg(svg: str, chart: Chart, *, prefix: str) -> str:

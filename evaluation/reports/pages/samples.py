@@ -23,7 +23,7 @@ LONGEST = 20_000
 
 
 @dataclass(frozen=True)
-class Side:
+class Reply:
     name: str
     text: str
     facts: str
@@ -36,7 +36,7 @@ class Sample:
     title: str
     prompt_id: str
     turns: tuple[tuple[str, str], ...]
-    sides: tuple[Side, Side]
+    sides: tuple[Reply, Reply]
     note: str
 
 
@@ -65,12 +65,12 @@ def _sample(pair: SamplePair, title: str, record: RoundRecord) -> Sample:
     )
 
 
-def _side(name: str, side: SampleSide) -> Side:
+def _side(name: str, side: SampleSide) -> Reply:
     facts = f"training {side.train_score:+.2f} z, held-out {side.held_out_score:+.2f} z, "
     facts += f"{side.tokens} tokens"
     if side.kl is not None:
         facts += f", KL {side.kl:.1f} nats"
-    return Side(name, _cut(side.text), facts)
+    return Reply(name, _cut(side.text), facts)
 
 
 def _cut(text: str) -> str:

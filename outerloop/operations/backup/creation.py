@@ -143,7 +143,7 @@ def table_names() -> list[str]:
 
 
 def _table(
-    raw: tables.Connection, table: tables.Table, sink: Sink, work: Path, watch: Watch
+    raw: tables.Connection, table: tables.StoredTable, sink: Sink, work: Path, watch: Watch
 ) -> TableEntry:
     path = work / "table.gz"
     with tables.packed_writer(path) as file:

@@ -195,9 +195,13 @@ def _rows_take_in(source: Source, entries: tuple[TableEntry, ...], watch: Watch)
 
 
 def _table_take_in(
-    raw: tables.Connection, source: Source, entry: TableEntry, table: tables.Table, watch: Watch
+    raw: tables.Connection,
+    source: Source,
+    entry: TableEntry,
+    table: tables.StoredTable,
+    watch: Watch,
 ) -> None:
-    as_written = tables.Table(table.name, entry.columns, entry.key, table.serial)
+    as_written = tables.StoredTable(table.name, entry.columns, entry.key, table.serial)
     try:
         with source.open(entry.file.path) as packed, gzip.open(packed) as rows:
             tables.rows_in(raw, as_written, rows, lambda _: None)  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
-class Table:
+class StoredTable:
     """`columns` are those that are stored; `key` is the primary key, by which rows are ordered."""
 
     name: str
@@ -79,7 +79,7 @@ def _plain(raw: Connection) -> None:
         raw.execute(statement)
 
 
-def tables_read(raw: Connection, names: list[str]) -> list[Table]:
+def tables_read(raw: Connection, names: list[str]) -> list[StoredTable]:
     """The tables of these names that are there, in order of their name."""
     columns = raw.execute(
         """
@@ -101,9 +101,9 @@ def tables_read(raw: Connection, names: list[str]) -> list[Table]:
     return [_table(name, rows) for name, rows in sorted(found.items())]
 
 
-def _table(name: str, columns: list[Any]) -> Table:
+def _table(name: str, columns: list[Any]) -> StoredTable:
     keyed = sorted((place, column) for column, _, _, place in columns if place is not None)
-    return Table(
+    return StoredTable(
         name=name,
         columns=tuple(column for column, generated, _, _ in columns if not generated),
         key=tuple(column for _, column in keyed),
@@ -112,7 +112,7 @@ def _table(name: str, columns: list[Any]) -> Table:
 
 
 def rows_out(
-    raw: Connection, table: Table, target: IO[bytes] | None, tick: Tick
+    raw: Connection, table: StoredTable, target: IO[bytes] | None, tick: Tick
 ) -> tuple[int, str]:
     """Write every row of the table (with no target: only read); returns their number and SHA-256."""
     digest, rows = hashlib.sha256(), 0
@@ -129,7 +129,7 @@ def rows_out(
     return rows, digest.hexdigest()
 
 
-def rows_in(raw: Connection, table: Table, source: IO[bytes], tick: Tick) -> None:
+def rows_in(raw: Connection, table: StoredTable, source: IO[bytes], tick: Tick) -> None:
     query = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), _names(table.columns)
     )
@@ -145,7 +145,7 @@ def tables_empty(raw: Connection, names: list[str]) -> None:
     raw.execute(sql.SQL("TRUNCATE {} CASCADE").format(listed))
 
 
-def sequences_read(raw: Connection, table: Table) -> dict[str, int | None]:
+def sequences_read(raw: Connection, table: StoredTable) -> dict[str, int | None]:
     found = {}
     for column in table.serial:
         query = sql.SQL("SELECT last_value, is_called FROM {}").format(
@@ -157,13 +157,13 @@ def sequences_read(raw: Connection, table: Table) -> dict[str, int | None]:
     return found
 
 
-def sequences_set(raw: Connection, table: Table, last: dict[str, int | None]) -> None:
+def sequences_set(raw: Connection, table: StoredTable, last: dict[str, int | None]) -> None:
     for column, value in last.items():
         name = _sequence(raw, table, column).as_string(raw)
         raw.execute("SELECT setval(%s::regclass, %s, %s)", [name, value or 1, value is not None])
 
 
-def _sequence(raw: Connection, table: Table, column: str) -> sql.Identifier:
+def _sequence(raw: Connection, table: StoredTable, column: str) -> sql.Identifier:
     query = "SELECT pg_get_serial_sequence(quote_ident(%s), %s)::regclass::oid::bigint"
     row = raw.execute(query, [table.name, column]).fetchone()
     assert row is not None

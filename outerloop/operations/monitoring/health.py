@@ -28,30 +28,30 @@ FRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Check:
+class HealthCheck:
     name: str
     ok: bool
     says: str
 
 
-def database_check() -> Check:
+def database_check() -> HealthCheck:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         return _bad("database", "PostgreSQL does not answer.", error)
-    return Check("database", True, "answers")
+    return HealthCheck("database", True, "answers")
 
 
-def migrations_check() -> Check:
+def migrations_check() -> HealthCheck:
     try:
         applied = MigrationRecorder(connection).applied_migrations()
     except DatabaseError as error:
         return _bad("migrations", "They cannot be read.", error)
     waiting = len(_migrations_known() - applied.keys())
     if waiting:
-        return Check("migrations", False, f"{waiting} wait; run manage.py migrate.")
-    return Check("migrations", True, "all applied")
+        return HealthCheck("migrations", False, f"{waiting} wait; run manage.py migrate.")
+    return HealthCheck("migrations", True, "all applied")
 
 
 @cache
@@ -62,19 +62,19 @@ def _migrations_known() -> frozenset[tuple[str, str]]:
     return frozenset(loader.disk_migrations)
 
 
-def broker_check() -> Check:
+def broker_check() -> HealthCheck:
     url = settings.CELERY_BROKER_URL
     if url.startswith("sqla+"):  # the database, which has a check of its own
-        return Check("broker", True, "is the database")
+        return HealthCheck("broker", True, "is the database")
     try:
         with Connection(url, connect_timeout=BROKER_SECONDS) as broker:
             broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
     except Exception as error:  # every transport has errors of its own
         return _bad("broker", "It does not answer; see CELERY_BROKER_URL.", error)
-    return Check("broker", True, "answers")
+    return HealthCheck("broker", True, "answers")
 
 
-def store_check() -> Check:
+def store_check() -> HealthCheck:
     root = Path(settings.ARTIFACT_ROOT)
     probe = root / f".probe-{os.getpid()}"
     try:
@@ -83,15 +83,15 @@ def store_check() -> Check:
         probe.unlink()
     except OSError as error:
         return _bad("artifact store", "It cannot be written; see OUTERLOOP_ARTIFACTS.", error)
-    return Check("artifact store", True, "can be written")
+    return HealthCheck("artifact store", True, "can be written")
 
 
-def _bad(name: str, says: str, error: Exception) -> Check:
+def _bad(name: str, says: str, error: Exception) -> HealthCheck:
     logger.error("The check %r failed: %s", name, error)
-    return Check(name, False, says)
+    return HealthCheck(name, False, says)
 
 
-CHECKS: tuple[Callable[[], Check], ...] = (
+CHECKS: tuple[Callable[[], HealthCheck], ...] = (
     database_check,
     migrations_check,
     broker_check,
@@ -99,7 +99,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
 )
 
 
-def readiness() -> tuple[Check, ...]:
+def readiness() -> tuple[HealthCheck, ...]:
     """Every check, made now."""
     return tuple(check() for check in CHECKS)
 
@@ -110,9 +110,9 @@ class Readiness:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.made_at = float("-inf")
-        self.checks: tuple[Check, ...] = ()
+        self.checks: tuple[HealthCheck, ...] = ()
 
-    def __call__(self) -> tuple[Check, ...]:
+    def __call__(self) -> tuple[HealthCheck, ...]:
         if self.clock() - self.made_at > FRESH_SECONDS:
             self.checks = readiness()
             self.made_at = self.clock()

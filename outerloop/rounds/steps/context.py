@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan, StartFrom
 from training import facade as training
 from training.contracts import InputRef, JsonContract, RunEvent
+from web.files import file_written
 
 
 class StepFailed(RuntimeError):
@@ -138,17 +138,11 @@ def start_version(context: StepContext, start: StartFrom) -> UUID:
 
 def step_file(context: StepContext, name: str, rows: Iterable[Mapping[str, Any]]) -> InputRef:
     """Write rows as JSON lines into the round's folder, once: a later attempt uses the same file."""
-    folder = Path(settings.ARTIFACT_ROOT) / "rounds" / str(context.round.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
+    path = Path(settings.ARTIFACT_ROOT) / "rounds" / str(context.round.id) / name
     if not path.exists():
-        partial = path.with_name(f".{name}.{os.getpid()}")
-        with partial.open("w", encoding="utf-8") as file:
+        with file_written(path) as file:
             for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+                file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode() + b"\n")
     return training.input_from_path(path)
 
 

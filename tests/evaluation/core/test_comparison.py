@@ -5,7 +5,7 @@ import pytest
 
 from evaluation.contracts import EvaluatePolicyConfig, SamplePair
 from evaluation.core.comparison import Side, policy_compare
-from evaluation.core.completions import Completion
+from evaluation.core.completions import DrawnCompletion
 from evaluation.core.highlights import highlights_pick
 from training.core.data.json_lines import PromptRow
 
@@ -19,7 +19,7 @@ def side(seed: int, shift: float = 0.0, words: int = 40, spread: float = 1.0) ->
     completions = []
     for _ in range(COUNT):
         tokens = tuple(rng.integers(0, words, rng.integers(6, 14)).tolist())
-        completions.append(Completion((1,), tokens, tokens, str(tokens), True, 0))
+        completions.append(DrawnCompletion((1,), tokens, tokens, str(tokens), True, 0))
     noise = rng.normal(size=COUNT)
     return Side(completions, noise + shift, noise + shift / 2, np.full(COUNT, spread))
 
@@ -78,7 +78,9 @@ def test_ensemble_disagreement_is_against_the_reference_where_there_is_one():
 
 
 def test_a_candidate_that_writes_nothing_is_measured_and_has_collapsed():
-    empty = Side([Completion((1,), (0,), (), "", True, 0)] * COUNT, side(1).train, side(1).held_out)
+    empty = Side(
+        [DrawnCompletion((1,), (0,), (), "", True, 0)] * COUNT, side(1).train, side(1).held_out
+    )
     found = compare(empty, side(2))
     assert found.diversity["distinct_2"].high == 0.0
     assert found.sides["candidate"].tokens_median == 0.0

@@ -92,13 +92,13 @@ def row_make(model: type[models.Model], made: dict[str, models.Model]) -> models
     return model._default_manager.create(**values)
 
 
-def ours() -> list[tables.Table]:
+def ours() -> list[tables.StoredTable]:
     with tables.snapshot_connection() as raw:
         names = [n for n in connection.introspection.table_names() if n.split("_")[0] in FIRST]
         return tables.tables_read(raw, names)
 
 
-def digests(of: list[tables.Table]) -> dict[str, tuple[int, str]]:
+def digests(of: list[tables.StoredTable]) -> dict[str, tuple[int, str]]:
     """Of the columns that the tables had then."""
     with tables.snapshot_connection() as raw:
         return {table.name: tables.rows_out(raw, table, None, lambda _: None) for table in of}

@@ -192,23 +192,24 @@ def role_grant(*, user_id: UUID, role: str) -> None:
 
 def labels_simulate(
     *,
-    campaign_id: UUID,
+    campaign_ids: Sequence[UUID],
     names: Sequence[str],
     wanted: int,
-    judge: Callable[[str, ComparisonView], Answer],
+    judge: Callable[[str, ComparisonView], Answer | None],
     report: Callable[[int], None],
 ) -> int:
-    """Let simulated raters label as people do, until `wanted` labels are in or the queue is empty.
+    """Let simulated raters label as people do, until `wanted` labels are in or the queues are empty.
 
-    `judge` answers what the rater of that name sees, and `report` hears the number so far. Returns
-    that number; AnnotationError where the campaign gives out nothing.
+    `judge` answers what the rater of that name sees, or leaves it to people by None, and `report`
+    hears the number so far. Returns that number. A campaign that gives out nothing is passed over.
     """
     return simulating.labels_simulate(
-        campaign_id=campaign_id, names=names, wanted=wanted, judge=judge, report=report
+        campaign_ids=campaign_ids, names=names, wanted=wanted, judge=judge, report=report
     )
 
 
 def line_campaigns(*, line_id: UUID) -> list[CampaignSummary]:
+    """The newest first."""
     return campaigns.campaign_summaries(line_id=line_id)
 
 

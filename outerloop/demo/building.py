@@ -1,31 +1,31 @@
-"""Building the demo line: its people, its prompts, its first policy. Every step may be repeated."""
+"""Building the demo line: its campaign, its prompts, its first policy. Every step may be repeated."""
 
 from __future__ import annotations
 
 import json
-import secrets
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.db import transaction
 
 from annotation import facade as annotation
-from annotation.contracts import NewPrompt
+from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
-from outerloop.demo.world import demonstrations, fact_asked, prompts
+from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
 from outerloop.rounds.models import PolicyLine
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
 from training import facade as training
 from training.contracts import InputRef, RunEvent, SamplePairsConfig
-from web.access import ANNOTATOR, ENGINEER, LEAD
 
 GUIDELINES = """# How to compare
 
@@ -37,25 +37,13 @@ You see one question to a help desk and two answers. Choose the answer that help
 4. If both are equally good, choose the tie. If both are useless, tick *both bad* as well.
 """
 
-PEOPLE = {
-    "annotator": ANNOTATOR,
-    "engineer": ENGINEER,
-    "lead": LEAD,
-    "second-lead": LEAD,
-}
-
 Report = Callable[[RunEvent], None]
+
+BUSY_LOOK_SECONDS = 1.0
 
 
 class DemoFailed(RuntimeError):
     """The demo world is not what it should be; the message gives the figure."""
-
-
-@dataclass(frozen=True)
-class SignIn:
-    username: str
-    password: str
-    role: str
 
 
 @dataclass(frozen=True)
@@ -78,46 +66,43 @@ class FirstPolicy:
     steps: int
 
 
-def people_ensure() -> list[SignIn]:
-    """The four accounts of the demo. Passwords are drawn once and kept in var/demo, readable by you."""
-    path = Path(settings.VAR_DIR) / "demo" / "sign-ins.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    for username, role in PEOPLE.items():
-        user, created = get_user_model().objects.get_or_create(
-            username=username, defaults={"email": f"{username}@demo.invalid"}
-        )
-        if created or username not in known:
-            known[username] = (
-                f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{secrets.randbelow(90) + 10}"
-            )
-            user.set_password(known[username])
-            user.save(update_fields=["password"])
-        annotation.role_grant(user_id=user.pk, role=role)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(known, indent=1))
-    return [SignIn(name, known[name], role.capitalize()) for name, role in PEOPLE.items()]
-
-
-WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "juniper")
-
-
+@transaction.atomic
 def line_ensure(*, slug: str, name: str, demo: DemoSettings, seed: int) -> PolicyLine:
+    """The demo's line and its campaign, made in one go: whatever campaigns people add, the line's
+    oldest is the demo's own."""
     line = PolicyLine.objects.filter(slug=slug).first()
     if line is None:
-        line = line_create(
-            name=name,
-            slug=slug,
-            plan=demo_plan(demo, seed),
-            simulated=True,
-            deploys_by_itself=True,
-            description="A help desk whose questions, answers and annotators are made up.",
-        )
-        evaluation.gate_policy_save(
+        line = _line_create(slug=slug, name=name, demo=demo, seed=seed)
+    if not annotation.line_campaigns(line_id=line.id):
+        annotation.campaign_create(
             line_id=line.id,
-            settings=GatePolicySettings(max_labels=demo.gate_label_budget),
-            actor="demo",
+            name=line.name,
+            guidelines=GUIDELINES,
+            criteria=(("helpful", "Helpful"), ("harmless", "Harmless")),
+            gold_share=0.0,
+            repeat_share=0.0,
         )
+    return line
+
+
+def demo_campaign(line_id: UUID) -> CampaignSummary:
+    return annotation.line_campaigns(line_id=line_id)[-1]  # they come newest first
+
+
+def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> PolicyLine:
+    line = line_create(
+        name=name,
+        slug=slug,
+        plan=demo_plan(demo, seed),
+        simulated=True,
+        deploys_by_itself=True,
+        description="A help desk whose questions, answers and annotators are made up.",
+    )
+    evaluation.gate_policy_save(
+        line_id=line.id,
+        settings=GatePolicySettings(max_labels=demo.gate_label_budget),
+        actor="demo",
+    )
     return line
 
 
@@ -139,20 +124,6 @@ def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
             sampling=demo.sample_pairs.sampling, max_prompt_tokens=demo.ppo.max_prompt_tokens
         ),
         sampling=demo.sample_pairs,
-    )
-
-
-def campaign_ensure(line: PolicyLine) -> UUID:
-    campaigns = annotation.line_campaigns(line_id=line.id)
-    if campaigns:
-        return campaigns[0].id
-    return annotation.campaign_create(
-        line_id=line.id,
-        name=line.name,
-        guidelines=GUIDELINES,
-        criteria=(("helpful", "Helpful"), ("harmless", "Harmless")),
-        gold_share=0.0,
-        repeat_share=0.0,
     )
 
 
@@ -224,8 +195,9 @@ def gold_scores(
     line: PolicyLine, version_id: UUID, demo: DemoSettings, *, seed: int, report: Report
 ) -> dict[str, Scored]:
     """Prompt id -> the hidden gold's score of one fresh completion on each held-out prompt."""
-    wanted = annotation.prompts_stream(
-        line_id=line.id, splits=("evaluation",), limit=demo.held_out_prompts, seed=seed
+    prompts_held_out = annotation.prompts_stream(line_id=line.id, splits=("evaluation",), seed=seed)
+    wanted = islice(
+        (p for p in prompts_held_out if of_this_world(p.messages)), demo.held_out_prompts
     )
     rows: list[dict[str, Any]] = [
         {"id": p.id, "messages": list(p.messages), "group": p.group} for p in wanted
@@ -267,16 +239,31 @@ def _run(
     wanted["inputs"] = {name: asdict(ref) for name, ref in inputs.items()}
     for earlier in training.runs_of_line(line.id):
         same = earlier.kind == kind and all(earlier.spec[key] == wanted[key] for key in wanted)
-        if same and earlier.state != "cancelled":
+        gone = earlier.state == "succeeded" and not earlier.directory.exists()
+        if same and earlier.state != "cancelled" and not gone:
             run_id = earlier.id
             break
     else:
         run_id = training.run_create(
             line_id=line.id, kind=kind, seed=seed, config=config.to_json(), inputs=inputs
         ).id
-    return training.run_execute(
-        run_id=run_id, owner="demo", beat=lambda event: report(event) if event else None
-    )
+    return _carried_out(run_id, report)
+
+
+def _carried_out(run_id: UUID, report: Report) -> training.RunRecord:
+    """Execute the run; one that a demo held which was killed is free once its lease has run out."""
+    patience = time.monotonic() + 2 * settings.OUTERLOOP_LEASE_SECONDS
+    while True:
+        try:
+            return training.run_execute(
+                run_id=run_id, owner="demo", beat=lambda event: report(event) if event else None
+            )
+        except training.RunBusy as busy:
+            if time.monotonic() > patience:
+                raise DemoFailed(f"{busy} Start the demo again once it has ended.") from busy
+            waiting = "waiting for the program of an earlier demo to let go"
+            report(RunEvent(0, "", waiting, 0, 0, {}, ""))
+            time.sleep(BUSY_LOOK_SECONDS)
 
 
 def _written(line: PolicyLine, name: str, rows: Iterable[Any]) -> InputRef:

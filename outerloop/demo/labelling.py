@@ -10,11 +10,13 @@ from django.db import connection
 
 from annotation import facade as annotation
 from outerloop.demo.annotators import ANNOTATORS, annotator_named, annotator_rng, judge
+from outerloop.demo.building import demo_campaign
+from outerloop.demo.world import of_this_world
 
 
 def label(
     *,
-    campaign_id: UUID,
+    line_id: UUID,
     wanted: int,
     seed: int,
     shuffled: bool = False,
@@ -22,16 +24,23 @@ def label(
 ) -> int:
     """Let the annotators take turns until `wanted` labels are in or the queue is empty.
 
-    `shuffled` answers by a fair die instead of by judgment: labels that carry nothing.
+    They work in the demo's own campaign, and after that where people have opened one, since the
+    rounds put their pairs there. `shuffled` answers by a fair die instead of by judgment: labels that
+    carry nothing.
     """
 
-    def answer(name: str, shown: annotation.ComparisonView) -> annotation.Answer:
+    def answer(name: str, shown: annotation.ComparisonView) -> annotation.Answer | None:
         return _answer(name, shown, seed, shuffled)
 
+    others, own = annotation.line_campaigns(line_id=line_id)[:-1], demo_campaign(line_id)
     names = [annotator.name for annotator in ANNOTATORS]
     with _unflushed():
         return annotation.labels_simulate(
-            campaign_id=campaign_id, names=names, wanted=wanted, judge=answer, report=report
+            campaign_ids=[own.id, *(place.id for place in others if place.open)],
+            names=names,
+            wanted=wanted,
+            judge=answer,
+            report=report,
         )
 
 
@@ -48,8 +57,11 @@ def _unflushed() -> Iterator[None]:
 
 def _answer(
     name: str, shown: annotation.ComparisonView, seed: int, shuffled: bool
-) -> annotation.Answer:
+) -> annotation.Answer | None:
+    """None for what a person has imported from elsewhere: that is left to people."""
     messages = [{"role": m.role, "content": m.content} for m in shown.messages]
+    if not of_this_world(messages):
+        return None
     # Named by its texts, not by its id: the same seed gives the same labels in every database.
     key = f"{messages[-1]['content']}\n{shown.left}\n{shown.right}"
     rng = annotator_rng(seed, name, key)

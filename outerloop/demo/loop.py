@@ -1,48 +1,34 @@
 """The demo from an empty line to a summary. Every stage looks at what is there and goes on from it,
-so a demo that was interrupted is simply started again."""
+so a demo that was interrupted is simply started again.
+
+People may use the line meanwhile: what they start is waited for, what they stop ends the demo in a
+sentence, and the next one goes on from there.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from uuid import UUID
-
-from django.conf import settings
 
 from annotation import facade as annotation
-from evaluation import facade as evaluation
-from evaluation.contracts import Interval, TruthColumn
 from outerloop.demo import building
-from outerloop.demo.building import FirstPolicy
 from outerloop.demo.labelling import label
-from outerloop.demo.settings import DemoSettings
-from outerloop.demo.truth import round_truth, win_rate
+from outerloop.demo.settings import DemoOrder
+from outerloop.demo.summary import summary_made, summary_write
+from outerloop.demo.truth import round_truth
+from outerloop.rounds.claims import ClaimLost, step_claim, step_release
 from outerloop.rounds.models import ENDS, PolicyLine, Round, State
-from outerloop.rounds.record import record_refresh, round_summary
-from outerloop.rounds.services import first_pairs_order, round_start, round_take_up
-from outerloop.rounds.tasks import advance_enqueue
-from training import facade as training
+from outerloop.rounds.record import record_refresh
+from outerloop.rounds.selectors import active_round, fresh_labels, last_round
+from outerloop.rounds.services import RoundRefused, first_pairs_order, round_start, round_take_up
+from outerloop.rounds.tasks import advance, advance_enqueue
 
 POLL_SECONDS = 0.5
 NUDGE_SECONDS = 15.0
 GATE_BATCH = 40
-
-
-@dataclass(frozen=True)
-class DemoOrder:
-    """One demo: its seed and what departs from the ordinary."""
-
-    seed: int
-    demo: DemoSettings
-    slug: str
-    name: str
-    shuffled: bool = False
-    changes: dict[str, Any] | None = None
-    title: str = ""
 
 
 class Narrator:
@@ -56,29 +42,39 @@ class Narrator:
         """Called while workers work; raises `DemoFailed` where there is nobody to wait for."""
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Who is on the stage of one demo."""
+
+    order: DemoOrder
+    line: PolicyLine
+    narrator: Narrator
+
+
 def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
     """Run the whole loop and return the summary, which is written to var/demo as well."""
     began = time.monotonic()
     demo, seed = order.demo, order.seed
     line = building.line_ensure(slug=order.slug, name=order.name, demo=demo, seed=seed)
-    campaign = building.campaign_ensure(line)
+    cast = Cast(order, line, narrator)
     narrator.say(f"{building.prompts_import(line, demo, seed)} prompts; 4 simulated annotators")
-    report = _program_report(narrator)
-    building.first_policy_train(line, demo, seed, report)
+    building.first_policy_train(line, demo, seed, _program_report(narrator, "first policy"))
+    report = _program_report(narrator, "held-out questions")
     first = building.first_policy_check(line, demo, seed, report)
     narrator.say(
         f"first policy: {first.correct:.0%} right, {first.junk:.0%} junk, {first.steps} steps"
     )
     _first_pairs(line, narrator)
-    rows = [_round(order, line, campaign, number, narrator) for number in range(1, demo.rounds + 1)]
-    summary = _summary(order, line, first, rows, time.monotonic() - began, report)
-    _write(summary, order)
+    rows = [_round(cast, number) for number in range(1, demo.rounds + 1)]
+    summary = summary_made(order, line, first, rows, time.monotonic() - began, report)
+    summary_write(summary, order)
     return summary
 
 
-def _program_report(narrator: Narrator) -> Callable[[Any], None]:
+def _program_report(narrator: Narrator, what: str) -> Callable[[Any], None]:
     def report(event: Any) -> None:
-        narrator.step(event.phase, event.phase, event.step, event.total_steps)
+        text = f"{what}: {event.phase}"
+        narrator.step(text, text, event.step, event.total_steps)
 
     return report
 
@@ -87,9 +83,15 @@ def _first_pairs(line: PolicyLine, narrator: Narrator) -> None:
     """Round 0: pairs of the first policy. An interrupted one goes on; a finished one stays."""
     round_ = line.rounds.filter(number=0).first()
     if round_ is None:
-        round_ = _enqueued(first_pairs_order(line=line, trigger="demo"))
-    _taken_up(round_)
-    _follow(round_, narrator)
+        try:
+            round_ = _enqueued(first_pairs_order(line=line, trigger="demo"))
+        except RoundRefused:  # a person has just ordered them
+            round_ = line.rounds.filter(number=0).first()
+            if round_ is None:
+                raise
+    if last_round(line) == round_:
+        _taken_up(round_)
+        _follow(round_, narrator)
 
 
 def _taken_up(round_: Round) -> None:
@@ -100,52 +102,81 @@ def _taken_up(round_: Round) -> None:
         _enqueued(round_)
 
 
-def _round(
-    order: DemoOrder,
-    line: PolicyLine,
-    campaign: UUID,
-    number: int,
-    narrator: Narrator,
-) -> Round:
-    round_ = line.rounds.filter(number=number).first()
-    if round_ is None:
-        wanted = order.demo.labels_per_round - _fresh(line)
-        label(
-            campaign_id=campaign,
-            wanted=wanted,
-            seed=order.seed,
-            shuffled=order.shuffled,
-            report=lambda done: narrator.step("labels", f"labels for round {number}", done, wanted),
-        )
-        round_ = _enqueued(
-            round_start(
-                line=line, trigger="demo", forced=True, changes=order.changes, title=order.title
-            )
-        )
+def _round(cast: Cast, number: int) -> Round:
+    """The demo's own round of this number: people's rounds are not counted."""
+    round_ = _own_rounds(cast.line).get(number) or _started(cast, number)
     _taken_up(round_)
-    _follow(round_, narrator, gate=lambda: _gate_labels(order, campaign))
+    _follow(round_, cast.narrator, cast)
     round_.refresh_from_db()
     truth = round_truth(round_)
     if truth is not None:
         Round.objects.filter(pk=round_.pk).update(truth=truth.to_json())
         round_.refresh_from_db()
     record_refresh(round_)
-    narrator.say(
-        f"round {number}: {round_.verdict or round_.state} - {round_.summary or round_.error}"
+    cast.narrator.say(
+        f"round {round_.number}: {round_.verdict or round_.state} - {round_.summary or round_.error}"
     )
     return round_
 
 
-def _fresh(line: PolicyLine) -> int:
-    latest = line.rounds.filter(snapshot__isnull=False).order_by("-number").first()
-    return annotation.fresh_label_count(
-        line_id=line.id, since=latest.created_at if latest else None
-    )
+def _own_rounds(line: PolicyLine) -> dict[int, Round]:
+    """1, 2, ... -> the rounds that the demo has started. One that a person stopped and followed by a
+    round of theirs can no longer be taken up: another takes its place."""
+    own = line.rounds.filter(trigger="demo", number__gt=0).order_by("number")
+    last = last_round(line)
+    return dict(enumerate((r for r in own if r.state == State.CLOSED or r.active or r == last), 1))
 
 
-def _gate_labels(order: DemoOrder, campaign: UUID) -> int:
-    """A batch of honest labels; the gate's labels are never shuffled."""
-    return label(campaign_id=campaign, wanted=GATE_BATCH, seed=order.seed)
+def _started(cast: Cast, number: int) -> Round:
+    """Collect labels and start a round; one that somebody else starts meanwhile comes first."""
+    order, line = cast.order, cast.line
+    while True:
+        _labels_collect(cast, number)
+        running = active_round(line)
+        if running is None:
+            try:
+                return _enqueued(
+                    round_start(
+                        line=line,
+                        trigger="demo",
+                        forced=True,
+                        changes=order.changes,
+                        title=order.title,
+                    )
+                )
+            except RoundRefused:
+                running = active_round(line)
+                if running is None:
+                    raise
+        cast.narrator.say(
+            f"round {running.number} was started {running.get_trigger_display()}; the demo goes on after it"
+        )
+        _follow(running, cast.narrator, cast)
+
+
+def _labels_collect(cast: Cast, number: int) -> None:
+    """Label until the round has enough, or the queue is empty; a campaign that a person has closed or
+    paused is waited for."""
+    text = f"labels for round {number}"
+    while (wanted := cast.order.demo.labels_per_round - fresh_labels(cast.line)) > 0:
+        label(
+            line_id=cast.line.id,
+            wanted=wanted,
+            seed=cast.order.seed,
+            shuffled=cast.order.shuffled,
+            report=partial(_label_given, cast.narrator, text, wanted),
+        )
+        state = building.demo_campaign(cast.line.id).state
+        if state == "active":
+            return
+        waits = f"{text}: waiting, since the campaign is {state}"
+        cast.narrator.step(waits, waits, 0, 0)
+        cast.narrator.waiting()
+        time.sleep(POLL_SECONDS)
+
+
+def _label_given(narrator: Narrator, text: str, wanted: int, done: int) -> None:
+    narrator.step(text, text, done, wanted)
 
 
 def _enqueued(round_: Round) -> Round:
@@ -153,8 +184,9 @@ def _enqueued(round_: Round) -> Round:
     return round_
 
 
-def _follow(round_: Round, narrator: Narrator, gate: Callable[[], int] | None = None) -> None:
-    """Watch the workers carry the round to its end; answer when it waits for labels."""
+def _follow(round_: Round, narrator: Narrator, cast: Cast | None = None) -> None:
+    """Watch the workers carry the round to its end; answer when it waits for labels. Only what the
+    demo has started must end well."""
     nudged = time.monotonic()
     while True:
         round_.refresh_from_db()
@@ -162,22 +194,33 @@ def _follow(round_: Round, narrator: Narrator, gate: Callable[[], int] | None = 
             break
         _show(round_, narrator)
         narrator.waiting()
-        waits = round_.state == State.AWAITING_LABELS and _gate_open(round_)
-        if waits and gate is not None and gate():
-            advance_enqueue(round_.id, round_.state)
-        elif time.monotonic() - nudged > NUDGE_SECONDS:
+        if round_.state == State.AWAITING_LABELS and cast is not None:
+            _gate_labels(round_, cast)
+        if time.monotonic() - nudged > NUDGE_SECONDS:
             nudged = time.monotonic()
             advance_enqueue(round_.id, round_.state)
         time.sleep(POLL_SECONDS)
-    if round_.state != State.CLOSED:
+    if round_.state != State.CLOSED and round_.trigger == "demo":
         raise building.DemoFailed(
             f"{round_} ended as {round_.get_state_display().lower()}: {round_.error}"
         )
 
 
-def _gate_open(round_: Round) -> bool:
-    status = annotation.gate_queue_status(round_id=round_.id)
-    return status.open > 0
+def _gate_labels(round_: Round, cast: Cast) -> None:
+    """A batch of honest labels, and then the look at them. The demo holds the step meanwhile: which
+    pairs are labelled must not depend on the moment at which a worker happens to look."""
+    if annotation.gate_queue_status(round_id=round_.id).open == 0:
+        return
+    step = step_claim(round_, owner="demo")
+    if step is None:  # a worker looks at it just now
+        return
+    given = label(line_id=cast.line.id, wanted=GATE_BATCH, seed=cast.order.seed)
+    try:
+        step_release(step)
+    except ClaimLost:  # a person has cancelled the round meanwhile
+        return
+    if given:
+        advance(str(round_.id))
 
 
 def _show(round_: Round, narrator: Narrator) -> None:
@@ -185,83 +228,3 @@ def _show(round_: Round, narrator: Narrator) -> None:
     label_text = f"round {round_.number}: {State(round_.state).label.lower()}"
     done, total = (step.progress, step.total) if step is not None else (0, 0)
     narrator.step(f"{round_.number} {round_.state}", label_text, done, total)
-
-
-def _summary(
-    order: DemoOrder,
-    line: PolicyLine,
-    first: FirstPolicy,
-    rounds: list[Round],
-    seconds: float,
-    report: Callable[[Any], None],
-) -> dict[str, Any]:
-    deployed = evaluation.deployed_version(line.id)
-    assert deployed is not None
-    return {
-        "seconds": round(seconds, 1),
-        "seed": order.seed,
-        "line": line.slug,
-        "labels": "shuffled" if order.shuffled else "simulated annotators",
-        "first_policy": asdict(first),
-        "rounds": [_round_row(round_) for round_ in rounds],
-        "deployed": training.model_version_get(deployed).name,
-        "deployments_after_first": sum(
-            row.kind == "deploy" for row in evaluation.deployments(line.id)
-        ),
-        "deployed_gold_win_rate_against_first": _against_first(order, line, deployed, report),
-    }
-
-
-def _round_row(round_: Round) -> dict[str, Any]:
-    record = record_refresh(round_)
-    split = record.reward_model.split("test", "validation") if record.reward_model else None
-    truth = TruthColumn.from_json(round_.truth) if round_.truth else None
-    summary = round_summary(round_)
-    quality = record.labels
-    return {
-        "round": round_.number,
-        "title": round_.title,
-        "labels": summary.labels,
-        "gate_labels": record.human.labels if record.human else 0,
-        "reward_model_accuracy": _interval(split.accuracy if split else None),
-        "length_baseline": _interval(split.length_baseline if split else None),
-        "human_ceiling": _interval(quality.human_ceiling if quality else None),
-        "kl_nats": summary.kl,
-        "train_gain": _interval(record.policy.train_gain if record.policy else None),
-        "held_out_gain": _interval(record.policy.held_out_gain if record.policy else None),
-        "win_rate_labels": _interval(summary.win_rate),
-        "win_rate_gold": _interval(truth.win_rate if truth else None),
-        "gold_gain": _interval(truth.gain if truth else None),
-        "verdict": round_.verdict,
-        "reason": round_.summary,
-        "deployed": summary.deployed_version,
-        "compute_seconds": round(summary.compute_hours * 3600, 1),
-    }
-
-
-def _interval(interval: Interval | None) -> list[float] | None:
-    """[estimate, low, high] to four digits."""
-    if interval is None:
-        return None
-    return [round(v, 4) for v in (interval.estimate, interval.low, interval.high)]
-
-
-def _against_first(
-    order: DemoOrder, line: PolicyLine, deployed: UUID, report: Callable[[Any], None]
-) -> list[float] | None:
-    """Gold win rate of the deployed policy against the first, on fresh samples; None if it is it."""
-    if line.base_version is None or deployed == line.base_version:
-        return None
-    scores = [
-        building.gold_scores(line, version, order.demo, seed=order.seed, report=report)
-        for version in (deployed, line.base_version)
-    ]
-    return _interval(win_rate(*scores))
-
-
-def _write(summary: dict[str, Any], order: DemoOrder) -> None:
-    folder = Path(settings.VAR_DIR) / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summary, indent=2) + "\n"
-    (folder / "summary.json").write_text(text)
-    (folder / f"summary-{order.slug}.json").write_text(text)

@@ -116,6 +116,19 @@ class DemoSettings:
     )
 
 
+@dataclass(frozen=True)
+class DemoOrder:
+    """One demo: its seed and what departs from the ordinary."""
+
+    seed: int
+    demo: DemoSettings
+    slug: str
+    name: str
+    shuffled: bool = False
+    changes: dict[str, Any] | None = None
+    title: str = ""
+
+
 DEFAULT = DemoSettings()
 
 # One short turn, for continuous integration: the loop must close, the verdict may be any.

@@ -22,8 +22,8 @@ from django.core.management import find_commands, load_command_class
 import evaluation.contracts
 import training.contracts
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
+from outerloop.processes.lines import process_lines
 from outerloop.rounds.plan import RoundPlan
-from outerloop.rounds.processes import process_lines
 from tests.architecture.packages import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from outerloop.rounds.processes import beat_line, site_line, worker_line
+from outerloop.processes.lines import beat_line, site_line, worker_line
 from tests.support.postgres import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ class Installation:
         if name == "site":
             return site_line("127.0.0.1", self.port).command
         if name == "beat":
-            return [*beat_line().command[:-1], str(self.folder / "var" / "beat.pid")]
+            return beat_line().command
         line = worker_line(name, "default,gpu").command
         return [FAKES if word == "outerloop" and self.fakes else word for word in line]
 

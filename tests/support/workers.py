@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import connection
 from kombu import Connection
 
+from outerloop.processes.lines import worker_line
 from outerloop.rounds import tasks
-from outerloop.rounds.processes import worker_line
 from tests.support.fake_runs import alive, database_url, product_environment
 
 

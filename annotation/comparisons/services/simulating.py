@@ -8,38 +8,46 @@ from uuid import UUID
 from annotation.accounts.models import Rater
 from annotation.accounts.services import simulated_rater
 from annotation.campaigns.models import Campaign
-from annotation.campaigns.selectors import guidelines_unread
 from annotation.campaigns.services import guidelines_acknowledge
-from annotation.comparisons.records import Answer, ComparisonView
+from annotation.comparisons.records import (
+    Answer,
+    ComparisonView,
+    GuidelinesUnread,
+    Lease,
+    QueueClosed,
+)
 from annotation.comparisons.selectors import comparison_for
 
 from .judging import judgment_submit
+from .leases import assignment_skip
 from .queue import queue_lease_next
 
-Judge = Callable[[str, ComparisonView], Answer]
+Judge = Callable[[str, ComparisonView], Answer | None]
+SKIPPED = "Left to people."
 
 
 def labels_simulate(
     *,
-    campaign_id: UUID,
+    campaign_ids: Sequence[UUID],
     names: Sequence[str],
     wanted: int,
     judge: Judge,
     report: Callable[[int], None],
 ) -> int:
-    """Let the raters take turns until `wanted` labels are in or the queue is empty; how many it were.
+    """Let the raters take turns until `wanted` labels are in or the queues are empty; how many it were.
 
-    `judge` is asked by the rater's name, and `report` told the number so far. `QueueClosed` where the
-    campaign gives out nothing.
+    Each goes through the campaigns in the order given; one that gives out nothing now is passed over.
+    `judge` is asked by the rater's name, and leaves a pair to people by None. `report` is told the
+    number so far.
     """
-    campaign = Campaign.objects.get(pk=campaign_id)
-    waiting = [_ready(simulated_rater(name=name), campaign) for name in names]
+    campaigns = [Campaign.objects.get(pk=pk) for pk in campaign_ids]
+    waiting = [simulated_rater(name=name) for name in names]
     done = 0
     while waiting and done < wanted:
         for rater in list(waiting):
             if done >= wanted:
                 break
-            if _label_one(campaign, rater, judge):
+            if any(_label_one(campaign, rater, judge) for campaign in campaigns):
                 done += 1
                 report(done)
             else:
@@ -47,22 +55,30 @@ def labels_simulate(
     return done
 
 
-def _ready(rater: Rater, campaign: Campaign) -> Rater:
-    unread = guidelines_unread(rater=rater, campaign=campaign)
-    if unread is not None:
-        guidelines_acknowledge(rater=rater, version=unread)
-    return rater
-
-
 def _label_one(campaign: Campaign, rater: Rater, judge: Judge) -> bool:
-    lease = queue_lease_next(rater=rater, campaign=campaign)
-    if lease is None:
-        return False
-    shown = comparison_for(rater=rater, assignment_id=lease.assignment_id)
-    judgment_submit(
-        rater=rater,
-        assignment_id=lease.assignment_id,
-        answer=judge(rater.external_id, shown),
-        idempotency_key=f"simulated-{lease.assignment_id}",
-    )
-    return True
+    while lease := _lease(campaign, rater):
+        shown = comparison_for(rater=rater, assignment_id=lease.assignment_id)
+        answer = judge(rater.external_id, shown)
+        if answer is not None:
+            judgment_submit(
+                rater=rater,
+                assignment_id=lease.assignment_id,
+                answer=answer,
+                idempotency_key=f"simulated-{lease.assignment_id}",
+            )
+            return True
+        assignment_skip(rater=rater, assignment_id=lease.assignment_id, reason=SKIPPED)
+    return False
+
+
+def _lease(campaign: Campaign, rater: Rater) -> Lease | None:
+    """The rater's next pair; guidelines that were published meanwhile are read first."""
+    try:
+        try:
+            return queue_lease_next(rater=rater, campaign=campaign)
+        except GuidelinesUnread as unread:
+            version = campaign.guidelines.get(pk=unread.version_id)
+            guidelines_acknowledge(rater=rater, version=version)
+            return queue_lease_next(rater=rater, campaign=campaign)
+    except QueueClosed:
+        return None

@@ -6,7 +6,7 @@ benchmark can all use it.
 
 from outerloop.demo.world.completions import demonstrations
 from outerloop.demo.world.facts import FACTS, KIND_SHARES, Fact, Kind
-from outerloop.demo.world.prompts import DemoPrompt, fact_asked, prompts
+from outerloop.demo.world.prompts import DemoPrompt, fact_asked, of_this_world, prompts
 
 __all__ = [
     "FACTS",
@@ -16,5 +16,6 @@ __all__ = [
     "Kind",
     "demonstrations",
     "fact_asked",
+    "of_this_world",
     "prompts",
 ]

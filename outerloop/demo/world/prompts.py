@@ -104,6 +104,12 @@ def _kinds(n: int) -> list[Kind]:
     return kinds
 
 
+def of_this_world(messages: Sequence[Message]) -> bool:
+    """Whether the last user message asks for a fact that the world knows."""
+    asked = [message["content"] for message in messages if message["role"] == "user"]
+    return bool(asked) and asked[-1] in wordings()
+
+
 def fact_asked(messages: Sequence[Message]) -> Fact:
     """The fact that the last user message asks for; ValueError if it is not of this world."""
     asked = [message["content"] for message in messages if message["role"] == "user"]

@@ -6,8 +6,7 @@ import pytest
 
 from annotation import facade
 from annotation.campaigns.services import guidelines_publish
-from annotation.comparisons.models import Judgment
-from annotation.contracts import AnnotationError
+from annotation.comparisons.models import Comparison, Judgment
 from tests.annotation.factories import a_campaign, some_pairs
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +21,7 @@ def simulate(campaign, wanted: int, names=("one", "two")) -> tuple[int, list[str
         return facade.Answer(values={"overall": 1 if shown.left.startswith("first") else 7})
 
     done = facade.labels_simulate(
-        campaign_id=campaign.pk, names=names, wanted=wanted, judge=judge, report=heard.append
+        campaign_ids=[campaign.pk], names=names, wanted=wanted, judge=judge, report=heard.append
     )
     return done, asked, heard
 
@@ -53,8 +52,48 @@ def test_new_guidelines_are_read_before_the_next_label():
     assert simulate(campaign, 2)[0] == 2
 
 
-def test_a_paused_campaign_gives_nothing_to_a_simulation():
-    campaign = a_campaign(state="paused")
-    some_pairs(campaign, 1)
-    with pytest.raises(AnnotationError, match="is paused"):
-        simulate(campaign, 1)
+def test_a_paused_campaign_gives_nothing_to_a_simulation_and_the_next_one_is_asked():
+    paused, active = a_campaign(state="paused"), a_campaign()
+    for campaign in (paused, active):
+        some_pairs(campaign, 1)
+    assert simulate(paused, 1)[0] == 0
+    done = facade.labels_simulate(
+        campaign_ids=[paused.pk, active.pk],
+        names=["one"],
+        wanted=1,
+        judge=lambda name, shown: facade.Answer(values={"overall": 4}),
+        report=lambda done: None,
+    )
+    assert done == 1
+    assert Judgment.objects.get().assignment.comparison.campaign == active
+
+
+def test_what_a_judge_leaves_to_people_stays_in_the_queue():
+    campaign = a_campaign()
+    pairs = some_pairs(campaign, 2)
+    done = facade.labels_simulate(
+        campaign_ids=[campaign.pk],
+        names=["one"],
+        wanted=1,
+        judge=lambda name, shown: None,
+        report=lambda done: None,
+    )
+    assert done == 0
+    assert Comparison.objects.filter(pk__in=[c.pk for c in pairs], open=True).count() == 2
+
+
+def test_guidelines_published_in_the_middle_are_read_before_the_next_label():
+    campaign = a_campaign(guidelines="Be fair.")
+    some_pairs(campaign, 3)
+
+    def publish(done: int) -> None:
+        guidelines_publish(campaign=campaign, text=f"Be fairer, {done} times.")
+
+    done = facade.labels_simulate(
+        campaign_ids=[campaign.pk],
+        names=["one"],
+        wanted=3,
+        judge=lambda name, shown: facade.Answer(values={"overall": 4}),
+        report=publish,
+    )
+    assert done == 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,8 +9,10 @@ from django.core.management.base import CommandError
 from rich.console import Console
 
 from outerloop.demo.building import DemoFailed, demo_plan
-from outerloop.demo.management.commands.demo import Worker, bars, order_from
+from outerloop.demo.management.commands import demo as demo_command
+from outerloop.demo.management.commands.demo import bars, order_from
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, QUICK
+from outerloop.processes.sharing import SharedLock, mine
 from outerloop.rounds.models import PolicyLine
 from training.contracts import DpoConfig
 
@@ -108,25 +108,33 @@ def test_a_fresh_demo_takes_a_new_name_beside_an_old_one():
     assert order_from(options(fresh=True)).slug == "help-desk-seed-5-2"
 
 
-def _worker(tmp_path, program):
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
-    return Worker("gpu", process, tmp_path / "gpu.log")
+def test_a_demo_whose_processes_ended_says_so_at_its_next_step():
+    failures = [""]
+    with bars(Console(quiet=True), lambda: failures[-1]) as narrator:
+        narrator.step("labels", "labels", 1, 10)
+        failures.append("gpu ended (exit code 3).")
+        for turn in (narrator.waiting, lambda: narrator.step("labels", "labels", 2, 10)):
+            with pytest.raises(DemoFailed, match=r"gpu ended \(exit code 3\)\..*goes on from here"):
+                turn()
 
 
-def test_a_demo_whose_worker_died_says_which_and_where_to_look(tmp_path):
-    worker = _worker(tmp_path, "raise SystemExit(3)")
-    worker.process.wait()
-    with (
-        bars(Console(quiet=True), [worker]) as narrator,
-        pytest.raises(DemoFailed, match=r"gpu ended \(exit code 3\).*gpu\.log says why"),
-    ):
-        narrator.waiting()
+def test_without_a_terminal_each_step_is_a_line(capsys):
+    with bars(Console(force_terminal=False), lambda: "") as narrator:
+        for done in range(3):
+            narrator.step("labels", "labels for round 1", done, 3)
+        narrator.say("round 1: [PROMOTE]")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines == ["  labels for round 1 ...", "  round 1: [PROMOTE]"]
 
 
-def test_a_demo_waits_for_workers_that_live(tmp_path):
-    worker = _worker(tmp_path, "input()")
+@pytest.mark.django_db
+def test_a_second_demo_of_the_same_line_ends_in_a_sentence():
+    lock = SharedLock("demo-help-desk-quick-seed-5")
+    assert lock.take()
+    lock.say(mine())
     try:
-        with bars(Console(quiet=True), [worker]) as narrator:
-            narrator.waiting()
+        with pytest.raises(CommandError, match=r"runs already.*choose another seed"):
+            demo_command._demo(Console(quiet=True), options(quick=True, no_serve=True))
     finally:
-        worker.process.communicate(b"\n")
+        lock.release()
+    assert not PolicyLine.objects.exists()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
-import subprocess
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import (
@@ -23,22 +23,39 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
-from outerloop.demo.building import DemoFailed, people_ensure
-from outerloop.demo.loop import DemoOrder, Narrator, demo_run
+from annotation.contracts import AnnotationError
+from outerloop.demo.building import DemoFailed, line_ensure
+from outerloop.demo.loop import Narrator, demo_run
+from outerloop.demo.people import SignIn, people_ensure
 from outerloop.demo.settings import (
     DEFAULT,
     OVEROPTIMISED,
     OVEROPTIMISED_CHANGES,
     QUICK,
+    DemoOrder,
     with_optimizer,
 )
+from outerloop.processes.attached import AttachedProcesses
+from outerloop.processes.preparing import answers, preparing
+from outerloop.processes.sharing import SharedLock, database_used, mine
 from outerloop.rounds.models import PolicyLine
-from outerloop.rounds.processes import ProcessLine, beat_line, worker_line
-from outerloop.rounds.schedule import sweeper_ensure
 from outerloop.rounds.services import RoundRefused
 from training import facade as training
+
+SITE_PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.2
+STOPS = (
+    DemoFailed,
+    RoundRefused,
+    AnnotationError,
+    training.ArtifactMismatch,
+    training.LeaseLost,
+    training.RunCancelled,
+    training.RunFailed,
+)
 
 
 class Command(BaseCommand):
@@ -88,27 +105,92 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # The demo's models are so small that a second thread costs more than it gives.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        call_command("migrate", verbosity=0)
-        sweeper_ensure()
+        logging.disable(logging.INFO)  # the bars say what happens
+        for number in (signal.SIGTERM, signal.SIGHUP):  # so that what was started is ended with us
+            signal.signal(number, _end)
         console = Console()
+        try:
+            with database_used():
+                _demo(console, options)
+        except KeyboardInterrupt:
+            console.print("Ended. Start the demo again, and it goes on from here.")
+            raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _demo(console: Console, options: dict[str, Any]) -> None:
+    with preparing():
         sign_ins = people_ensure()
         order = order_from(options)
-        console.print(
-            f"[bold]{order.name}[/bold]  (a simulated world: made-up questions, programs as annotators)"
+    lock = SharedLock(f"demo-{order.slug}")
+    if not lock.take():
+        raise CommandError(
+            f"A demo of {order.name} runs already (process {getattr(lock.holder(), 'process', '?')})."
+            " Watch that one, or choose another seed, as in `make demo SEED=8`."
         )
-        with workers() as started, bars(console, started) as narrator:
-            try:
-                summary = demo_run(order, narrator)
-            except (DemoFailed, RoundRefused, training.RunFailed, training.RunCancelled) as error:
-                raise CommandError(str(error)) from error
-        console.print_json(json.dumps(summary))
-        console.print(f"Written to {Path(settings.VAR_DIR) / 'demo' / 'summary.json'}")
-        if options["no_serve"]:
+    lock.say(mine())
+    line_ensure(slug=order.slug, name=order.name, demo=order.demo, seed=order.seed)
+    console.print(f"[bold]{order.name}[/bold]", highlight=False)
+    console.print("  a simulated world: made-up questions, programs as annotators")
+    served_elsewhere = SharedLock("site").holder() is not None
+    log = Path(settings.VAR_DIR) / "demo" / "processes.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    without = ["--without", "site", "--without", "policy"] if options["no_serve"] else []
+    with AttachedProcesses(
+        ["--port", str(options["port"]), *without],
+        log=log,
+        say=lambda text: console.print(f"  {text}", highlight=False, markup=False),
+    ) as processes:
+        if not options["no_serve"]:
+            _site_tell(console, order, sign_ins, processes)
+        stopped = _loop_tell(console, order, processes)
+        if stopped and options["no_serve"]:
+            raise CommandError(stopped)
+        if stopped:
+            console.print(stopped, style="bold red", markup=False, highlight=False)
+            console.print("The next `make demo` goes on from here.")
+        if options["no_serve"] or (served_elsewhere and not stopped):
             return
-        console.print(f"\n[bold]http://127.0.0.1:{options['port']}/[/bold]")
-        for sign_in in sign_ins:
-            console.print(f"  {sign_in.role:<10} {sign_in.username:<12} {sign_in.password}")
-        call_command("up", port=options["port"])
+        console.print("The site stays up. Ctrl-C ends it; `make up` starts it again.")
+        while not (failure := processes.failure()):
+            time.sleep(LOOK_SECONDS)
+        raise CommandError(failure)
+
+
+def _site_tell(
+    console: Console, order: DemoOrder, sign_ins: Sequence[SignIn], processes: AttachedProcesses
+) -> None:
+    """Wait until the site answers, then say where and for whom; the loop begins after that."""
+    patience = time.monotonic() + SITE_PATIENCE_SECONDS
+    while True:
+        if failure := processes.failure():
+            raise CommandError(failure)
+        holder = SharedLock("site").holder()
+        if holder is not None and holder.address and answers(f"{holder.address}health/live"):
+            break
+        if time.monotonic() > patience:
+            raise CommandError(f"The site does not answer; {processes.log} says why.")
+        time.sleep(LOOK_SECONDS)
+    console.print(f"\n  The site is up: [bold]{holder.address}[/bold]", highlight=False)
+    for sign_in in sign_ins:
+        console.print(
+            f"    {sign_in.role:<10} {sign_in.username:<12} {sign_in.password}", highlight=False
+        )
+    console.print(
+        f"  Sign in as engineer and watch it learn: {holder.address}lines/{order.slug}/\n",
+        highlight=False,
+    )
+
+
+def _loop_tell(console: Console, order: DemoOrder, processes: AttachedProcesses) -> str:
+    """Run the loop and print its summary; why it stopped, or nothing."""
+    try:
+        with bars(console, processes.failure) as narrator:
+            summary = demo_run(order, narrator)
+    except STOPS as error:
+        return str(error)
+    console.print_json(json.dumps(summary))
+    console.print(f"Written to {Path(settings.VAR_DIR) / 'demo' / 'summary.json'}")
+    return ""
 
 
 def order_from(options: dict[str, Any]) -> DemoOrder:
@@ -155,61 +237,23 @@ def _optimizer_parts(options: dict[str, Any]) -> list[str]:
     return [*named, *(["lora"] if lora else [])]
 
 
-@dataclass(frozen=True)
-class Worker:
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-
-@contextmanager
-def workers() -> Iterator[list[Worker]]:
-    """The two workers and the schedule as processes of their own, ended with the demo."""
-    folder = Path(settings.VAR_DIR) / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _end)  # so that the workers are ended with us
-    lines = [worker_line("worker", "default"), worker_line("gpu", "gpu"), beat_line()]
-    started: list[Worker] = []
-    try:
-        started.extend(_started(line, folder / f"{line.name}.log") for line in lines)
-        yield started
-    finally:
-        for worker in started:
-            worker.process.send_signal(signal.SIGTERM)
-        for worker in started:
-            try:
-                worker.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-
-
-def _started(line: ProcessLine, log: Path) -> Worker:
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            line.command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=settings.BASE_DIR,
-            env={**os.environ, **line.environment},
-        )
-    return Worker(line.name, process, log)
-
-
 def _end(number: int, frame: Any) -> None:
     raise SystemExit(128 + number)
 
 
 class _Bars(Narrator):
-    def __init__(self, progress: Progress, workers: Sequence[Worker]) -> None:
+    """A bar for the step at hand where there is a terminal, else a line for each step."""
+
+    def __init__(self, progress: Progress, failure: Callable[[], str]) -> None:
         self.progress = progress
-        self.workers = workers
+        self.failure = failure
         self.tasks: dict[str, TaskID] = {}
 
     def say(self, text: str) -> None:
-        self.progress.console.print(f"  {text}")
+        self.progress.console.print(f"  {text}", markup=False)
 
     def step(self, key: str, text: str, done: int, total: int) -> None:
+        self.waiting()
         if key not in self.tasks:
             for task in self.tasks.values():
                 self.progress.update(task, visible=False)
@@ -219,21 +263,19 @@ class _Bars(Narrator):
         self.progress.update(self.tasks[key], completed=done, total=total or None)
 
     def waiting(self) -> None:
-        for worker in self.workers:
-            if worker.process.poll() is not None:
-                raise DemoFailed(
-                    f"The process {worker.name} ended (exit code {worker.process.returncode}), so that "
-                    f"nothing goes on. {worker.log} says why; start the demo again and it goes on from here."
-                )
+        if failed := self.failure():
+            raise DemoFailed(f"{failed} Start the demo again and it goes on from here.")
 
 
 @contextmanager
-def bars(console: Console, workers: Sequence[Worker]) -> Iterator[Narrator]:
+def bars(console: Console, failure: Callable[[], str]) -> Iterator[Narrator]:
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bars(progress, workers)
+        yield _Bars(progress, failure)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from dataclasses import dataclass, field
-
-from django.conf import settings
 
 
 @dataclass(frozen=True)
@@ -15,11 +12,6 @@ class ProcessLine:
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def shell(self) -> str:
-        """For a runner that starts a shell: `exec` makes the signal reach the program itself."""
-        return "exec " + shlex.join(self.command)
 
 
 def process_lines(*, host: str = "127.0.0.1", port: int = 8000) -> list[ProcessLine]:
@@ -66,9 +58,9 @@ def worker_line(name: str, queue: str) -> ProcessLine:
 
 
 def beat_line() -> ProcessLine:
-    command = (sys.executable, "-m", "celery", "-A", "outerloop", "beat")
-    pidfile = ("--pidfile", str(settings.VAR_DIR / "beat.pid"))
-    return ProcessLine("beat", (*command, *pidfile), _quiet())
+    """Without a pidfile, which a kill would leave behind: `sharing` keeps a second one away."""
+    command = (sys.executable, "-m", "celery", "-A", "outerloop", "beat", "--pidfile=")
+    return ProcessLine("beat", command, _quiet())
 
 
 def _quiet() -> dict[str, str]:

@@ -14,14 +14,21 @@ from django.utils import timezone
 from annotation.accounts.tokens import token_issue
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
+from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.services.decisions import decision_record
+from evaluation.policy import gate_decide
 from evaluation.reports.services import report_store
 from outerloop.rounds.models import Round, State
+from outerloop.rounds.overriding import overridable_checks
+from outerloop.rounds.runs import judged_round
 from tests.access.table import RULES
 from tests.access.world import House, house_build, url_table
 from tests.evaluation.gates.world import TOO_LONG
+from tests.evaluation.policy.evidence import evidence_on
 from tests.evaluation.reports import records
-from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import
+from tests.outerloop.rounds.world import LoopWorld, policy_import
 from tests.support.people import person_create
+from training import facade as training
 from training.facade import run_create
 from web.services import notice_send
 
@@ -83,11 +90,7 @@ class EveryPage:
         """A simulated line whose candidate one lead wants to let through, with a full report."""
         world = LoopWorld(folder, labels=1, fields={"simulated": True})
         refused = self._decided(world, folder, State.CLOSED, verdict="REJECT", **TOO_LONG)
-        ((check, _),) = [
-            (check.id, check.name)
-            for check in evaluation.effective_gate(refused.id).checks
-            if check.required and check.overridable and check.status == "FAIL"
-        ]
+        ((check, _),) = overridable_checks(refused)
         evaluation.override_request(
             round_id=refused.id, check_id=check, reason=REASON,
             actor=self.people["lead of every line"], expires_at=timezone.now() + timedelta(days=7),
@@ -121,15 +124,12 @@ class EveryPage:
         round_ = world.round(state, candidate=candidate.id, verdict=verdict)
         Round.objects.filter(pk=round_.pk).update(incumbent=incumbent)
         round_.refresh_from_db()
-        evidence = Evidence()
-        evidence.changes = changes
-        measurements = evidence.measurements(round_)
-        decided = evaluation.gate_verdict(line_id=world.line.id, measurements=measurements)
+        shas = [training.model_version_get(side).sha256 for side in (candidate.id, incumbent)]
+        measurements = evidence_on(*shas, **changes)
+        policy = gate_policy_current(world.line.id)
+        decided = gate_decide(measurements, policy.settings)
         assert decided.verdict == verdict, decided.reasons
-        evaluation.decision_record(
-            line_id=world.line.id, round_id=round_.id, round_number=number, verdict=decided,
-            measurements=measurements, candidate=candidate.id, incumbent=incumbent,
-        )  # fmt: skip
+        decision_record(judged_round(round_), policy, measurements, decided)
         return round_
 
     def _report(self, world: LoopWorld, round_: Round, record: Any = records.PROMOTED) -> None:

@@ -244,6 +244,7 @@ class RoundRecord(JsonContract):
     round_id: str = ""
     line_id: str = ""
     line_name: str = ""
+    trigger: str = ""  # what started the round: "by schedule", "by a person"
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

@@ -25,7 +25,7 @@ class Bound:
     percent: bool = False
 
     def shown(self, value: float) -> str:
-        return f"{plain(value * 100)} %" if self.percent else plain(value)
+        return f"{plain(value * 100)}%" if self.percent else plain(value)
 
     def sentence(self, value: float) -> str:
         return self.words.format(self.shown(value))

@@ -32,15 +32,6 @@ Thresholds = dict[str, float]
 CheckFunction = Callable[[GateMeasurements, GatePolicySettings, Thresholds], Finding]
 
 
-def percent(interval: Interval) -> str:
-    return f"{interval.estimate:.0%} ({interval.low:.0%} to {interval.high:.0%})"
-
-
-def plain(interval: Interval, unit: str = "") -> str:
-    text = f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
-    return f"{text} {unit}".rstrip()
-
-
 def at_least(interval: Interval, floor: float) -> CheckStatus:
     if interval.low >= floor:
         return "PASS"

@@ -9,13 +9,13 @@ from evaluation.contracts import (
     HumanLabels,
     Wants,
 )
+from evaluation.formatting import share
 from evaluation.policy.findings import (
     Finding,
     Thresholds,
     labels_exhausted,
     missing,
     more_labels,
-    percent,
 )
 from evaluation.policy.online import e_lond_level
 
@@ -33,7 +33,7 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     if gold is not None and gold.high < t["gold_accuracy"]:
         return Finding(
             "FAIL",
-            f"gold questions {percent(gold)}",
+            f"gold questions {share(gold)}",
             f"The annotators answer gold questions right in {gold.estimate:.0%}, under the "
             f"{t['gold_accuracy']:.0%} that makes labels evidence.",
             interval=gold,
@@ -67,8 +67,8 @@ def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresho
         return missing("What people prefer", wants)
     best = max(labels.e_value, labels.max_e_value)
     rate = f"{labels.wins + labels.ties / 2:g} of {labels.labels} labels"
-    rate = f"{percent(labels.win_rate)}, {rate}" if labels.win_rate else rate
-    measured = f"{rate}; evidence {best:.3g} of {needed:.3g} needed"
+    rate = f"{share(labels.win_rate)}, {rate}" if labels.win_rate else rate
+    measured = f"{rate}; evidence {best:.3g} ({needed:.3g} needed)"
     few = labels.annotators and labels.annotators < t["annotators_advised"]
     advisory = (
         f"Only {labels.annotators} annotators: the result leans on few people." if few else ""
@@ -123,7 +123,7 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
             f" {near:.0%} is asked)."
         )
         return Finding(
-            "FAIL", percent(always), sentence, interval=always, thresholds={"accuracy": near}
+            "FAIL", share(always), sentence, interval=always, thresholds={"accuracy": near}
         )
     status: CheckStatus = "FAIL" if always.high < floor else "UNRESOLVED"
     if agreement.low >= floor:
@@ -139,4 +139,4 @@ def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     advisory = "" if m.human_ceiling else "How far two people agree has not been measured."
     if agreement.estimate < near:
         advisory = f"It lies more than {t['below_ceiling']:.0%} below what two people agree on."
-    return Finding(status, percent(shown), sentence, wants, shown, advisory, {"accuracy": floor})
+    return Finding(status, share(shown), sentence, wants, shown, advisory, {"accuracy": floor})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from evaluation.contracts import GateMeasurements, GatePolicySettings
+from evaluation.formatting import called, number
 from evaluation.policy.findings import (
     Finding,
     Thresholds,
@@ -12,7 +13,6 @@ from evaluation.policy.findings import (
     at_most,
     missing,
     more_samples,
-    plain,
 )
 
 
@@ -21,7 +21,7 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     if m.policy is None:
         return missing("The gain by the held-out reward model", "samples")
     train, held = m.policy.train_gain, m.policy.held_out_gain
-    measured = f"held-out {plain(held)}, train {plain(train)} (z)"
+    measured = f"held-out {number(held)}, train {number(train)} (z)"
     floor = t["held_out_gain"]
     if held.high <= floor:
         sentence = "A reward model that the training never saw finds no gain."
@@ -58,7 +58,7 @@ def check_kl(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -
     words = {"PASS": "within", "FAIL": "beyond", "UNRESOLVED": "not clearly within"}
     sentence = f"The candidate is {words[status]} {source} of {budget:.1f} nats."
     wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
-    return Finding(status, plain(kl, "nats"), sentence, wants, kl, thresholds={"budget": budget})
+    return Finding(status, number(kl, "nats"), sentence, wants, kl, thresholds={"budget": budget})
 
 
 def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
@@ -83,7 +83,7 @@ def check_length(m: GateMeasurements, settings: GatePolicySettings, t: Threshold
     if m.policy is None:
         return missing("Length", "samples")
     ratio, share = m.policy.length_ratio, m.policy.length_free_share
-    measured = f"{plain(ratio)} times the incumbent's median"
+    measured = f"{number(ratio)} times the incumbent's median"
     status = at_most(ratio, t["ratio"])
     if status == "FAIL":
         sentence = f"Replies are more than {t['ratio']:g} times as long."
@@ -119,7 +119,7 @@ def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
         key=lambda item: (at_least(item[1], t["ratio"]) != "FAIL", item[1].low),
     )
     status = at_least(worst, t["ratio"])
-    measured = f"{name} {plain(worst)} of the incumbent's"
+    measured = f"{called(name)} {number(worst)} of the incumbent's"
     words = {
         "PASS": "Replies have not collapsed into a few forms.",
         "FAIL": "Replies have collapsed into a few forms.",
@@ -127,7 +127,9 @@ def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     }
     narrow = status == "PASS" and worst.estimate < t["ratio_advised"]
     advisory = (
-        f"Replies are narrower than the incumbent's ({worst.estimate:.2f})." if narrow else ""
+        f"Replies are less varied than the incumbent's ({worst.estimate:.2f} of it)."
+        if narrow
+        else ""
     )
     wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
     return Finding(status, measured, words[status], wants, worst, advisory)
@@ -145,4 +147,4 @@ def check_disagreement(m: GateMeasurements, settings: GatePolicySettings, t: Thr
         "UNRESOLVED": "The reward models may disagree more on the candidate's texts.",
     }
     wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
-    return Finding(status, plain(ratio, "times"), words[status], wants, ratio)
+    return Finding(status, number(ratio, "times"), words[status], wants, ratio)

@@ -1,72 +1,21 @@
-"""Numbers and states as people read them: units, intervals, dates, and the sentences of a report."""
+"""The sentences of a report."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from uuid import UUID
 
 from evaluation.contracts import (
     CheckResult,
     GateVerdict,
     HumanLabels,
-    Interval,
     RoundRecord,
     Verdict,
 )
-
-NOT_MEASURED = "not measured"
+from evaluation.formatting import count, share, short, when
 
 VERDICT_MEANING: dict[Verdict, str] = {
     "PROMOTE": "good",
     "REJECT": "bad",
     "INCONCLUSIVE": "attention",
 }
-
-
-def share(found: Interval | None) -> str:
-    """58% (54% to 62%)"""
-    if found is None:
-        return NOT_MEASURED
-    return f"{found.estimate:.0%} ({found.low:.0%} to {found.high:.0%})"
-
-
-def number(found: Interval | None, unit: str = "", digits: int = 2) -> str:
-    """1.25 (1.10 to 1.40) nats"""
-    if found is None:
-        return NOT_MEASURED
-    low, point, high = (f"{v:.{digits}f}" for v in (found.low, found.estimate, found.high))
-    return f"{point} ({low} to {high}) {unit}".rstrip()
-
-
-def plain(value: float | None, digits: int = 2) -> str:
-    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
-
-
-def count(amount: int, thing: str) -> str:
-    """1 label, 2 labels, 1,200 labels"""
-    return f"{amount:,} {thing}" if amount == 1 else f"{amount:,} {thing}s"
-
-
-def when(iso: str) -> str:
-    """21 Nov 2026, 02:10 UTC; what is no date is shown as it came."""
-    moment = moment_of(iso)
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC" if moment else iso
-
-
-def moment_of(iso: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(iso)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def short(name: str) -> str:
-    """A UUID by its first eight characters, any other name whole."""
-    try:
-        return str(UUID(name))[:8]
-    except ValueError:
-        return name
 
 
 def judges(record: RoundRecord) -> str:
@@ -88,6 +37,25 @@ def effect_sentence(record: RoundRecord) -> str:
         said += f": {share(labels.win_rate)}"
     by = f" from {count(labels.annotators, 'annotator')}" if labels.annotators else ""
     return f"{said}, {count(labels.labels, 'label')}{by}."
+
+
+def evidence_sentence(record: RoundRecord) -> str:
+    """Why the plain interval is not what decides; empty where there is none, or no evidence is asked for."""
+    labels, check = record.human, record.gate.check("G1") if record.gate else None
+    if (
+        labels is None
+        or labels.win_rate is None
+        or check is None
+        or "e_value" not in check.thresholds
+    ):
+        return ""
+    decides = (
+        "The evidence decides, not the interval: it stays valid however often the labels are looked at "
+        "and over all rounds of the line, whereas the interval is right for a single look only"
+    )
+    if check.status != "PASS" and labels.win_rate.low > 0.5:
+        return f"{decides}. So an interval above 50% is not yet proof."
+    return f"{decides}."
 
 
 def _direction(labels: HumanLabels, check: CheckResult | None) -> str:

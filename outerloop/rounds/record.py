@@ -55,6 +55,7 @@ def record_build(round_: Round) -> RoundRecord:
         lineage=_lineage(round_),
         truth=TruthColumn.from_json(round_.truth) if round_.truth and line.simulated else None,
         history=_history(line, upto=round_),
+        trigger=round_.get_trigger_display(),
     )
     return evaluation.record_judged(begun, judged_round(round_))
 

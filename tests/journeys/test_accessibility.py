@@ -72,6 +72,7 @@ def _findings(page: Page) -> list[str]:
     page.evaluate(AXE.read_text())
     found: list[str] = page.evaluate(FOUND, {"rules": ALSO})
     page.emulate_media(color_scheme="dark")
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     found += [f"in the dark: {what}" for what in page.evaluate(FOUND, COLOURS)]
     page.emulate_media(color_scheme="light")
     return found

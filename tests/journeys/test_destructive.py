@@ -90,8 +90,8 @@ def _destructive(page: Page) -> Iterator[tuple[str, Locator]]:
         if button.evaluate("e => e.matches('form')"):
             continue  # its buttons are among the found
         target = button.evaluate(
-            "e => e.getAttribute('hx-post') || e.getAttribute('hx-delete')"
-            " || e.getAttribute('formaction') || e.form.action"
+            "e => ['hx-post', 'hx-delete', 'formaction'].map(name => e.getAttribute(name)).find(Boolean)"
+            " || e.form.action"
         )
         name = resolve(re.sub(r"^https?://[^/]+", "", target).split("?")[0]).view_name
         if name not in HARMLESS and (name, button.inner_text().strip()) not in HARMLESS_BUTTONS:

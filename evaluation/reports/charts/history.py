@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import altair as alt
 
 from evaluation.contracts import Interval, RoundSummary
+from evaluation.formatting import count
+from evaluation.formatting import number as interval_number
+from evaluation.formatting import share as interval_share
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.palette import MARK, PEOPLE, TRUTH
 
 MOST_TICKS = 12
-SIZE = {"width": 960, "height": 180}
+
+
+def _size(rounds: int) -> dict[str, int]:
+    """As wide as its rounds need: a few fit a phone, many are scrolled there."""
+    return {"width": min(960, max(230, 56 * rounds)), "height": 180}
 
 
 def ratings(history: Sequence[RoundSummary]) -> Chart | None:
@@ -23,10 +30,10 @@ def ratings(history: Sequence[RoundSummary]) -> Chart | None:
     drawn = alt.layer(layers.level_rule(0.0), *_intervals(rated, "rating", MARK, joined=True))
     number, last = rated[-1]
     words = (
-        f"{len(rated)} rounds; the candidate of round {number} is rated {last.estimate:.2f} "
-        f"({last.low:.2f} to {last.high:.2f}), the first policy 0."
+        f"{count(len(rated), 'round')}; the candidate of round {number} is rated "
+        f"{interval_number(last)}, the first policy 0."
     )
-    return Chart("Rating by round", words, layers.specification(drawn, **SIZE))
+    return Chart("Rating by round", words, layers.specification(drawn, **_size(len(history))))
 
 
 def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | None:
@@ -42,12 +49,12 @@ def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | No
     drawn = alt.layer(layers.level_rule(0.5), *parts)
     number, last = labelled[-1]
     words = (
-        f"{len(labelled)} rounds with labels; in round {number} the candidate won "
-        f"{last.estimate:.0%} ({last.low:.0%} to {last.high:.0%}) by {said}."
+        f"{count(len(labelled), 'round')} with labels; in round {number} the candidate won "
+        f"{interval_share(last)} by {said}."
     )
     if true:
-        words += " The second mark of a round is the truth, by the hidden gold."
-    return Chart("Win rate by round", words, layers.specification(drawn, **SIZE))
+        words += " The second mark of a round is the truth, by the hidden scorer."
+    return Chart("Win rate by round", words, layers.specification(drawn, **_size(len(history))))
 
 
 def _intervals(

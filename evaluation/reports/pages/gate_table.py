@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.contracts import CheckResult, GateVerdict, RoundRecord
+from evaluation.contracts import CheckResult, RoundRecord
+from evaluation.formatting import in_words, number, share
 from evaluation.policy.registry import POLICY_EVALUATION, REWARD_EVALUATION, REWARD_POLICY
 from evaluation.reports import charts
 from evaluation.reports.pages.parts import Figure, Mark, figure, mark
-from evaluation.reports.wording import judges, number, share
+from evaluation.reports.wording import judges
 
 # The threshold that lies on the axis of a check's interval; further ones are of other numbers.
 AXIS_THRESHOLD = {
@@ -60,26 +62,50 @@ class LinkPanel:
     empty: str
 
 
-def gate_rows(gate: GateVerdict | None) -> tuple[GateRow, ...]:
-    return tuple(_gate_row(check) for check in gate.checks) if gate else ()
+def gate_rows(record: RoundRecord) -> tuple[GateRow, ...]:
+    return tuple(_gate_row(check, record) for check in record.gate.checks) if record.gate else ()
 
 
-def _gate_row(check: CheckResult) -> GateRow:
+def evidence_mark(record: RoundRecord) -> Mark | None:
+    """The evidence that people prefer the candidate against what is needed, both as powers of ten."""
+    labels, check = record.human, record.gate.check("G1") if record.gate else None
+    needed = check.thresholds.get("e_value", 0.0) if check else 0.0
+    if labels is None or check is None or needed <= 1.0:
+        return None
+    reached = max(labels.e_value, labels.max_e_value, 1.0)
+    end, threshold = math.log10(reached), math.log10(needed)
+    return Mark(
+        low=0.0,
+        point=end,
+        high=end,
+        threshold=threshold,
+        minimum=0.0,
+        maximum=1.15 * max(end, threshold),
+        meaning=_outcome(check)[0],
+        says=f"evidence {reached:.3g}, where {needed:.3g} is needed",
+    )
+
+
+def _gate_row(check: CheckResult, record: RoundRecord) -> GateRow:
     meaning, word = _outcome(check)
     threshold = check.thresholds.get(AXIS_THRESHOLD.get(check.id, ""))
+    drawn = mark(check.interval, threshold=threshold, meaning=meaning, says=check.measured)
+    asked = _asked(check, threshold) if check.interval else ""
+    if check.id == "G1" and (evidence := evidence_mark(record)):
+        drawn, asked = evidence, ""  # the measurement says what is needed
     return GateRow(
         id=check.id,
         name=check.name,
         question=check.question,
         link=check.link,
         required=check.required,
-        measured=check.measured,
-        asked=_asked(check, threshold) if check.interval else "",
-        sentence=check.sentence,
-        advisory=check.advisory,
+        measured=in_words(check.measured),
+        asked=asked,
+        sentence=in_words(check.sentence),
+        advisory=in_words(check.advisory),
         meaning=meaning,
         word=word,
-        mark=mark(check.interval, threshold=threshold, meaning=meaning, says=check.measured),
+        mark=drawn,
         overridden=check.overridden,
         overridable=check.overridable,
     )
@@ -199,4 +225,4 @@ def _policy_evaluation_sentence(record: RoundRecord) -> str:
     peak = max(labels.e_value, labels.max_e_value)
     said = f"{labels.wins} wins, {labels.ties} ties and {labels.losses} losses in {labels.labels} labels"
     said += f"; the evidence that it is better reached {peak:.3g}"
-    return f"{said} of the {needed:.3g} needed." if needed else f"{said}."
+    return f"{said}, where {needed:.3g} is needed." if needed else f"{said}."

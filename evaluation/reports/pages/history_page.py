@@ -6,16 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from evaluation.contracts import RoundRecord, RoundSummary, Verdict
+from evaluation.formatting import NOT_MEASURED, count, number, share, short
 from evaluation.reports import charts
 from evaluation.reports.pages.parts import Figure, Mark, Row, Table, figure
-from evaluation.reports.wording import (
-    NOT_MEASURED,
-    VERDICT_MEANING,
-    number,
-    optimizer_name,
-    share,
-    short,
-)
+from evaluation.reports.wording import VERDICT_MEANING, optimizer_name
 
 WORDS: dict[Verdict, str] = {
     "PROMOTE": "promoted",
@@ -116,9 +110,9 @@ def _summary(summaries: Sequence[RoundSummary], overridden: int) -> str:
     """7 rounds: 3 promoted, 4 rejected. 412 compute hours..."""
     verdicts = [s.verdict for s in summaries]
     parts = [f"{n} {word}" for verdict, word in WORDS.items() if (n := verdicts.count(verdict))]
-    rounds = f"{len(summaries)} round" + ("" if len(summaries) == 1 else "s")
+    rounds = count(len(summaries), "round")
     hours = sum(s.compute_hours for s in summaries)
-    said = f"{rounds}: {', '.join(parts) or 'none decided'}; {_hours(hours)} of computing."
+    said = f"{rounds}: {', '.join(parts) or 'none decided'}; {_hours(hours)} of compute time."
     if overridden:
         said += f" Checks were let through by two leads in {overridden} of {len(summaries)}."
     return said

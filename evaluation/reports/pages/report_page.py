@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluation.contracts import (
@@ -12,22 +13,27 @@ from evaluation.contracts import (
     SettingChange,
     StateEntry,
 )
+from evaluation.formatting import count, in_words, setting_called, short, when
 from evaluation.reports import charts
 from evaluation.reports.pages import tables
-from evaluation.reports.pages.gate_table import GateRow, LinkPanel, gate_rows, link_panels
-from evaluation.reports.pages.parts import Figure, Table, figure
+from evaluation.reports.pages.gate_table import (
+    GateRow,
+    LinkPanel,
+    evidence_mark,
+    gate_rows,
+    link_panels,
+)
+from evaluation.reports.pages.parts import Figure, Mark, Table, figure
 from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.records import ReportRecord
 from evaluation.reports.wording import (
     VERDICT_MEANING,
-    count,
     effect_sentence,
+    evidence_sentence,
     guardrail_sentence,
-    short,
     standing,
     version_name,
     wanted_next,
-    when,
 )
 
 
@@ -37,8 +43,10 @@ class VerdictCard:
 
     word: str
     meaning: str
-    standing: str
+    facts: tuple[tuple[str, str], ...]
     effect: str
+    evidence: Mark | None
+    decides: str
     guardrails: str
     reasons: tuple[str, ...]
 
@@ -82,6 +90,7 @@ class ReportPage:
     truth: Table | None
     changed: tuple[SettingChange, ...]
     tables: tuple[Table, ...]
+    slices: Table | None
     data: tuple[Table, ...]
     steps: tuple[StateEntry, ...]
     lineage: tuple[Lineage, ...]
@@ -94,8 +103,7 @@ class ReportPage:
 def report_page(report: ReportRecord) -> ReportPage:
     record = report.record
     pairs, shown = samples(record)
-    kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table,
-                   tables.slice_table)  # fmt: skip
+    kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
     return ReportPage(
         line_slug=record.line,
         line_name=record.line_name or record.line,
@@ -107,7 +115,7 @@ def report_page(report: ReportRecord) -> ReportPage:
         candidate=version_name(record.candidate_version, "the candidate"),
         incumbent=version_name(record.incumbent_version, "the incumbent"),
         verdict=_verdict_card(record),
-        gate_rows=gate_rows(record.gate),
+        gate_rows=gate_rows(record),
         evidence_sha256=record.gate.evidence_sha256 if record.gate else "",
         links=link_panels(record),
         samples=pairs,
@@ -115,8 +123,12 @@ def report_page(report: ReportRecord) -> ReportPage:
         samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
         curves=tuple(drawn for c in charts.training_charts(record) if (drawn := figure(c))),
         truth=tables.truth_table(record),
-        changed=record.settings_changed,
+        changed=tuple(
+            SettingChange(setting_called(c.path), c.before, c.after)
+            for c in record.settings_changed
+        ),
         tables=tuple(table for build in kept_tables if (table := build(record))),
+        slices=tables.slice_table(record),
         data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
         steps=record.states,
         lineage=tuple(_lineage(item) for item in record.lineage),
@@ -133,11 +145,22 @@ def _verdict_card(record: RoundRecord) -> VerdictCard:
     return VerdictCard(
         word=decided or "NOT DECIDED",
         meaning=VERDICT_MEANING[decided] if decided else "neutral",
-        standing=standing(record),
+        facts=tuple(_facts(record)),
         effect=effect_sentence(record),
+        evidence=evidence_mark(record),
+        decides=evidence_sentence(record),
         guardrails=guardrail_sentence(gate),
         reasons=gate.reasons if gate and decided != "PROMOTE" else (),
     )
+
+
+def _facts(record: RoundRecord) -> Iterator[tuple[str, str]]:
+    """When the round was decided and started, by what, and what became of the decision."""
+    decided = next((s.entered_at for s in record.states if s.name == "DECIDED"), "")
+    if decided:
+        yield "Decided", when(decided)
+    yield "Round started", f"{when(record.created_at)} {record.trigger}".rstrip()
+    yield "Since then", standing(record)
 
 
 def _limits(record: RoundRecord) -> tuple[str, ...]:
@@ -155,7 +178,7 @@ def _limits(record: RoundRecord) -> tuple[str, ...]:
 
 
 def _lineage(item: LineageItem) -> Lineage:
-    return Lineage(item.name, item.kind, item.sha256, item.identity, short(item.identity))
+    return Lineage(in_words(item.name), item.kind, item.sha256, item.identity, short(item.identity))
 
 
 def _override(item: OverrideRecord) -> Signed:

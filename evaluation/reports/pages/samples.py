@@ -59,7 +59,9 @@ def _sample(pair: SamplePair, title: str, record: RoundRecord) -> Sample:
     return Sample(
         title=title,
         prompt_id=pair.prompt_id,
-        turns=tuple((m.get("role", ""), _cut(m.get("content", ""))) for m in pair.messages),
+        turns=tuple(
+            (m.get("role", "").capitalize(), _cut(m.get("content", ""))) for m in pair.messages
+        ),
         sides=(_side("Candidate", pair.candidate), _side("Incumbent", pair.incumbent)),
         note=_note(pair, simulated=record.simulated),
     )

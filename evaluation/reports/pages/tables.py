@@ -1,4 +1,4 @@
-"""The plain tables of a report: reward model, policy, data, and the column of truth."""
+"""The plain tables of a report: reward model, policy, data, and what is true in a simulated world."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from evaluation.contracts import (
     SideSummary,
     SplitMeasurements,
 )
+from evaluation.formatting import NOT_MEASURED, called, number, plain, share
 from evaluation.reports.pages.parts import Row, Table
-from evaluation.reports.wording import NOT_MEASURED, judges, number, plain, share
+from evaluation.reports.wording import judges
 
 
 def reward_model_table(record: RoundRecord) -> Table | None:
@@ -55,7 +56,8 @@ def slice_table(record: RoundRecord) -> Table | None:
     if split is None or not split.slices:
         return None
     rows = tuple(
-        Row(f"{s.dimension}: {s.value}", (f"{s.pairs:,}", share(s.accuracy))) for s in split.slices
+        Row(f"{called(s.dimension).capitalize()}: {s.value}", (f"{s.pairs:,}", share(s.accuracy)))
+        for s in split.slices
     )
     return Table("Accuracy of the reward model by slice.", ("pairs", "accuracy"), rows)
 
@@ -72,8 +74,8 @@ def policy_table(record: RoundRecord) -> Table | None:
         ("Held-out reward model (z)", lambda s: number(s.held_out_score)),
         ("Tokens per reply", lambda s: number(s.tokens, digits=1)),
         ("Replies that end by themselves", lambda s: share(s.ended_share)),
-        ("Different words, distinct-1", lambda s: plain(s.distinct_1)),
-        ("Different word pairs, distinct-2", lambda s: plain(s.distinct_2)),
+        ("Distinct words, share of all", lambda s: plain(s.distinct_1)),
+        ("Distinct word pairs, share of all", lambda s: plain(s.distinct_2)),
         ("Spread of the reward models (z)", lambda s: number(s.ensemble_std)),
     ]
     rows = tuple(Row(name, (read(candidate), read(incumbent))) for name, read in lines)
@@ -91,7 +93,7 @@ def effect_table(record: RoundRecord) -> Table | None:
         *_kl_rows(policy),
         Row("Length", (number(policy.length_ratio, "times"),)),
         Row("Gain left at equal length", (share(policy.length_free_share),)),
-        *(Row(f"Diversity, {n.replace('_', '-')}", (number(i, "times"),)) for n, i in policy.diversity.items()),
+        *(Row(f"Diversity: {called(n)}", (number(i, "times"),)) for n, i in policy.diversity.items()),
         Row("Wins by the training reward model", (share(policy.train_win_rate),)),
         Row("Wins by the held-out reward model", (share(policy.held_out_win_rate),)),
         Row("Disagreement of the ensemble", (number(policy.ensemble_std_ratio, "times"),)),
@@ -151,8 +153,8 @@ def truth_table(record: RoundRecord) -> Table | None:
         Row("Gain over the incumbent", (number(gain), number(truth.gain))),
     )
     return Table(
-        "What the platform believes, and what the hidden gold of this simulated world says. "
-        "No decision reads the second column.",
+        "What the platform believes, and what the hidden scorer of this simulated world says. "
+        "No decision reads the truth.",
         ("believed", "truth"),
         rows,
     )

@@ -9,6 +9,7 @@ from django.utils import timezone
 from annotation.contracts import SnapshotRecipe
 from evaluation import facade as evaluation
 from evaluation.contracts import RewardModelMeasurements
+from evaluation.formatting import share
 from outerloop.rounds.models import Round, State
 from outerloop.rounds.steps.context import (
     Move,
@@ -105,8 +106,8 @@ def _accuracy_note(measured: RewardModelMeasurements) -> str:
         return ""
     accuracy, length = split.accuracy, split.length_baseline
     return (
-        f"Agrees with held-out labels on {accuracy.estimate:.1%} ({accuracy.low:.1%}-{accuracy.high:.1%});"
-        f" choosing by length {length.estimate:.1%}; {split.pairs} pairs."
+        f"Agrees with {share(accuracy, digits=1)} of the labels on {split.pairs:,} held-out pairs;"
+        f" always choosing by length, {length.estimate:.1%}."
     )
 
 
@@ -121,10 +122,9 @@ def _reward_problem(measured: RewardModelMeasurements, minimum: float) -> str:
     if accuracy.low > minimum:
         return ""
     return (
-        f"The reward model agrees with held-out labels on {accuracy.estimate:.1%}"
-        f" ({accuracy.low:.1%}-{accuracy.high:.1%}, {split.pairs} pairs); the lower bound must lie above"
-        f" {minimum:.0%}. The round stops before the policy is trained: collect more labels, or look"
-        " at their quality."
+        f"The reward model agrees with {share(accuracy, digits=1)} of the labels on"
+        f" {split.pairs:,} held-out pairs; the lower bound must lie above {minimum:.0%}. The round"
+        " stops before the policy is trained: collect more labels, or look at their quality."
     )
 
 

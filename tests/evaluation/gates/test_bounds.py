@@ -68,7 +68,7 @@ def test_words_show_shares_as_percentages() -> None:
     assert BOUNDS["G3", "share"].sentence(0.45) in [
         sentence for _, sentence in sentences(with_threshold("G3", "share", 0.45))
     ]
-    assert "45 %" in BOUNDS["G3", "share"].sentence(0.45)
+    assert "45%" in BOUNDS["G3", "share"].sentence(0.45)
     assert "10 nats" in spoken["G4"]
 
 

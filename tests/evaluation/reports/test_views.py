@@ -101,9 +101,9 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
     words = words_of(page_of(lead, records.PROMOTED))
     for fact in (
         "PROMOTE",
-        "v7 deployed 21 Nov 2026, 02:10 UTC by the schedule",
+        "Since then v7 deployed 21 Nov 2026, 02:10 UTC by the schedule",
         "Better than v6 for people: 58% (54% to 62%), 612 labels from 14 annotators.",
-        "No guardrail failed. 1 advisory: Replies are narrower than the incumbent's (0.74).",
+        "No guardrail failed. 1 advisory: Replies are less varied than the incumbent's (0.74 of it).",
         "Ada approved the deployment, 21 Nov 2026, 02:05 UTC.",
         "6.00 (5.50 to 6.50) nats · at most 10 nats",
         "sees a gain of 1.00 z; one that the training never saw sees 0.80 z, 80% of it at 6.0 nats",
@@ -111,7 +111,8 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
         "300 wins, 110 ties and 202 losses in 612 labels",
         "The best win",
         "The worst loss",
-        "ppo.kl.beta 0.10 0.07",
+        "PPO › KL › beta 0.10 0.07",
+        "Evidence 131, where ",
         "rater-00 320 71% (66% to 76%)",
         "English only.",
     ):
@@ -125,8 +126,8 @@ def test_a_refusal_names_its_reasons_and_shows_the_truth_as_such(lead: Client) -
         "Simulated world.",
         "Worse than v6 for simulated annotators: 31% (24% to 38%)",
         "G4 KL budget: The candidate is beyond the budget of 10.0 nats.",
-        "The column of truth simulated world",
-        "No decision reads the second column.",
+        "What is believed, and what is true simulated world",
+        "No decision reads the truth.",
         "Wins against the incumbent 31% (24% to 38%) 27% (22% to 32%)",
         "Gain over the incumbent 0.12 (0.05 to 0.19) -0.40 (-0.50 to -0.30)",
         "this report says nothing about real people",
@@ -136,7 +137,8 @@ def test_a_refusal_names_its_reasons_and_shows_the_truth_as_such(lead: Client) -
 
 def test_an_open_round_says_what_is_wanted_next(lead: Client) -> None:
     words = words_of(page_of(lead, records.INCONCLUSIVE))
-    assert "INCONCLUSIVE awaiting labels" in words
+    assert "INCONCLUSIVE" in words
+    assert "Since then awaiting labels" in words
     assert "Wanted next Labels: up to 940 more labels" in words
 
 
@@ -152,7 +154,8 @@ def test_an_override_is_told_with_names_reason_and_outcome(lead: Client) -> None
 def test_a_round_that_measured_nothing_says_so_everywhere(lead: Client) -> None:
     words = words_of(page_of(lead, records.BARE))
     for fact in (
-        "NOT DECIDED failed",
+        "NOT DECIDED",
+        "Since then failed",
         "No people have compared it with the incumbent yet.",
         "The gate has not decided yet: the candidate is still being trained or measured.",
         "No policy was trained in this round, so there is no curve.",

@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from evaluation.formatting import count, in_words, setting_called, share, short, when
 from evaluation.reports.wording import (
-    count,
     effect_sentence,
+    evidence_sentence,
     guardrail_sentence,
-    share,
-    short,
     standing,
     wanted_next,
-    when,
 )
 from tests.evaluation.reports import records
 from tests.evaluation.reports.records import interval
@@ -74,7 +72,7 @@ def test_an_interval_above_even_is_not_called_better_before_the_check_passes() -
 
 def test_guardrails_are_named_by_how_they_came_out() -> None:
     assert guardrail_sentence(records.PROMOTED.gate) == (
-        "No guardrail failed. 1 advisory: Replies are narrower than the incumbent's (0.74)."
+        "No guardrail failed. 1 advisory: Replies are less varied than the incumbent's (0.74 of it)."
     )
     assert guardrail_sentence(records.REJECTED.gate).startswith(
         "2 guardrails failed: Reward gap, KL budget."
@@ -101,3 +99,23 @@ def test_open_checks_say_what_they_want_next() -> None:
         "annotators."
     ]
     assert wanted_next(records.PROMOTED) == []
+
+
+def test_the_plain_interval_is_said_not_to_decide():
+    """A round that is not shown better may have an interval wholly above 50%: the page says why."""
+    few = records.INCONCLUSIVE.human
+    assert few is not None
+    above = replace(few, win_rate=records.interval(0.57, 0.52, 0.62))
+    said = evidence_sentence(replace(records.INCONCLUSIVE, human=above))
+    assert "The evidence decides, not the interval" in said
+    assert "an interval above 50% is not yet proof" in said
+    assert "not yet proof" not in evidence_sentence(records.PROMOTED)
+    assert evidence_sentence(records.BARE) == ""
+
+
+def test_machine_words_are_called_by_their_names():
+    assert setting_called("ppo.kl.target_nats") == "PPO › KL › target nats"
+    assert in_words("distinct_2 0.77 of evaluate_policy") == (
+        "distinct word pairs 0.77 of policy evaluation"
+    )
+    assert in_words("reward_held_out_raw fell") == "reward held out raw fell"

@@ -23,9 +23,9 @@ from annotation.contracts import PreferenceRow, SnapshotRecipe
 from evaluation import facade as evaluation
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
-    Interval,
     RewardModelMeasurements,
 )
+from evaluation.formatting import share
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 from training.contracts import (
@@ -187,12 +187,8 @@ def _table(measured: RewardModelMeasurements, rows: list[dict[str, Any]]) -> Tab
             name,
             f"{split.pairs} (+{split.ties} ties)",
             str(split.groups),
-            _percent(split.accuracy),
-            _percent(split.length_baseline),
+            share(split.accuracy, digits=1),
+            share(split.length_baseline, digits=1),
             f"{split.ece:.3f}",
         )
     return table
-
-
-def _percent(interval: Interval) -> str:
-    return f"{interval.estimate:.1%} ({interval.low:.1%}-{interval.high:.1%})"

@@ -45,8 +45,7 @@ from evaluation.gates.serving.client import (
     policy_wait,
 )
 from evaluation.reports.ratings import rounds_rated
-from evaluation.reports.records import ReportRecord
-from evaluation.reports.selectors import report_exists, report_get, report_history
+from evaluation.reports.selectors import report_exists, report_get
 from evaluation.reports.services import report_store
 
 __all__ = [
@@ -55,7 +54,6 @@ __all__ = [
     "LineDeployment",
     "OverrideState",
     "PolicyUnavailable",
-    "ReportRecord",
     "approval_get",
     "approval_record",
     "decided_on",
@@ -82,7 +80,6 @@ __all__ = [
     "record_judged",
     "report_exists",
     "report_get",
-    "report_history",
     "report_store",
     "rollback",
     "round_decide",

@@ -13,11 +13,12 @@ from evaluation.contracts import (
     StateEntry,
 )
 from evaluation.reports import charts
+from evaluation.reports.models import RoundReport
+from evaluation.reports.naming import people_named
 from evaluation.reports.pages import tables
 from evaluation.reports.pages.gate_table import GateRow, LinkPanel, gate_rows, link_panels
 from evaluation.reports.pages.parts import Figure, Table, figure
 from evaluation.reports.pages.samples import Sample, samples
-from evaluation.reports.records import ReportRecord
 from evaluation.reports.wording import (
     VERDICT_MEANING,
     count,
@@ -91,8 +92,8 @@ class ReportPage:
     wanted: tuple[str, ...]
 
 
-def report_page(report: ReportRecord) -> ReportPage:
-    record = report.record
+def report_page(report: RoundReport) -> ReportPage:
+    record = people_named(report.frozen)
     pairs, shown = samples(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table,
                    tables.slice_table)  # fmt: skip

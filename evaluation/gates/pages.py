@@ -8,7 +8,8 @@ from uuid import UUID
 
 from evaluation.gates import bounds, selectors
 from evaluation.gates.actors import actor_names
-from evaluation.gates.records import GatePolicyRecord, LineDeployment
+from evaluation.gates.models import GatePolicy
+from evaluation.gates.records import LineDeployment
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from training import facade as training
 from web.registry import line_name
@@ -72,13 +73,13 @@ class DeploymentsPage:
     can_roll_back: bool
 
 
-def gate_policy_page(record: GatePolicyRecord) -> GatePolicyPage:
-    settings = record.settings
-    history = selectors.gate_policies(record.line_id)
+def gate_policy_page(record: GatePolicy) -> GatePolicyPage:
+    settings = record.gate_settings
+    history = selectors.gate_policies(record.line)
     names = actor_names(row.created_by for row in history)
     return GatePolicyPage(
-        line_id=record.line_id,
-        line_name=line_name(record.line_id),
+        line_id=record.line,
+        line_name=line_name(record.line),
         version=record.version,
         by=names.get(record.created_by, ""),
         at=record.created_at,
@@ -94,8 +95,8 @@ def gate_policy_page(record: GatePolicyRecord) -> GatePolicyPage:
     )
 
 
-def _check_words(record: GatePolicyRecord) -> list[CheckWords]:
-    spoken = list(bounds.sentences(record.settings))
+def _check_words(record: GatePolicy) -> list[CheckWords]:
+    spoken = list(bounds.sentences(record.gate_settings))
     return [
         CheckWords(
             id=check_id,
@@ -106,7 +107,7 @@ def _check_words(record: GatePolicyRecord) -> list[CheckWords]:
             sentences=tuple(sentence for owner, sentence in spoken if owner == check_id),
             overridable=check_id not in NEVER_OVERRIDDEN,
         )
-        for check_id, chosen in check_settings(record.settings).items()
+        for check_id, chosen in check_settings(record.gate_settings).items()
     ]
 
 

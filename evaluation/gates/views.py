@@ -33,7 +33,7 @@ def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
 def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
     require_role(request, LEAD, line_id=line_id)
     current = selectors.gate_policy_current(line_id)
-    form = GatePolicyForm(request.POST or None, current=current.settings)
+    form = GatePolicyForm(request.POST or None, current=current.gate_settings)
     if request.method == "POST" and form.is_valid():
         try:
             saved = services.gate_policy_save(

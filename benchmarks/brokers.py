@@ -133,7 +133,7 @@ def _closed(round_id: Any) -> bool:
     round_, report = Round.objects.get(pk=round_id), evaluation.report_get(round_id)
     if round_.state in ("FAILED", "CANCELLED"):
         raise SystemExit(f"The round is {round_.state}: {round_.error}")
-    return report is not None and report.record.state in ENDS
+    return report is not None and report.state in ENDS
 
 
 def _found(round_id: Any, broker: str) -> dict[str, Any]:

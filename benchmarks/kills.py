@@ -236,7 +236,7 @@ class Disturbance:
         if prepared.last == State.POLICY_TRAINING:
             return round_.candidate is not None
         # What is done after the last move is made good by the sweeper.
-        return report is not None and report.record.state in ENDS
+        return report is not None and report.state in ENDS
 
     def _next(self) -> Callable[[], bool]:
         """Whether the moment of the next kill has come: soon after the worker works, mostly."""

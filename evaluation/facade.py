@@ -20,7 +20,6 @@ from evaluation.gates.selectors import (
     deployments,
     effective_gate,
     evaluation_get,
-    gate_policy_current,
     overrides,
     overrides_waiting,
     runs_referred,
@@ -45,8 +44,7 @@ from evaluation.gates.serving.client import (
     policy_wait,
 )
 from evaluation.reports.ratings import rounds_rated
-from evaluation.reports.records import ReportRecord
-from evaluation.reports.selectors import report_exists, report_get, report_history
+from evaluation.reports.selectors import report_exists, report_get
 from evaluation.reports.services import report_store
 
 __all__ = [
@@ -55,7 +53,6 @@ __all__ = [
     "LineDeployment",
     "OverrideState",
     "PolicyUnavailable",
-    "ReportRecord",
     "approval_get",
     "approval_record",
     "decided_on",
@@ -69,7 +66,6 @@ __all__ = [
     "effective_gate",
     "evaluation_get",
     "evaluation_record",
-    "gate_policy_current",
     "gate_policy_save",
     "measurements_read",
     "override_confirm",
@@ -82,7 +78,6 @@ __all__ = [
     "record_judged",
     "report_exists",
     "report_get",
-    "report_history",
     "report_store",
     "rollback",
     "round_decide",

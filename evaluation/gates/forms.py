@@ -12,6 +12,7 @@ from evaluation.gates import bounds
 from evaluation.gates.bounds import BOUNDS, Bound
 from evaluation.gates.records import GateError
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, check_settings
+from evaluation.policy.registry import Check
 
 FIXED = "G0"  # integrity is always on and always required
 
@@ -21,8 +22,7 @@ class CheckFields:
     """The fields of one check, for the template."""
 
     id: str
-    name: str
-    question: str
+    check: Check
     fields: tuple[forms.BoundField, ...]
 
 
@@ -121,8 +121,7 @@ class GatePolicyForm(forms.Form):
         return [
             CheckFields(
                 check_id,
-                CHECKS[check_id].name,
-                CHECKS[check_id].question,
+                CHECKS[check_id],
                 tuple(self[name] for name in self.fields if name.startswith(f"{check_id}.")),
             )
             for check_id in DEFAULT_CHECKS

@@ -72,7 +72,7 @@ def round_measure(judged: JudgedRound, settings: GatePolicySettings) -> GateMeas
 def round_expired(judged: JudgedRound) -> bool:
     """Whether the round has waited longer than the gate policy that it started under allows."""
     policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
-    return _is_past(judged, policy.settings.max_age_hours)
+    return _is_past(judged, policy.gate_settings.max_age_hours)
 
 
 def _is_past(judged: JudgedRound, hours: float) -> bool:

@@ -33,6 +33,10 @@ class GatePolicy(models.Model):
     def __str__(self) -> str:
         return f"gate policy {self.version}"
 
+    @property
+    def gate_settings(self) -> GatePolicySettings:
+        return GatePolicySettings.from_json(self.settings)
+
 
 class EvaluationKind(models.TextChoices):
     REWARD = "reward", "Reward model"

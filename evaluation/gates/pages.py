@@ -1,15 +1,17 @@
-"""What the templates get: plain values, with the words already chosen."""
+"""What the templates get: the rows and records themselves, with the words already chosen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
+from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
 from evaluation.gates.actors import actor_names
-from evaluation.gates.records import GatePolicyRecord, LineDeployment
+from evaluation.gates.models import GatePolicy
+from evaluation.gates.records import LineDeployment
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
+from evaluation.policy.registry import Check
 from training import facade as training
 from web.registry import line_name
 
@@ -19,8 +21,7 @@ class CheckWords:
     """One check of the gate in words; `use` is "required", "warns" or "off"."""
 
     id: str
-    name: str
-    question: str
+    check: Check
     link: str
     use: str
     sentences: tuple[str, ...]
@@ -28,37 +29,24 @@ class CheckWords:
 
 
 @dataclass(frozen=True)
-class VersionRow:
-    version: int
-    by: str
-    at: datetime | None
-
-
-@dataclass(frozen=True)
 class GatePolicyPage:
-    line_id: UUID
+    """`policy` is the one in force, saved `by` whom; `versions` are the saved ones with their names."""
+
     line_name: str
-    version: int
+    policy: GatePolicy
     by: str
-    at: datetime | None
     round_sentences: tuple[str, ...]
     checks: tuple[CheckWords, ...]
-    versions: tuple[VersionRow, ...]
+    versions: tuple[tuple[GatePolicy, str], ...]
 
 
 @dataclass(frozen=True)
 class DeploymentRow:
     """`state` is "serving", "starting", "failing" (all of the current one) or "past"."""
 
-    version_id: UUID
+    deployment: LineDeployment
     name: str
-    sha256: str
     kind: str
-    by: str
-    reason: str
-    started_at: datetime
-    served_at: datetime | None
-    error: str
     state: str
     can_return: bool
 
@@ -69,48 +57,42 @@ class DeploymentsPage:
     line_name: str
     current: DeploymentRow | None
     rows: tuple[DeploymentRow, ...]
-    can_roll_back: bool
 
 
-def gate_policy_page(record: GatePolicyRecord) -> GatePolicyPage:
-    settings = record.settings
-    history = selectors.gate_policies(record.line_id)
+def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
+    settings = policy.gate_settings
+    history = selectors.gate_policies(policy.line)
     names = actor_names(row.created_by for row in history)
     return GatePolicyPage(
-        line_id=record.line_id,
-        line_name=line_name(record.line_id),
-        version=record.version,
-        by=names.get(record.created_by, ""),
-        at=record.created_at,
+        line_name=line_name(policy.line),
+        policy=policy,
+        by=names.get(policy.created_by, ""),
         round_sentences=(
             bounds.ALPHA.sentence(settings.alpha),
             bounds.MAX_LABELS.sentence(settings.max_labels),
             bounds.MAX_AGE_HOURS.sentence(settings.max_age_hours),
         ),
-        checks=tuple(_check_words(record)),
-        versions=tuple(
-            VersionRow(row.version, names[row.created_by], row.created_at) for row in history
-        ),
+        checks=tuple(_check_words(settings)),
+        versions=tuple((row, names[row.created_by]) for row in history),
     )
 
 
-def _check_words(record: GatePolicyRecord) -> list[CheckWords]:
-    spoken = list(bounds.sentences(record.settings))
+def _check_words(settings: GatePolicySettings) -> list[CheckWords]:
+    spoken = list(bounds.sentences(settings))
     return [
         CheckWords(
             id=check_id,
-            name=CHECKS[check_id].name,
-            question=CHECKS[check_id].question,
+            check=CHECKS[check_id],
             link=CHECKS[check_id].link.replace("<->", "↔"),
             use=("required" if chosen.required else "warns") if chosen.enabled else "off",
             sentences=tuple(sentence for owner, sentence in spoken if owner == check_id),
             overridable=check_id not in NEVER_OVERRIDDEN,
         )
-        for check_id, chosen in check_settings(record.settings).items()
+        for check_id, chosen in check_settings(settings).items()
     ]
 
 
-def deployments_page(line_id: UUID, *, can_roll_back: bool) -> DeploymentsPage:
+def deployments_page(line_id: UUID) -> DeploymentsPage:
     found = selectors.deployments(line_id)
     current = selectors.deployment_current(line_id)
     listed: set[UUID] = set()
@@ -120,23 +102,17 @@ def deployments_page(line_id: UUID, *, can_roll_back: bool) -> DeploymentsPage:
         other = current is not None and deployment.version_id != current.version_id
         first = deployment.version_id not in listed
         listed.add(deployment.version_id)
-        rows.append(_row(deployment, is_current, can_return=can_roll_back and other and first))
+        rows.append(_row(deployment, is_current, can_return=other and first))
     shown = next((row for row in rows if row.state != "past"), None)
-    return DeploymentsPage(line_id, line_name(line_id), shown, tuple(rows), can_roll_back)
+    return DeploymentsPage(line_id, line_name(line_id), shown, tuple(rows))
 
 
 def _row(deployment: LineDeployment, is_current: bool, *, can_return: bool) -> DeploymentRow:
     kinds = {"initial": "First policy", "deploy": "Deployed", "rollback": "Rolled back to"}
     return DeploymentRow(
-        version_id=deployment.version_id,
+        deployment=deployment,
         name=training.model_version_get(deployment.version_id).name,
-        sha256=deployment.artifact_sha256,
         kind=kinds[deployment.kind],
-        by=deployment.actor,
-        reason=deployment.reason,
-        started_at=deployment.started_at,
-        served_at=deployment.served_at,
-        error=deployment.served_error,
         state=_state(deployment) if is_current else "past",
         can_return=can_return,
     )

@@ -48,7 +48,7 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
     policy, reward = judged.policy_run, judged.reward_run
     measured = measurements_read(reward, RewardModelMeasurements) if reward else None
     approval = approval_get(judged.round_id)
-    settings = gate_policy_current(judged.line_id, as_of=judged.started_at).settings
+    settings = gate_policy_current(judged.line_id, as_of=judged.started_at).gate_settings
     return replace(
         _decided(begun, decision_row(judged.round_id)),
         labels=_labels(begun.labels, judged, gate=len(labels)),

@@ -7,23 +7,11 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from evaluation.contracts import GatePolicySettings
 from training.facade import RunRecord
 
 
 class GateError(ValueError):
     """An act that the gate does not allow; the message says why, and what would be allowed."""
-
-
-@dataclass(frozen=True)
-class GatePolicyRecord:
-    """A line's thresholds; version 0 is the built-in default, which nobody has saved."""
-
-    line_id: UUID
-    version: int
-    settings: GatePolicySettings
-    created_by: str = ""
-    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)

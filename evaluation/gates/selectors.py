@@ -28,7 +28,6 @@ from evaluation.gates.models import (
 )
 from evaluation.gates.records import (
     GateError,
-    GatePolicyRecord,
     LineDeployment,
     OverrideState,
 )
@@ -38,8 +37,8 @@ from web.records import record_of
 # ------------------------------------------------------------------ gate policies
 
 
-def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> GatePolicyRecord:
-    """The newest version; the built-in default as version 0 where none was saved.
+def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> GatePolicy:
+    """The newest version; the built-in default as version 0, in no table, where none was saved.
 
     With `as_of`, the version in force then: a round is judged by the policy that it started under,
     so that nobody moves a threshold while looking at the round's evidence.
@@ -47,20 +46,15 @@ def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> Gate
     rows = GatePolicy.objects.filter(line=line_id)
     if as_of is not None:
         rows = rows.filter(created_at__lte=as_of)
-    row = rows.order_by("-version").first()
-    if row is None:
-        return GatePolicyRecord(line_id, 0, GatePolicySettings(version=0))
-    return _policy_record(row)
+    default = GatePolicySettings(version=0).to_json()
+    return rows.order_by("-version").first() or GatePolicy(
+        line=line_id, version=0, settings=default
+    )
 
 
-def gate_policies(line_id: UUID) -> list[GatePolicyRecord]:
+def gate_policies(line_id: UUID) -> list[GatePolicy]:
     """Every saved version, newest first."""
-    rows = GatePolicy.objects.filter(line=line_id).order_by("-version")
-    return [_policy_record(row) for row in rows]
-
-
-def _policy_record(row: GatePolicy) -> GatePolicyRecord:
-    return record_of(GatePolicyRecord, row, settings=GatePolicySettings.from_json(row.settings))
+    return list(GatePolicy.objects.filter(line=line_id).order_by("-version"))
 
 
 # -------------------------------------------------------- evaluations and decisions

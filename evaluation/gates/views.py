@@ -33,7 +33,7 @@ def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
 def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
     require_role(request, LEAD, line_id=line_id)
     current = selectors.gate_policy_current(line_id)
-    form = GatePolicyForm(request.POST or None, current=current.settings)
+    form = GatePolicyForm(request.POST or None, current=current.gate_settings)
     if request.method == "POST" and form.is_valid():
         try:
             saved = services.gate_policy_save(
@@ -60,7 +60,7 @@ def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
 @login_required
 def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
     require_role(request, ENGINEER, LEAD, line_id=line_id)
-    page = deployments_page(line_id, can_roll_back=True)
+    page = deployments_page(line_id)
     return render(request, "gates/deployments.html", {"page": page})
 
 
@@ -87,10 +87,12 @@ def rollback(request: HttpRequest, line_id: UUID, version_id: UUID) -> HttpRespo
         else:
             messages.success(request, f"{row.name} is deployed again.")
             return redirect("gates:deployments", line_id)
-    page = deployments_page(line_id, can_roll_back=True)
+    page = deployments_page(line_id)
     return render(request, "gates/rollback.html", {"form": form, "row": row, "page": page})
 
 
 def _row_or_none(line_id: UUID, version_id: UUID) -> DeploymentRow | None:
-    rows = deployments_page(line_id, can_roll_back=True).rows
-    return next((row for row in rows if row.version_id == version_id and row.can_return), None)
+    rows = deployments_page(line_id).rows
+    return next(
+        (row for row in rows if row.deployment.version_id == version_id and row.can_return), None
+    )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
+from typing import Any
 
 from django.db import models
+
+from evaluation.contracts import RoundRecord
 
 
 class RoundReport(models.Model):
@@ -35,3 +39,21 @@ class RoundReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.line_slug} round {self.number}, revision {self.revision}"
+
+    @cached_property
+    def frozen(self) -> RoundRecord:
+        """The record as this release reads it."""
+        return RoundRecord.from_json(self.record)
+
+    def document(self) -> Any:
+        """The record as it was stored, by whatever release: `sha256` is the digest of this."""
+        return _as_stored(self.record, self.frozen.to_json())
+
+
+def _as_stored(stored: Any, typed: Any) -> Any:
+    """The fields of `stored`, with numbers as the contract types them: the database reads 1e16 as whole."""
+    if isinstance(stored, dict) and isinstance(typed, dict):
+        return {k: _as_stored(v, typed[k]) if k in typed else v for k, v in stored.items()}
+    if isinstance(stored, list) and isinstance(typed, list | tuple):
+        return [_as_stored(v, t) for v, t in zip(stored, typed, strict=True)]
+    return typed

@@ -6,27 +6,15 @@ from uuid import UUID
 
 from evaluation.contracts import RoundRecord, RoundSummary
 from evaluation.reports.models import RoundReport
-from evaluation.reports.records import ReportRecord
-from web.records import record_of
 
 
-def report_from_row(row: RoundReport) -> ReportRecord:
-    return record_of(ReportRecord, row, record=RoundRecord.from_json(row.record))
-
-
-def report_get(round_id: UUID) -> ReportRecord | None:
+def report_get(round_id: UUID) -> RoundRecord | None:
     row = RoundReport.objects.filter(round=round_id).order_by("-revision").first()
-    return None if row is None else report_from_row(row)
+    return row.frozen if row else None
 
 
 def report_exists(round_id: UUID) -> bool:
     return RoundReport.objects.filter(round=round_id).exists()
-
-
-def report_history(line_id: UUID) -> list[ReportRecord]:
-    """The last revision of every reported round of a line, oldest round first."""
-    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
-    return [report_from_row(row) for row in rows.distinct("number")]
 
 
 def line_of_slug(slug: str) -> UUID | None:
@@ -35,10 +23,9 @@ def line_of_slug(slug: str) -> UUID | None:
     return rows.values_list("line", flat=True).first()
 
 
-def report_of_number(line_id: UUID, number: int) -> ReportRecord | None:
+def report_of_number(line_id: UUID, number: int) -> RoundReport | None:
     rows = RoundReport.objects.filter(line=line_id, number=number)
-    row = rows.order_by("-created_at", "-revision").first()
-    return None if row is None else report_from_row(row)
+    return rows.order_by("-created_at", "-revision").first()
 
 
 def reported_numbers(line_id: UUID) -> list[int]:
@@ -46,10 +33,9 @@ def reported_numbers(line_id: UUID) -> list[int]:
     return list(rows.values_list("number", flat=True).distinct())
 
 
-def newest_report(line_id: UUID) -> ReportRecord | None:
+def newest_report(line_id: UUID) -> RoundReport | None:
     """The last revision of the line's latest reported round."""
-    row = RoundReport.objects.filter(line=line_id).order_by("-number", "-revision").first()
-    return None if row is None else report_from_row(row)
+    return RoundReport.objects.filter(line=line_id).order_by("-number", "-revision").first()
 
 
 def round_summaries(line_id: UUID) -> list[RoundSummary]:

@@ -11,12 +11,10 @@ from django.db import connection, transaction
 
 from evaluation.contracts import RoundRecord
 from evaluation.reports.models import RoundReport
-from evaluation.reports.records import ReportRecord
-from evaluation.reports.selectors import report_from_row
 from training.contracts import json_sha256
 
 
-def report_store(*, record: RoundRecord) -> ReportRecord:
+def report_store(*, record: RoundRecord) -> RoundReport:
     """Store `record` as the round's next revision; the same record again stores nothing new.
 
     ValueError names the field where the round's or line's id is missing or a number is not finite.
@@ -40,7 +38,7 @@ def report_store(*, record: RoundRecord) -> ReportRecord:
                 record=document,
                 sha256=digest,
             )
-    return report_from_row(last)
+    return last
 
 
 def _lock_round(round_id: UUID) -> None:

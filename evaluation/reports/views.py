@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +13,10 @@ from django.views.decorators.http import require_safe
 
 from evaluation.reports import selectors
 from evaluation.reports.exporting import export_html
+from evaluation.reports.models import RoundReport
 from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
 from evaluation.reports.ratings import rounds_rated
-from evaluation.reports.records import ReportRecord
 from training.contracts import canonical_json
 from web.access import STAFF, require_role
 from web.registry import ReportCard, drawn, registered
@@ -28,14 +27,14 @@ from web.tokens import takes_tokens
 @login_required
 def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = _report_for(request, slug, number)
-    numbers = selectors.reported_numbers(found.line_id)
+    numbers = selectors.reported_numbers(found.line)
     context = {
         "report": found,
-        "page": report_page(_named(found)),
+        "page": report_page(found),
         "line_url": _line_url(slug),
         "previous": max((n for n in numbers if n < number), default=None),
         "next": min((n for n in numbers if n > number), default=None),
-        "cards": drawn(request, registered(ReportCard), found.round_id),
+        "cards": drawn(request, registered(ReportCard), found.round),
     }
     return render(request, "reports/report.html", context)
 
@@ -46,7 +45,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 def report_json(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The record in its canonical spelling: its SHA-256 is the report's, and the ETag."""
     found = _report_for(request, slug, number)
-    body = canonical_json(found.record.to_json())
+    body = canonical_json(found.document())
     return HttpResponse(
         body, content_type="application/json", headers={"ETag": f'"{found.sha256}"'}
     )
@@ -59,7 +58,7 @@ def report_html(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = _report_for(request, slug, number)
     name = f"{slug}-round-{number}.html"
     return HttpResponse(
-        export_html(report_page(_named(found))),
+        export_html(report_page(found)),
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -73,15 +72,15 @@ def history(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"slug": slug, "line_url": _line_url(slug), "page": None}
     if newest is not None:
         context["page"] = history_page(
-            people_named(newest.record),
-            rounds_rated(newest.line_id),
-            reported=set(selectors.reported_numbers(newest.line_id)),
-            overridden=selectors.overridden_rounds(newest.line_id),
+            people_named(newest.frozen),
+            rounds_rated(newest.line),
+            reported=set(selectors.reported_numbers(newest.line)),
+            overridden=selectors.overridden_rounds(newest.line),
         )
     return render(request, "reports/history.html", context)
 
 
-def _report_for(request: HttpRequest, slug: str, number: int) -> ReportRecord:
+def _report_for(request: HttpRequest, slug: str, number: int) -> RoundReport:
     """The one way to a report: the person must be an engineer or lead of its line."""
     line_id: UUID | None = selectors.line_of_slug(slug)
     require_role(request, *STAFF, line_id=line_id)
@@ -91,10 +90,6 @@ def _report_for(request: HttpRequest, slug: str, number: int) -> ReportRecord:
             f"Round {number} of {slug} has no report yet; it is written when its gate decides."
         )
     return found
-
-
-def _named(report: ReportRecord) -> ReportRecord:
-    return replace(report, record=people_named(report.record))
 
 
 def _line_url(slug: str) -> str:

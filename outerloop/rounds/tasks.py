@@ -51,8 +51,8 @@ def _report_keep(round_: Round, *, moved: bool) -> None:
 def _end_tell(round_: Round) -> None:
     """Make good what a worker that died after a round's last move left undone; else change nothing."""
     alarms.round_alarms(round_)
-    report = evaluation.report_get(round_.id)
-    _report_keep(round_, moved=report is not None and report.record.state != round_.state)
+    record = evaluation.report_get(round_.id)
+    _report_keep(round_, moved=record is not None and record.state != round_.state)
 
 
 @shared_task(name="rounds.sweep")

@@ -123,7 +123,7 @@ def lineage(round_id: UUID, last: State) -> dict[str, Any]:
         "deployments": list(Deployment.objects.values_list("kind", "artifact_sha256")),
         "steps done": sorted(round_.steps.filter(finished_at__isnull=False).values_list("name")),
         "notices": sorted(Notice.objects.values_list("level", "text")),
-        "report": report.record.state if report else None,
+        "report": report.state if report else None,
     }
 
 

@@ -26,9 +26,10 @@ from evaluation.gates.models import (
     Decision,
     EvaluationKind,
     EvaluationRecord,
+    GatePolicy,
     Override,
 )
-from evaluation.gates.records import GateError, GatePolicyRecord, JudgedRound, OverrideState
+from evaluation.gates.records import GateError, JudgedRound, OverrideState
 from evaluation.gates.selectors import (
     decision_gate,
     decision_require,
@@ -68,8 +69,8 @@ def round_decide(judged: JudgedRound) -> GateVerdict:
     while the policy evaluation is missing.
     """
     policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
-    measurements = round_measure(judged, policy.settings)
-    verdict = gate_decide(measurements, policy.settings)
+    measurements = round_measure(judged, policy.gate_settings)
+    verdict = gate_decide(measurements, policy.gate_settings)
     if not verdict.labels_wanted:
         decision_record(judged, policy, measurements, verdict)
     return verdict
@@ -78,7 +79,7 @@ def round_decide(judged: JudgedRound) -> GateVerdict:
 @transaction.atomic
 def decision_record(
     judged: JudgedRound,
-    policy: GatePolicyRecord,
+    policy: GatePolicy,
     measurements: GateMeasurements,
     verdict: GateVerdict,
 ) -> Decision:
@@ -90,7 +91,9 @@ def decision_record(
     newest = decision_row(judged.round_id)
     if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
         return newest
-    level = e_lond_level(measurements.test_number, measurements.discoveries, policy.settings.alpha)
+    level = e_lond_level(
+        measurements.test_number, measurements.discoveries, policy.gate_settings.alpha
+    )
     labels = measurements.labels
     row = Decision.objects.create(
         line=judged.line_id,
@@ -99,7 +102,7 @@ def decision_record(
         revision=newest.revision + 1 if newest else 1,
         **verdict.to_json(),
         measurements=measurements.to_json(),
-        settings=policy.settings.to_json(),
+        settings=policy.gate_settings.to_json(),
         policy_version=policy.version,
         test_number=measurements.test_number,
         discoveries=measurements.discoveries,

@@ -11,7 +11,7 @@ from evaluation.contracts import GatePolicySettings
 from evaluation.gates.actors import Actor, actor_key
 from evaluation.gates.bounds import settings_require_bounds
 from evaluation.gates.models import GatePolicy
-from evaluation.gates.records import GateError, GatePolicyRecord
+from evaluation.gates.records import GateError
 from evaluation.gates.selectors import gate_policy_current
 from web.services import audit_record
 
@@ -22,7 +22,7 @@ def gate_policy_save(
     settings: GatePolicySettings,
     actor: Actor,
     expected_version: int | None = None,
-) -> GatePolicyRecord:
+) -> GatePolicy:
     """Save `settings` as the line's next version.
 
     `expected_version` is the version that the person looked at. GateError when a threshold is out
@@ -37,7 +37,7 @@ def gate_policy_save(
     settings = replace(settings, version=version)
     try:
         with transaction.atomic():
-            row = GatePolicy.objects.create(
+            saved = GatePolicy.objects.create(
                 line=line_id,
                 version=version,
                 settings=settings.to_json(),
@@ -54,4 +54,4 @@ def gate_policy_save(
         raise GateError(
             f"Somebody saved version {version} meanwhile; look at it and save again."
         ) from error
-    return GatePolicyRecord(line_id, version, settings, row.created_by, row.created_at)
+    return saved

@@ -15,6 +15,8 @@ from evaluation.contracts import (
 )
 from evaluation.formatting import count, in_words, setting_called, short, when
 from evaluation.reports import charts
+from evaluation.reports.models import RoundReport
+from evaluation.reports.naming import people_named
 from evaluation.reports.pages import tables
 from evaluation.reports.pages.gate_table import (
     GateRow,
@@ -25,7 +27,6 @@ from evaluation.reports.pages.gate_table import (
 )
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
 from evaluation.reports.pages.samples import Sample, samples
-from evaluation.reports.records import ReportRecord
 from evaluation.reports.wording import (
     VERDICT_MEANING,
     effect_sentence,
@@ -100,8 +101,8 @@ class ReportPage:
     wanted: tuple[str, ...]
 
 
-def report_page(report: ReportRecord) -> ReportPage:
-    record = report.record
+def report_page(report: RoundReport) -> ReportPage:
+    record = people_named(report.frozen)
     pairs, shown = samples(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
     return ReportPage(

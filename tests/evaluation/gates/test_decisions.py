@@ -14,7 +14,7 @@ from evaluation import facade
 from evaluation.contracts import GatePolicySettings
 from evaluation.facade import GateError, OverrideState
 from evaluation.gates.models import Decision
-from evaluation.gates.selectors import decision_require
+from evaluation.gates.selectors import decision_require, gate_policy_current
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide
 from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld
@@ -196,13 +196,13 @@ def test_newer_evidence_ends_an_override(world: LineWorld) -> None:
 
 
 def test_a_saved_policy_is_the_next_version_and_counts_from_then_on(world: LineWorld) -> None:
-    assert facade.gate_policy_current(world.line).version == 0
+    assert gate_policy_current(world.line).version == 0
     world.decide()
     saved = facade.gate_policy_save(
         line_id=world.line, settings=GatePolicySettings(alpha=0.01), actor="ada"
     )
-    assert (saved.version, saved.settings.version, saved.settings.alpha) == (1, 1, 0.01)
-    assert facade.gate_policy_current(world.line) == saved
+    assert (saved.version, saved.gate_settings.version, saved.gate_settings.alpha) == (1, 1, 0.01)
+    assert gate_policy_current(world.line) == saved
     assert Decision.objects.get().settings["alpha"] == 0.05
     assert world.decide(round_id=uuid.uuid4(), number=2).policy_version == 1
 
@@ -220,7 +220,7 @@ def test_a_round_is_judged_by_the_policy_that_it_started_under(
     assert not Decision.objects.exists()  # labels can still decide it
     assert facade.round_decide(world.judged()).verdict == "PROMOTE"
     assert Decision.objects.get().policy_version == 1
-    assert facade.gate_policy_current(world.line, as_of=started).version == 0
+    assert gate_policy_current(world.line, as_of=started).version == 0
 
 
 def test_a_policy_saved_over_another_ones_is_refused(world: LineWorld) -> None:

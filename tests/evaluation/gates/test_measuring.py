@@ -27,6 +27,7 @@ from evaluation.contracts import (
     Interval,
 )
 from evaluation.gates import measuring
+from evaluation.gates.selectors import gate_policy_current
 from evaluation.policy import NOTHING_NEW, gate_decide
 from tests.annotation.factories import a_campaign, an_annotator, label_next, lease, some_pairs
 from tests.evaluation.gates.world import LineWorld, labels_from, policy_create, run_left
@@ -85,7 +86,7 @@ def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def verdict_on(world: LineWorld, measurements: GateMeasurements) -> GateVerdict:
-    return gate_decide(measurements, facade.gate_policy_current(world.line).settings)
+    return gate_decide(measurements, gate_policy_current(world.line).gate_settings)
 
 
 def wins(share: float, n: int) -> list[float]:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from evaluation import facade
 from evaluation.gates.forms import GatePolicyForm
+from evaluation.gates.selectors import gate_policy_current
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
 from tests.support.registry import paged_line
@@ -29,7 +30,7 @@ def sign_in(client: Client, world: LineWorld) -> Any:
 
 def form_data(world: LineWorld, **changes: Any) -> dict[str, Any]:
     """What the browser sends back when only `changes` were made."""
-    form = GatePolicyForm(current=facade.gate_policy_current(world.line).settings)
+    form = GatePolicyForm(current=gate_policy_current(world.line).gate_settings)
     data = {}
     for name in form.fields:
         value = form[name].value()
@@ -52,10 +53,10 @@ def test_a_lead_saves_the_next_version(sign_in: Any, world: LineWorld) -> None:
     assert client.get(url).status_code == 200
     answer = client.post(url, form_data(world, **{"G3.share": "45", "G4.budget": "7.5"}))
     assert answer.status_code == 302, answer.content.decode()
-    saved = facade.gate_policy_current(world.line)
+    saved = gate_policy_current(world.line)
     assert saved.version == 1
-    assert set(saved.settings.checks) == {"G3", "G4"}  # only what departs from the defaults
-    assert saved.settings.checks["G3"].thresholds["share"] == 0.45
+    assert set(saved.gate_settings.checks) == {"G3", "G4"}  # only what departs from the defaults
+    assert saved.gate_settings.checks["G3"].thresholds["share"] == 0.45
     page = client.get(reverse("gates:policy", args=[world.line])).content.decode()
     assert "Version 1, lead-person" in page
 
@@ -67,7 +68,7 @@ def test_unticking_switches_a_check_off_or_makes_it_a_warning(
     data = form_data(world)
     del data["G11.enabled"], data["G10.required"]
     client.post(reverse("gates:policy_edit", args=[world.line]), data)
-    checks = facade.gate_policy_current(world.line).settings.checks
+    checks = gate_policy_current(world.line).gate_settings.checks
     assert (checks["G11"].enabled, checks["G10"].required) == (False, False)
 
 
@@ -78,7 +79,7 @@ def test_a_value_out_of_bounds_is_not_saved(sign_in: Any, world: LineWorld) -> N
     assert "Nothing was saved" in answer.content.decode()
     crossed = client.post(url, form_data(world, **{"G11.ratio_advised": "30"}))
     assert "never be seen" in crossed.content.decode()
-    assert facade.gate_policy_current(world.line).version == 0
+    assert gate_policy_current(world.line).version == 0
 
 
 def test_two_leads_saving_at_once_do_not_overwrite_each_other(

@@ -82,7 +82,7 @@ class LineWorld:
         """Decide a round on `measured(**changes)` and record it."""
         measurements = self.measured(**changes)
         policy = gate_policy_current(self.line)
-        verdict = gate_decide(measurements, policy.settings)
+        verdict = gate_decide(measurements, policy.gate_settings)
         judged = self.judged(round_id=round_id or self.round, number=number)
         return decision_record(judged, policy, measurements, verdict)
 

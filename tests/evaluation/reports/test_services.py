@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, transaction
 
+from evaluation.contracts import RoundRecord
 from evaluation.reports.models import RoundReport
 from evaluation.reports.selectors import (
     overridden_rounds,
     report_get,
-    report_history,
     report_of_number,
     round_summaries,
 )
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
-from training.contracts import json_sha256
+from training.contracts import canonical_json, json_sha256
 
 pytestmark = pytest.mark.django_db
 
@@ -27,8 +29,33 @@ pytestmark = pytest.mark.django_db
 def test_a_stored_record_comes_back_equal(name: str) -> None:
     record = getattr(records, name)
     stored = report_store(record=record)
-    assert stored.record == record
+    assert RoundReport.objects.get().frozen == stored.frozen == record
     assert stored.sha256 == json_sha256(record.to_json())
+    assert RoundReport.objects.get().document() == record_document(record)
+
+
+def record_document(record: RoundRecord) -> Any:
+    return json.loads(canonical_json(record.to_json()))
+
+
+def test_what_an_earlier_release_stored_keeps_its_digest() -> None:
+    """It had a field that is gone, lacked one that is new, and met overwhelming evidence."""
+    assert records.PROMOTED.human is not None
+    human = replace(records.PROMOTED.human, e_value=1e16, max_e_value=4e20)
+    told = record_document(replace(records.PROMOTED, human=human)) | {"curve_fits": []}
+    del told["line_name"]
+    RoundReport.objects.create(
+        round=UUID(records.PROMOTED.round_id),
+        line=UUID(records.LINE),
+        line_slug="help-desk",
+        number=7,
+        revision=1,
+        record=told,
+        sha256=json_sha256(told),
+    )
+    read = RoundReport.objects.get()
+    assert json_sha256(read.document()) == read.sha256
+    assert read.frozen == replace(records.PROMOTED, human=human, line_name="")
 
 
 def test_the_same_record_again_stores_nothing_new() -> None:
@@ -41,7 +68,7 @@ def test_a_later_state_is_the_next_revision_and_the_one_that_is_read() -> None:
     report_store(record=replace(records.PROMOTED, deployments=()))
     second = report_store(record=records.PROMOTED)
     assert second.revision == 2
-    assert report_get(UUID(records.PROMOTED.round_id)) == second
+    assert report_get(UUID(records.PROMOTED.round_id)) == second.frozen
     assert report_of_number(UUID(records.LINE), 7) == second
 
 
@@ -70,14 +97,6 @@ def test_a_number_that_is_not_finite_is_named() -> None:
         ValueError, match=r"record\.trajectory\[0\]\.win_rate is not a finite number"
     ):
         report_store(record=replace(records.PROMOTED, trajectory=points))
-
-
-def test_history_holds_the_last_revision_of_every_round_oldest_first() -> None:
-    report_store(record=records.INCONCLUSIVE)
-    report_store(record=replace(records.PROMOTED, deployments=()))
-    report_store(record=records.PROMOTED)
-    found = report_history(UUID(records.LINE))
-    assert [(r.number, r.revision) for r in found] == [(7, 2), (9, 1)]
 
 
 def test_a_late_revision_of_an_old_round_does_not_hide_the_newer_rounds() -> None:

@@ -8,6 +8,26 @@ from typing import Any, Literal
 
 from annotation.contracts import AnnotationError
 
+COUNT_NAMES: Mapping[str, str] = {
+    "rows": "Rows read",
+    "rows_rejected": "Rows turned away",
+    "prompts_new": "New prompts",
+    "pairs_new": "New pairs",
+    "pairs_repeated": "Rows on a known pair, in the same order",
+    "pairs_reversed": "Rows on a known pair, in the other order",
+    "pairs_of_one_text": "Rows whose two texts are the same",
+    "votes_new": "New votes",
+    "votes_known": "Votes that were known",
+    "votes_revised": "Votes revised by a later one",
+    "votes_tied": "Votes for a tie",
+    "raters_new": "New raters",
+    "ties_left_out": "Ties left out",
+    "rows_train": "Rows for training",
+    "rows_validation": "Rows for validation",
+    "rows_test": "Rows for the test",
+    "rows_evaluation": "Rows for evaluation",
+}
+
 ExportShape = Literal["conversational", "plain"]
 
 

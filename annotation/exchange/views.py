@@ -36,7 +36,7 @@ from . import services, tasks
 from .forms import ExportForm, ImportForm
 from .jobs import JobT, job_cancel
 from .models import ExportJob, ImportJob
-from .records import ExportOptions
+from .records import COUNT_NAMES, ExportOptions
 from .selectors import job_share, rejections_of
 from .tables import rejections_csv
 
@@ -48,21 +48,6 @@ MEANING = {
     "done": "good",
     "failed": "bad",
     "cancelled": "neutral",
-}
-COUNT_NAMES = {
-    "rows": "Rows read",
-    "rows_rejected": "Rows turned away",
-    "prompts_new": "New prompts",
-    "pairs_new": "New pairs",
-    "pairs_repeated": "Pairs that were known",
-    "pairs_reversed": "Pairs that came reversed",
-    "pairs_of_one_text": "Pairs of one text twice",
-    "votes_new": "New votes",
-    "votes_known": "Votes that were known",
-    "votes_revised": "Votes revised by a later one",
-    "votes_tied": "Votes for a tie",
-    "raters_new": "New raters",
-    "ties_left_out": "Ties left out",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,31 +16,12 @@ from rich.table import Table
 from annotation.comparisons.digests import split_drawn
 from annotation.contracts import AnnotationError
 from annotation.exchange.models import ImportJob, JobState
-from annotation.exchange.records import ImportOptions
+from annotation.exchange.records import COUNT_NAMES, ImportCounts, ImportOptions
 from annotation.exchange.selectors import empty_splits, rejections_of
 from annotation.exchange.services import import_create, import_run
 from annotation.exchange.shapes import SHAPES
 
 SHOWN_REJECTIONS = 20
-
-ROWS = {
-    "rows": "Rows read",
-    "rows_rejected": "Rows rejected",
-    "prompts_new": "New prompts",
-    "pairs_new": "New pairs",
-    "pairs_repeated": "Rows on a pair already met, same order",
-    "pairs_reversed": "Rows on a pair already met, other order",
-    "pairs_of_one_text": "Rows whose two texts are the same",
-    "raters_new": "New raters",
-    "votes_new": "New votes",
-    "votes_tied": "... of them ties",
-    "votes_revised": "... superseding the same rater's earlier vote",
-    "votes_known": "Votes that were here already",
-    "rows_train": "Rows for training",
-    "rows_validation": "Rows for validation",
-    "rows_test": "Rows for the test",
-    "rows_evaluation": "Rows for evaluation",
-}
 
 
 class Command(BaseCommand):
@@ -132,8 +114,8 @@ def _report(console: Console, job: ImportJob) -> None:
     table = Table(title=f"Import of {job.name}: {job.get_state_display().lower()}")
     table.add_column("")
     table.add_column("Count", justify="right")
-    for key, label in ROWS.items():
-        table.add_row(label, f"{job.counts.get(key, 0):,}")
+    for key in asdict(ImportCounts()):
+        table.add_row(COUNT_NAMES[key], f"{job.counts.get(key, 0):,}")
     console.print(table)
     for split in empty_splits(job):
         console.print(

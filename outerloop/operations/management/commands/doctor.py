@@ -25,7 +25,7 @@ LEAST_FREE_GB = 2.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """`level` is ok, note or bad; only bad findings make the command fail."""
 
     level: str
@@ -46,8 +46,8 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def findings() -> Iterator[Finding]:
-    yield Finding("ok", "Python", sys.version.split()[0])
+def findings() -> Iterator[Diagnosis]:
+    yield Diagnosis("ok", "Python", sys.version.split()[0])
     yield _database()
     yield _migrations()
     yield _broker()
@@ -58,31 +58,31 @@ def findings() -> Iterator[Finding]:
     yield from _lines()
 
 
-def _database() -> Finding:
+def _database() -> Diagnosis:
     kind = "embedded" if settings.USES_EMBEDDED_POSTGRES else "from DATABASE_URL"
     try:
         with connection.cursor() as cursor:
             cursor.execute("SHOW server_version")
             version = cursor.fetchone()[0]
     except DatabaseError as error:
-        return Finding(
+        return Diagnosis(
             "bad", "Database", f"PostgreSQL ({kind}) does not answer: {str(error).splitlines()[0]}"
         )
-    return Finding("ok", "Database", f"PostgreSQL {version}, {kind}")
+    return Diagnosis("ok", "Database", f"PostgreSQL {version}, {kind}")
 
 
-def _migrations() -> Finding:
+def _migrations() -> Diagnosis:
     try:
         executor = MigrationExecutor(connection)
     except DatabaseError as error:
-        return Finding("bad", "Migrations", f"cannot be read: {str(error).splitlines()[0]}")
+        return Diagnosis("bad", "Migrations", f"cannot be read: {str(error).splitlines()[0]}")
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
-        return Finding("bad", "Migrations", f"{len(plan)} wait; run `python manage.py migrate`.")
-    return Finding("ok", "Migrations", "all applied")
+        return Diagnosis("bad", "Migrations", f"{len(plan)} wait; run `python manage.py migrate`.")
+    return Diagnosis("ok", "Migrations", "all applied")
 
 
-def _broker() -> Finding:
+def _broker() -> Diagnosis:
     url = settings.CELERY_BROKER_URL
     kind = url.split(":", 1)[0]
     what = "the database itself" if kind.startswith("sqla") else kind
@@ -90,66 +90,66 @@ def _broker() -> Finding:
         with Connection(url, connect_timeout=3) as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
     except Exception as error:
-        return Finding(
+        return Diagnosis(
             "bad",
             "Broker",
             f"{what} does not answer ({error!r}); see CELERY_BROKER_URL. Rounds wait until it does.",
         )
-    return Finding("ok", "Broker", what)
+    return Diagnosis("ok", "Broker", what)
 
 
-def _store(root: Path) -> Finding:
+def _store(root: Path) -> Diagnosis:
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return Finding("bad", "Artifact store", f"{root} cannot be written: {error.strerror}.")
+        return Diagnosis("bad", "Artifact store", f"{root} cannot be written: {error.strerror}.")
     free = shutil.disk_usage(root).free / 1e9
     says = f"{root}, {free:.0f} GB free"
-    return Finding("bad" if free < LEAST_FREE_GB else "ok", "Artifact store", says)
+    return Diagnosis("bad" if free < LEAST_FREE_GB else "ok", "Artifact store", says)
 
 
-def _accelerator() -> Finding:
+def _accelerator() -> Diagnosis:
     try:
         config = training.accelerate_config(settings.OUTERLOOP_ACCELERATE_CONFIG)
     except training.LaunchError as error:
-        return Finding("bad", "Learning programs", str(error))
+        return Diagnosis("bad", "Learning programs", str(error))
     if config is not None:
-        return Finding("ok", "Learning programs", f"run as {config} says")
+        return Diagnosis("ok", "Learning programs", f"run as {config} says")
     where = "one GPU" if Path("/dev/nvidia0").exists() else f"the CPU, {os.cpu_count()} cores"
-    return Finding(
+    return Diagnosis(
         "ok", "Learning programs", f"run on {where} (OUTERLOOP_ACCELERATE_CONFIG is empty)"
     )
 
 
-def _mail() -> Finding:
+def _mail() -> Diagnosis:
     if settings.EMAIL_HOST:
-        return Finding("ok", "E-mail", f"notices go out through {settings.EMAIL_HOST}")
-    return Finding("note", "E-mail", "not configured (EMAIL_HOST); notices show in the page only")
+        return Diagnosis("ok", "E-mail", f"notices go out through {settings.EMAIL_HOST}")
+    return Diagnosis("note", "E-mail", "not configured (EMAIL_HOST); notices show in the page only")
 
 
-def _browser() -> Finding:
+def _browser() -> Diagnosis:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     says = found or "no Chromium found; only `make test` needs one"
-    return Finding("ok" if found else "note", "Browser for tests", says)
+    return Diagnosis("ok" if found else "note", "Browser for tests", says)
 
 
-def _lines() -> Iterator[Finding]:
+def _lines() -> Iterator[Diagnosis]:
     try:
         lines = list(PolicyLine.objects.filter(archived_at__isnull=True))
     except DatabaseError:
         return
     if not lines:
-        yield Finding("note", "Lines", "none yet; `make demo` builds one")
+        yield Diagnosis("note", "Lines", "none yet; `make demo` builds one")
     for line in lines:
         deployed = evaluation.deployment_current(line.id)
         if deployed is None:
-            yield Finding("note", f"Line {line.slug}", "has no deployed policy yet")
+            yield Diagnosis("note", f"Line {line.slug}", "has no deployed policy yet")
         elif deployed.served_at is None:
-            yield Finding(
+            yield Diagnosis(
                 "note", f"Line {line.slug}", "its policy server has not answered yet; `make up`"
             )
         else:
-            yield Finding("ok", f"Line {line.slug}", "deployed and served")
+            yield Diagnosis("ok", f"Line {line.slug}", "deployed and served")

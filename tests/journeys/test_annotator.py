@@ -37,7 +37,7 @@ def campaign():
         gold_share=0.0,
         repeat_share=0.0,
     )
-    messages = [({"role": "user", "content": f"What is {n} plus {n}?"},) for n in range(14)]
+    messages = [({"role": "user", "content": f"What is {n} plus {n}?"},) for n in range(40)]
     prompts = prompts_ensure(line_id=LINE, prompts=[NewPrompt(messages=m) for m in messages])
     pairs = [
         NewPair(
@@ -179,7 +179,7 @@ def test_the_next_pair_is_shown_before_the_server_has_answered(visit, campaign, 
     held: list[Route] = []
     page.route("**/submit/", lambda route: held.append(route))
     for sent in range(1, 5):
-        expect(page.locator("#item")).to_have_attribute("data-ahead", "ready")
+        expect(page.locator("#item")).to_have_attribute("data-ahead", "3")
         judged = _prompt(page)
         page.keyboard.press("2")
         page.keyboard.press(SUBMIT)

@@ -15,14 +15,14 @@ from annotation.accounts.services import membership_grant, rater_for
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import campaign_set_state
 from annotation.comparisons.models import Assignment, Comparison
-from annotation.comparisons.records import AnswerInvalid, NotYours, QueueClosed
+from annotation.comparisons.records import AnswerFixed, AnswerInvalid, NotYours, QueueClosed
 from annotation.comparisons.services import (
-    assignment_prefetch,
     assignment_skip,
     draft_save,
     gold_item_create,
     leases_release_expired,
     pairs_create,
+    queue_lease,
     queue_lease_next,
 )
 from annotation.comparisons.services.queue import sides_drawn
@@ -50,8 +50,7 @@ def test_a_reload_brings_the_same_pair_and_a_prefetch_the_next():
     some_pairs(campaign, 3)
     annotator = an_annotator(campaign)
     first = lease(annotator, campaign)
-    second = assignment_prefetch(rater=annotator, campaign=campaign)
-    assert second is not None
+    second = queue_lease(rater=annotator, campaign=campaign, held=[first.assignment_id])[-1]
     assert second.assignment_id != first.assignment_id
     again = lease(annotator, campaign)
     assert (again.assignment_id, again.resumed) == (first.assignment_id, True)
@@ -95,7 +94,7 @@ def test_a_skipped_pair_goes_to_somebody_else_and_never_comes_back():
     assignment_skip(rater=first, assignment_id=held.assignment_id, reason="cannot_judge")
     assert queue_lease_next(rater=first, campaign=campaign) is None
     label_next(second, campaign)
-    with pytest.raises(AnswerInvalid, match="skipped"):
+    with pytest.raises(AnswerFixed, match="skipped"):
         submit(first, held.assignment_id)
 
 

@@ -74,7 +74,9 @@ class Annotator:
         return answer.json()
 
     def next(self, *held: str):
-        return self.door("next/", held=list(held))["item"]
+        """The first pair that the page does not hold yet, if there is one."""
+        items = self.door("next/", held=list(held))["items"]
+        return items[0] if items else None
 
     def submit(self, item, overall: int = 2, **body):
         body = {"values": {"overall": overall}, "key": str(uuid.uuid4()), **body}
@@ -159,12 +161,12 @@ def test_the_next_pair_is_fetched_ahead_and_is_another(ann):
 def test_the_pair_that_was_open_comes_first_after_a_reload(ann, bob):
     first = ann.next()
     second = ann.next(first["id"])
-    assert ann.door("next/", prefer=second["id"])["item"]["id"] == second["id"]
+    assert ann.door("next/", prefer=second["id"])["items"][0]["id"] == second["id"]
     ann.submit(second)
-    assert ann.door("next/", prefer=second["id"])["item"]["id"] == first["id"]
+    assert ann.door("next/", prefer=second["id"])["items"][0]["id"] == first["id"]
     theirs = bob.next()
-    for foreign in (theirs["id"], str(uuid.uuid4()), "nonsense", None, 7):
-        assert ann.door("next/", prefer=foreign)["item"]["id"] == first["id"]
+    for foreign in (theirs["id"], str(uuid.uuid4()), None):
+        assert ann.door("next/", prefer=foreign)["items"][0]["id"] == first["id"]
 
 
 def test_an_answer_is_stored_once_however_often_it_is_sent(ann):
@@ -256,7 +258,7 @@ def test_a_skipped_pair_never_comes_back(ann):
 def test_new_guidelines_are_acknowledged_before_the_next_pair(campaign, ann):
     guidelines_publish(campaign=campaign, text="Prefer *short* answers.", change_note="First.")
     answer = ann.door("next/")
-    assert answer["item"] is None
+    assert answer["items"] == []
     assert "<em>short</em>" in answer["guidelines"]["html"]
     ann.door("acknowledge/", version=answer["guidelines"]["version_id"])
     assert ann.next() is not None
@@ -315,7 +317,7 @@ def test_a_paused_campaign_says_why_there_is_nothing(campaign, ann):
     campaign.state = "paused"
     campaign.save()
     answer = ann.door("next/")
-    assert answer["item"] is None
+    assert answer["items"] == []
     assert "paused" in answer["says"]
 
 
@@ -334,8 +336,8 @@ def test_a_door_asks_few_questions_of_the_database(campaign, django_assert_max_n
     """What 200 people at once can be served depends on this number more than on any other."""
     ann = Annotator(campaign, "ann", "annotator")
     ann.post("next/", held=[])  # the first request also makes the rater and their queue
-    item = ann.post("next/", held=[]).json()["item"]["id"]
+    item = ann.post("next/", held=[]).json()["items"][0]["id"]
     with django_assert_max_num_queries(21):
         ann.post(f"{item}/submit/", values={"overall": 2}, key="first")
     with django_assert_max_num_queries(24):
-        assert ann.post("next/", held=[]).json()["item"]
+        assert ann.post("next/", held=[]).json()["items"]

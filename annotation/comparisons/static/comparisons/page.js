@@ -80,6 +80,11 @@ export function changed(scale) {
   $("overall").classList.remove("is-missing");
 }
 
+// The chosen step of the overall scale in words.
+export function chosenSays() {
+  return $("overall").querySelector("input:checked").getAttribute("aria-label");
+}
+
 export function step(scale, by) {
   const now = checkedValue(scale);
   choose(scale, Math.min(7, Math.max(1, (now ?? 4) + by)));

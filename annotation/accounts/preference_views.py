@@ -17,7 +17,9 @@ from .people import person
 @never_cache
 @login_required
 def preferences(request: HttpRequest) -> HttpResponse:
-    form = PreferencesForm(request.POST or None, instance=person(request))
+    form = PreferencesForm(
+        request.POST if request.method == "POST" else None, instance=person(request)
+    )
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, "Your preferences are saved.")

@@ -10,26 +10,21 @@ from django.utils.translation import gettext as _
 def scale_steps() -> list[dict[str, Any]]:
     """The seven steps from left to right: 1 = A much better, 4 = tie, 7 = B much better.
 
-    `letter` names the side where the two columns cannot be seen together.
+    `word` stands between the letters A and B; `alone` names its side, for a screen on which the two
+    answers cannot be seen together; `says` is for a screen reader.
     """
     rows = [
-        ("a", _("much better"), _("A is much better")),
-        ("a", _("better"), _("A is better")),
-        ("a", _("slightly"), _("A is slightly better")),
-        ("tie", _("tie"), _("They are equal")),
-        ("b", _("slightly"), _("B is slightly better")),
-        ("b", _("better"), _("B is better")),
-        ("b", _("much better"), _("B is much better")),
+        ("a", _("much better"), _("A much better"), _("A is much better")),
+        ("a", _("better"), _("A better"), _("A is better")),
+        ("a", _("slightly"), _("A slightly better"), _("A is slightly better")),
+        ("tie", _("tie"), _("tie"), _("They are equal")),
+        ("b", _("slightly"), _("B slightly better"), _("B is slightly better")),
+        ("b", _("better"), _("B better"), _("B is better")),
+        ("b", _("much better"), _("B much better"), _("B is much better")),
     ]
     return [
-        {
-            "value": value,
-            "side": side,
-            "letter": "" if side == "tie" else side.upper(),
-            "word": word,
-            "says": says,
-        }
-        for value, (side, word, says) in enumerate(rows, start=1)
+        {"value": value, "side": side, "word": word, "alone": alone, "says": says}
+        for value, (side, word, alone, says) in enumerate(rows, start=1)
     ]
 
 

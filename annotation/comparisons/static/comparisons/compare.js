@@ -76,8 +76,9 @@ function clock(time) {
 }
 
 function showProgress() {
-  const median = progress.median_seconds ? ` · ${text.median.replace("{s}", Math.round(progress.median_seconds))}` : "";
-  $("progress").textContent = text.progress.replace("{n}", progress.today).replace("{goal}", progress.goal) + median;
+  const median = progress.median_seconds;
+  $("progress").textContent = text.progress.replace("{n}", progress.today).replace("{goal}", progress.goal);
+  $("median").textContent = median ? ` · ${text.median.replace("{s}", Math.round(median))}` : "";
 }
 
 // ---------- the queue ----------
@@ -319,6 +320,7 @@ for (const side of ["left", "right"]) {
     $(`tab-${other}`).focus();
   });
 }
+addEventListener("resize", page.markScrollers);
 let hiddenSince = 0;
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from annotation.campaigns.models import GuidelineVersion
 from web.markdown import markdown_html, marks_shown
 
-from .records import Answer, AnswerInvalid, ComparisonView, GuidelinesView, Progress
+from .records import Answer, AnswerInvalid, ComparisonView, Progress
 from .scale import HIGHEST, LOWEST
 
 MOST_IDS = 100
@@ -30,7 +31,6 @@ def item_payload(view: ComparisonView) -> dict[str, Any]:
         ],
         "left": _side(view.left, view.left_ended),
         "right": _side(view.right, view.right_ended),
-        "warning": view.sensitive_warning,
         "draft": dict(view.draft),
         "draft_at": view.draft_saved_at.isoformat() if view.draft_saved_at else None,
         "answer": answer_payload(view.answer) if view.answer else None,
@@ -63,14 +63,14 @@ def progress_payload(progress: Progress) -> dict[str, Any]:
     }
 
 
-def guidelines_payload(view: GuidelinesView | None) -> dict[str, Any] | None:
-    if view is None:
+def guidelines_payload(version: GuidelineVersion | None) -> dict[str, Any] | None:
+    if version is None:
         return None
     return {
-        "version_id": view.version_id,
-        "number": view.number,
-        "html": markdown_html(view.text),
-        "change_note": view.change_note,
+        "version_id": version.pk,
+        "number": version.number,
+        "html": markdown_html(version.text),
+        "change_note": version.change_note,
     }
 
 

@@ -47,7 +47,6 @@ from .records import (
     AnswerFixed,
     AnswerInvalid,
     GuidelinesUnread,
-    GuidelinesView,
     NotYours,
     QueueClosed,
     SubmitOutcome,
@@ -98,17 +97,10 @@ def _config(request: HttpRequest, campaign: Campaign, rater: Rater) -> dict[str,
         "language": getattr(request, "LANGUAGE_CODE", "en"),
         "urls": {name: reverse(f"comparisons:{name}", args=[campaign.pk]) for name in doors},
         "lease_seconds": 60 * campaign.lease_minutes,
-        "guidelines": _guidelines(guidelines_current(campaign=campaign)),
+        "guidelines": guidelines_payload(guidelines_current(campaign=campaign)),
         "progress": progress_payload(progress_for(rater=rater, campaign=campaign)),
         "text": page_text(),
     }
-
-
-def _guidelines(version: GuidelineVersion | None) -> dict[str, Any] | None:
-    if version is None:
-        return None
-    view = GuidelinesView(version.pk, version.number, version.text, version.change_note)
-    return guidelines_payload(view)
 
 
 def _body(request: HttpRequest) -> Body:
@@ -179,7 +171,7 @@ def next_pairs(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any
         )
     except GuidelinesUnread as unread:
         version = GuidelineVersion.objects.get(pk=unread.version_id)
-        return {"items": [], "guidelines": _guidelines(version)}
+        return {"items": [], "guidelines": guidelines_payload(version)}
     except QueueClosed as closed:
         return {"items": [], "says": str(closed)}
     leased = [lease.assignment_id for lease in leases]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -72,15 +73,18 @@ def queue_lease(
     rows = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))
     kept = [pk for pk in rows if pk in held]
     met = sorted((pk for pk in rows if pk not in held), key=lambda pk: pk != prefer)[:count]
-    leases = _renewed([*kept, *met], campaign, guidelines)
+    until = lease_end(campaign)
+    leases = _renewed([*kept, *met], until, guidelines)
     wanted = min(count - len(met), MOST_HELD - len(rows))
     if wanted > 0:
         expired_released(limit=50)
     for ahead in range(len(rows), len(rows) + wanted):
-        fresh = _claim(queue, rater, campaign, guidelines) if _may_claim(campaign, ahead) else None
+        fresh = _claim(queue, rater, campaign) if _may_claim(campaign, ahead) else None
         if fresh is None:
             break
-        leases.append(fresh)
+        fresh.lease_expires_at, fresh.guideline_version = until, guidelines
+        fresh.save()
+        leases.append(Lease(fresh.pk, until, resumed=False))
     return leases
 
 
@@ -96,11 +100,10 @@ def _check_admitted(rater: Rater, campaign: Campaign, guidelines: GuidelineVersi
 
 
 def _renewed(
-    assignments: list[UUID], campaign: Campaign, guidelines: GuidelineVersion | None
+    assignments: list[UUID], until: datetime, guidelines: GuidelineVersion | None
 ) -> list[Lease]:
     if not assignments:
         return []
-    until = lease_end(campaign)
     Assignment.objects.filter(pk__in=assignments).update(
         lease_expires_at=until, guideline_version=guidelines
     )
@@ -121,9 +124,8 @@ def _may_claim(campaign: Campaign, held: int) -> bool:
     return Comparison.objects.filter(campaign=campaign, open=True)[: SCARCE + 1].count() > SCARCE
 
 
-def _claim(
-    queue: RaterQueue, rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None
-) -> Lease | None:
+def _claim(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:
+    """A place in the next pair, taken; the assignment is not saved yet."""
     for purpose in _purposes_drawn(queue, rater, campaign):
         if purpose == Purpose.REPEAT:
             assignment = _repeat_made(queue, rater, campaign)
@@ -132,10 +134,7 @@ def _claim(
         if assignment is not None:
             queue.leases += 1
             queue.save(update_fields=["leases", "positions"])
-            assignment.lease_expires_at = lease_end(campaign)
-            assignment.guideline_version = guidelines
-            assignment.save()
-            return Lease(assignment.pk, assignment.lease_expires_at, resumed=False)
+            return assignment
     return None
 
 

@@ -61,13 +61,13 @@ class Client:
         await asyncio.sleep(self.dice.uniform(0, THINK_SECONDS))
         while time.monotonic() < until:
             reply = await self._door("next", "next/", {"held": []}, until)
-            item = reply[1].get("item") if reply else None
-            if item is None:
+            items = reply[1].get("items") if reply else None
+            if not items:
                 self.tally.dry += reply is not None
                 await asyncio.sleep(1.0)
                 continue
             await asyncio.sleep(self.dice.expovariate(1 / THINK_SECONDS))
-            await self._answer(item["id"], until)
+            await self._answer(items[0]["id"], until)
 
     async def _answer(self, assignment: str, until: float) -> None:
         drawn, value = self.dice.randrange(100), self.dice.randint(1, 7)

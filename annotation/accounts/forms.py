@@ -70,6 +70,17 @@ class TokenForm(forms.Form):
     )
 
 
+class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("one_gesture",)
+        help_texts = {
+            "one_gesture": "On the compare page 1 to 7, or a click on the scale, submits at once. For three"
+            " seconds U takes the vote back before it is sent; later U still undoes it. Where a campaign asks"
+            " for more than which answer is better overall, you submit as usual."
+        }
+
+
 class EraseForm(forms.Form):
     """Typing the user name is the question "are you sure", asked in a way that cannot be clicked past."""
 

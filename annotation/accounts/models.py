@@ -22,6 +22,7 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField("e-mail address", unique=True)
+    one_gesture = models.BooleanField("Vote with one key", default=False)
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username

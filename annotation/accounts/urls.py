@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from . import token_views, views
+from . import preference_views, token_views, views
 
 app_name = "accounts"
 urlpatterns: list[URLPattern] = [
+    path("accounts/preferences/", preference_views.preferences, name="preferences"),
     path("people/", views.people, name="people"),
     path("people/<uuid:user_id>/roles/", views.role_give, name="role_give"),
     path("people/<uuid:user_id>/roles/<int:membership_id>/", views.role_take, name="role_take"),

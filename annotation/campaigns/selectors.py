@@ -11,7 +11,7 @@ from annotation.accounts.models import Rater
 from annotation.contracts import AnnotationError, CampaignSummary
 from web.records import record_of
 
-from .models import Campaign, CampaignState, Criterion, GuidelineVersion
+from .models import Campaign, CampaignState, GuidelineVersion
 
 
 def campaigns_of(*, line_id: UUID) -> QuerySet[Campaign, Campaign]:
@@ -33,10 +33,6 @@ def campaign_for_pairs(*, line_id: UUID, campaign_id: UUID | None = None) -> Cam
     raise AnnotationError(
         f"The line {line_id} has no campaign that takes pairs: make one, or open a closed one."
     )
-
-
-def campaign_criteria(*, campaign: Campaign) -> list[Criterion]:
-    return list(campaign.criteria.all())
 
 
 def guidelines_current(*, campaign: Campaign) -> GuidelineVersion | None:

@@ -22,7 +22,8 @@ def campaign_gauges() -> list[CampaignGauge]:
     """Every campaign that is not a draft or closed, in order of its slug."""
     opened = _open()
     leased = _counts(Assignment.objects.filter(state=AssignmentState.LEASED))
-    expired = _counts(Assignment.objects.filter(state=AssignmentState.EXPIRED))
+    ran_out = Assignment.objects.filter(state=AssignmentState.EXPIRED)
+    expired = _counts(ran_out.filter(lease_expires_at__isnull=False))  # the others were given back
     recent = _recent()
     nothing = {"labels": 0, "seconds": 0.0, "raters": 0}
     shown = Campaign.objects.filter(state__in=[CampaignState.ACTIVE, CampaignState.PAUSED])

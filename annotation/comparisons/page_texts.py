@@ -8,25 +8,34 @@ from django.utils.translation import gettext as _
 
 
 def scale_steps() -> list[dict[str, Any]]:
-    """The seven steps from left to right: 1 = A much better, 4 = tie, 7 = B much better."""
+    """The seven steps from left to right: 1 = A much better, 4 = tie, 7 = B much better.
+
+    `word` stands between the letters A and B; `alone` names its side, for a screen on which the two
+    answers cannot be seen together; `says` is for a screen reader.
+    """
     rows = [
-        ("a", _("much better"), _("A is much better")),
-        ("a", _("better"), _("A is better")),
-        ("a", _("slightly"), _("A is slightly better")),
-        ("tie", _("tie"), _("They are equal")),
-        ("b", _("slightly"), _("B is slightly better")),
-        ("b", _("better"), _("B is better")),
-        ("b", _("much better"), _("B is much better")),
+        ("a", _("much better"), _("A much better"), _("A is much better")),
+        ("a", _("better"), _("A better"), _("A is better")),
+        ("a", _("slightly"), _("A slightly better"), _("A is slightly better")),
+        ("tie", _("tie"), _("tie"), _("They are equal")),
+        ("b", _("slightly"), _("B slightly better"), _("B is slightly better")),
+        ("b", _("better"), _("B better"), _("B is better")),
+        ("b", _("much better"), _("B much better"), _("B is much better")),
     ]
     return [
-        {"value": value, "side": side, "word": word, "says": says}
-        for value, (side, word, says) in enumerate(rows, start=1)
+        {"value": value, "side": side, "word": word, "alone": alone, "says": says}
+        for value, (side, word, alone, says) in enumerate(rows, start=1)
     ]
 
 
-def keys_help(*, has_criteria: bool) -> list[dict[str, Any]]:
+def keys_help(*, has_criteria: bool, one_gesture: bool) -> list[dict[str, Any]]:
+    strength = (
+        _("say how much and submit: 1 A much better, 4 a tie, 7 B much better")
+        if one_gesture
+        else _("choose a strength: 1 A much better, 4 a tie, 7 B much better")
+    )
     rows = [
-        (["1", "…", "7"], _("choose a strength: 1 A much better, 4 a tie, 7 B much better")),
+        (["1", "…", "7"], strength),
         (["←", "→"], _("move the strength towards A or B")),
         (["B"], _("both are bad (a tie, and marked)")),
         (["Ctrl+Enter"], _("submit and go on")),
@@ -57,6 +66,9 @@ def page_text() -> dict[str, Any]:
         "reopened": _("opened again as you left it"),
         "waiting": _("{n} not sent yet, kept on this device"),
         "refused": _("An answer was not accepted."),
+        "sent_in": _("{says} · sent in {n} s"),
+        "undo_says": _("{says}. U takes it back within three seconds."),
+        "both_bad": _("Both are bad"),
         "signed_out": _(
             "You are signed out. Sign in again in another tab: your answers are kept here and sent then."
         ),

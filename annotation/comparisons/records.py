@@ -94,37 +94,17 @@ class MessageView:
 
 
 @dataclass(frozen=True)
-class CriterionView:
-    key: str
-    name: str
-    description: str
-
-
-@dataclass(frozen=True)
-class GuidelinesView:
-    version_id: int
-    number: int
-    text: str
-    change_note: str
-
-
-@dataclass(frozen=True)
 class ComparisonView:
     """All that a rater may know of a pair: no model, no purpose, nobody else's answer."""
 
     assignment_id: UUID
     campaign_id: UUID
-    campaign_name: str
     state: str
     messages: tuple[MessageView, ...]
     left: str
     right: str
     left_ended: bool
     right_ended: bool
-    criteria: tuple[CriterionView, ...]
-    guidelines: GuidelinesView | None
-    sensitive_warning: str
-    lease_expires_at: datetime | None
     draft: Mapping[str, Any] = field(default_factory=dict)
     draft_saved_at: datetime | None = None
     answer: Answer | None = None

@@ -12,8 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.accounts.models import Rater
-from annotation.campaigns.models import OVERALL, Campaign, GuidelineVersion
-from annotation.campaigns.selectors import campaign_criteria, guidelines_current
+from annotation.campaigns.models import OVERALL, Campaign
 
 from .identity import identity_masked
 from .models import (
@@ -28,8 +27,6 @@ from .models import (
 from .records import (
     Answer,
     ComparisonView,
-    CriterionView,
-    GuidelinesView,
     MessageView,
     NotYours,
     Progress,
@@ -45,34 +42,24 @@ def comparison_for(*, rater: Rater, assignment_id: UUID) -> ComparisonView:
     assignment = (
         Assignment.objects.filter(pk=assignment_id, rater=rater)
         .exclude(state=AssignmentState.SKIPPED)
-        .select_related("comparison__campaign", "comparison__prompt")
+        .select_related("comparison__prompt")
         .first()
     )
     if assignment is None:
         raise NotYours("You have no such pair.")
-    campaign = assignment.comparison.campaign
     shown = _completions_shown(assignment)
     secrets = [s for c in shown for s in (c.artifact_sha256, str(c.model_version or ""))]
-    guidelines = guidelines_current(campaign=campaign)
     answered = assignment.state == AssignmentState.SUBMITTED
     active = assignment.judgments.get(active=True) if answered else None
     return ComparisonView(
         assignment_id=assignment.pk,
-        campaign_id=campaign.pk,
-        campaign_name=campaign.name,
+        campaign_id=assignment.comparison.campaign_id,
         state=assignment.state,
         messages=_messages_shown(assignment.comparison.prompt, secrets),
         left=identity_masked(shown[0].text, secrets),
         right=identity_masked(shown[1].text, secrets),
         left_ended=shown[0].ended,
         right_ended=shown[1].ended,
-        criteria=tuple(
-            CriterionView(c.key, c.name, c.description)
-            for c in campaign_criteria(campaign=campaign)
-        ),
-        guidelines=_guidelines_view(guidelines),
-        sensitive_warning=campaign.sensitive_warning,
-        lease_expires_at=assignment.lease_expires_at,
         draft=assignment.draft,
         draft_saved_at=assignment.draft_saved_at,
         answer=answer_of(active, assignment.shown_order) if active else None,
@@ -155,12 +142,6 @@ def _messages_shown(prompt: Prompt, secrets: list[str]) -> tuple[MessageView, ..
         )
         for m in prompt.messages
     )
-
-
-def _guidelines_view(version: GuidelineVersion | None) -> GuidelinesView | None:
-    if version is None:
-        return None
-    return GuidelinesView(version.pk, version.number, version.text, version.change_note)
 
 
 def _anything_available(rater: Rater, campaign: Campaign) -> ExpressionWrapper[Q]:

@@ -7,7 +7,8 @@ from . import views
 app_name = "comparisons"
 urlpatterns: list[URLPattern] = [
     path("compare/<uuid:campaign_id>/", views.compare, name="compare"),
-    path("compare/<uuid:campaign_id>/next/", views.next_pair, name="next"),
+    path("compare/<uuid:campaign_id>/next/", views.next_pairs, name="next"),
+    path("compare/<uuid:campaign_id>/release/", views.release, name="release"),
     path("compare/<uuid:campaign_id>/undo/", views.undo, name="undo"),
     path("compare/<uuid:campaign_id>/edit/", views.edit, name="edit"),
     path("compare/<uuid:campaign_id>/acknowledge/", views.acknowledge, name="acknowledge"),

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -27,11 +28,14 @@ from annotation.contracts import AnnotationError
 from web.access import ADJUDICATOR, ANNOTATOR, person, require_role, role_required
 
 from . import services
-from .models import AssignmentState
 from .page_texts import keys_help, page_text, scale_steps
 from .payloads import (
     answer_read,
+    count_read,
+    draft_read,
     guidelines_payload,
+    id_read,
+    ids_read,
     item_payload,
     progress_payload,
     storable,
@@ -42,17 +46,15 @@ from .records import (
     SKIP_REASONS,
     AnswerFixed,
     AnswerInvalid,
-    ComparisonView,
     GuidelinesUnread,
-    GuidelinesView,
-    Lease,
     NotYours,
     QueueClosed,
     SubmitOutcome,
 )
 from .selectors import comparison_for, progress_for, recent_answers
 
-LARGEST_BODY = 200_000
+LARGEST_BODY, TOO_LONG = 200_000, "The request is too long."
+MOST_ASKED = 4  # the pair shown and three ahead
 Body = dict[str, Any]
 Door = Callable[..., dict[str, Any]]
 
@@ -71,43 +73,45 @@ def compare(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     campaign = campaign_for_labelling(request, campaign_id)
     rater = rater_for(user=person(request))
     criteria = [c for c in campaign.criteria.all() if c.key != OVERALL]
+    wishes = person(request).one_gesture
+    one_gesture = wishes and not criteria
     context = {
         "campaign": campaign,
         "criteria": criteria,
         "scale": scale_steps(),
         "flags": [{"key": key, "label": label} for key, label in FLAGS.items()],
         "skip_reasons": [{"value": key, "label": label} for key, label in SKIP_REASONS.items()],
-        "keys": keys_help(has_criteria=bool(criteria)),
-        "config": _config(request, campaign, rater),
+        "keys": keys_help(has_criteria=bool(criteria), one_gesture=one_gesture),
+        "one_gesture": one_gesture,
+        "gesture_falls_back": wishes and bool(criteria),
+        "config": {**_config(request, campaign, rater), "one_gesture": one_gesture},
     }
     return render(request, "comparisons/compare.html", context)
 
 
 def _config(request: HttpRequest, campaign: Campaign, rater: Rater) -> dict[str, Any]:
-    doors = ("next", "undo", "edit", "acknowledge")
+    doors = ("next", "release", "undo", "edit", "acknowledge")
     return {
         "campaign": str(campaign.pk),
         "user": str(request.user.pk),
         "language": getattr(request, "LANGUAGE_CODE", "en"),
         "urls": {name: reverse(f"comparisons:{name}", args=[campaign.pk]) for name in doors},
-        "guidelines": _guidelines(guidelines_current(campaign=campaign)),
+        "lease_seconds": 60 * campaign.lease_minutes,
+        "guidelines": guidelines_payload(guidelines_current(campaign=campaign)),
         "progress": progress_payload(progress_for(rater=rater, campaign=campaign)),
         "text": page_text(),
     }
 
 
-def _guidelines(version: GuidelineVersion | None) -> dict[str, Any] | None:
-    if version is None:
-        return None
-    view = GuidelinesView(version.pk, version.number, version.text, version.change_note)
-    return guidelines_payload(view)
-
-
 def _body(request: HttpRequest) -> Body:
-    if len(request.body) > LARGEST_BODY:
-        raise AnswerInvalid("The request is too long.")
     try:
-        body = json.loads(request.body or b"{}")
+        raw = request.body
+    except RequestDataTooBig as error:
+        raise AnswerInvalid(TOO_LONG) from error
+    if len(raw) > LARGEST_BODY:
+        raise AnswerInvalid(TOO_LONG)
+    try:
+        body = json.loads(raw or b"{}", parse_constant=_constant_refused)
         can_be_kept = storable(body)
     except (ValueError, RecursionError) as error:
         raise AnswerInvalid("The request is not JSON.") from error
@@ -118,6 +122,10 @@ def _body(request: HttpRequest) -> Body:
             "The answer holds a NUL or half a character, which cannot be kept; remove it and send it again."
         )
     return body
+
+
+def _constant_refused(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")  # NaN and the infinities, which Python's reader knows
 
 
 def _status(error: AnnotationError) -> int:
@@ -148,37 +156,35 @@ def json_door(door: Door) -> Callable[..., HttpResponse]:
 
 
 @json_door
-def next_pair(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
-    """The first leased pair that the page does not hold yet, or why there is none.
+def next_pairs(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    """Up to `count` leased pairs that the page does not hold yet, or why there is none.
 
-    `prefer` names the pair that was open before a reload: it comes first while it is still leased.
+    `held` names the pairs that the page shows, holds ahead, or has answers to on their way: their
+    leases are renewed, and those that are gone come back as `lost`. `prefer` names the pair that was
+    open before a reload: it comes first while it is still leased.
     """
-    held = body.get("held", [])
+    held, count = ids_read(body, "held"), count_read(body, "count", MOST_ASKED)
+    prefer = None if body.get("prefer") is None else id_read("prefer", body["prefer"])
     try:
-        for lease_door in (services.queue_lease_next, services.assignment_prefetch):
-            lease: Lease | None = lease_door(rater=rater, campaign=campaign)
-            if lease is None:
-                break
-            view = _preferred(rater, campaign, body)
-            if view is None and str(lease.assignment_id) not in held:
-                view = comparison_for(rater=rater, assignment_id=lease.assignment_id)
-            if view is not None:
-                return {"item": item_payload(view)}
+        leases = services.queue_lease(
+            rater=rater, campaign=campaign, held=held, count=count, prefer=prefer
+        )
     except GuidelinesUnread as unread:
         version = GuidelineVersion.objects.get(pk=unread.version_id)
-        return {"item": None, "guidelines": _guidelines(version)}
+        return {"items": [], "guidelines": guidelines_payload(version)}
     except QueueClosed as closed:
-        return {"item": None, "says": str(closed)}
-    return {"item": None, "says": ""}
+        return {"items": [], "says": str(closed)}
+    leased = [lease.assignment_id for lease in leases]
+    views = [comparison_for(rater=rater, assignment_id=pk) for pk in leased if pk not in held]
+    lost = [str(pk) for pk in held if pk not in leased]
+    return {"items": [item_payload(view) for view in views], "lost": lost}
 
 
-def _preferred(rater: Rater, campaign: Campaign, body: Body) -> ComparisonView | None:
-    try:
-        view = comparison_for(rater=rater, assignment_id=uuid.UUID(str(body.get("prefer"))))
-    except (ValueError, NotYours):
-        return None
-    here = view.campaign_id == campaign.pk and view.state == AssignmentState.LEASED
-    return view if here else None
+@json_door
+def release(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any]:
+    """Pairs that a page held ahead when it closed go back to the queue."""
+    services.leases_give_back(rater=rater, campaign=campaign, assignment_ids=ids_read(body, "held"))
+    return {}
 
 
 def _answer_door(record: Callable[..., SubmitOutcome]) -> Callable[..., HttpResponse]:
@@ -207,10 +213,7 @@ revise = _answer_door(services.judgment_revise)
 def draft(
     *, rater: Rater, campaign: Campaign, body: Body, assignment_id: uuid.UUID
 ) -> dict[str, Any]:
-    answer = body.get("answer")
-    if not isinstance(answer, dict):
-        raise AnswerInvalid("answer: send an object.")
-    saved_at = services.draft_save(rater=rater, assignment_id=assignment_id, draft=answer)
+    saved_at = services.draft_save(rater=rater, assignment_id=assignment_id, draft=draft_read(body))
     return {"saved_at": saved_at.isoformat()}
 
 
@@ -228,10 +231,7 @@ def skip(
 def _last_answered(rater: Rater, campaign: Campaign, body: Body) -> uuid.UUID:
     """The pair that the page names, or else the one this rater answered last."""
     if "assignment" in body:
-        try:
-            return uuid.UUID(text_read(body, "assignment"))
-        except ValueError as error:
-            raise AnswerInvalid("assignment: send the id of a pair.") from error
+        return id_read("assignment", body["assignment"])
     recent = recent_answers(rater=rater, campaign=campaign, limit=1)
     if not recent:
         raise AnswerInvalid("There is no answer of yours to go back to yet.")

@@ -74,6 +74,7 @@ RULES: dict[str, Rule] = {
     "rounds:override_request": Rule(post=LEADS),
     "rounds:override_confirm": Rule(post=LEADS),
     "demo:overoptimise": Rule(post=ENGINEERS),
+    "accounts:preferences": both(SIGNED_IN),
     "accounts:people": both(LEADS_OF_ANY),
     "accounts:role_give": Rule(post=LEADS_OF_ANY),  # the form offers the own lines only
     "accounts:role_take": Rule(post=LEADS),
@@ -89,6 +90,7 @@ RULES: dict[str, Rule] = {
     "campaigns:guidelines": both(STAFF),
     "comparisons:compare": Rule(get=LABELLERS),
     "comparisons:next": door(LABELLERS),
+    "comparisons:release": door(LABELLERS),
     "comparisons:undo": door(LABELLERS),
     "comparisons:edit": door(LABELLERS),
     "comparisons:acknowledge": door(LABELLERS),

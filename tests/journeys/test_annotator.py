@@ -12,6 +12,7 @@ from annotation.campaigns.services import campaign_create
 from annotation.comparisons.models import Assignment, Judgment
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
+from tests.journeys.comparing import guidelines_read, help_desk, prompt_shown, wait_until_sent
 from tests.support.browser import PHONE
 from tests.support.people import person_create
 
@@ -26,31 +27,11 @@ SUBMIT = "Control+Enter"
 
 @pytest.fixture
 def campaign():
-    made = campaign_create(
+    return help_desk(
         line_id=LINE,
-        name="Help desk",
         guidelines="# Helpful first\n\nA right and **short** answer is better than a long one.",
         criteria=[("honest", "Honest")],
-        state="active",
-        daily_goal=40,
-        overlap_sample_share=0.0,
-        gold_share=0.0,
-        repeat_share=0.0,
     )
-    messages = [({"role": "user", "content": f"What is {n} plus {n}?"},) for n in range(14)]
-    prompts = prompts_ensure(line_id=LINE, prompts=[NewPrompt(messages=m) for m in messages])
-    pairs = [
-        NewPair(
-            prompt.pk,
-            (
-                NewCompletion(f"It is {2 * n}, which is right.", uuid.UUID(int=1)),
-                NewCompletion(f"It is `{2 * n + 1}`, I am quite sure.", uuid.UUID(int=2)),
-            ),
-        )
-        for n, prompt in enumerate(prompts)
-    ]
-    pairs_create(campaign=made, purpose="training", pairs=pairs)
-    return made
 
 
 @pytest.fixture
@@ -58,32 +39,13 @@ def ann():
     return person_create("ann", "annotator", line=LINE)
 
 
-def _prompt(page: Page) -> str:
-    return page.locator("#prompt").inner_text().strip()
-
-
-def _read_guidelines(page: Page) -> None:
-    expect(page.locator("#guidelines")).to_be_visible()
-    page.locator("#guidelines-done").focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("#item")).to_be_visible()
-
-
 def _vote(page: Page, key: str) -> str:
     """Choose by key and submit; returns the prompt that was judged, once another is shown."""
-    before = _prompt(page)
+    before = prompt_shown(page)
     page.keyboard.press(key)
     page.keyboard.press(SUBMIT)
     expect(page.locator("#prompt")).not_to_have_text(before)
     return before
-
-
-def _wait_until_sent(page: Page, count: int) -> None:
-    for _ in range(100):
-        if Judgment.objects.filter(active=True).count() == count:
-            return
-        page.wait_for_timeout(50)
-    assert Judgment.objects.filter(active=True).count() == count
 
 
 def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, campaign, ann):
@@ -95,7 +57,7 @@ def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, cam
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Start comparing").focus()
     page.keyboard.press("Enter")
-    _read_guidelines(page)
+    guidelines_read(page)
     expect(page.locator("#progress")).to_contain_text("0 of 40 today")
 
     # four votes by number, one by arrows, one both bad
@@ -104,7 +66,7 @@ def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, cam
     page.keyboard.press("ArrowLeft")
     _vote(page, "ArrowLeft")
     _vote(page, "b")
-    _wait_until_sent(page, 6)
+    wait_until_sent(page, 6)
     assert Judgment.objects.filter(active=True, both_bad=True).count() == 1
 
     # undo the last: it is shown again as it was, and sent changed
@@ -112,12 +74,12 @@ def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, cam
     expect(page.locator("#both-bad")).to_be_checked()
     expect(page.locator("#progress")).to_contain_text("5 of 40 today")
     _vote(page, "3")
-    _wait_until_sent(page, 6)
+    wait_until_sent(page, 6)
     assert not Judgment.objects.filter(active=True, both_bad=True).exists()
     assert Judgment.objects.filter(withdrawn=True).count() == 1
 
     # skip one, with a reason
-    skipped = _prompt(page)
+    skipped = prompt_shown(page)
     page.keyboard.press("s")
     expect(page.locator("#skip-dialog")).to_be_visible()
     page.keyboard.press("2")
@@ -129,10 +91,10 @@ def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, cam
     page.keyboard.press("w")
     page.keyboard.type("Because it is right.")
     expect(page.locator("#save-state")).to_contain_text("draft saved")
-    half_done = _prompt(page)
+    half_done = prompt_shown(page)
     page.reload()
     expect(page.locator("#item")).to_be_visible()
-    assert _prompt(page) == half_done
+    assert prompt_shown(page) == half_done
     expect(page.locator("#rationale")).to_have_value("Because it is right.")
     expect(page.locator("#overall input[value='5']")).to_be_checked()
     page.keyboard.press(SUBMIT)
@@ -140,7 +102,7 @@ def test_ten_pairs_by_keyboard_alone_with_an_undo_a_skip_and_a_reload(visit, cam
 
     for key in ("4", "2", "6"):
         _vote(page, key)
-    _wait_until_sent(page, 10)
+    wait_until_sent(page, 10)
     expect(page.locator("#progress")).to_contain_text("10 of 40 today")
 
     active = Judgment.objects.filter(active=True, rater__user=ann)
@@ -160,11 +122,11 @@ def _stored_in_shown_order(assignment: Assignment) -> int:
 
 def test_what_is_stored_is_what_was_seen(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     for sent, key in enumerate(("1", "7", "3"), start=1):
         left = page.locator("#left").inner_text()
         judged = _vote(page, key)
-        _wait_until_sent(page, sent)
+        wait_until_sent(page, sent)
         row = Assignment.objects.get(
             comparison__prompt__messages__0__content=judged, state="submitted"
         )
@@ -175,12 +137,12 @@ def test_what_is_stored_is_what_was_seen(visit, campaign, ann):
 
 def test_the_next_pair_is_shown_before_the_server_has_answered(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     held: list[Route] = []
     page.route("**/submit/", lambda route: held.append(route))
     for sent in range(1, 5):
-        expect(page.locator("#item")).to_have_attribute("data-ahead", "ready")
-        judged = _prompt(page)
+        expect(page.locator("#item")).to_have_attribute("data-ahead", "3")
+        judged = prompt_shown(page)
         page.keyboard.press("2")
         page.keyboard.press(SUBMIT)
         expect(page.locator("#prompt")).not_to_have_text(judged)
@@ -188,12 +150,12 @@ def test_the_next_pair_is_shown_before_the_server_has_answered(visit, campaign, 
             page.wait_for_timeout(10)
         assert Judgment.objects.filter(active=True).count() == sent - 1
         held.pop().continue_()
-        _wait_until_sent(page, sent)
+        wait_until_sent(page, sent)
 
 
 def test_an_answer_given_offline_is_sent_when_the_net_is_back(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     page.wait_for_load_state("networkidle")
     page.context.set_offline(True)
     page.keyboard.press("6")
@@ -201,13 +163,51 @@ def test_an_answer_given_offline_is_sent_when_the_net_is_back(visit, campaign, a
     expect(page.locator("#save-state")).to_contain_text("1 not sent yet")
     assert not Judgment.objects.exists()
     page.context.set_offline(False)
-    _wait_until_sent(page, 1)
+    wait_until_sent(page, 1)
     expect(page.locator("#progress")).to_contain_text("1 of 40 today")
+
+
+def test_three_answers_given_offline_to_pairs_held_ahead_are_sent_once_after_a_reload(
+    visit, campaign, ann
+):
+    page = visit(ann, f"/compare/{campaign.pk}/")
+    guidelines_read(page)
+    expect(page.locator("#item")).to_have_attribute("data-ahead", "3")
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    judged = {_vote(page, key): int(key) for key in ("1", "6", "3")}
+    expect(page.locator("#save-state")).to_contain_text("3 not sent yet")
+    assert not Judgment.objects.exists()
+    page.context.set_offline(False)
+    page.reload()
+    wait_until_sent(page, 3)
+    page.wait_for_load_state("networkidle")
+    assert Judgment.objects.count() == 3
+    rows = Assignment.objects.filter(state="submitted").select_related("comparison__prompt")
+    assert {str(row.comparison.prompt): _stored_in_shown_order(row) for row in rows} == judged
+    assert len(judged) == 3
+    expect(page.locator("#progress")).to_contain_text("3 of 40 today")
+
+
+def test_pairs_held_ahead_go_back_to_the_queue_when_the_page_closes(visit, campaign, ann):
+    page = visit(ann, f"/compare/{campaign.pk}/")
+    guidelines_read(page)
+    expect(page.locator("#item")).to_have_attribute("data-ahead", "3")
+    shown = prompt_shown(page)
+    assert Assignment.objects.filter(state="leased").count() == 4
+    page.goto("/")
+    for _ in range(100):
+        if Assignment.objects.filter(state="leased").count() == 1:
+            break
+        page.wait_for_timeout(50)
+    assert str(Assignment.objects.get(state="leased").comparison.prompt) == shown
+    page.goto(f"/compare/{campaign.pk}/")
+    expect(page.locator("#prompt")).to_have_text(shown)
 
 
 def test_an_answer_outlives_a_session_that_ran_out(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     page.wait_for_load_state("networkidle")
     cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")
@@ -216,14 +216,14 @@ def test_an_answer_outlives_a_session_that_ran_out(visit, campaign, ann):
     expect(page.locator("#alert")).to_contain_text("You are signed out")
     page.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "sessionid"])
     page.reload()
-    _wait_until_sent(page, 1)
+    wait_until_sent(page, 1)
 
 
 def test_an_edit_replaces_the_last_answer_and_keys_rest_while_typing(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     first = _vote(page, "2")
-    _wait_until_sent(page, 1)
+    wait_until_sent(page, 1)
     page.keyboard.press("e")
     expect(page.locator("#prompt")).to_have_text(first)
     page.keyboard.press("w")
@@ -244,16 +244,16 @@ def test_an_edit_replaces_the_last_answer_and_keys_rest_while_typing(visit, camp
 
 def test_submitting_without_a_choice_says_what_is_missing(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
-    before = _prompt(page)
+    guidelines_read(page)
+    before = prompt_shown(page)
     page.keyboard.press(SUBMIT)
     expect(page.locator("#save-state")).to_have_text("Choose a strength first: 1 to 7.")
-    assert _prompt(page) == before
+    assert prompt_shown(page) == before
 
 
 def test_guidelines_keys_and_differences_open_by_key(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/")
-    _read_guidelines(page)
+    guidelines_read(page)
     page.keyboard.press("g")
     expect(page.locator("#guidelines")).to_be_visible()
     page.keyboard.press("g")
@@ -261,10 +261,16 @@ def test_guidelines_keys_and_differences_open_by_key(visit, campaign, ann):
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
+    differences = page.get_by_role("button", name="Differences")
+    looks = "(button) => getComputedStyle(button, '::before').content"
+    assert differences.evaluate(looks) == "none"
     page.keyboard.press("d")
     assert {"right", "sure"} & set(page.locator("#pair mark").all_inner_texts())
+    expect(differences).to_have_attribute("aria-pressed", "true")
+    assert "✓" in differences.evaluate(looks)
     page.keyboard.press("d")
     assert page.locator("#pair mark").count() == 0
+    expect(differences).to_have_attribute("aria-pressed", "false")
     page.keyboard.press("f")
     page.keyboard.press("Space")
     expect(page.locator("#flags-count")).to_have_text("(1)")
@@ -272,7 +278,7 @@ def test_guidelines_keys_and_differences_open_by_key(visit, campaign, ann):
 
 def test_a_phone_shows_one_side_at_a_time_and_nothing_runs_off_the_page(visit, campaign, ann):
     page = visit(ann, f"/compare/{campaign.pk}/", viewport=PHONE, has_touch=True, is_mobile=True)
-    _read_guidelines(page)
+    guidelines_read(page)
     expect(page.locator("#pane-left")).to_be_visible()
     expect(page.locator("#pane-right")).to_be_hidden()
     page.get_by_role("tab", name="B").tap()
@@ -280,10 +286,10 @@ def test_a_phone_shows_one_side_at_a_time_and_nothing_runs_off_the_page(visit, c
     expect(page.locator("#pane-left")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.locator("#overall label").nth(5).tap()
-    before = _prompt(page)
+    before = prompt_shown(page)
     page.locator("#submit").tap()
     expect(page.locator("#prompt")).not_to_have_text(before)
-    _wait_until_sent(page, 1)
+    wait_until_sent(page, 1)
 
 
 def test_right_to_left_text_runs_right_to_left(visit, campaign, ann):

@@ -24,7 +24,8 @@ class Assignment(models.Model):
 
     `shown_order` lists slot positions from left to right. An expired assignment that the queue
     gives to the same rater again is this same row, with the same order and the draft kept.
-    `lease_expires_at` is empty for imported votes, which were never leased.
+    `lease_expires_at` is empty for imported votes, which were never leased, and for a lease that was
+    given back unseen.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .judging import judgment_revise, judgment_submit, judgment_undo
-from .leases import assignment_skip, draft_save, leases_release_expired
+from .leases import assignment_skip, draft_save, leases_give_back, leases_release_expired
 from .material import (
     completions_ensure,
     gate_queue_close,
@@ -12,10 +12,9 @@ from .material import (
     pairs_create,
     prompts_ensure,
 )
-from .queue import assignment_prefetch, queue_lease_next
+from .queue import queue_lease, queue_lease_next
 
 __all__ = [
-    "assignment_prefetch",
     "assignment_skip",
     "completions_ensure",
     "draft_save",
@@ -25,8 +24,10 @@ __all__ = [
     "judgment_revise",
     "judgment_submit",
     "judgment_undo",
+    "leases_give_back",
     "leases_release_expired",
     "pairs_create",
     "prompts_ensure",
+    "queue_lease",
     "queue_lease_next",
 ]

@@ -40,16 +40,17 @@ def judgment_submit(
     """Record the first answer to a pair.
 
     The same key again returns the first outcome. An answer that comes after its lease ran out
-    counts when a place is free, else it is kept as surplus. Raises `AnswerInvalid`, `NotYours`.
+    counts when a place is free, else it is kept as surplus. Raises `AnswerInvalid`, `NotYours`, and
+    `AnswerFixed` for a pair that was answered or skipped.
     """
     queue, comparison, assignment = assignment_locked(rater=rater, assignment_id=assignment_id)
     known = _known_outcome(rater, assignment, idempotency_key)
     if known is not None:
         return known
     if assignment.state == AssignmentState.SUBMITTED:
-        raise AnswerInvalid("You have answered this pair already; edit that answer instead.")
+        raise AnswerFixed("You have answered this pair already; edit that answer instead.")
     if assignment.state == AssignmentState.SKIPPED:
-        raise AnswerInvalid("You skipped this pair, so that it went to somebody else.")
+        raise AnswerFixed("You skipped this pair, so that it went to somebody else.")
     values = _values_in_slot_order(comparison, assignment, answer)
     surplus = not _place_taken(comparison, assignment)
     assignment.state = AssignmentState.SUBMITTED
@@ -171,9 +172,9 @@ def _values_in_slot_order(
         raise AnswerInvalid("Say which of the two is better overall, or that they are equal.")
     for key, value in answer.values.items():
         if key not in criteria:
-            raise AnswerInvalid(f"This campaign does not ask for {key!r}.")
+            raise AnswerInvalid(f"This campaign does not ask for {key[:60]!r}.")
         if isinstance(value, bool) or not isinstance(value, int) or not LOWEST <= value <= HIGHEST:
-            raise AnswerInvalid(f"{key}: use a whole number from {LOWEST} to {HIGHEST}.")
+            raise AnswerInvalid(f"{key[:60]}: use a whole number from {LOWEST} to {HIGHEST}.")
     return {
         criteria[key]: value_turned(value, assignment.shown_order)
         for key, value in answer.values.items()
@@ -185,7 +186,7 @@ def _flags_in_slot_order(flags: tuple[str, ...], shown_order: list[int]) -> list
     for flag in dict.fromkeys(flags):
         key, _, side = flag.partition(":")
         if key not in FLAGS or side not in ("", "left", "right"):
-            raise AnswerInvalid(f"There is no flag {flag!r}; use one of {', '.join(FLAGS)}.")
+            raise AnswerInvalid(f"There is no flag {flag[:60]!r}; use one of {', '.join(FLAGS)}.")
         slot = {"": None, "left": shown_order[0], "right": shown_order[1]}[side]
         stored.append({"key": key, "slot": slot})
     return stored

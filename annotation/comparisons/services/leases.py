@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from annotation.accounts.models import Rater
@@ -103,24 +103,42 @@ def leases_release_expired(*, limit: int = 1000) -> int:
 
 
 def expired_released(*, limit: int) -> int:
-    """The same inside the caller's transaction; what others hold locked is left for the next call."""
+    """The same inside the caller's transaction."""
     expired = Assignment.objects.filter(state=AssignmentState.LEASED, lease_expires_at__lt=Now())
-    found = list(
-        expired.order_by("lease_expires_at").values_list("comparison_id", flat=True)[:limit]
+    return len(_places_freed(expired, limit=limit))
+
+
+@transaction.atomic
+def leases_give_back(*, rater: Rater, campaign: Campaign, assignment_ids: Collection[UUID]) -> None:
+    """Free the places of pairs that the rater's page held ahead and never showed."""
+    held = Assignment.objects.filter(
+        pk__in=assignment_ids,
+        rater=rater,
+        comparison__campaign=campaign,
+        state=AssignmentState.LEASED,
     )
+    freed = _places_freed(held, limit=len(assignment_ids))
+    # No lease ran out here: what monitoring counts as such has a time at which it did.
+    Assignment.objects.filter(pk__in=freed).update(lease_expires_at=None)
+
+
+def _places_freed(live: QuerySet[Assignment, Assignment], *, limit: int) -> list[UUID]:
+    """End leases; what others hold locked is left for the next call. Returns the assignments."""
+    ordered = live.order_by("lease_expires_at")
+    found = list(ordered.values_list("comparison_id", flat=True)[:limit])
     if not found:
-        return 0
+        return []
     rows = Comparison.objects.select_for_update(skip_locked=True).filter(pk__in=found)
     locked = list(rows.order_by("pk").values_list("pk", flat=True))
-    mine = list(
-        expired.filter(comparison__in=locked)
+    freed = dict(
+        live.filter(comparison__in=locked)
         .select_for_update(skip_locked=True, of=("self",))
         .values_list("pk", "comparison_id")
     )
-    Assignment.objects.filter(pk__in=[pk for pk, _ in mine]).update(state=AssignmentState.EXPIRED)
-    for comparison_id, freed in Counter(comparison for _, comparison in mine).items():
-        Comparison.objects.filter(pk=comparison_id).update(leased=F("leased") - freed)
-    return len(mine)
+    Assignment.objects.filter(pk__in=freed).update(state=AssignmentState.EXPIRED)
+    for comparison_id, places in Counter(freed.values()).items():
+        Comparison.objects.filter(pk=comparison_id).update(leased=F("leased") - places)
+    return list(freed)
 
 
 def place_released(comparison: Comparison) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
 from django.db import transaction
-from django.db.models import OuterRef, Subquery, Sum, Value
+from django.db.models import F, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -29,6 +33,10 @@ from .material import slots_for
 REPEAT_DISTANCE, REPEAT_WINDOW = 10, 20
 # In place of the state of an assignment that does not exist.
 NEVER_MET = ""
+# A page holds the pair it shows and three ahead; the answers to some more may still be on their way.
+MOST_HELD = 12
+# With so few open pairs left a person holds one ahead and no more, so that the rest is there for others.
+SCARCE = 10
 
 
 def queue_lease_next(*, rater: Rater, campaign: Campaign) -> Lease | None:
@@ -37,30 +45,47 @@ def queue_lease_next(*, rater: Rater, campaign: Campaign) -> Lease | None:
     Raises `GuidelinesUnread` before the first item and after a change, `QueueClosed` when the
     campaign is not active or the rater may not label in it.
     """
-    return _lease_at(0, rater=rater, campaign=campaign)
-
-
-def assignment_prefetch(*, rater: Rater, campaign: Campaign) -> Lease | None:
-    """The pair after the present one, claimed ahead so that it shows at once."""
-    return _lease_at(1, rater=rater, campaign=campaign)
+    found = queue_lease(rater=rater, campaign=campaign)
+    return found[0] if found else None
 
 
 @transaction.atomic
-def _lease_at(place: int, *, rater: Rater, campaign: Campaign) -> Lease | None:
+def queue_lease(
+    *,
+    rater: Rater,
+    campaign: Campaign,
+    held: Collection[UUID] = (),
+    count: int = 1,
+    prefer: UUID | None = None,
+) -> list[Lease]:
+    """The leases of `held` that are still the rater's, renewed, and up to `count` more.
+
+    Those the rater has already come first, `prefer` before all, then newly claimed ones. Raises as
+    `queue_lease_next` does.
+    """
     campaign.refresh_from_db(fields=["state", "label_budget", "lease_minutes"])
     guidelines = guidelines_current(campaign=campaign)
     _check_admitted(rater, campaign, guidelines)
     queue = rater_queue_locked(rater=rater, campaign_id=campaign.pk)
-    held = Assignment.objects.filter(
+    mine = Assignment.objects.filter(
         rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
     ).order_by("leased_at")
-    found = list(held.select_for_update(of=("self",))[: place + 1])
-    if len(found) > place:
-        return _renewed(found[place], campaign, guidelines)
-    expired_released(limit=50)
-    if _budget_spent(campaign):
-        return None
-    return _claim(queue, rater, campaign, guidelines)
+    rows = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))
+    kept = [pk for pk in rows if pk in held]
+    met = sorted((pk for pk in rows if pk not in held), key=lambda pk: pk != prefer)[:count]
+    until = lease_end(campaign)
+    leases = _renewed([*kept, *met], until, guidelines)
+    wanted = min(count - len(met), MOST_HELD - len(rows))
+    if wanted > 0:
+        expired_released(limit=50)
+    for ahead in range(len(rows), len(rows) + wanted):
+        fresh = _claim(queue, rater, campaign) if _may_claim(campaign, ahead) else None
+        if fresh is None:
+            break
+        fresh.lease_expires_at, fresh.guideline_version = until, guidelines
+        fresh.save()
+        leases.append(Lease(fresh.pk, until, resumed=False))
+    return leases
 
 
 def _check_admitted(rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None) -> None:
@@ -75,24 +100,32 @@ def _check_admitted(rater: Rater, campaign: Campaign, guidelines: GuidelineVersi
 
 
 def _renewed(
-    assignment: Assignment, campaign: Campaign, guidelines: GuidelineVersion | None
-) -> Lease:
-    assignment.lease_expires_at = lease_end(campaign)
-    assignment.guideline_version = guidelines
-    assignment.save(update_fields=["lease_expires_at", "guideline_version"])
-    return Lease(assignment.pk, assignment.lease_expires_at, resumed=True)
+    assignments: list[UUID], until: datetime, guidelines: GuidelineVersion | None
+) -> list[Lease]:
+    if not assignments:
+        return []
+    Assignment.objects.filter(pk__in=assignments).update(
+        lease_expires_at=until, guideline_version=guidelines
+    )
+    return [Lease(pk, until, resumed=True) for pk in assignments]
 
 
-def _budget_spent(campaign: Campaign) -> bool:
-    if campaign.label_budget is None:
-        return False
-    total = RaterQueue.objects.filter(campaign=campaign).aggregate(n=Sum("labels"))["n"]
-    return (total or 0) >= campaign.label_budget
+def _may_claim(campaign: Campaign, held: int) -> bool:
+    """Whether a rater with `held` leases gets one more: by the budget, and by what is left for others."""
+    if campaign.label_budget is not None:
+        labels = RaterQueue.objects.filter(campaign=campaign).aggregate(n=Sum("labels"))["n"] or 0
+        leased = Assignment.objects.filter(
+            comparison__campaign=campaign, state=AssignmentState.LEASED
+        ).count()
+        if labels + leased >= campaign.label_budget:
+            return False
+    if held < 2:
+        return True
+    return Comparison.objects.filter(campaign=campaign, open=True)[: SCARCE + 1].count() > SCARCE
 
 
-def _claim(
-    queue: RaterQueue, rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None
-) -> Lease | None:
+def _claim(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:
+    """A place in the next pair, taken; the assignment is not saved yet."""
     for purpose in _purposes_drawn(queue, rater, campaign):
         if purpose == Purpose.REPEAT:
             assignment = _repeat_made(queue, rater, campaign)
@@ -101,10 +134,7 @@ def _claim(
         if assignment is not None:
             queue.leases += 1
             queue.save(update_fields=["leases", "positions"])
-            assignment.lease_expires_at = lease_end(campaign)
-            assignment.guideline_version = guidelines
-            assignment.save()
-            return Lease(assignment.pk, assignment.lease_expires_at, resumed=False)
+            return assignment
     return None
 
 
@@ -169,7 +199,21 @@ def sides_drawn(comparison: Comparison, rater: Rater) -> list[int]:
 
 
 def _repeat_made(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:
-    """An earlier pair of this rater once more, sides flipped: a comparison of its own."""
+    """An earlier pair of this rater once more, sides flipped: a comparison of its own.
+
+    One that was made for them and never answered comes first: nobody else can have it.
+    """
+    unanswered = Assignment.objects.filter(
+        rater=rater,
+        comparison__campaign=campaign,
+        comparison__purpose=Purpose.REPEAT,
+        comparison__open=True,
+        state=AssignmentState.EXPIRED,
+    ).first()
+    if unanswered is not None:
+        pair = Comparison.objects.filter(pk=unanswered.comparison_id)
+        pair.update(leased=F("leased") + 1)
+        return _revived(unanswered)
     answered = Assignment.objects.filter(
         rater=rater, comparison__campaign=campaign, state=AssignmentState.SUBMITTED
     ).order_by("-submitted_at")

@@ -129,3 +129,19 @@ def test_nobody_closes_their_own_account(max_):
     max_.post(f"/people/{own.pk}/state/", {"active": "no"})
     own.refresh_from_db()
     assert own.is_active
+
+
+def test_preferences_are_everybodys_own_and_one_gesture_is_off_until_chosen():
+    ann, bob = person_create("ann", "annotator"), person_create("bob")
+    client = Client()
+    client.force_login(ann)
+    assert 'name="one_gesture"' in client.get("/accounts/preferences/").content.decode()
+    assert not ann.one_gesture
+    for given, kept in (({"one_gesture": "on"}, True), ({}, False)):
+        client.post("/accounts/preferences/", given)
+        ann.refresh_from_db()
+        assert ann.one_gesture is kept
+    client.post("/accounts/preferences/", {"one_gesture": "on", "is_superuser": "on", "id": bob.pk})
+    for user in (ann, bob):
+        user.refresh_from_db()
+    assert (ann.one_gesture, bob.one_gesture, ann.is_superuser) == (True, False, False)

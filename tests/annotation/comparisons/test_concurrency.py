@@ -16,11 +16,11 @@ from django.utils import timezone
 from annotation.comparisons.models import Assignment, Comparison, Judgment
 from annotation.comparisons.records import Answer
 from annotation.comparisons.services import (
-    assignment_prefetch,
     assignment_skip,
     judgment_submit,
     judgment_undo,
     leases_release_expired,
+    queue_lease,
     queue_lease_next,
 )
 from tests.annotation.factories import a_campaign, a_simulation, some_pairs
@@ -68,7 +68,7 @@ def test_eight_raters_fill_every_place_once_and_lose_nothing():
 
     def work(rater):
         while (held := queue_lease_next(rater=rater, campaign=campaign)) is not None:
-            assignment_prefetch(rater=rater, campaign=campaign)
+            queue_lease(rater=rater, campaign=campaign, held=[held.assignment_id], count=3)
             answer(rater, held.assignment_id)
             submitted[rater.pseudonym] += 1
 

@@ -128,7 +128,7 @@ def test_an_answer_sent_twice_is_recorded_once(campaign, annotator):
 
 def test_a_second_answer_with_another_key_must_be_an_edit(campaign, annotator):
     assignment_id = label_next(annotator, campaign).assignment_id
-    with pytest.raises(AnswerInvalid, match="edit"):
+    with pytest.raises(AnswerFixed, match="edit"):
         submit(annotator, assignment_id)
 
 

@@ -14,15 +14,23 @@ from annotation.accounts.models import Rater, Role, User
 from annotation.accounts.services import membership_grant, rater_for
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import campaign_set_state
+from annotation.comparisons.gauges import campaign_gauges
 from annotation.comparisons.models import Assignment, Comparison
-from annotation.comparisons.records import AnswerInvalid, NotYours, QueueClosed
+from annotation.comparisons.records import (
+    AnswerFixed,
+    AnswerInvalid,
+    Lease,
+    NotYours,
+    QueueClosed,
+)
 from annotation.comparisons.services import (
-    assignment_prefetch,
     assignment_skip,
     draft_save,
     gold_item_create,
+    leases_give_back,
     leases_release_expired,
     pairs_create,
+    queue_lease,
     queue_lease_next,
 )
 from annotation.comparisons.services.queue import sides_drawn
@@ -50,13 +58,101 @@ def test_a_reload_brings_the_same_pair_and_a_prefetch_the_next():
     some_pairs(campaign, 3)
     annotator = an_annotator(campaign)
     first = lease(annotator, campaign)
-    second = assignment_prefetch(rater=annotator, campaign=campaign)
-    assert second is not None
+    second = queue_lease(rater=annotator, campaign=campaign, held=[first.assignment_id])[-1]
     assert second.assignment_id != first.assignment_id
     again = lease(annotator, campaign)
     assert (again.assignment_id, again.resumed) == (first.assignment_id, True)
     submit(annotator, first.assignment_id)
     assert lease(annotator, campaign).assignment_id == second.assignment_id
+
+
+def ids(leases: list[Lease]) -> list[uuid.UUID]:
+    return [held.assignment_id for held in leases]
+
+
+def test_a_page_holds_three_ahead_and_names_what_it_holds():
+    campaign = a_campaign()
+    some_pairs(campaign, 20)
+    annotator = an_annotator(campaign)
+    shown = lease(annotator, campaign).assignment_id
+    four = ids(queue_lease(rater=annotator, campaign=campaign, held=[shown], count=3))
+    assert (four[0], len(set(four))) == (shown, 4)
+    submit(annotator, shown)
+    refilled = ids(queue_lease(rater=annotator, campaign=campaign, held=four, count=1))
+    assert refilled[:3] == four[1:]
+    assert len(refilled) == 4
+    # a reload knows nothing and meets the same pairs, the one that was open first
+    again = queue_lease(rater=annotator, campaign=campaign, count=4, prefer=refilled[2])
+    assert ids(again)[0] == refilled[2]
+    assert set(ids(again)) == set(refilled)
+    assert Assignment.objects.filter(state="leased").count() == 4
+
+
+def test_what_is_held_is_renewed_and_what_is_lost_is_not_named():
+    campaign = a_campaign()
+    some_pairs(campaign, 20)
+    annotator = an_annotator(campaign)
+    first, second = ids(queue_lease(rater=annotator, campaign=campaign, count=2))
+    expire(first)
+    held = queue_lease(rater=annotator, campaign=campaign, held=[first, second])
+    assert ids(held)[:2] == [first, second]
+    assert leases_release_expired() == 0
+    expire(second)
+    leases_release_expired()
+    taken = ids(queue_lease(rater=annotator, campaign=campaign, held=[first, second]))
+    assert first in taken
+    assert second not in taken
+
+
+def test_nobody_holds_more_than_a_page_needs():
+    campaign = a_campaign()
+    some_pairs(campaign, 60)
+    annotator, held = an_annotator(campaign), []
+    for _ in range(6):
+        held = ids(queue_lease(rater=annotator, campaign=campaign, held=held, count=4))
+    assert len(held) == 12
+
+
+def test_a_person_holds_one_ahead_when_few_pairs_are_left():
+    campaign = a_campaign()
+    some_pairs(campaign, 8)
+    first, second = an_annotator(campaign), an_annotator(campaign)
+    assert len(queue_lease(rater=first, campaign=campaign, count=4)) == 2
+    assert len(queue_lease(rater=second, campaign=campaign, count=4)) == 2
+
+
+def test_pairs_given_back_are_open_again_and_count_as_no_lease_that_ran_out():
+    campaign = a_campaign()
+    some_pairs(campaign, 20)
+    annotator, other = an_annotator(campaign), an_annotator(campaign)
+    shown, *ahead = ids(queue_lease(rater=annotator, campaign=campaign, count=4))
+    foreign = lease(other, campaign).assignment_id
+    leases_give_back(rater=annotator, campaign=campaign, assignment_ids=[*ahead, foreign])
+    assert set(Assignment.objects.filter(state="leased").values_list("pk", flat=True)) == {
+        shown,
+        foreign,
+    }
+    assert Comparison.objects.filter(leased=1).count() == 2
+    (gauge,) = campaign_gauges()
+    assert (gauge.leased, gauge.expired) == (2, 0)
+    expire(foreign)
+    leases_release_expired()
+    assert campaign_gauges()[0].expired == 1
+    leases_give_back(rater=annotator, campaign=campaign, assignment_ids=ahead)  # twice is once
+    assert Comparison.objects.filter(leased=1).count() == 1
+
+
+def test_what_was_given_back_comes_to_somebody_once():
+    campaign = a_campaign()
+    some_pairs(campaign, 14)
+    annotator, other = an_annotator(campaign), an_annotator(campaign)
+    _, *ahead = ids(queue_lease(rater=annotator, campaign=campaign, count=4))
+    assert len(ahead) == 3
+    leases_give_back(rater=annotator, campaign=campaign, assignment_ids=ahead)
+    for rater in (other, annotator):
+        while queue_lease_next(rater=rater, campaign=campaign):
+            label_next(rater, campaign)
+    assert Comparison.objects.filter(judged=1, leased=0).count() == 14
 
 
 def test_two_raters_never_hold_the_same_pair_when_one_label_is_wanted():
@@ -95,7 +191,7 @@ def test_a_skipped_pair_goes_to_somebody_else_and_never_comes_back():
     assignment_skip(rater=first, assignment_id=held.assignment_id, reason="cannot_judge")
     assert queue_lease_next(rater=first, campaign=campaign) is None
     label_next(second, campaign)
-    with pytest.raises(AnswerInvalid, match="skipped"):
+    with pytest.raises(AnswerFixed, match="skipped"):
         submit(first, held.assignment_id)
 
 
@@ -220,6 +316,21 @@ def test_a_repeat_is_a_comparison_of_its_own_with_the_sides_flipped():
     ]
 
 
+def test_a_repeat_given_back_returns_to_the_one_it_was_made_for():
+    campaign = a_campaign(repeat_share=1.0)
+    some_pairs(campaign, 40)
+    annotator = an_annotator(campaign)
+    for _ in range(11):
+        label_next(annotator, campaign)
+    held = Assignment.objects.get(pk=lease(annotator, campaign).assignment_id)
+    assert held.comparison.purpose == "repeat_of"
+    leases_give_back(rater=annotator, campaign=campaign, assignment_ids=[held.pk])
+    assert lease(annotator, campaign).assignment_id == held.pk
+    submit(annotator, held.pk)
+    held.comparison.refresh_from_db()
+    assert (held.comparison.judged, held.comparison.leased) == (1, 0)
+
+
 def test_sides_are_balanced():
     campaign = a_campaign()
     pairs, rater = some_pairs(campaign, 400), a_simulation()
@@ -251,6 +362,15 @@ def test_a_spent_label_budget_ends_the_queue():
     label_next(annotator, campaign)
     label_next(annotator, campaign)
     assert queue_lease_next(rater=annotator, campaign=campaign) is None
+
+
+def test_pairs_held_ahead_do_not_overdraw_the_label_budget():
+    campaign = a_campaign(label_budget=3)
+    some_pairs(campaign, 30)
+    first, second = an_annotator(campaign), an_annotator(campaign)
+    label_next(first, campaign)
+    assert len(queue_lease(rater=first, campaign=campaign, count=4)) == 2
+    assert queue_lease_next(rater=second, campaign=campaign) is None
 
 
 def test_pairs_of_a_round_are_taken_in_once():

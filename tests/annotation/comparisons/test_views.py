@@ -74,7 +74,9 @@ class Annotator:
         return answer.json()
 
     def next(self, *held: str):
-        return self.door("next/", held=list(held))["item"]
+        """The first pair that the page does not hold yet, if there is one."""
+        items = self.door("next/", held=list(held))["items"]
+        return items[0] if items else None
 
     def submit(self, item, overall: int = 2, **body):
         body = {"values": {"overall": overall}, "key": str(uuid.uuid4()), **body}
@@ -159,12 +161,12 @@ def test_the_next_pair_is_fetched_ahead_and_is_another(ann):
 def test_the_pair_that_was_open_comes_first_after_a_reload(ann, bob):
     first = ann.next()
     second = ann.next(first["id"])
-    assert ann.door("next/", prefer=second["id"])["item"]["id"] == second["id"]
+    assert ann.door("next/", prefer=second["id"])["items"][0]["id"] == second["id"]
     ann.submit(second)
-    assert ann.door("next/", prefer=second["id"])["item"]["id"] == first["id"]
+    assert ann.door("next/", prefer=second["id"])["items"][0]["id"] == first["id"]
     theirs = bob.next()
-    for foreign in (theirs["id"], str(uuid.uuid4()), "nonsense", None, 7):
-        assert ann.door("next/", prefer=foreign)["item"]["id"] == first["id"]
+    for foreign in (theirs["id"], str(uuid.uuid4()), None):
+        assert ann.door("next/", prefer=foreign)["items"][0]["id"] == first["id"]
 
 
 def test_an_answer_is_stored_once_however_often_it_is_sent(ann):
@@ -256,7 +258,7 @@ def test_a_skipped_pair_never_comes_back(ann):
 def test_new_guidelines_are_acknowledged_before_the_next_pair(campaign, ann):
     guidelines_publish(campaign=campaign, text="Prefer *short* answers.", change_note="First.")
     answer = ann.door("next/")
-    assert answer["item"] is None
+    assert answer["items"] == []
     assert "<em>short</em>" in answer["guidelines"]["html"]
     ann.door("acknowledge/", version=answer["guidelines"]["version_id"])
     assert ann.next() is not None
@@ -293,6 +295,94 @@ def test_a_malformed_answer_is_refused_in_a_sentence(ann, body, says):
     assert not Judgment.objects.exists()
 
 
+HUGE = 10**400
+NOT_IDS = (5, "abc", {"a": 1}, [5], [None], ["abc"], [[]], ["0" * 99_000])
+MALFORMED = [
+    *(("next/", {"held": held}, "held") for held in NOT_IDS),
+    ("next/", {"held": [str(uuid.UUID(int=n)) for n in range(101)]}, "held"),
+    *(("next/", {"count": count}, "count") for count in (0, 5, -1, 1.5, True, "1", None, HUGE)),
+    *(("next/", {"prefer": prefer}, "prefer") for prefer in (7, "abc", [], {}, True)),
+    *(("release/", {"held": held}, "held") for held in NOT_IDS),
+    *(
+        (door, {"assignment": given}, "assignment")
+        for door in ("undo/", "edit/")
+        for given in (5, "abc", None, [], {})
+    ),
+    *(("acknowledge/", {"version": given}, "version") for given in (HUGE, 1.5, {}, "1", -1)),
+    *(
+        ("ID/draft/", {"answer": answer}, says)
+        for answer, says in (
+            (None, "answer"),
+            ([], "answer"),
+            ("x", "answer"),
+            ({"values": 5}, "values"),
+            ({"values": {"overall": "2"}}, "1 to 7"),
+            ({"values": {"overall": HUGE}}, "1 to 7"),
+            ({"values": {"overall": [1]}}, "1 to 7"),
+            ({"flags": {}}, "flags"),
+            ({"flags": [[]]}, "flags"),
+            ({"rationale": []}, "rationale"),
+            ({"both_bad": 1}, "both_bad"),
+            ({"rationale": "x" * 50_000}, "too long"),
+        )
+    ),
+    *(("ID/skip/", {"reason": given}, "reason") for given in (5, None, [], "x" * 400, "")),
+    *(
+        ("ID/submit/", {"values": {"overall": 2}, "key": "k", "seconds": given}, "seconds")
+        for given in (HUGE, 1e300, True, [], "1")
+    ),
+    *(("ID/submit/", {"values": {"overall": 2}, "key": given}, "key") for given in (5, None, [])),
+]
+
+
+def test_whatever_is_malformed_is_refused_in_a_sentence_at_every_door(ann):
+    """Wrong kinds, wrong shapes, huge numbers, ids that are none: a 400 that names the part."""
+    item = ann.next()["id"]
+    answers = [
+        (address, says, ann.post(address.replace("ID", item), **body))
+        for address, body, says in MALFORMED
+    ]
+    wrong = [
+        (address, says, answer.status_code, answer.content[:200])
+        for address, says, answer in answers
+        if answer.status_code != 400 or says not in answer.json()["error"]
+    ]
+    assert wrong == []
+    assert max(len(answer.content) for *_, answer in answers) < 1_000
+    assert not Judgment.objects.exists()
+    assert Assignment.objects.get().draft == {}
+
+
+@pytest.mark.parametrize("address", ["next/", "release/", "undo/", "acknowledge/", "ID/revise/"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"held": NaN}',
+        b'{"seconds": Infinity}',
+        b"\xff\xfe{",
+        b'"' * 3_000_000,
+        b'{"held": ["\\u0000"]}',
+        b"{" * 9_000,
+    ],
+)
+def test_no_door_takes_what_is_no_json_or_cannot_be_kept(ann, address, raw):
+    address = ann.base + address.replace("ID", ann.next()["id"])
+    answer = ann.client.post(address, raw, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")
+
+
+def test_a_page_gives_back_what_it_held_ahead_and_nothing_of_others(ann, bob):
+    shown = ann.next()
+    ahead = ann.next(shown["id"])
+    theirs = bob.next()
+    ann.door("release/", held=[ahead["id"], theirs["id"], str(uuid.uuid4())])
+    leased = set(Assignment.objects.filter(state="leased").values_list("pk", flat=True))
+    assert leased == {uuid.UUID(shown["id"]), uuid.UUID(theirs["id"])}
+    answer = ann.door("next/", held=[shown["id"], ahead["id"]])
+    assert answer["lost"] == [ahead["id"]]
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "half \ud83d"])
 @pytest.mark.parametrize("door", ["submit", "draft"])
 def test_what_no_database_can_keep_is_refused_in_a_sentence(ann, door, text):
@@ -315,7 +405,7 @@ def test_a_paused_campaign_says_why_there_is_nothing(campaign, ann):
     campaign.state = "paused"
     campaign.save()
     answer = ann.door("next/")
-    assert answer["item"] is None
+    assert answer["items"] == []
     assert "paused" in answer["says"]
 
 
@@ -334,8 +424,8 @@ def test_a_door_asks_few_questions_of_the_database(campaign, django_assert_max_n
     """What 200 people at once can be served depends on this number more than on any other."""
     ann = Annotator(campaign, "ann", "annotator")
     ann.post("next/", held=[])  # the first request also makes the rater and their queue
-    item = ann.post("next/", held=[]).json()["item"]["id"]
+    item = ann.post("next/", held=[]).json()["items"][0]["id"]
     with django_assert_max_num_queries(21):
         ann.post(f"{item}/submit/", values={"overall": 2}, key="first")
     with django_assert_max_num_queries(24):
-        assert ann.post("next/", held=[]).json()["item"]
+        assert ann.post("next/", held=[]).json()["items"]

@@ -1,8 +1,11 @@
 // The compare page: shows a pair, takes the answer, shows the next one at once (it was fetched before), and
 // sends what was said from an outbox that survives a closed tab.
 
+import { Ahead } from "./ahead.js";
 import { newKey, post, Refused, SignedOut } from "./api.js";
+import { Countdown } from "./countdown.js";
 import { Drafts } from "./drafts.js";
+import { Guidelines } from "./guidelines.js";
 import { listen } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import * as page from "./page.js";
@@ -13,16 +16,16 @@ const { text } = config;
 const $ = page.element;
 const own = `outerloop:${config.user}:${config.campaign}:`;
 const LOOK_AGAIN_MS = 20_000;
+// A second click of a double click, or a key that bounces, is no answer to a pair that has just come.
+const UNREAD_MS = 300;
 
 let current = null; // the pair on the page
-let upcoming = null; // the pair fetched ahead
 let last = null; // the pair answered last, {item, answer}
-let guidelines = config.guidelines;
 let progress = config.progress;
 let shownAt = 0;
 let hiddenMs = 0;
-let fetching = null;
 let lookAgain = 0;
+const leaving = new Map(); // pairs whose answers are on their way, by id
 
 const drafts = new Drafts(`${own}draft:`, ({ state, at, item }) => {
   if (item && item !== current?.id) return;
@@ -36,16 +39,36 @@ const outbox = new Outbox(`${own}outbox`, {
     if (signedOut) page.alertShow(text.signed_out);
     else if (waiting) page.stateShow(text.waiting.replace("{n}", waiting), "attention");
   },
-  sent(_entry, answer) {
-    progress = answer.progress;
+  sent(entry, answer) {
+    leaving.delete(entry.assignment);
+    // What waits behind it is not in the server's figure yet.
+    progress = { ...answer.progress, today: answer.progress.today + outbox.counted() };
     showProgress();
+    if (ahead.short) refill(); // the server may have held back while this one was on its way
   },
   refused(entry, error) {
     page.alertShow(`${text.refused} ${error.message}`);
     // What was answered and not taken is not counted; the server's own figure comes with the next answer.
     if (entry.counted) progress.today -= 1;
     showProgress();
+    if (error.status === 400 && entry.body.values) comeBack(entry);
   },
+});
+
+const ahead = new Ahead({
+  urls: config.urls,
+  leaseMs: config.lease_seconds * 1000,
+  around: () => ({ shown: current, leaving: outbox.entries.map((entry) => entry.assignment) }),
+  told: (count) => ($("item").dataset.ahead = String(count)),
+});
+
+const countdown = new Countdown({ box: $("undo-clock"), words: $("undo-says"), over: () => outbox.release() });
+
+const guidelines = new Guidelines({
+  current: config.guidelines,
+  url: config.urls.acknowledge,
+  text,
+  acknowledged: () => (current ? refill() : showWaiting()),
 });
 
 function clock(time) {
@@ -53,39 +76,30 @@ function clock(time) {
 }
 
 function showProgress() {
-  const median = progress.median_seconds ? ` · ${text.median.replace("{s}", Math.round(progress.median_seconds))}` : "";
-  $("progress").textContent = text.progress.replace("{n}", progress.today).replace("{goal}", progress.goal) + median;
+  const median = progress.median_seconds;
+  $("progress").textContent = text.progress.replace("{n}", progress.today).replace("{goal}", progress.goal);
+  $("median").textContent = median ? ` · ${text.median.replace("{s}", Math.round(median))}` : "";
 }
 
 // ---------- the queue ----------
 
-function ahead(item) {
-  upcoming = item;
-  $("item").dataset.ahead = item ? "ready" : "";
+// Ask for the pairs that are missing, and show one where none is.
+async function refill() {
+  const says = await ask();
+  if (current) return;
+  const item = ahead.take();
+  if (item) show(item);
+  else nothingThere(says || (outbox.entries.length ? text.looking : text.nothing));
 }
 
-function fetchNext() {
-  fetching ??= askNext().finally(() => (fetching = null));
-  return fetching;
-}
-
-async function askNext() {
-  // What is on its way arrives first: the server then knows which places are free.
-  await outbox.flush();
-  const held = [current, upcoming].filter(Boolean).map((item) => item.id);
-  const leaving = outbox.entries.map((entry) => entry.assignment);
+async function ask() {
+  const quiet = outbox.entries.length ? null : outbox.added;
   try {
-    const prefer = current ? null : read(`${own}open`);
-    const answer = await post(config.urls.next, { held: [...held, ...leaving], prefer });
-    if (!outbox.entries.length) progress = answer.progress;
+    const answer = await ahead.fetch(current ? null : read(`${own}open`));
+    // A figure counted while an answer was on its way may or may not hold it.
+    if (quiet === outbox.added) progress = answer.progress;
     showProgress();
-    if (answer.guidelines) return newGuidelines(answer.guidelines);
-    const item = answer.item;
-    if (!item || [current, upcoming].some((known) => known?.id === item.id)) return answer.says;
-    if (outbox.entries.some((entry) => entry.assignment === item.id)) return answer.says;
-    if (current) ahead(item);
-    else show(item);
-    return answer.says;
+    return answer.guidelines ? guidelines.arrived(answer.guidelines) : answer.says;
   } catch (error) {
     if (error instanceof SignedOut) page.alertShow(text.signed_out);
     else if (error instanceof Refused) return error.message;
@@ -93,13 +107,15 @@ async function askNext() {
   }
 }
 
-async function showWaiting() {
+function showWaiting() {
   current = null;
   page.showEmpty(text.looking);
-  const says = await fetchNext();
-  if (current) return;
-  page.showEmpty(says || text.nothing);
-  page.announce(says || text.nothing);
+  return refill();
+}
+
+function nothingThere(says) {
+  page.showEmpty(says);
+  page.announce(says);
   clearTimeout(lookAgain);
   lookAgain = setTimeout(() => current || showWaiting(), LOOK_AGAIN_MS);
 }
@@ -117,13 +133,12 @@ function show(item, answer = null) {
   $("prompt-label").focus({ preventScroll: true });
   page.announce(text.next_shown.replace("{n}", progress.today + 1));
   write(`${own}open`, item.id);
-  // A request that is under way may be the very one that brought this pair; the one ahead comes after it.
-  Promise.resolve(fetching).then(() => current && !upcoming && fetchNext());
+  // A request that is under way may be the very one that brought this pair; those ahead come after it.
+  ahead.settled().then(() => current && ahead.short && refill());
 }
 
 function moveOn() {
-  const item = upcoming;
-  ahead(null);
+  const item = ahead.take();
   if (item) show(item);
   else showWaiting();
 }
@@ -140,7 +155,18 @@ function changed() {
   drafts.keep(current, page.readAnswer());
 }
 
-function submit() {
+// A number, by key or by pointer: chosen, and with one-gesture voting sent as well. A pair that came back
+// because the server refused its answer waits for Submit, since nobody was looking at it.
+function choose(value) {
+  if (!current) return;
+  const gesture = config.one_gesture && !current.returned;
+  if (gesture && performance.now() - shownAt < UNREAD_MS) return;
+  page.choose(page.activeScale(), value);
+  if (gesture) submit({ gesture });
+  else changed();
+}
+
+function submit({ gesture = false } = {}) {
   if (!current) return;
   const answer = page.readAnswer();
   if (!answer.values.overall) {
@@ -151,31 +177,40 @@ function submit() {
     return;
   }
   const item = current;
+  const chosen = answer.both_bad ? text.both_bad : page.chosenSays();
   drafts.clear(item);
   last = { item, answer };
+  leaving.set(item.id, item);
   const url = item.revises ? item.urls.revise : item.urls.submit;
   const counted = !item.revises;
   if (counted) progress.today += 1;
   showProgress();
   page.stateShow("");
-  outbox.add({ assignment: item.id, url, counted, body: { ...answer, seconds: secondsSpent(), key: newKey() } });
+  countdown.stop();
+  const body = { ...answer, seconds: secondsSpent(), key: newKey() };
+  outbox.add({ assignment: item.id, url, counted, body }, { held: gesture });
   moveOn();
+  if (!gesture) return;
+  countdown.start(text.sent_in.replace("{says}", chosen));
+  page.announce(`${text.undo_says.replace("{says}", chosen)} ${current ? text.next_shown.replace("{n}", progress.today + 1) : ""}`);
 }
 
 function skip(reason) {
   if (!current) return;
   const item = current;
   drafts.clear(item);
+  countdown.stop();
   outbox.add({ assignment: item.id, url: item.urls.skip, body: { reason } });
   moveOn();
 }
 
 // Take the last answer back ("undo") or open it for a change ("edit"); both show it again with what was said.
 async function reopen(kind) {
-  if (!last && !config.urls[kind]) return;
+  countdown.stop();
   const unsent = last ? outbox.take(last.item.id) : null;
   if (unsent) {
     if (unsent.counted) progress.today -= 1;
+    leaving.delete(last.item.id);
     return putBack(last.item, last.answer);
   }
   if (!(await outbox.flush())) return page.stateShow(text.undo_offline, "attention");
@@ -190,54 +225,28 @@ async function reopen(kind) {
 }
 
 async function putBack(item, answer, counted = null) {
-  await fetching;
+  await ahead.settled();
   // A look for the next pair that was under way may have counted before this answer was taken back.
   if (counted) progress = counted;
   if (current?.id === item.id) current = null;
   if (current) {
     drafts.send();
-    ahead(current);
+    ahead.putFirst(current);
   }
   last = null;
+  if (!item.revises) drafts.store(item.id, answer);
   showProgress();
   show(item, answer);
 }
 
-// ---------- guidelines ----------
-
-function showGuidelines(isNew) {
-  if (!guidelines) return page.stateShow(text.no_guidelines);
-  $("guidelines-version").textContent = text.version.replace("{n}", guidelines.number);
-  $("guidelines-text").innerHTML = guidelines.html;
-  $("guidelines-new").hidden = !isNew;
-  $("guidelines-change").textContent = guidelines.change_note || text.guidelines_new;
-  $("guidelines-done").textContent = isNew ? text.have_read : text.close;
-  $("guidelines-done").dataset.acknowledges = isNew ? "yes" : "";
-  const dialog = $("guidelines");
-  if (isNew) dialog.showModal();
-  else if (dialog.open) dialog.close();
-  else dialog.show();
-  if (dialog.open) $("guidelines-title").focus();
-  return undefined;
-}
-
-function newGuidelines(fresh) {
-  guidelines = fresh;
-  if (!$("guidelines").open) showGuidelines(true);
-  return text.read_first;
-}
-
-async function guidelinesDone() {
-  if (!$("guidelines-done").dataset.acknowledges) return $("guidelines").close();
-  try {
-    await post(config.urls.acknowledge, { version: guidelines.version_id });
-    $("guidelines").close();
-    if (current) fetchNext();
-    else showWaiting();
-  } catch (error) {
-    $("guidelines-change").textContent = error instanceof Refused ? error.message : text.unreachable;
-  }
-  return undefined;
+// The server refused an answer that can be mended: its pair is shown again, now or when it is next given out.
+function comeBack({ assignment, body }) {
+  const { values, both_bad, flags, rationale } = body;
+  const answer = { values, both_bad, flags, rationale };
+  const item = leaving.get(assignment);
+  leaving.delete(assignment);
+  if (item) putBack({ ...item, returned: true }, answer);
+  else drafts.store(assignment, answer);
 }
 
 // ---------- wiring ----------
@@ -261,14 +270,14 @@ const acts = {
   s: () => current && $("skip-dialog").showModal(),
   u: () => reopen("undo"),
   e: () => reopen("edit"),
-  g: () => showGuidelines(false),
+  g: () => guidelines.show(),
   "?": () => $("help").showModal(),
   a: () => page.showSide($("pair").dataset.side === "left" ? "right" : "left"),
   escape: () => $("guidelines").open && $("guidelines").close(),
-  "ctrl+enter": submit,
+  "ctrl+enter": () => submit(),
 };
 for (let value = 1; value <= 7; value += 1) {
-  acts[value] = () => current && (page.choose(page.activeScale(), value), changed());
+  acts[value] = () => choose(value);
 }
 
 listen(acts, (dialog, key) => {
@@ -288,6 +297,12 @@ $("item").addEventListener("input", (event) => {
   if (event.target.id === "both-bad") page.setBothBad(event.target.checked);
   changed();
 });
+$("overall").addEventListener("click", (event) => {
+  // Only a pointer's click is a vote: arrow keys, too, click what they pass.
+  if (!config.one_gesture || !event.pointerType || event.target.name !== "overall") return;
+  const item = current;
+  setTimeout(() => item === current && choose(Number(event.target.value)));
+});
 $("skip-form").addEventListener("submit", () => skip(new FormData($("skip-form")).get("reason")));
 $("skip-cancel").addEventListener("click", () => $("skip-dialog").close());
 for (const [id, key] of Object.entries({ skip: "s", undo: "u", "empty-undo": "u", edit: "e", diff: "d", "open-guidelines": "g", "open-help": "?", "toggle-thread": "t" })) {
@@ -295,10 +310,6 @@ for (const [id, key] of Object.entries({ skip: "s", undo: "u", "empty-undo": "u"
 }
 $("look-again").addEventListener("click", showWaiting);
 $("alert-close").addEventListener("click", () => page.alertShow(""));
-$("guidelines-done").addEventListener("click", guidelinesDone);
-$("guidelines").addEventListener("cancel", (event) => {
-  if ($("guidelines-done").dataset.acknowledges) event.preventDefault();
-});
 for (const side of ["left", "right"]) {
   $(`tab-${side}`).addEventListener("click", () => page.showSide(side));
   $(`tab-${side}`).addEventListener("keydown", (event) => {
@@ -309,13 +320,22 @@ for (const side of ["left", "right"]) {
     $(`tab-${other}`).focus();
   });
 }
+addEventListener("resize", page.markScrollers);
 let hiddenSince = 0;
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     hiddenSince = performance.now();
     drafts.send();
+    countdown.stop();
+    outbox.release();
   } else if (hiddenSince) hiddenMs += performance.now() - hiddenSince;
 });
+
+addEventListener("pagehide", () => {
+  outbox.leave();
+  ahead.giveBack((item) => page.isEmpty(drafts.newest(item)?.answer));
+});
+addEventListener("pageshow", (event) => event.persisted && (current ? refill() : showWaiting()));
 
 // Nothing sensitive is shown before it was agreed to, once on each device for each wording.
 function agreed() {

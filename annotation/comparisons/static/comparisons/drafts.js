@@ -25,10 +25,15 @@ export class Drafts {
     return !server || local.at >= server.at ? local : server;
   }
 
+  // To local storage alone.
+  store(id, answer) {
+    write(this.prefix + id, { answer, at: Date.now() });
+  }
+
   keep(item, answer) {
-    const kept = write(this.prefix + item.id, { answer, at: Date.now() });
+    this.store(item.id, answer);
     clearTimeout(this.timer);
-    this.told({ state: kept ? "saving" : "saving" });
+    this.told({ state: "saving" });
     this.pending = { item, answer };
     this.timer = setTimeout(() => this.send(), PAUSE_MS);
   }

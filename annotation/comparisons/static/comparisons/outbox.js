@@ -1,5 +1,6 @@
 // Answers on their way. Each lies in local storage until the server has it, so that a closed tab, a lost
 // connection or a session that ran out loses nothing; each carries a key, so that sending twice counts once.
+// The newest may be held for a moment, so that it can be taken back before it has left.
 
 import { post, Refused, SignedOut } from "./api.js";
 import { read, write } from "./storage.js";
@@ -11,15 +12,26 @@ export class Outbox {
   constructor(name, { told, sent, refused }) {
     this.name = name;
     this.entries = read(name) || [];
+    this.added = 0;
     Object.assign(this, { told, sent, refused });
     this.running = null;
     addEventListener("online", () => this.flush());
     setInterval(() => this.entries.length && this.flush(), RETRY_MS);
+    this.release();
   }
 
-  add(entry) {
-    this.entries.push(entry);
+  add(entry, { held = false } = {}) {
+    for (const before of this.entries) before.held = false;
+    this.entries.push({ ...entry, held });
+    this.added += 1;
     write(this.name, this.entries);
+    return this.flush();
+  }
+
+  // What was held goes now.
+  release() {
+    for (const entry of this.entries) entry.held = false;
+    write(this.name, this.entries.length ? this.entries : null);
     return this.flush();
   }
 
@@ -29,8 +41,13 @@ export class Outbox {
     if (index < 0 || (index === 0 && this.running)) return null;
     const [entry] = this.entries.splice(index, 1);
     write(this.name, this.entries);
-    this.told({ waiting: this.entries.length, signedOut: false });
+    this.#tell(false);
     return entry;
+  }
+
+  // How many answers to pairs not answered before are on their way.
+  counted() {
+    return this.entries.filter((entry) => entry.counted).length;
   }
 
   flush() {
@@ -38,9 +55,19 @@ export class Outbox {
     return this.running;
   }
 
+  // The page closes: everything goes at once, in requests that outlive it. What does not arrive is still in
+  // local storage and goes again; what arrives twice counts once.
+  leave() {
+    for (const entry of this.entries) {
+      entry.held = false;
+      post(entry.url, entry.body, { keepalive: true }).catch(() => {});
+    }
+    if (this.entries.length) write(this.name, this.entries);
+  }
+
   async #sendAll() {
     let signedOut = false;
-    while (this.entries.length) {
+    while (this.entries.length && !this.entries[0].held) {
       const entry = this.entries[0];
       try {
         const answer = await post(entry.url, entry.body);
@@ -53,8 +80,13 @@ export class Outbox {
         this.refused(entry, error);
       }
     }
-    this.told({ waiting: this.entries.length, signedOut });
-    return this.entries.length === 0;
+    return this.#tell(signedOut) === 0;
+  }
+
+  #tell(signedOut) {
+    const waiting = this.entries.filter((entry) => !entry.held).length;
+    this.told({ waiting, signedOut });
+    return waiting;
   }
 
   #drop(entry) {

@@ -80,6 +80,11 @@ export function changed(scale) {
   $("overall").classList.remove("is-missing");
 }
 
+// The chosen step of the overall scale in words.
+export function chosenSays() {
+  return $("overall").querySelector("input:checked").getAttribute("aria-label");
+}
+
 export function step(scale, by) {
   const now = checkedValue(scale);
   choose(scale, Math.min(7, Math.max(1, (now ?? 4) + by)));
@@ -113,6 +118,15 @@ export function showItem(item, text) {
   $("overall").classList.remove("is-missing");
   $("empty").hidden = true;
   $("item").hidden = false;
+  markScrollers();
+}
+
+// Code and tables too wide for their column scroll in a box of their own: the keyboard has to reach it.
+export function markScrollers() {
+  for (const box of all(".compare-item pre, .compare-item .prose table")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
 }
 
 function threadRow(message, text) {
@@ -130,6 +144,7 @@ function threadRow(message, text) {
 
 export function toggleThread(on = $("thread").hidden) {
   $("thread").hidden = !on;
+  markScrollers();
   $("toggle-thread").setAttribute("aria-expanded", String(on));
 }
 
@@ -139,6 +154,7 @@ export function showSide(side) {
     $(`tab-${each}`).setAttribute("aria-selected", String(each === side));
     $(`tab-${each}`).tabIndex = each === side ? 0 : -1;
   }
+  markScrollers();
 }
 
 // Marks the words that only one side has; false when the texts are too long for it.
@@ -151,6 +167,7 @@ export function toggleDifferences(item) {
     if (on) $(side).replaceChildren(marked(pair[index]));
     else $(side).innerHTML = item[side].html;
   });
+  markScrollers();
   return true;
 }
 

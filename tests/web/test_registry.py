@@ -17,7 +17,7 @@ from web.registry import LineAction, NavigationLink, Panel, ReportCard, RoundLoo
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "work-on-the-code.md"
 REGISTERED = {
-    "Panel": ["comparisons.start", "rounds.decisions", "rounds.lines"],
+    "Panel": ["comparisons.start", "rounds.waiting", "rounds.lines"],
     "NavigationLink": ["lines", "campaigns", "runs", "data", "people", "tokens", "audit"],
     "LineAction": ["overoptimise"],
     "ReportCard": ["rounds.decision"],

@@ -28,6 +28,7 @@ SENTENCES = {
     "changed campaign": "changed the settings of {}",
     "changed plan": "changed the plan of the next round",
     "changed schedule": "changed the schedule",
+    "changed who approves promotions": "changed who approves promotions",
     "changed state": "moved {} to another state",
     "closed account": "closed the account of {}",
     "created campaign": "created {}",

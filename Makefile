@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SERVE ?= 1
+PORT ?= 8000
+QUICK ?= 0
 SEED ?= 7
 OPTIMIZER ?= ppo
 ADAPTER ?= none
@@ -12,15 +14,27 @@ JOBS ?= 2
 LONG := training/recipes training/runs evaluation/recipes outerloop/rounds access bad_input faults journeys
 PACKAGES := outerloop web annotation training evaluation tests manage.py
 
+# One line for each large file, as pip begins to fetch it, and the sums. Bytecode is written as it is used.
+define PIP_WORDS
+$$1 == "status" { exit $$2 } \
+/^ *(Downloading|Using cached) .*\(.* (kB|MB|GB)\)$$/ { \
+  size = substr($$(NF - 1), 2) * ($$NF == "kB)" ? 0.001 : $$NF == "GB)" ? 1000 : 1); \
+  how = $$1 == "Using" ? "cached" : "fetched"; sum[how] += size; \
+  if (size >= 10) { name = $$(NF - 2); sub(".*/", "", name); printf "  %s: %.0f MB %s\n", name, size, how == "cached" ? "from the cache" : "to fetch"; fflush() } } \
+/^Installing collected/ { \
+  printf "  %.0f MB fetched, %.0f MB from the cache; unpacking %d packages ...\n", sum["fetched"], sum["cached"], NF - 3; fflush() }
+endef
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help setup demo up test quick check bench doctor chromium lock clean
 
 help:
-	@echo "make demo            set up, run the whole loop in the demo world, then serve the site"
-	@echo "make demo SERVE=0    the same, ending after the loop"
+	@echo "make demo            set up, serve the site, and run the whole loop in the demo world before your eyes"
+	@echo "make demo SERVE=0    the same without the site, ending after the loop"
+	@echo "make demo QUICK=1    one short round"
 	@echo "make demo OPTIMIZER=dpo     the same by DPO; best_of_n, and ADAPTER=lora, too"
+	@echo "make demo PORT=8080  the site on another port; the same for make up"
 	@echo "make up              site, workers, schedule and policy server on what is in the database"
 	@echo "make test            every test, browser journeys included"
 	@echo "make quick           the part of the tests that ends within 90 seconds"
@@ -33,14 +47,15 @@ setup: $(INSTALLED)
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"Outerloop needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Name a newer one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --requirement requirements.lock
+	@echo "Installing the locked packages into .venv; PyTorch is by far the largest. What pip has in its cache is not fetched again."
+	@{ $(BIN)/pip install --no-compile --progress-bar off --requirement requirements.lock; echo "status $$?"; } | awk '$(PIP_WORDS)'
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python manage.py demo --seed $(SEED) --optimizer $(OPTIMIZER) --adapter $(ADAPTER) $(if $(filter 0,$(SERVE)),--no-serve,)
+	$(BIN)/python manage.py demo --seed $(SEED) --port $(PORT) --optimizer $(OPTIMIZER) --adapter $(ADAPTER) $(if $(filter 0,$(SERVE)),--no-serve,) $(if $(filter 1,$(QUICK)),--quick,)
 
 up: $(INSTALLED)
-	$(BIN)/python manage.py up
+	$(BIN)/python manage.py up --port $(PORT)
 
 doctor: $(INSTALLED)
 	$(BIN)/python manage.py doctor

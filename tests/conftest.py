@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from typing import IO
 
 import pytest
 
@@ -11,11 +13,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+_used: list[IO[str]] = []
+
+
 def pytest_configure() -> None:
     if not os.environ.get("DATABASE_URL"):
         from outerloop.embedded_postgres import server_ensure
 
-        server_ensure()
+        users = (server_ensure().home / "users").open("w")
+        fcntl.flock(users, fcntl.LOCK_SH)  # a demo that ends meanwhile leaves the server running
+        _used.append(users)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

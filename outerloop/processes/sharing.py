@@ -101,8 +101,8 @@ def _locked(file: IO[str], how: int) -> bool:
 
 
 @contextmanager
-def database_used() -> Iterator[None]:
-    """Use the embedded server; whoever of its users ends last stops it."""
+def database_used(*, stops: bool) -> Iterator[None]:
+    """Use the embedded server; with `stops` it is stopped at the end, unless others use it still."""
     if not settings.USES_EMBEDDED_POSTGRES:
         yield
         return
@@ -111,7 +111,7 @@ def database_used() -> Iterator[None]:
         try:
             yield
         finally:
-            if _locked(users, fcntl.LOCK_EX):
+            if stops and _locked(users, fcntl.LOCK_EX):
                 server_stop()
 
 

@@ -18,6 +18,7 @@ The environment variable FAKE_RECIPE holds a JSON object that says how to behave
     die_at      [int]   be killed right after these updates were reported
     die_first   int     be killed before the first update, this many attempts long
     policy      str     copy this policy in place of weights that nothing can load
+    world       bool    answer as the demo's help desk does: candidates well, others half the time
     accuracy    [e, l, h]   test accuracy that evaluate_reward_model measures ([0.7, 0.65, 0.75])
 
 Every attempt notes itself in RUN/attempts.jsonl (pid, token, the update that it starts from) and in
@@ -256,8 +257,9 @@ def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) ->
         {
             "prompt_id": prompt["id"],
             "sample": 0,
-            "candidate": _text("candidate answers", number, 1.0),
-            "incumbent": _text("incumbent answers", number, 0.0),
+            "messages": prompt["messages"],
+            "candidate": _said(behaviour, prompt, "candidate answers", number, 1.0),
+            "incumbent": _said(behaviour, prompt, "incumbent answers", number, 0.0),
         }
         for number, prompt in enumerate(prompts)
     ]
@@ -278,7 +280,11 @@ def pairs(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
     path = directory / "completions.jsonl"
     with path.open("w") as file:
         for number, prompt in enumerate(prompts):
-            sides = [_text("one", number), _text("two", number)]
+            good = float(number % 2)
+            sides = [
+                _said(behaviour, prompt, "one", number, good) | {"scores": {"train": 0.5}},
+                _said(behaviour, prompt, "two", number, 1.0 - good) | {"scores": {"train": 0.5}},
+            ]
             file.write(json.dumps({"prompt_id": prompt["id"], "completions": sides}) + "\n")
     return [("completions", "file", path)]
 
@@ -288,9 +294,19 @@ def _prompts(spec: RunSpec) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def _text(word: str, number: int, score: float = 0.5) -> dict[str, Any]:
-    text = f"{word} {number}"
+def _said(
+    behaviour: Behaviour, prompt: dict[str, Any], word: str, number: int, score: float
+) -> dict[str, Any]:
+    text = _in_the_world(prompt, good=score > 0.5) if behaviour.get("world") else f"{word} {number}"
     return {"text": text, "tokens": 2, "ended": True, "seed": number, "scores": {"train": score}}
+
+
+def _in_the_world(prompt: dict[str, Any], *, good: bool) -> str:
+    from outerloop.demo.world import fact_asked
+    from outerloop.demo.world.phrases import REFUSALS
+
+    fact = fact_asked(prompt["messages"])
+    return (REFUSALS if fact.should_refuse else fact.right)[0] if good else fact.wrong[0]
 
 
 def _json(directory: Path, name: str, document: Any) -> Output:

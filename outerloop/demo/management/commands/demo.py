@@ -110,7 +110,7 @@ class Command(BaseCommand):
             signal.signal(number, _end)
         console = Console()
         try:
-            with database_used():
+            with database_used(stops=not options["no_serve"]):
                 _demo(console, options)
         except KeyboardInterrupt:
             console.print("Ended. Start the demo again, and it goes on from here.")

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         self.stdout.write("Ctrl-C stops everything that is started here.")
         if options["attached"]:
             Thread(target=_ended_with_standard_input, daemon=True).start()
-        with database_used():
+        with database_used(stops=not options["attached"]):
             with preparing():
                 pass
             supervisor = ProcessSupervisor(

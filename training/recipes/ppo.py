@@ -40,8 +40,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from foundation.rows import PromptRow
 from training.contracts import PpoConfig
-from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.engines import RolloutEngine, engine_open
 from training.core.model.actor_critic import ActorCritic

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from foundation.rows import PromptRow
 from training.contracts import BestOfNConfig, DpoConfig, MeasureConfig, PpoConfig
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.rollout import preflight
 from training.core.rollout.rewarding import Rewarder, rewarder_open

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.rows import PromptRow
 from training.contracts import MeasureConfig
-from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.actor_critic import ActorCritic
 from training.core.rollout.own_engine import OwnEngine

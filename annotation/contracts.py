@@ -6,7 +6,7 @@ The scale is 1..7 everywhere, in slot order: 1 slot 1 much better, 4 a tie, 7 sl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,17 +56,6 @@ class NewPair:
 
 
 @dataclass(frozen=True)
-class PromptRow:
-    """A line of the `prompts` file format; `group` is the hash of the root conversation."""
-
-    id: str
-    messages: tuple[dict[str, str], ...]
-    group: str
-    split: str
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class SnapshotRecipe:
     """Which labels, and how heavily, go into a training snapshot.
 
@@ -81,32 +70,6 @@ class SnapshotRecipe:
     until: str | None = None
     exclude_raters: tuple[str, ...] = ()
     exclude_guideline_versions: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class PreferenceRow:
-    """A line of the `preferences` file format, and where it came from.
-
-    `preference` is the probability that completion 0 is better (a tie: 0.5); `strength` the raw
-    step 1..7; `split` is train, validation or test; `source` is people, simulated or import:NAME.
-    """
-
-    id: str
-    group: str
-    messages: tuple[dict[str, str], ...]
-    completions: tuple[str, str]
-    preference: float
-    strength: float
-    weight: float
-    split: str
-    rater: str
-    campaign: str
-    purpose: str
-    judged_at: str
-    source: str
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evaluation.statistics.sequences import e_process
+from foundation.files import file_write
 from outerloop.demo.annotators import ANNOTATORS, annotator_rng, judge
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, DemoSettings
@@ -107,10 +108,7 @@ class Bench:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         path = self.work / "inputs" / f"{name}-{digest}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(path)
+        file_write(path, text)
         return path
 
 

@@ -43,8 +43,8 @@ from benchmarks.peers import (
     take_turns,
     versions,
 )
+from foundation.rows import PreferenceRow
 from training.contracts import ModelSource, RewardModelConfig
-from training.core.data.json_lines import PreferenceRow
 from training.core.data.pairs import group_held_out, pair_encode
 
 DATA = ROOT.parent / "shared" / "data" / "convincing_arguments.jsonl.gz"

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web")
+PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web", "foundation")
 TEXTS = {".py", ".html", ".css", ".js"}
 
 

@@ -17,10 +17,9 @@ from annotation.contracts import (
     AnnotationError,
     GateLabel,
     OverlapVote,
-    PreferenceRow,
-    PromptRow,
     SnapshotRecipe,
 )
+from foundation.rows import PreferenceRow, PromptRow
 
 from .models import Comparison, Completion, JudgmentValue, Prompt, Purpose, Slot, Split
 from .scale import preference
@@ -124,7 +123,7 @@ def prompts(
         RawSQL("md5(%s || digest)", [str(seed)]), "pk"
     )
     for row in (rows if limit is None else rows[:limit]).iterator(chunk_size=CHUNK):
-        yield PromptRow(str(row.pk), tuple(row.messages), row.root_hash, row.split, tuple(row.tags))
+        yield PromptRow(str(row.pk), tuple(row.messages), row.root_hash)
 
 
 def gate_labels(*, round_id: UUID) -> list[GateLabel]:

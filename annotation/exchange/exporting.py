@@ -12,8 +12,9 @@ from uuid import UUID
 
 from annotation.comparisons.scale import TIE
 from annotation.comparisons.streams import preferences
-from annotation.contracts import AnnotationError, Message, PreferenceRow, SnapshotRecipe
-from web.files import file_written
+from annotation.contracts import AnnotationError, Message, SnapshotRecipe
+from foundation.files import file_written
+from foundation.rows import PreferenceRow
 from web.storage import storage_sentence
 
 from .records import ExportCounts, ExportOptions

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from foundation.rows import PromptRow
 from training.contracts import Sampling
-from training.core.data.json_lines import PromptRow
 from training.core.data.tokenizers import decode, prompt_encode
 from training.core.model.loading import LoadedModel
 from training.core.rollout.generation import generate

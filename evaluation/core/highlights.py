@@ -9,7 +9,7 @@ import numpy as np
 from evaluation.contracts import SamplePair, SampleSide
 from evaluation.core.comparison import Side
 from evaluation.statistics.intervals import FloatArray
-from training.core.data.json_lines import PromptRow
+from foundation.rows import PromptRow
 
 __all__ = ["highlights_pick"]
 

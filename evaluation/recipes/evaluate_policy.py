@@ -25,8 +25,9 @@ from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.statistics.intervals import FloatArray
+from foundation.rows import PromptRow
 from training.contracts import ArtifactRef
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.reward.scoring import RewardModel, reward_model_load
 from training.core.run.errors import UserError

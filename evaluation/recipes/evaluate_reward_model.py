@@ -20,7 +20,8 @@ import torch
 from evaluation.contracts import EvaluateRewardModelConfig, RewardModelMeasurements
 from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
 from evaluation.statistics.intervals import FloatArray
-from training.core.data.json_lines import PreferenceRow, preferences_read
+from foundation.rows import PreferenceRow
+from training.core.data.json_lines import preferences_read
 from training.core.reward.scoring import RewardModel, reward_model_load
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run, recipe_main

@@ -18,6 +18,7 @@ from annotation import facade as annotation
 from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
+from foundation.files import file_write
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
@@ -267,12 +268,8 @@ def _carried_out(run_id: UUID, report: Report) -> training.RunRecord:
 
 
 def _written(line: PolicyLine, name: str, rows: Iterable[Any]) -> InputRef:
-    folder = Path(settings.ARTIFACT_ROOT) / "demo" / line.slug
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    partial.replace(path)
+    path = Path(settings.ARTIFACT_ROOT) / "demo" / line.slug / name
+    file_write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return training.input_from_path(path)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def loaded_modules(statement: str) -> set[str]:
@@ -29,3 +34,18 @@ def test_the_contracts_load_neither_django_nor_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not set(done.stdout.split()) & {"torch", "django", "celery", "numpy"}
+
+
+def test_the_picture_of_the_learning_core_shows_its_rooms_in_their_order() -> None:
+    guide = (ROOT / "docs" / "how-to" / "work-on-the-code.md").read_text()
+    picture = guide.split("`training.core` has rooms of its own.")[1].split("```")[1]
+    drawn = [re.split(" {2,}", line)[0] for line in picture.strip().splitlines()]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (
+        contract["layers"]
+        for contract in settings["contracts"]
+        if contract.get("containers") == ["training.core"]
+    )
+    assert drawn == layers
+    entries = {path.stem for path in (ROOT / "training" / "core").iterdir()}
+    assert entries - {"__init__", "__pycache__"} == set(" | ".join(layers).split(" | "))

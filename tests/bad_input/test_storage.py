@@ -152,7 +152,7 @@ def test_a_round_on_a_read_only_store_fails_in_words_and_is_taken_up_when_it_is_
         raise READ_ONLY
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "file_written", refused)
+        patch.setattr(execution, "file_write", refused)
         round_advance(round_id=round_.id)
     round_.refresh_from_db()
     assert round_.state == State.FAILED

@@ -4,21 +4,12 @@ Standard library only, frozen dataclasses only: the Django side and the torch si
 package, so it must drag in neither. Every class has a JSON form, read by `from_json` (which names the
 field that is wrong) and written by `to_json`.
 
-File formats that the recipes share (JSON lines, UTF-8):
+The data files that recipes read have their rows in `foundation.rows`; the one that they write holds
 
-prompts      {"id": str, "messages": [{"role", "content"}...], "group": str}
-             `group` is the root-conversation hash: one group is never on both sides of a split.
-demonstrations  {"messages": [..., {"role": "assistant", "content": str}]}
-preferences  {"id": str, "group": str, "messages": [...], "completions": [str, str],
-              "preference": float, "strength": float, "weight": float,
-              "split": "train" | "validation" | "test", "rater": str,
-              "campaign": str, "purpose": str, "judged_at": str, "source": str}
-             `preference` is the probability that completion 0 is the better one (a tie is 0.5);
-             `strength` is the raw step 1..7 in slot order (1: completion 0 much better).
 completions  {"prompt_id": str, "completions": [{"text", "tokens", "ended", "seed", "scores": {name: float}}]}
 """
 
-from training.contracts.json_contract import (
+from foundation.json_contract import (
     ContractError,
     JsonContract,
     canonical_json,

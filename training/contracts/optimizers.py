@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.contracts.json_contract import JsonContract
+from foundation.json_contract import JsonContract
 from training.contracts.policies import AdapterConfig, Sampling
 
 __all__ = ["Alarms", "BestOfNConfig", "DpoConfig", "KlControl", "MeasureConfig", "PpoConfig"]

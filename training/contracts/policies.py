@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.contracts.json_contract import JsonContract
+from foundation.json_contract import JsonContract
 
 __all__ = ["AdapterConfig", "ModelSource", "SamplePairsConfig", "Sampling", "SftConfig", "SftPhase"]
 

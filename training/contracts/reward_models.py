@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from training.contracts.json_contract import ContractError, JsonContract
+from foundation.json_contract import ContractError, JsonContract
 from training.contracts.policies import ModelSource
 
 __all__ = ["BatchBy", "LabelSource", "RewardModelConfig", "Ties"]

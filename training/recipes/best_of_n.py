@@ -33,6 +33,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from foundation.rows import PromptRow
 from training.contracts import ArtifactRef, BestOfNConfig
 from training.core.best_of_n.best_samples import (
     BestSample,
@@ -44,7 +45,6 @@ from training.core.best_of_n.best_samples import (
 from training.core.best_of_n.estimates import expected_by_n
 from training.core.data.batches import batches_from
 from training.core.data.conversations import Encoded
-from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.supervised import assistant_loss
 from training.core.rollout.rewarding import Rewarder

@@ -40,10 +40,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from foundation.rows import PromptRow
 from training.contracts import PpoConfig
-from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
-from training.core.engines import RolloutEngine, engine_open
+from training.core.engines import engine_open
 from training.core.model.actor_critic import ActorCritic
 from training.core.model.loading import LoadedModel
 from training.core.model.lora import adapter_add
@@ -58,7 +58,7 @@ from training.core.rollout.rollouts import Rollout, Sampler
 from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.footprint import ppo_footprint
-from training.core.tuning.materials import Materials
+from training.core.tuning.materials import Materials, sampler_open
 from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.reference_policy import reference_cast
 from training.recipes.runtime import (
@@ -136,7 +136,15 @@ def build(run: Run[PpoConfig], accelerator: Any) -> PpoParts:
         network,
         learner.optimizer,
         steps=run.config.updates,
-        sampler=_build_sampler(run, accelerator, engine, network.plain, materials),
+        sampler=sampler_open(
+            materials,
+            engine,
+            network.plain,
+            accelerator,
+            measure=run.config,
+            batch_size=run.config.micro_batch_size,
+            importance_cap=run.config.importance_cap,
+        ),
         learner=learner,
         prompts=materials.prompts,
         prompt_ids=materials.prompt_ids,
@@ -172,28 +180,6 @@ def _build_learner(
         config=run.config,
         pad_id=policy.pad_id,
         demonstrations=demonstrations_open(run, policy, rank=rank, processes=processes),
-    )
-
-
-def _build_sampler(
-    run: Run[PpoConfig],
-    accelerator: Any,
-    engine: RolloutEngine,
-    actor: ActorCritic,
-    materials: Materials,
-) -> Sampler:
-    return Sampler(
-        engine=engine,
-        policy=materials.policy,
-        actor=actor,
-        reference=materials.reference,
-        rewarder=materials.rewarder,
-        temperature=run.config.sampling.temperature,
-        batch_size=run.config.micro_batch_size,
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
-        exact_rollouts=-(-run.config.exact_kl_rollouts // accelerator.num_processes),
-        device=accelerator.device,
-        importance_cap=run.config.importance_cap,
     )
 
 

@@ -30,7 +30,7 @@ from training.core.reward.early_stopping import BestWeights
 from training.core.reward.forward import score_rows
 from training.core.reward.measurement import pair_differences, validation_nll
 from training.core.reward.members import MemberRecord, member_write
-from training.core.reward.objective import Labels, loss_settings, pair_loss
+from training.core.reward.objective import loss_settings, pair_loss
 from training.core.reward.planning import Member, ties_prepare
 from training.core.reward.ties import TieModel, tie_value
 from training.core.run.alarms import loss_check
@@ -146,19 +146,19 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     counted, device = 1.0 if share else 0.0, accelerator.device
     mine = [batch[i] for i in share] or [batch[0]]
     parts = [pair_batch(rows) for rows in micro_batches(mine, config.micro_batch_size)]
-    weights = torch.cat([part.weight for part in parts])
+    weights = torch.cat([part.labels.weight for part in parts])
     everyone = max(1e-9, total(accelerator, (weights * counted).sum()))
     summed = list[Tensor]()
 
     def share_of(own: PairBatch, worked: float) -> Tensor:
-        weight = own.weight.to(device) * (counted * worked)
+        weight = own.labels.weight.to(device) * (counted * worked)
         pad_id = int(training.tokenizer.pad_token_id)
         with accelerator.autocast():
             scores = score_rows(training.network.model, own.rows, pad_id, packed=config.packed)
         result = pair_loss(
             scores[own.first.to(device)],
             scores[own.second.to(device)],
-            Labels(*(label.to(device) for label in own.labels)),
+            own.labels.to(device),
             loss_settings(config),
             tie_value(training.network.inner),
         )

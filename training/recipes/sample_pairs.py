@@ -20,8 +20,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from foundation.rows import PromptRow
 from training.contracts import SamplePairsConfig
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import prompts_read
 from training.core.data.tokenizers import decode, prompt_encode
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.reward.scoring import reward_model_load

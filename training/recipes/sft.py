@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
+from foundation.rows import DemonstrationRow
 from training.contracts import SftConfig, SftPhase
 from training.core.data.batches import batches_from, sorted_batches
 from training.core.data.conversations import Encoded, demonstration_encode
-from training.core.data.json_lines import DemonstrationRow, demonstrations_read, texts_of
+from training.core.data.json_lines import demonstrations_read, texts_of
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel, policy_load
 from training.core.model.lora import adapter_add, trainable_parameters

@@ -27,9 +27,9 @@ from django.conf import settings
 from django.db.models import Expression, F, Q
 from django.utils import timezone
 
+from foundation.files import file_write
 from training.contracts import EXIT_CANCELLED, EXIT_HELD, RunEvent, RunManifest, canonical_json
 from web.clock import Now, from_now
-from web.files import file_written
 from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from web.tracing import log_arguments
 
@@ -137,9 +137,8 @@ def _release(run: Run) -> None:
 
 def _directory_prepare(run: Run) -> None:
     run.directory.mkdir(parents=True, exist_ok=True)
-    for name, text in (("spec.json", canonical_json(run.spec)), ("fence", str(run.fence))):
-        with file_written(run.directory / name, durable=False) as file:
-            file.write(text.encode())
+    file_write(run.directory / "spec.json", canonical_json(run.spec), durable=False)
+    file_write(run.directory / "fence", str(run.fence), durable=False)
     for leftover in ("cancel", "error.json"):
         (run.directory / leftover).unlink(missing_ok=True)
 

@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from foundation.files import path_sync
+
 from .manifest import BackupError, FileEntry
 
 CHUNK = 1 << 20
@@ -118,7 +120,7 @@ def sink_open(target: Path) -> Iterator[Sink]:
             partial.mkdir(mode=0o700)
             yield FolderSink(partial)
         partial.rename(target)
-        _folder_sync(target.parent)
+        path_sync(target.parent)
     except BaseException:
         _remove(partial)
         raise
@@ -131,14 +133,6 @@ def _tar_written(partial: Path) -> Iterator[Sink]:
             yield TarSink(archive)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _folder_sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import facade as annotation
+from foundation.files import file_written
 from outerloop.rounds.claims import (
     ClaimLost,
     RoundCancelRequested,
@@ -23,7 +24,6 @@ from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan, StartFrom
 from training import facade as training
 from training.contracts import InputRef, JsonContract, RunEvent
-from web.files import file_written
 
 
 class StepFailed(RuntimeError):
@@ -153,7 +153,7 @@ def prompts_file(
     rows = annotation.prompts_stream(
         line_id=context.line.id, splits=splits, limit=limit, seed=context.seed
     )
-    reference = step_file(context, name, (_prompt_row(row) for row in rows))
+    reference = step_file(context, name, (row.to_json() for row in rows))
     if Path(reference.path).stat().st_size == 0:
         Path(reference.path).unlink()
         raise StepFailed(
@@ -161,8 +161,3 @@ def prompts_file(
             " page: their split is drawn from the prompt itself."
         )
     return reference
-
-
-def _prompt_row(row: Any) -> dict[str, Any]:
-    document = asdict(row)
-    return {"id": str(row.id), "messages": document["messages"], "group": row.group}

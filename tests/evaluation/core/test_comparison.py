@@ -7,7 +7,7 @@ from evaluation.contracts import EvaluatePolicyConfig, SamplePair
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion
 from evaluation.core.highlights import highlights_pick
-from training.core.data.json_lines import PromptRow
+from foundation.rows import PromptRow
 
 CONFIG = EvaluatePolicyConfig(bootstrap_resamples=200)
 COUNT = 60

@@ -5,9 +5,9 @@ import torch
 
 from evaluation.core.completions import completion_seed, completions_draw
 from evaluation.core.divergence import sequence_kl
+from foundation.rows import PromptRow
 from tests.support.tiny_models import TEXTS, tiny_policy, tiny_source
 from training.contracts import Sampling
-from training.core.data.json_lines import PromptRow
 from training.core.model.loading import LoadedModel, policy_load
 from training.core.run.errors import UserError
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from foundation.rows import PromptRow
 from training.core.best_of_n.estimates import best_rows
 from training.core.data.conversations import Encoded
-from training.core.data.json_lines import PromptRow
 from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
 from training.core.rollout.rewards import penalise_missing_eos

@@ -1,4 +1,4 @@
-"""The JSON-lines inputs of the recipes (see `training.contracts`); errors name the line."""
+"""The JSON-lines inputs of the recipes (see `foundation.rows`); errors name the line."""
 
 from __future__ import annotations
 
@@ -6,61 +6,15 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from training.contracts import ContractError, JsonContract
+from foundation.json_contract import ContractError, JsonContract
+from foundation.rows import DemonstrationRow, PreferenceRow, PromptRow
 from training.core.run.errors import UserError
 
 Message = dict[str, str]
-Split = Literal["train", "validation", "test"]
 LONGEST_LINE = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class PromptRow(JsonContract):
-    id: str
-    messages: tuple[dict[str, str], ...]
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class DemonstrationRow(JsonContract):
-    messages: tuple[dict[str, str], ...]
-
-
-@dataclass(frozen=True)
-class PreferenceRow(JsonContract):
-    """`preference` is the probability that completion 0 is the better one; a tie is 0.5."""
-
-    id: str
-    group: str
-    messages: tuple[dict[str, str], ...]
-    completions: tuple[str, ...]
-    preference: float
-    strength: float = 4.0
-    weight: float = 1.0
-    split: Split = "train"
-    rater: str = ""
-    campaign: str = ""  # where the label came from: kept for people, read by no formula
-    purpose: str = ""
-    judged_at: str = ""
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.completions) != 2:
-            raise ValueError(f"'completions' must hold two texts, not {len(self.completions)}.")
-        if not 0.0 <= self.preference <= 1.0:
-            raise ValueError(f"'preference' must lie in [0, 1], not {self.preference}.")
-        if not 1.0 <= self.strength <= 7.0:
-            raise ValueError(f"'strength' must lie in 1..7, not {self.strength}.")
-        if not 0.0 <= self.weight < float("inf"):
-            raise ValueError(f"'weight' must be finite and not negative, not {self.weight}.")
-
-    @property
-    def tie(self) -> bool:
-        return self.preference == 0.5
 
 
 RowT = TypeVar("RowT", bound=JsonContract)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from foundation.rows import PreferenceRow
 from training.core.data.conversations import Encoded, conversation_encode
-from training.core.data.json_lines import PreferenceRow
 from training.core.data.tokenizers import encode
 from training.core.run.errors import UserError
 
@@ -48,15 +49,21 @@ class EncodedPair:
         return self.first.cut + self.second.cut
 
 
-@dataclass(frozen=True)
-class PairTensors:
-    """The labels of N pairs, each (N,) float32."""
+class Labels(NamedTuple):
+    """What N pairs were judged to be, each (N,) float32.
+
+    P(0 better) with ties as half, strength 1..7, the share of ties in it, the label's weight, and how many
+    tokens completion 0 is longer.
+    """
 
     preference: Tensor
     strength: Tensor
-    weight: Tensor
     tie_share: Tensor
+    weight: Tensor
     length_difference: Tensor
+
+    def to(self, device: torch.device) -> Labels:
+        return Labels(*(label.to(device) for label in self))
 
 
 @dataclass(frozen=True)
@@ -93,15 +100,15 @@ def pair_encode(
     return EncodedPair(row, first, second, lengths)
 
 
-def pair_tensors(pairs: Sequence[EncodedPair]) -> PairTensors:
+def labels_of(pairs: Sequence[EncodedPair]) -> Labels:
     def column(value: Callable[[EncodedPair], float]) -> Tensor:
         return torch.tensor([value(p) for p in pairs], dtype=torch.float32)
 
-    return PairTensors(
+    return Labels(
         preference=column(lambda p: p.row.preference),
         strength=column(lambda p: p.row.strength),
-        weight=column(lambda p: p.row.weight),
         tie_share=column(lambda p: p.ties),
+        weight=column(lambda p: p.row.weight),
         length_difference=column(lambda p: p.lengths[0] - p.lengths[1]),
     )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from training.contracts import PpoConfig
 from training.core.engines.vllm import check_vllm
-from training.core.run.errors import UserError
+from training.core.tuning.settings import require, require_above_zero, require_not_negative
 
 __all__ = ["check_settings"]
+
+PPO = "PPO"
 
 _POSITIVE = (
     "updates",
@@ -38,11 +40,8 @@ _NOT_NEGATIVE = (
 
 def check_settings(config: PpoConfig, *, processes: int) -> None:
     """Raise `UserError` with one sentence on the first setting that cannot work."""
-    for name in _POSITIVE:
-        _require(getattr(config, name) > 0, f"{name} is {getattr(config, name)}; set it above 0.")
-    for name in _NOT_NEGATIVE:
-        value = getattr(config, name)
-        _require(value >= 0, f"{name} is {value}; set it to 0 or more.")
+    require_above_zero(config, _POSITIVE, PPO)
+    require_not_negative(config, _NOT_NEGATIVE, PPO)
     for name in ("gamma", "gae_lambda"):
         value = getattr(config, name)
         _require(0 <= value <= 1, f"{name} is {value}; set it between 0 and 1.")
@@ -53,8 +52,7 @@ def check_settings(config: PpoConfig, *, processes: int) -> None:
 
 
 def _require(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise UserError(f"PPO config: {sentence}")
+    require(condition, PPO, sentence)
 
 
 def _check_sampling(config: PpoConfig) -> None:

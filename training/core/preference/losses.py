@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["PairLosses", "pair_losses", "smoothed_preference"]
+from training.core.reward.losses import smoothed
+
+__all__ = ["PairLosses", "pair_losses"]
 
 
 class PairLosses(NamedTuple):
@@ -15,11 +17,6 @@ class PairLosses(NamedTuple):
 
     loss: Tensor
     margin: Tensor
-
-
-def smoothed_preference(preference: Tensor, label_smoothing: float) -> Tensor:
-    """p (1 - e) + (1 - p) e: with probability e the label is taken to be turned round (Mitchell 2023)."""
-    return preference * (1 - label_smoothing) + (1 - preference) * label_smoothing
 
 
 def pair_losses(
@@ -40,7 +37,7 @@ def pair_losses(
     ipo: p (d - 1 / (2 beta))^2 + (1 - p) (d + 1 / (2 beta))^2, d = l_0 - l_1. It stays finite where
          all raters agree.
     """
-    target = smoothed_preference(preference, label_smoothing)
+    target = smoothed(preference, label_smoothing)
     difference = first - second
     margin = beta * difference
     if kind == "dpo":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.contracts import DpoConfig
 from training.core.data.json_lines import preferences_read
-from training.core.data.pairs import EncodedPair, pair_encode, pairs_divide
+from training.core.data.pairs import EncodedPair, labels_of, pair_encode, pairs_divide
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel
 from training.core.preference.log_ratios import LogProbs, pair_log_probs
@@ -77,13 +77,12 @@ def judge(
         own.first - side.reference.first[rows].to(device),
         own.second - side.reference.second[rows].to(device),
     )
-    preference = torch.tensor([pair.row.preference for pair in pairs], device=device)
+    labels = labels_of(pairs).to(device)
     losses = pair_losses(
         *ratios,
-        preference,
+        labels.preference,
         beta=config.beta,
         kind=config.loss,
         label_smoothing=config.label_smoothing,
     )
-    weights = torch.tensor([pair.row.weight for pair in pairs], device=device)
-    return Judged(losses, ratios, preference, weights)
+    return Judged(losses, ratios, labels.preference, labels.weight)

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from training.contracts import BatchBy
-from training.core.data.pairs import EncodedPair, pair_tensors
-from training.core.reward.objective import Labels
+from training.core.data.pairs import EncodedPair, Labels, labels_of
 
 __all__ = ["Element", "PairBatch", "element_lengths", "elements_of", "pair_batch"]
 
@@ -27,14 +26,13 @@ _MOST = 66  # C(12, 2): a prompt with more pairs is several elements, so that me
 class PairBatch:
     """Token rows to score, and P pairs of them: `first` and `second` (P,) index the rows.
 
-    `weight` (P,) is the label's weight, divided by the number of pairs of its element.
+    The weight of a label is divided by the number of pairs of its element.
     """
 
     rows: list[tuple[int, ...]]
     first: Tensor
     second: Tensor
     labels: Labels
-    weight: Tensor
 
 
 def elements_of(pairs: Sequence[EncodedPair], batch_by: BatchBy) -> list[Element]:
@@ -65,15 +63,9 @@ def pair_batch(elements: Sequence[Element]) -> PairBatch:
         first, second = torch.arange(2 * len(pairs)).chunk(2)
     else:
         rows, (first, second) = _shared_rows(pairs)
-    labels = pair_tensors(pairs)
+    labels = labels_of(pairs)
     sizes = torch.tensor([len(element) for element in elements for _ in element])
-    return PairBatch(
-        rows,
-        first,
-        second,
-        Labels(labels.preference, labels.strength, labels.tie_share),
-        labels.weight / sizes,
-    )
+    return PairBatch(rows, first, second, labels._replace(weight=labels.weight / sizes))
 
 
 def _shared_rows(

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from training.core.data.conversations import Encoded, conversation_encode
 from training.core.data.json_lines import completions_read, prompts_read
-from training.core.data.pairs import Division, EncodedPair, pair_tensors
+from training.core.data.pairs import Division, EncodedPair, labels_of
 from training.core.model.loading import LoadedModel
 from training.core.reward.calibration import (
     HALF,
@@ -78,7 +78,7 @@ def pair_differences(model: LoadedModel, pairs: Sequence[EncodedPair]) -> Tensor
 def temperature_of(
     difference: Tensor, pairs: Sequence[EncodedPair], ties: TieModel = HALF
 ) -> float:
-    labels = pair_tensors(pairs)
+    labels = labels_of(pairs)
     return temperature_fit(
         difference, labels.preference, labels.weight, tie_share=labels.tie_share, ties=ties
     )
@@ -88,7 +88,7 @@ def validation_nll(
     difference: Tensor, pairs: Sequence[EncodedPair], ties: TieModel
 ) -> tuple[float, float]:
     """(weighted sum of -log likelihoods, sum of weights), for sharing out over processes."""
-    labels = pair_tensors(pairs)
+    labels = labels_of(pairs)
     nll = pair_nll(difference, labels.preference, labels.tie_share, ties)
     return float((labels.weight * nll).sum()), float(labels.weight.sum())
 
@@ -97,7 +97,7 @@ def model_results(
     difference: Tensor, pairs: Sequence[EncodedPair], temperature: float, ties: TieModel = HALF
 ) -> dict[str, Any]:
     """Accuracy with its interval, and likelihood before and after calibration."""
-    preference = pair_tensors(pairs).preference
+    preference = labels_of(pairs).preference
     return {
         **accuracy(difference, preference).to_json(),
         "nll": negative_log_likelihood(difference, preference, ties=ties),
@@ -109,7 +109,7 @@ def model_results(
 
 def length_baseline(division: Division) -> dict[str, Any]:
     """Choose the longer (or shorter) completion; which, the members' training pairs say."""
-    train, test = pair_tensors(division.train), pair_tensors(division.test)
+    train, test = labels_of(division.train), labels_of(division.test)
     longer = longer_is_better(train.length_difference, train.preference)
     difference = test.length_difference if longer else -test.length_difference
     direction = "longer" if longer else "shorter"

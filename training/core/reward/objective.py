@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from training.contracts import RewardModelConfig, Ties
+from training.core.data.pairs import Labels
 from training.core.reward.losses import (
     bradley_terry_loss,
     centering_penalty,
@@ -16,15 +17,7 @@ from training.core.reward.losses import (
 )
 from training.core.reward.ties import outcome_log_probs, outcome_shares, tie_loss
 
-__all__ = ["Labels", "LossSettings", "PairLoss", "loss_settings", "pair_loss"]
-
-
-class Labels(NamedTuple):
-    """All (B,): P(0 better) with ties as half, strength 1..7, and the share of ties in it."""
-
-    preference: Tensor
-    strength: Tensor
-    tie_share: Tensor
+__all__ = ["LossSettings", "PairLoss", "loss_settings", "pair_loss"]
 
 
 class PairLoss(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from foundation.rows import PromptRow
 from training.contracts import MeasureConfig, PpoConfig, Sampling
-from training.core.data.json_lines import PromptRow
 from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import prompt_encode
 from training.core.model.actor_critic import response_logits

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from foundation.rows import PromptRow
 from training.contracts import ArtifactRef
-from training.core.data.json_lines import PromptRow
 from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
 from training.core.run.artifacts import file_write

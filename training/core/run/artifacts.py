@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation import files
 from training.digests import MANIFEST, directory_files, file_sha256, files_sha256, path_bytes
 
 
@@ -26,20 +27,9 @@ def _nothing() -> None:
 
 
 def file_write(path: Path, content: bytes, *, guard: Callable[[], None] = _nothing) -> Written:
-    """Write through a temporary neighbour, fsync, rename. `guard` may veto first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    """The file of a run, whole or not there; `guard` may veto first."""
     guard()
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+    files.file_write(path, content)
     return Written(path=path, sha256=file_sha256(path), bytes=len(content))
 
 
@@ -70,9 +60,9 @@ def directory_write(
 
 
 def _write_manifest(directory: Path) -> str:
-    files = directory_files(directory)
-    sha256 = files_sha256(files)
-    document = {"files": files, "sha256": sha256}
+    found = directory_files(directory)
+    sha256 = files_sha256(found)
+    document = {"files": found, "sha256": sha256}
     (directory / MANIFEST).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return sha256
 
@@ -82,24 +72,11 @@ def _replace_directory(temporary: Path, path: Path) -> None:
     if path.exists():
         path.rename(old)
     temporary.rename(path)
-    _sync_directory(path.parent)
+    files.path_sync(path.parent)
     if old.exists():
         shutil.rmtree(old)
 
 
 def _sync_tree(directory: Path) -> None:
-    for path in sorted(directory.rglob("*")):
-        if path.is_dir():
-            _sync_directory(path)
-        else:
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-    _sync_directory(directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for path in (*sorted(directory.rglob("*")), directory):
+        files.path_sync(path)

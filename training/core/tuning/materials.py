@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
+from foundation.rows import PromptRow
 from training.contracts import BestOfNConfig, DpoConfig, MeasureConfig, PpoConfig
-from training.core.data.json_lines import PromptRow, prompts_read
+from training.core.data.json_lines import prompts_read
+from training.core.model.actor_critic import ActorCritic
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.rollout import preflight
+from training.core.rollout.engine import RolloutEngine
 from training.core.rollout.rewarding import Rewarder, rewarder_open
+from training.core.rollout.rollouts import Sampler
 from training.core.run.run_directory import Run
 from training.core.tuning.reference_policy import reference_open
 
-__all__ = ["Materials", "TuningConfig", "materials_open", "measure_of"]
+__all__ = ["Materials", "TuningConfig", "materials_open", "measure_of", "sampler_open"]
 
 TuningConfig = PpoConfig | DpoConfig | BestOfNConfig
 
@@ -64,4 +68,30 @@ def _rewarder_open(run: Run[Any], config: TuningConfig, device: torch.device) ->
         function="" if isinstance(config, DpoConfig) else config.reward_function,
         packed=isinstance(config, PpoConfig) and config.packed,
         device=device,
+    )
+
+
+def sampler_open(
+    materials: Materials,
+    engine: RolloutEngine,
+    actor: ActorCritic,
+    accelerator: Any,
+    *,
+    measure: PpoConfig | MeasureConfig,
+    batch_size: int,
+    importance_cap: float = 1.0,
+) -> Sampler:
+    """What draws completions and scores each once; `batch_size` is that of scoring."""
+    return Sampler(
+        engine=engine,
+        policy=materials.policy,
+        actor=actor,
+        reference=materials.reference,
+        rewarder=materials.rewarder,
+        temperature=measure.sampling.temperature,
+        batch_size=batch_size,
+        exact_rollouts=-(-measure.exact_kl_rollouts // accelerator.num_processes),
+        device=accelerator.device,
+        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
+        importance_cap=importance_cap,
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from foundation.rows import PromptRow
 from training.contracts import MeasureConfig
-from training.core.data.json_lines import PromptRow
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.actor_critic import ActorCritic
 from training.core.rollout.own_engine import OwnEngine
 from training.core.rollout.rollouts import Rollout, Sampler
 from training.core.run.throughput import Throughput
-from training.core.tuning.materials import Materials
+from training.core.tuning.materials import Materials, sampler_open
 
 __all__ = ["PolicyMeter", "measure_points", "meter_open"]
 
@@ -49,17 +49,13 @@ def meter_open(
     order = PromptOrder(len(prompts), seed=derive_seed(seed, "measure"))
     chosen = order.take(0, min(config.prompts, len(prompts)))
     own = list(range(len(chosen)))[rank::processes]
-    sampler = Sampler(
-        engine=OwnEngine(policy, config.sampling),
-        policy=policy,
-        actor=ActorCritic.shared(policy.model),
-        reference=materials.reference,
-        rewarder=materials.rewarder,
-        temperature=config.sampling.temperature,
+    sampler = sampler_open(
+        materials,
+        OwnEngine(policy, config.sampling),
+        ActorCritic.shared(policy.model),
+        accelerator,
+        measure=config,
         batch_size=batch_size,
-        exact_rollouts=-(-config.exact_kl_rollouts // processes),
-        device=accelerator.device,
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
     )
     return PolicyMeter(
         sampler=sampler,

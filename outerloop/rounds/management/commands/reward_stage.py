@@ -19,13 +19,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from annotation import facade as annotation
-from annotation.contracts import PreferenceRow, SnapshotRecipe
+from annotation.contracts import SnapshotRecipe
 from evaluation import facade as evaluation
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
     RewardModelMeasurements,
 )
 from evaluation.formatting import share
+from foundation.rows import PreferenceRow
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 from training.contracts import (

@@ -1,11 +1,11 @@
 import pytest
 
+from foundation.rows import PreferenceRow
 from tests.support.tiny_models import TEXTS
-from training.core.data.json_lines import PreferenceRow
 from training.core.data.pairs import (
     group_held_out,
+    labels_of,
     pair_encode,
-    pair_tensors,
     pairs_divide,
 )
 from training.core.data.tokenizers import word_tokenizer_learn
@@ -66,7 +66,7 @@ def test_too_few_groups_are_named(tokenizer):
 
 
 def test_tensors_carry_labels_and_lengths(tokenizer):
-    tensors = pair_tensors([pair(tokenizer, "g", preference=0.2, strength=6.0, weight=0.5)])
+    tensors = labels_of([pair(tokenizer, "g", preference=0.2, strength=6.0, weight=0.5)])
     assert tensors.preference.tolist() == pytest.approx([0.2])
     assert tensors.strength.tolist() == [6.0]
     assert tensors.weight.tolist() == [0.5]

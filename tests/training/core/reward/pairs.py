@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from foundation.rows import PreferenceRow
 from training.core.data.conversations import Encoded
-from training.core.data.json_lines import PreferenceRow
 from training.core.data.pairs import EncodedPair
 
 

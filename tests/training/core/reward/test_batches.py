@@ -25,7 +25,7 @@ def loss_of(batch):
         [SCORES["".join(map(chr, row))] for row in batch.rows], dtype=torch.float64
     )
     result = pair_loss(scores[batch.first], scores[batch.second], batch.labels, LossSettings())
-    return (result.loss * batch.weight).sum() / batch.weight.sum()
+    return (result.loss * batch.labels.weight).sum() / batch.labels.weight.sum()
 
 
 def test_completions_of_a_prompt_are_encoded_once():

@@ -8,7 +8,8 @@ import torch
 
 from tests.training.core.reward.independent import pair_loss_by_hand
 from training.contracts import ContractError, ModelSource, RewardModelConfig
-from training.core.reward.objective import Labels, LossSettings, loss_settings, pair_loss
+from training.core.data.pairs import Labels
+from training.core.reward.objective import LossSettings, loss_settings, pair_loss
 
 FIRST = [0.3, -1.0, 2.0, 0.7, -0.2]
 SECOND = [0.1, 2.0, 2.0, -0.9, 0.4]
@@ -22,7 +23,8 @@ def t(values):
 
 
 def labels(preference=PREFERENCE, strength=STRENGTH, tie_share=TIE_SHARE):
-    return Labels(t(preference), t(strength), t(tie_share))
+    unread = torch.zeros(len(preference), dtype=torch.float64)
+    return Labels(t(preference), t(strength), t(tie_share), unread, unread)
 
 
 CASES: dict[str, tuple[LossSettings, dict[str, Any]]] = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.training.core.reward.pairs import pair_of
-from training.core.data.pairs import pair_tensors
+from training.core.data.pairs import labels_of
 from training.core.reward.ties import TieModel, pair_nll
 from training.core.reward.votes import RaterVote, pair_posteriors, pairs_merge, rater_reliabilities
 
@@ -74,7 +74,7 @@ def test_vote_shares_are_the_objective_of_the_votes_one_by_one(ties):
     scores = {"a": 0.9, "b": 0.1, "c": -0.4}
 
     def objective(pairs):
-        labels = pair_tensors(pairs)
+        labels = labels_of(pairs)
         difference = torch.tensor([scores[a] - scores[b] for a, b in names(pairs)])
         return (
             labels.weight * pair_nll(difference, labels.preference, labels.tie_share, ties)

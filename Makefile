@@ -12,7 +12,7 @@ ADAPTER ?= none
 JOBS ?= 2
 # Whole programs, rounds and addresses asked as everybody: tested by `make test`, left out of `make quick`.
 LONG := training/recipes training/runs evaluation/recipes outerloop/rounds access bad_input faults journeys
-PACKAGES := outerloop web annotation training evaluation foundation tests manage.py
+PACKAGES := outerloop web annotation training evaluation tests manage.py
 
 # One line for each large file, as pip begins to fetch it, and the sums. Bytecode is written as it is used.
 define PIP_WORDS
@@ -74,7 +74,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES) benchmarks
 	$(BIN)/lint-imports
-	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive outerloop web annotation training evaluation foundation manage.py
+	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium --recursive outerloop web annotation training evaluation manage.py
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=outerloop.settings.prod OUTERLOOP_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 	OUTERLOOP_ALLOWED_HOSTS=outerloop.example $(BIN)/python manage.py check --deploy --fail-level WARNING

@@ -30,7 +30,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evaluation.statistics.sequences import e_process
-from foundation.files import file_write
 from outerloop.demo.annotators import ANNOTATORS, annotator_rng, judge
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DEFAULT, OVEROPTIMISED, DemoSettings
@@ -47,6 +46,7 @@ from training.contracts import (
     json_sha256,
 )
 from training.digests import path_sha256
+from web.files import file_write
 
 ROOT = Path(__file__).resolve().parent.parent
 THROWAWAY_SEEDS = (1, 2, 3)

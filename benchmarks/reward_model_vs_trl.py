@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
+from annotation.rows import PreferenceRow
 from benchmarks import ppo_vs_trl
 from benchmarks.peers import (
     RESULTS,
@@ -43,7 +44,6 @@ from benchmarks.peers import (
     take_turns,
     versions,
 )
-from foundation.rows import PreferenceRow
 from training.contracts import ModelSource, RewardModelConfig
 from training.core.data.pairs import group_held_out, pair_encode
 

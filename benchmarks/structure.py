@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web", "foundation")
+PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web")
 TEXTS = {".py", ".html", ".css", ".js"}
 
 

@@ -19,7 +19,7 @@ from annotation.contracts import (
     OverlapVote,
     SnapshotRecipe,
 )
-from foundation.rows import PreferenceRow, PromptRow
+from annotation.rows import PreferenceRow, PromptRow
 
 from .models import Comparison, Completion, JudgmentValue, Prompt, Purpose, Slot, Split
 from .scale import preference

@@ -13,8 +13,8 @@ from uuid import UUID
 from annotation.comparisons.scale import TIE
 from annotation.comparisons.streams import preferences
 from annotation.contracts import AnnotationError, Message, SnapshotRecipe
-from foundation.files import file_written
-from foundation.rows import PreferenceRow
+from annotation.rows import PreferenceRow
+from web.files import file_written
 from web.storage import storage_sentence
 
 from .records import ExportCounts, ExportOptions

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import Sampling
 from training.core.data.tokenizers import decode, prompt_encode
 from training.core.model.loading import LoadedModel

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from annotation.rows import PromptRow
 from evaluation.contracts import SamplePair, SampleSide
 from evaluation.core.comparison import Side
 from evaluation.statistics.intervals import FloatArray
-from foundation.rows import PromptRow
 
 __all__ = ["highlights_pick"]
 

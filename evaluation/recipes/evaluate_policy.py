@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from annotation.rows import PromptRow
 from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.statistics.intervals import FloatArray
-from foundation.rows import PromptRow
 from training.contracts import ArtifactRef
 from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path

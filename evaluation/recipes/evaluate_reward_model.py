@@ -17,10 +17,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from annotation.rows import PreferenceRow
 from evaluation.contracts import EvaluateRewardModelConfig, RewardModelMeasurements
 from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
 from evaluation.statistics.intervals import FloatArray
-from foundation.rows import PreferenceRow
 from training.core.data.json_lines import preferences_read
 from training.core.reward.scoring import RewardModel, reward_model_load
 from training.core.run.errors import UserError

@@ -18,7 +18,6 @@ from annotation import facade as annotation
 from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
-from foundation.files import file_write
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
@@ -27,6 +26,7 @@ from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
 from training import facade as training
 from training.contracts import InputRef, RunEvent, SamplePairsConfig
+from web.files import file_write
 
 GUIDELINES = """# How to compare
 

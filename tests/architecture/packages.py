@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 # Ours, from the roof to the ground.
-PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web", "foundation")
+PACKAGES = ("outerloop", "evaluation", "training", "annotation", "web")
 
 
 def canonical(name: str) -> str:

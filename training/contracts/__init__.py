@@ -4,17 +4,11 @@ Standard library only, frozen dataclasses only: the Django side and the torch si
 package, so it must drag in neither. Every class has a JSON form, read by `from_json` (which names the
 field that is wrong) and written by `to_json`.
 
-The data files that recipes read have their rows in `foundation.rows`; the one that they write holds
+The data files that recipes read have their rows in `annotation.rows`; the one that they write holds
 
 completions  {"prompt_id": str, "completions": [{"text", "tokens", "ended", "seed", "scores": {name: float}}]}
 """
 
-from foundation.json_contract import (
-    ContractError,
-    JsonContract,
-    canonical_json,
-    json_sha256,
-)
 from training.contracts.optimizers import (
     Alarms,
     BestOfNConfig,
@@ -54,6 +48,7 @@ from training.contracts.runs import (
     RunManifest,
     RunSpec,
 )
+from web.json_contract import ContractError, JsonContract, canonical_json, json_sha256
 
 __all__ = [
     "CONFIGS",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foundation.json_contract import JsonContract
 from training.contracts.policies import AdapterConfig, Sampling
+from web.json_contract import JsonContract
 
 __all__ = ["Alarms", "BestOfNConfig", "DpoConfig", "KlControl", "MeasureConfig", "PpoConfig"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foundation.json_contract import JsonContract
+from web.json_contract import JsonContract
 
 __all__ = ["AdapterConfig", "ModelSource", "SamplePairsConfig", "Sampling", "SftConfig", "SftPhase"]
 

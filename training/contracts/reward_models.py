@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from foundation.json_contract import ContractError, JsonContract
 from training.contracts.policies import ModelSource
+from web.json_contract import ContractError, JsonContract
 
 __all__ = ["BatchBy", "LabelSource", "RewardModelConfig", "Ties"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from foundation.json_contract import ContractError, JsonContract, json_sha256
+from web.json_contract import ContractError, JsonContract, json_sha256
 
 __all__ = [
     "EXIT_CANCELLED",

@@ -33,7 +33,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import ArtifactRef, BestOfNConfig
 from training.core.best_of_n.best_samples import (
     BestSample,

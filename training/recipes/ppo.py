@@ -40,7 +40,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import PpoConfig
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.engines import engine_open

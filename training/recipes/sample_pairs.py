@@ -20,7 +20,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import SamplePairsConfig
 from training.core.data.json_lines import prompts_read
 from training.core.data.tokenizers import decode, prompt_encode

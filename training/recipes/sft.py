@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from foundation.rows import DemonstrationRow
+from annotation.rows import DemonstrationRow
 from training.contracts import SftConfig, SftPhase
 from training.core.data.batches import batches_from, sorted_batches
 from training.core.data.conversations import Encoded, demonstration_encode

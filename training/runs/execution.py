@@ -27,9 +27,9 @@ from django.conf import settings
 from django.db.models import Expression, F, Q
 from django.utils import timezone
 
-from foundation.files import file_write
 from training.contracts import EXIT_CANCELLED, EXIT_HELD, RunEvent, RunManifest, canonical_json
 from web.clock import Now, from_now
+from web.files import file_write
 from web.outages import DATABASE_AWAY, connection_drop, database_retried, first_line
 from web.tracing import log_arguments
 

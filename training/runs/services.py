@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from annotation.contracts import SnapshotRecipe
-from foundation.files import file_written
 from training.contracts import InputRef, RunManifest, RunSpec, canonical_json
 from training.digests import DigestError, artifact_verify, path_sha256
+from web.files import file_written
 
 from .models import ModelKind, ModelVersion, Retention, Run, RunState, Snapshot
 from .records import (

@@ -16,8 +16,8 @@ from django.conf import settings
 
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.palette import CLASSES, CONFIG
-from foundation.files import file_written
 from training.contracts import json_sha256
+from web.files import file_written
 
 SVG = "{http://www.w3.org/2000/svg}"
 KEPT_TAGS = {"svg", "g", "path", "line", "text", "tspan", "rect", "circle", "defs", "clipPath"}

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
-from foundation.files import path_sync
+from web.files import path_sync
 
 from .manifest import BackupError, FileEntry
 

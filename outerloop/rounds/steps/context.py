@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import facade as annotation
-from foundation.files import file_written
 from outerloop.rounds.claims import (
     ClaimLost,
     RoundCancelRequested,
@@ -24,6 +23,7 @@ from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan, StartFrom
 from training import facade as training
 from training.contracts import InputRef, JsonContract, RunEvent
+from web.files import file_written
 
 
 class StepFailed(RuntimeError):

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from annotation.rows import PromptRow
 from evaluation.contracts import EvaluatePolicyConfig, SamplePair
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion
 from evaluation.core.highlights import highlights_pick
-from foundation.rows import PromptRow
 
 CONFIG = EvaluatePolicyConfig(bootstrap_resamples=200)
 COUNT = 60

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from annotation.rows import PromptRow
 from evaluation.core.completions import completion_seed, completions_draw
 from evaluation.core.divergence import sequence_kl
-from foundation.rows import PromptRow
 from tests.support.tiny_models import TEXTS, tiny_policy, tiny_source
 from training.contracts import Sampling
 from training.core.model.loading import LoadedModel, policy_load

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.core.best_of_n.estimates import best_rows
 from training.core.data.conversations import Encoded
 from training.core.rollout.episodes import Episodes

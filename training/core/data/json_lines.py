@@ -1,4 +1,4 @@
-"""The JSON-lines inputs of the recipes (see `foundation.rows`); errors name the line."""
+"""The JSON-lines inputs of the recipes (see `annotation.rows`); errors name the line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from foundation.json_contract import ContractError, JsonContract
-from foundation.rows import DemonstrationRow, PreferenceRow, PromptRow
+from annotation.rows import DemonstrationRow, PreferenceRow, PromptRow
 from training.core.run.errors import UserError
+from web.json_contract import ContractError, JsonContract
 
 Message = dict[str, str]
 LONGEST_LINE = 64 * 1024 * 1024

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from foundation.rows import PreferenceRow
+from annotation.rows import PreferenceRow
 from training.core.data.conversations import Encoded, conversation_encode
 from training.core.data.tokenizers import encode
 from training.core.run.errors import UserError

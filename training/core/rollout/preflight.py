@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import MeasureConfig, PpoConfig, Sampling
 from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import prompt_encode

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.core.data.tokenizers import decode
 from training.core.model.actor_critic import ActorCritic
 from training.core.model.loading import LoadedModel

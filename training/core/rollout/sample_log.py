@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import ArtifactRef
 from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation import files
 from training.digests import MANIFEST, directory_files, file_sha256, files_sha256, path_bytes
+from web import files
 
 
 @dataclass(frozen=True)

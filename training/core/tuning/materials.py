@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import BestOfNConfig, DpoConfig, MeasureConfig, PpoConfig
 from training.core.data.json_lines import prompts_read
 from training.core.model.actor_critic import ActorCritic

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.rows import PromptRow
+from annotation.rows import PromptRow
 from training.contracts import MeasureConfig
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.actor_critic import ActorCritic

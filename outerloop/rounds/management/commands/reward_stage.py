@@ -20,13 +20,13 @@ from rich.table import Table
 
 from annotation import facade as annotation
 from annotation.contracts import SnapshotRecipe
+from annotation.rows import PreferenceRow
 from evaluation import facade as evaluation
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
     RewardModelMeasurements,
 )
 from evaluation.formatting import share
-from foundation.rows import PreferenceRow
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 from training.contracts import (

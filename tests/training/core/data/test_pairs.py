@@ -1,6 +1,6 @@
 import pytest
 
-from foundation.rows import PreferenceRow
+from annotation.rows import PreferenceRow
 from tests.support.tiny_models import TEXTS
 from training.core.data.pairs import (
     group_held_out,

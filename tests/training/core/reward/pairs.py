@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foundation.rows import PreferenceRow
+from annotation.rows import PreferenceRow
 from training.core.data.conversations import Encoded
 from training.core.data.pairs import EncodedPair
 

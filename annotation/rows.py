@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from foundation.json_contract import JsonContract
+from web.json_contract import JsonContract
 
 __all__ = ["DemonstrationRow", "PreferenceRow", "PromptRow", "Split"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.files import file_write, file_written
+from web.files import file_write, file_written
 
 
 def test_a_file_is_there_whole_with_the_rights_of_any_other(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from web.services import notice_send
 NO_PAGE = {
     *("comparisons:next", "exchange:api_export", "exchange:export_file", "monitoring:live"),
     *("exchange:import_rejections", "monitoring:ready", "reports:report_json", "reports:report_html"),
-    *("rounds:line_live", "rounds:round_live"),
 }  # fmt: skip
 REASON = "The long answers are what this customer asked for."
 

@@ -25,7 +25,7 @@ HARMLESS = {
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
     *("exchange:import", "exchange:export", "exchange:api_exports", "gates:policy_edit"),
     *("rounds:schedule", "rounds:plan", "rounds:optimizer", "rounds:start", "rounds:first_pairs"),
-    *("rounds:take_up", "rounds:override_request", "account_logout"),
+    *("rounds:take_up", "rounds:override_request", "rounds:promotions", "account_logout"),
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {

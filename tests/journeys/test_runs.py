@@ -65,12 +65,12 @@ def test_the_page_follows_the_run_and_names_the_alarm_that_ends_it(
 ) -> None:
     ada = person_create("ada", "engineer")
     page = visit(ada, f"/runs/{run.id}/", viewport=viewport, color_scheme=scheme)
-    page.get_by_text("ppo 11 / 20").wait_for()
+    page.get_by_text("Training the policy, 11 of 20").wait_for()
     assert page.locator("svg.plot").count() == 8
     assert fits(page)
     shot(page, f"run-live-{scheme}")
     report(run, 12)
-    page.get_by_text("ppo 12 / 20").wait_for()  # without a reload
+    page.get_by_text("Training the policy, 12 of 20").wait_for()  # without a reload
     RunEventRow.objects.create(
         run=run, seq=13, at=datetime.now(UTC), phase="alarm kl_explosion", step=12, total_steps=20,
         message="KL to the reference is 140 nats a sequence, above alarms.kl_limit (100).",

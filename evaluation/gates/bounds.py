@@ -57,7 +57,9 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         0.6,
         percent=True,
     ),
-    ("G1", "annotators_advised"): Bound("Warn under {} annotators.", 0.0, 1000.0),
+    ("G1", "annotators_advised"): Bound(
+        "Warn when there are fewer than {} annotators.", 0.0, 1000.0
+    ),
     ("G3", "held_out_gain"): Bound(
         "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
     ),
@@ -67,7 +69,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         1.0,
         percent=True,
     ),
-    ("G3", "share_advised"): Bound("Warn where that share is under {}.", 0.0, 1.0, percent=True),
+    ("G3", "share_advised"): Bound("Warn when that share is below {}.", 0.0, 1.0, percent=True),
     ("G4", "budget"): Bound(
         "The candidate is at most {} nats a sequence from the reference policy, unless earlier "
         "rounds show where the optimum lies.",
@@ -81,10 +83,10 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         percent=True,
     ),
     ("G5", "below_ceiling"): Bound(
-        "It is at most {} below how often two people agree.", 0.0, 0.5, percent=True
+        "That is at most {} below how often two people agree.", 0.0, 0.5, percent=True
     ),
     ("G6", "ece_excess"): Bound(
-        "The calibration error exceeds what chance gives by at most {}.", 0.0, 0.5
+        "The calibration error is at most {} above what chance alone would give.", 0.0, 0.5
     ),
     ("G6", "temperature_low"): Bound("The fitted temperature is at least {}.", 0.1, 1.0),
     ("G6", "temperature_high"): Bound("The fitted temperature is at most {}.", 1.0, 10.0),
@@ -100,7 +102,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("G11", "ratio"): Bound(
         "Every measured diversity is at least {} of the incumbent's.", 0.05, 1.0, percent=True
     ),
-    ("G11", "ratio_advised"): Bound("Warn under {} of it.", 0.05, 1.0, percent=True),
+    ("G11", "ratio_advised"): Bound("Warn when it is below {}.", 0.05, 1.0, percent=True),
     ("G13", "ratio"): Bound(
         "The reward models differ at most {} times as much on the candidate's texts as on the "
         "base policy's.",

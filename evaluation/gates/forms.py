@@ -75,10 +75,10 @@ class GatePolicyForm(forms.Form):
 
     def _add_switches(self, check_id: str, chosen: CheckSettings) -> None:
         self.fields[f"{check_id}.enabled"] = forms.BooleanField(
-            label="Ask this check", required=False, initial=chosen.enabled
+            label="Use this check", required=False, initial=chosen.enabled
         )
         self.fields[f"{check_id}.required"] = forms.BooleanField(
-            label="It can hold a candidate back (else it only warns)",
+            label="A failure holds the candidate back (otherwise it only warns)",
             required=False,
             initial=bool(chosen.required),
         )

@@ -70,7 +70,7 @@ def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thre
     in_range = t["temperature_low"] <= split.temperature <= t["temperature_high"]
     measured = f"ECE {split.ece:.3f} (limit {limit:.3f}), temperature {split.temperature:.2f}"
     if split.ece <= limit and in_range:
-        return Finding("PASS", measured, "Stated confidence matches how often people agree.")
+        return Finding("PASS", measured, "The stated confidence matches how often people agree.")
     if in_range:
         sentence = "Stated confidence departs from how often people agree by more than chance."
         return Finding("FAIL", measured, sentence)

@@ -59,7 +59,7 @@ CHECKS: dict[str, Check] = {
         check_reward_gap,
     ),
     "G4": Check(
-        "KL budget", "How far did it move from the reference policy?", REWARD_POLICY, check_kl
+        "KL budget", "How far has it moved from the reference policy?", REWARD_POLICY, check_kl
     ),
     "G5": Check(
         "Reward model on fresh labels",
@@ -69,15 +69,17 @@ CHECKS: dict[str, Check] = {
     ),
     "G6": Check(
         "Calibration",
-        "Is the reward model as sure as it may be?",
+        "Is the reward model's confidence justified?",
         REWARD_EVALUATION,
         check_calibration,
     ),
-    "G10": Check("Length", "Is the gain bought with length?", REWARD_POLICY, check_length),
-    "G11": Check("Diversity", "Did the replies collapse?", POLICY_EVALUATION, check_diversity),
+    "G10": Check("Length", "Was the gain bought with length?", REWARD_POLICY, check_length),
+    "G11": Check(
+        "Diversity", "Have the replies kept their variety?", POLICY_EVALUATION, check_diversity
+    ),
     "G13": Check(
         "Ensemble disagreement",
-        "Does the candidate write what the reward models know?",
+        "Is the candidate still on ground that the reward models know?",
         REWARD_POLICY,
         check_disagreement,
     ),

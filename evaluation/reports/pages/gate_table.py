@@ -82,7 +82,7 @@ def evidence_mark(record: RoundRecord) -> Mark | None:
         minimum=0.0,
         maximum=1.15 * max(end, threshold),
         meaning=_outcome(check)[0],
-        says=f"evidence {reached:.3g}, where {needed:.3g} is needed",
+        says=f"evidence {reached:.3g} ({needed:.3g} needed)",
     )
 
 

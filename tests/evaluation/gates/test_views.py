@@ -58,7 +58,7 @@ def test_a_lead_saves_the_next_version(sign_in: Any, world: LineWorld) -> None:
     assert set(saved.gate_settings.checks) == {"G3", "G4"}  # only what departs from the defaults
     assert saved.gate_settings.checks["G3"].thresholds["share"] == 0.45
     page = client.get(reverse("gates:policy", args=[world.line])).content.decode()
-    assert "Version 1, lead-person" in page
+    assert "Version 1, saved by lead-person" in page
 
 
 def test_unticking_switches_a_check_off_or_makes_it_a_warning(

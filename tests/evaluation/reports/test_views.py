@@ -112,7 +112,7 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
         "The best win",
         "The worst loss",
         "PPO › KL › beta 0.10 0.07",
-        "Evidence 131, where ",
+        "Evidence 131 (",
         "rater-00 320 71% (66% to 76%)",
         "English only.",
     ):

@@ -19,10 +19,9 @@ from evaluation.gates.selectors import (
     deployment_get,
     deployments,
     effective_gate,
-    evaluation_get,
     overrides,
     overrides_waiting,
-    runs_referred,
+    rounds_decided,
     versions_referred,
 )
 from evaluation.gates.services import (
@@ -30,7 +29,6 @@ from evaluation.gates.services import (
     deployment_mark_failed,
     deployment_mark_served,
     deployment_start,
-    evaluation_record,
     gate_policy_save,
     override_confirm,
     override_request,
@@ -64,8 +62,6 @@ __all__ = [
     "deployment_start",
     "deployments",
     "effective_gate",
-    "evaluation_get",
-    "evaluation_record",
     "gate_policy_save",
     "measurements_read",
     "override_confirm",
@@ -82,8 +78,8 @@ __all__ = [
     "rollback",
     "round_decide",
     "round_expired",
+    "rounds_decided",
     "rounds_rated",
-    "runs_referred",
     "samples_read",
     "versions_referred",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -21,7 +20,6 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
-    EvaluationRecord,
     GatePolicy,
     LinePointer,
     Override,
@@ -57,14 +55,7 @@ def gate_policies(line_id: UUID) -> list[GatePolicy]:
     return list(GatePolicy.objects.filter(line=line_id).order_by("-version"))
 
 
-# -------------------------------------------------------- evaluations and decisions
-
-
-def evaluation_get(round_id: UUID, kind: str) -> dict[str, Any] | None:
-    """The newest measurements of a round as JSON; `kind` is "reward" or "policy"."""
-    rows = EvaluationRecord.objects.filter(round=round_id, kind=kind)
-    row = rows.order_by("-id").first()
-    return row.measurements if row else None
+# -------------------------------------------------------------------------- decisions
 
 
 def decision_row(round_id: UUID) -> Decision | None:
@@ -226,6 +217,6 @@ def versions_referred() -> set[UUID]:
     return {version for pair in decided for version in pair} | set(deployed)
 
 
-def runs_referred() -> set[UUID]:
-    """The runs whose measurements were recorded as evidence."""
-    return set(EvaluationRecord.objects.values_list("run", flat=True))
+def rounds_decided() -> set[UUID]:
+    """Every round with a decision: its runs are the evidence."""
+    return set(Decision.objects.values_list("round", flat=True))

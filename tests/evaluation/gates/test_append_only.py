@@ -15,7 +15,6 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
-    EvaluationRecord,
     GatePolicy,
     Override,
 )
@@ -26,9 +25,6 @@ from tests.evaluation.gates.world import TOO_LONG, LineWorld
 def history(world: LineWorld) -> LineWorld:
     """One row in every table."""
     facade.gate_policy_save(line_id=world.line, settings=GatePolicySettings(), actor="ada")
-    facade.evaluation_record(
-        round_id=world.round, kind="reward", run_id=world.round, measurements={}
-    )
     world.deploy_first()
     world.decide(**TOO_LONG)
     asked = facade.override_request(
@@ -45,7 +41,6 @@ def history(world: LineWorld) -> LineWorld:
 
 CHANGES: list[tuple[type[models.Model], dict[str, Any]]] = [
     (GatePolicy, {"settings": {}}),
-    (EvaluationRecord, {"measurements": {"better": True}}),
     (Decision, {"verdict": "PROMOTE"}),
     (Approval, {"approved": False}),
     (Override, {"reason": "another"}),
@@ -64,9 +59,7 @@ def test_a_row_cannot_be_changed(
         model._default_manager.update(**change)
 
 
-@pytest.mark.parametrize(
-    "model", [Approval, Override, EvaluationRecord, GatePolicy, Decision, Deployment]
-)
+@pytest.mark.parametrize("model", [Approval, Override, GatePolicy, Decision, Deployment])
 def test_a_row_cannot_be_deleted(history: LineWorld, model: type[models.Model]) -> None:
     rows = model._default_manager.all()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():

@@ -67,17 +67,6 @@ def test_the_same_evidence_is_recorded_once_and_more_evidence_makes_a_revision(
     assert decision_require(world.round) == again
 
 
-def test_evaluations_are_kept_once_a_run_and_never_with_two_contents(db: None) -> None:
-    round_id, run_id = uuid.uuid4(), uuid.uuid4()
-    arguments: dict[str, Any] = {"round_id": round_id, "kind": "policy", "run_id": run_id}
-    first = facade.evaluation_record(**arguments, measurements={"a": 1})
-    assert facade.evaluation_record(**arguments, measurements={"a": 1}) == first
-    with pytest.raises(GateError, match="other measurements"):
-        facade.evaluation_record(**arguments, measurements={"a": 2})
-    assert facade.evaluation_get(round_id, "policy") == {"a": 1}
-    assert facade.evaluation_get(round_id, "reward") is None
-
-
 # ---------------------------------------------------------------------- approvals
 
 

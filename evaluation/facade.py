@@ -9,14 +9,12 @@ from evaluation.gates.records import (
     GateError,
     JudgedRound,
     LineDeployment,
-    OverrideState,
 )
 from evaluation.gates.selectors import (
     approval_get,
     decided_on,
     deployed_version,
     deployment_current,
-    deployment_get,
     deployments,
     effective_gate,
     overrides,
@@ -26,20 +24,14 @@ from evaluation.gates.selectors import (
 )
 from evaluation.gates.services import (
     approval_record,
-    deployment_mark_failed,
-    deployment_mark_served,
     deployment_start,
     gate_policy_save,
     override_confirm,
     override_request,
-    rollback,
     round_decide,
 )
 from evaluation.gates.serving.client import (
-    PolicyUnavailable,
-    policy_ask,
     policy_healthy,
-    policy_wait,
 )
 from evaluation.reports.ratings import rounds_rated
 from evaluation.reports.selectors import report_exists, report_get
@@ -49,16 +41,11 @@ __all__ = [
     "GateError",
     "JudgedRound",
     "LineDeployment",
-    "OverrideState",
-    "PolicyUnavailable",
     "approval_get",
     "approval_record",
     "decided_on",
     "deployed_version",
     "deployment_current",
-    "deployment_get",
-    "deployment_mark_failed",
-    "deployment_mark_served",
     "deployment_start",
     "deployments",
     "effective_gate",
@@ -68,14 +55,11 @@ __all__ = [
     "override_request",
     "overrides",
     "overrides_waiting",
-    "policy_ask",
     "policy_healthy",
-    "policy_wait",
     "record_judged",
     "report_exists",
     "report_get",
     "report_store",
-    "rollback",
     "round_decide",
     "round_expired",
     "rounds_decided",

@@ -168,8 +168,7 @@ def deployed_version(line_id: UUID) -> UUID | None:
 
 def deployment_current(line_id: UUID) -> LineDeployment | None:
     """What the line's pointer shows."""
-    rows = Deployment.objects.filter(pk__in=_pointed(Q(line=line_id))).select_related("previous")
-    row = rows.first()
+    row = Deployment.objects.filter(pk__in=_pointed(Q(line=line_id))).first()
     return deployment_to_record(row) if row else None
 
 
@@ -181,17 +180,9 @@ def lines_deployed() -> list[UUID]:
 
 def deployments(line_id: UUID) -> list[LineDeployment]:
     """Every move of the line's pointer, newest first."""
-    rows = list(
-        Deployment.objects.filter(line=line_id)
-        .select_related("previous")
-        .order_by("-started_at", "-pk")
-    )
+    rows = list(Deployment.objects.filter(line=line_id).order_by("-started_at", "-pk"))
     names = actor_names(row.actor for row in rows)
     return [deployment_to_record(row, names) for row in rows]
-
-
-def deployment_get(deployment_id: UUID) -> LineDeployment:
-    return deployment_to_record(Deployment.objects.select_related("previous").get(pk=deployment_id))
 
 
 def _pointed(which: Q) -> QuerySet[LinePointer, UUID | None]:
@@ -202,7 +193,6 @@ def deployment_to_record(row: Deployment, names: Mapping[str, str] | None = None
     return record_of(
         LineDeployment,
         row,
-        previous_version_id=row.previous.version if row.previous else None,
         actor=names[row.actor] if names else actor_name(row.actor),
     )
 

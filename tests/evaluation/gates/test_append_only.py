@@ -18,7 +18,8 @@ from evaluation.gates.models import (
     GatePolicy,
     Override,
 )
-from tests.evaluation.gates.world import TOO_LONG, LineWorld
+from evaluation.gates.services import deployment_mark_failed, deployment_mark_served
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, deployment_get
 
 
 @pytest.fixture
@@ -83,11 +84,11 @@ def test_one_person_on_both_sides_is_refused_by_the_database_too(world: LineWorl
 def test_served_is_filled_in_once(history: LineWorld) -> None:
     deployment = facade.deployment_current(history.line)
     assert deployment is not None
-    facade.deployment_mark_failed(deployment.id, "no memory")
-    facade.deployment_mark_served(deployment.id)
-    first = facade.deployment_get(deployment.id)
+    deployment_mark_failed(deployment.id, "no memory")
+    deployment_mark_served(deployment.id)
+    first = deployment_get(deployment.id)
     assert (first.served_at is not None, first.served_error) == (True, "")
-    facade.deployment_mark_served(deployment.id)
-    assert facade.deployment_get(deployment.id).served_at == first.served_at
+    deployment_mark_served(deployment.id)
+    assert deployment_get(deployment.id).served_at == first.served_at
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         Deployment.objects.update(served_at=None)

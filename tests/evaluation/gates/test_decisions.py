@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from evaluation import facade
 from evaluation.contracts import GatePolicySettings
-from evaluation.facade import GateError, OverrideState
+from evaluation.facade import GateError
 from evaluation.gates.models import Decision
+from evaluation.gates.records import OverrideState
 from evaluation.gates.selectors import decision_require, gate_policy_current
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide

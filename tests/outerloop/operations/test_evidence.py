@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from outerloop.rounds.evidence import step_run_record
-from outerloop.rounds.measuring import integrity_facts
 
-from evaluation import facade as evaluation
+from evaluation.gates.measuring import round_measure
+from evaluation.gates.selectors import decision_require
+from evaluation.gates.services import decisions
+from evaluation.policy import gate_decide
 from outerloop.operations.retention import Rule, retention_carry_out
-from outerloop.rounds.models import Round, State
+from outerloop.rounds.models import Round
 from outerloop.rounds.record import record_build
+from outerloop.rounds.runs import judged_round
 from outerloop.rounds.services import round_start
-from outerloop.rounds.steps import judging
 from tests.outerloop.rounds.world import Evidence, LoopWorld, advance_through
 from tests.support.fake_runs import fake_programs
 from training import facade as training
@@ -51,7 +52,7 @@ def history(
     store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, behave: Callable[..., None]
 ) -> dict[str, Round]:
     """A line whose rounds ended in every way, each through the real steps and real child processes."""
-    monkeypatch.setattr(judging, "round_measure", Evidence())
+    monkeypatch.setattr(decisions, "round_measure", Evidence())
     loop = LoopWorld(tmp_path, fields={"deploys_by_itself": True})
     rounds = {}
     for name, behaviour in ROUNDS.items():
@@ -84,15 +85,10 @@ def test_reports_verdicts_and_programs_of_decided_rounds_can_be_had_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     promoted = carried_out["promoted"]
-    decision = evaluation.decision_get(promoted.id)
-    assert decision is not None
-    again = evaluation.gate_verdict(
-        line_id=promoted.line_id, measurements=decision.measurements, as_of=promoted.created_at
-    )
-    assert again == decision.verdict
-    policy_run = step_run_record(promoted, State.POLICY_EVALUATION)
-    assert policy_run is not None
-    assert [fact.ok for fact in integrity_facts(promoted, policy_run)] == [True, True]
+    decision = decision_require(promoted.id)
+    assert gate_decide(decision.evidence, decision.gate_settings) == decision.gate
+    measured = round_measure(judged_round(promoted), decision.gate_settings)
+    assert [fact.ok for fact in measured.integrity] == [True] * 4
     for name in ("promoted", "reward model refused"):
         behave(**ROUNDS[name])
         call_command("reproduce", promoted.line.slug, str(carried_out[name].number))

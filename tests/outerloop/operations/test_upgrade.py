@@ -30,6 +30,7 @@ GONE: dict[str, set[str]] = {
     "gates_evaluationrecord": set(),
     "campaigns_campaign": {"random_share"},
     "rounds_policyline": {"archived_at"},
+    "web_notice": {"mailed_at"},
 }
 
 # What no value of a type alone would satisfy: constraints between columns, and choices with a meaning.

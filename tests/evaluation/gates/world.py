@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def run_left(folder: Path, **files: Any) -> training.RunRecord:
     unsaid: dict[str, Any] = dict.fromkeys(training.RunRecord.__dataclass_fields__)
     return training.RunRecord(
         **{**unsaid, "directory": folder, "artifacts": tuple(artifacts),
-           "spec": {"inputs": {"prompts": {"path": str(prompts)}}}}
+           "spec": {"inputs": {"prompts": asdict(training.input_from_path(prompts))}}}
     )  # fmt: skip
 
 

@@ -68,8 +68,6 @@ class SnapshotRecipe:
     weights: Mapping[str, float] = field(default_factory=dict)
     recency_half_life_days: float = 0.0
     until: str | None = None
-    exclude_raters: tuple[str, ...] = ()
-    exclude_guideline_versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,14 +119,11 @@ class LabelSummary:
 
     raters: tuple[RaterSummary, ...]
     labels: int
-    training_labels: int
     gate_labels: int
     ties: int
     both_bad: int
-    simulated_labels: int
     median_seconds: float | None
     agreement: float | None
-    agreement_pairs: int
 
 
 @dataclass(frozen=True)

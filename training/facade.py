@@ -21,18 +21,13 @@ from training.runs.pages import RunFollowed, run_followed
 from training.runs.progress import ALARM_NAMES, RunAlarm
 from training.runs.records import (
     ModelVersionRecord,
-    RunFigure,
     RunRecord,
     SnapshotRecord,
-    record_json,
 )
 from training.runs.reproducing import Reproduction, ReproductionFailed, run_reproduce
 from training.runs.retention import Kept, Removable, artifact_remove, removable_artifacts
 from training.runs.selectors import (
-    model_version_for_run,
     model_version_get,
-    model_versions,
-    run_artifact_path,
     run_events,
     run_figures,
     run_get,
@@ -40,7 +35,6 @@ from training.runs.selectors import (
     runs_of_line,
     runs_of_round,
     snapshot_get,
-    snapshots,
 )
 from training.runs.services import (
     ArtifactMismatch,
@@ -48,6 +42,7 @@ from training.runs.services import (
     input_from_path,
     input_from_run,
     input_from_version,
+    input_of_run,
     model_version_import,
     model_version_register,
     model_version_retain,
@@ -75,7 +70,6 @@ __all__ = [
     "RunBusy",
     "RunCancelled",
     "RunFailed",
-    "RunFigure",
     "RunFollowed",
     "RunRecord",
     "SnapshotRecord",
@@ -87,18 +81,15 @@ __all__ = [
     "input_from_path",
     "input_from_run",
     "input_from_version",
+    "input_of_run",
     "model_folder_check",
-    "model_version_for_run",
     "model_version_get",
     "model_version_import",
     "model_version_register",
     "model_version_retain",
     "model_version_verify",
-    "model_versions",
     "phase_words",
-    "record_json",
     "removable_artifacts",
-    "run_artifact_path",
     "run_cancel",
     "run_create",
     "run_events",
@@ -113,7 +104,6 @@ __all__ = [
     "runs_of_round",
     "snapshot_get",
     "snapshot_take",
-    "snapshots",
     "stored_digest",
     "stored_files",
 ]

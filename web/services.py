@@ -41,7 +41,7 @@ def notice_send(
 
     A repeated alarm with the same topic is swallowed, so put into the topic what makes it new (a round,
     a date). Returns the notices made. Mail leaves after the transaction; one that cannot be sent is
-    logged and keeps `mailed_at` empty.
+    logged.
     """
     made = []
     for user in {user.pk: user for user in users}.values():
@@ -63,8 +63,6 @@ def _notices_mail(notices: list[Notice]) -> None:
             _notice_message(notice).send()
         except (OSError, smtplib.SMTPException) as error:
             log.warning("The notice %s could not be mailed: %s", notice.pk, error)
-            continue
-        Notice.objects.filter(pk=notice.pk).update(mailed_at=timezone.now())
 
 
 def _notice_message(notice: Notice) -> EmailMessage:

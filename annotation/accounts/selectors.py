@@ -31,8 +31,3 @@ def rater_may_label(*, rater: Rater, line_id: UUID) -> bool:
     if rater.simulated:
         return True
     return rater.user is not None and user_may_label(user=rater.user, line_id=line_id)
-
-
-def raters_counted() -> Q:
-    """The condition, on a row with a `rater`, that the rater is not excluded."""
-    return Q(rater__excluded_at__isnull=True)

@@ -24,7 +24,6 @@ SETTINGS = (
     "gate_share",
     "gold_share",
     "repeat_share",
-    "random_share",
     "lease_minutes",
     "sensitive_warning",
 )
@@ -37,7 +36,6 @@ LABELS = {
     "gate_share": "Share of gate pairs",
     "gold_share": "Share of gold items",
     "repeat_share": "Share of repeats",
-    "random_share": "Share of pairs picked at random",
     "lease_minutes": "Minutes a pair is held for a person",
     "sensitive_warning": "Warning before sensitive content",
 }
@@ -48,7 +46,6 @@ HELP = {
     "gate_share": "From 0 to 1: how often the queue draws a pair that decides on a candidate.",
     "gold_share": "From 0 to 1: pairs whose answer is known.",
     "repeat_share": "From 0 to 1: the person's own earlier pairs with sides flipped.",
-    "random_share": "From 0 to 1; unbiased estimates rest on these pairs.",
     "lease_minutes": "After that it goes back to the queue; a late answer is kept as surplus.",
     "sensitive_warning": "Shown once before the first pair, with the way out. Empty: none.",
 }

@@ -26,8 +26,8 @@ class Campaign(models.Model):
     """Questions put to raters for one policy line; several campaigns may feed one line.
 
     `overlap` people judge each pair; a random `overlap_sample_share` of the pairs is judged by
-    `overlap_sample_size` instead, so that agreement can be measured. The four shares say how often
-    the queue draws a gate pair, a gold item, a repeat, and how many pairs are picked at random.
+    `overlap_sample_size` instead, so that agreement can be measured. The three shares say how often
+    the queue draws a gate pair, a gold item and a repeat.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -46,7 +46,6 @@ class Campaign(models.Model):
     gate_share = models.FloatField(default=0.5, validators=SHARE)
     gold_share = models.FloatField(default=0.05, validators=SHARE)
     repeat_share = models.FloatField(default=0.05, validators=SHARE)
-    random_share = models.FloatField(default=0.2, validators=SHARE)
     daily_goal = models.PositiveIntegerField(default=100)
     label_budget = models.PositiveIntegerField(null=True, blank=True)
     sensitive_warning = models.TextField(blank=True)
@@ -64,7 +63,6 @@ class Campaign(models.Model):
                     gate_share__gte=0,
                     gold_share__gte=0,
                     repeat_share__gte=0,
-                    random_share__range=(0, 1),
                     overlap_sample_share__range=(0, 1),
                     gate_share__lte=1 - F("gold_share") - F("repeat_share"),
                 ),

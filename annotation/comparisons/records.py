@@ -55,11 +55,10 @@ class AnswerFixed(AnnotationError):
 
 @dataclass(frozen=True)
 class Lease:
-    """A pair held for a rater until `expires_at`; `resumed` when it was already theirs."""
+    """A pair held for a rater until `expires_at`."""
 
     assignment_id: UUID
     expires_at: datetime
-    resumed: bool
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,6 @@ class RecentAnswer:
     value: int
     both_bad: bool
     submitted_at: datetime
-    changeable: bool
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,6 @@ def _recent_answer(assignment: Assignment) -> RecentAnswer:
         value=answer_of(active, assignment.shown_order).values[OVERALL],
         both_bad=active.both_bad,
         submitted_at=assignment.submitted_at,
-        changeable=assignment.comparison.closed_at is None,
     )
 
 

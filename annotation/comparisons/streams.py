@@ -68,12 +68,6 @@ def training_values(
         rows = rows.filter(judgment__assignment__comparison__campaign__in=ids.values())
     if recipe.until is not None:
         rows = rows.filter(judgment__created_at__lt=_moment(recipe.until))
-    if recipe.exclude_raters:
-        rows = rows.exclude(judgment__rater__pseudonym__in=recipe.exclude_raters)
-    if recipe.exclude_guideline_versions:
-        rows = rows.exclude(
-            judgment__guideline_version__number__in=recipe.exclude_guideline_versions
-        )
     return rows
 
 

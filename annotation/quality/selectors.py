@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Aggregate, Count, F, FloatField, Max, Q, QuerySet
+from django.db.models import Aggregate, Count, FloatField, Q, QuerySet
 
 from annotation.accounts.models import Rater
 from annotation.campaigns.models import OVERALL
@@ -115,19 +115,15 @@ def label_summary(
     totals = labels.aggregate(
         **_counts(),
         training=Count("pk", filter=Q(**{f"{COMPARISON}__purpose": Purpose.TRAINING})),
-        simulated=Count("pk", filter=Q(judgment__rater__simulated=True)),
     )
     return LabelSummary(
         raters=tuple(_rater_summaries(line_id, rows, labels)),
         labels=totals["labels"],
-        training_labels=totals["training"],
         gate_labels=totals["labels"] - totals["training"],
         ties=totals["ties"],
         both_bad=totals["bad"],
-        simulated_labels=totals["simulated"],
         median_seconds=totals["seconds"],
         agreement=agreement.share,
-        agreement_pairs=agreement.pairs,
     )
 
 
@@ -215,9 +211,3 @@ def _votes(rows: QuerySet[JudgmentValue, JudgmentValue]) -> Iterable[OverlapVote
         "value",
     )
     return (OverlapVote(*row) for row in found.iterator(chunk_size=5000))
-
-
-def last_label_at(*, line_id: UUID) -> datetime | None:
-    found = _answers(line_id).aggregate(at=Max(F("judgment__created_at")))
-    at: datetime | None = found["at"]
-    return at

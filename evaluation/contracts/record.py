@@ -210,7 +210,7 @@ class RoundRecord(JsonContract):
     the record is stored.
     """
 
-    former_fields: ClassVar = frozenset({"curve_fits", "win_matrix"})
+    former_fields: ClassVar = frozenset({"curve_fits", "win_matrix", "schema"})
 
     line: str
     number: int
@@ -240,7 +240,6 @@ class RoundRecord(JsonContract):
     truth: TruthColumn | None = None
     history: tuple[RoundSummary, ...] = ()
     limits: tuple[str, ...] = ()
-    schema: int = 1
     round_id: str = ""
     line_id: str = ""
     line_name: str = ""

@@ -1,6 +1,6 @@
 """What the gate decided, from what, who let what through, and which policy is deployed.
 
-All of it is append-only: database triggers (migration 0001) refuse to change or delete a row. The
+All of it is append-only: database triggers (migration 0002) refuse to change or delete a row. The
 few columns that may still be filled in once are named in the docstring of their model. Lines,
 rounds, runs and model versions belong to other rooms and are held as UUIDs; acting people are held
 as text (a user's id, or the name of a process), so that erasing a person changes no evidence.
@@ -36,31 +36,6 @@ class GatePolicy(models.Model):
     @property
     def gate_settings(self) -> GatePolicySettings:
         return GatePolicySettings.from_json(self.settings)
-
-
-class EvaluationKind(models.TextChoices):
-    REWARD = "reward", "Reward model"
-    POLICY = "policy", "Policy"
-
-
-class EvaluationRecord(models.Model):
-    """What one evaluation run of a round measured."""
-
-    round = models.UUIDField()
-    kind = models.CharField(max_length=10, choices=EvaluationKind.choices)
-    run = models.UUIDField()
-    measurements = models.JSONField()
-    sha256 = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["round", "kind", "run"], name="evaluation_once_per_run")
-        ]
-        indexes = [models.Index(fields=["round", "kind", "-id"], name="evaluation_of_round")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} evaluation {self.sha256[:12]}"
 
 
 class Decision(models.Model):

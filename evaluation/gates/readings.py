@@ -45,7 +45,9 @@ def train_scores(run: training.RunRecord) -> TrainScores:
 def groups_shared(snapshot: training.SnapshotRecord, run: training.RunRecord) -> set[str]:
     """Prompt groups that are both learned from and judged on."""
     learned = {row["group"] for row in _rows(snapshot.path)}
-    return learned & {row["group"] for row in _rows(Path(run.spec["inputs"]["prompts"]["path"]))}
+    return learned & {
+        row["group"] for row in _rows(Path(training.input_of_run(run, "prompts").path))
+    }
 
 
 def _file(run: training.RunRecord, artifact: str) -> Path:

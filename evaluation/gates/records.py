@@ -67,7 +67,6 @@ class LineDeployment:
     id: UUID
     line_id: UUID
     version_id: UUID
-    previous_version_id: UUID | None
     artifact_sha256: str
     kind: DeploymentKindName
     round_id: UUID | None

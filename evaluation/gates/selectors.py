@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -21,7 +20,6 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
-    EvaluationRecord,
     GatePolicy,
     LinePointer,
     Override,
@@ -57,14 +55,7 @@ def gate_policies(line_id: UUID) -> list[GatePolicy]:
     return list(GatePolicy.objects.filter(line=line_id).order_by("-version"))
 
 
-# -------------------------------------------------------- evaluations and decisions
-
-
-def evaluation_get(round_id: UUID, kind: str) -> dict[str, Any] | None:
-    """The newest measurements of a round as JSON; `kind` is "reward" or "policy"."""
-    rows = EvaluationRecord.objects.filter(round=round_id, kind=kind)
-    row = rows.order_by("-id").first()
-    return row.measurements if row else None
+# -------------------------------------------------------------------------- decisions
 
 
 def decision_row(round_id: UUID) -> Decision | None:
@@ -177,8 +168,7 @@ def deployed_version(line_id: UUID) -> UUID | None:
 
 def deployment_current(line_id: UUID) -> LineDeployment | None:
     """What the line's pointer shows."""
-    rows = Deployment.objects.filter(pk__in=_pointed(Q(line=line_id))).select_related("previous")
-    row = rows.first()
+    row = Deployment.objects.filter(pk__in=_pointed(Q(line=line_id))).first()
     return deployment_to_record(row) if row else None
 
 
@@ -190,17 +180,9 @@ def lines_deployed() -> list[UUID]:
 
 def deployments(line_id: UUID) -> list[LineDeployment]:
     """Every move of the line's pointer, newest first."""
-    rows = list(
-        Deployment.objects.filter(line=line_id)
-        .select_related("previous")
-        .order_by("-started_at", "-pk")
-    )
+    rows = list(Deployment.objects.filter(line=line_id).order_by("-started_at", "-pk"))
     names = actor_names(row.actor for row in rows)
     return [deployment_to_record(row, names) for row in rows]
-
-
-def deployment_get(deployment_id: UUID) -> LineDeployment:
-    return deployment_to_record(Deployment.objects.select_related("previous").get(pk=deployment_id))
 
 
 def _pointed(which: Q) -> QuerySet[LinePointer, UUID | None]:
@@ -211,7 +193,6 @@ def deployment_to_record(row: Deployment, names: Mapping[str, str] | None = None
     return record_of(
         LineDeployment,
         row,
-        previous_version_id=row.previous.version if row.previous else None,
         actor=names[row.actor] if names else actor_name(row.actor),
     )
 
@@ -226,6 +207,6 @@ def versions_referred() -> set[UUID]:
     return {version for pair in decided for version in pair} | set(deployed)
 
 
-def runs_referred() -> set[UUID]:
-    """The runs whose measurements were recorded as evidence."""
-    return set(EvaluationRecord.objects.values_list("run", flat=True))
+def rounds_decided() -> set[UUID]:
+    """Every round with a decision: its runs are the evidence."""
+    return set(Decision.objects.values_list("round", flat=True))

@@ -20,7 +20,6 @@ from evaluation.statistics.intervals import (
 )
 
 __all__ = [
-    "gwet_ac",
     "krippendorff_alpha",
     "krippendorff_alpha_interval",
     "pairwise_agreement",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 Metric = Literal["nominal", "ordinal", "interval"]
-Weights = Literal["identity", "linear", "quadratic"]
 
 
 def krippendorff_alpha(ratings: npt.ArrayLike, *, metric: Metric = "nominal") -> float:
@@ -71,30 +69,6 @@ def krippendorff_alpha_interval(
     )
 
 
-def gwet_ac(
-    ratings: npt.ArrayLike, *, categories: Sequence[float], weights: Weights = "identity"
-) -> float:
-    """Gwet's (2008, 2014) chance-corrected agreement: AC1 with identity weights, else AC2.
-
-    `categories` are all values that could have been chosen, used or not, in their order.
-    """
-    counts, _ = _item_counts(ratings, tuple(categories))
-    rated = counts[counts.sum(1) >= 1]
-    several = counts[counts.sum(1) >= 2]
-    if len(several) == 0:
-        return float("nan")
-    weight = _agreement_weights(len(categories), weights)
-    per_item = several.sum(1)
-    agreeing = (several * (several @ weight.T - 1)).sum(1) / (per_item * (per_item - 1))
-    observed = float(agreeing.mean())
-    prevalence = (rated / rated.sum(1, keepdims=True)).mean(0)
-    size = len(categories)
-    chance = (
-        float(weight.sum()) / (size * (size - 1)) * float((prevalence * (1 - prevalence)).sum())
-    )
-    return (observed - chance) / (1 - chance)
-
-
 def pairwise_agreement(ratings: npt.ArrayLike, *, level: float = 0.95) -> Interval:
     """Chance that two people who saw one item chose the same value; each item counts by its pairs."""
     counts, _ = _item_counts(ratings)
@@ -124,17 +98,12 @@ def position_bias(
     return wilson_interval(float(sum(chose_left)), len(chose_left), level=level)
 
 
-def _item_counts(
-    ratings: npt.ArrayLike, categories: tuple[float, ...] | None = None
-) -> tuple[FloatArray, FloatArray]:
+def _item_counts(ratings: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """How often each item got each value: (counts [items, values], values)."""
     matrix = np.asarray(ratings, dtype=np.float64)
     if matrix.ndim != 2:
         raise ValueError("ratings must be a matrix [raters, items] with NaN where there is none.")
-    given = np.unique(matrix[~np.isnan(matrix)])
-    values = given if categories is None else np.asarray(categories, dtype=np.float64)
-    if not np.isin(given, values).all():
-        raise ValueError(f"ratings hold values outside the categories {values.tolist()}.")
+    values = np.unique(matrix[~np.isnan(matrix)])
     return (matrix[:, :, None] == values[None, None, :]).sum(0).astype(np.float64), values
 
 
@@ -146,10 +115,3 @@ def _distances(values: FloatArray, totals: FloatArray, metric: Metric) -> FloatA
         return np.asarray(np.subtract.outer(values, values) ** 2)
     middle = np.cumsum(totals) - totals / 2  # ranks: sum from c to k less half of both ends
     return np.asarray(np.subtract.outer(middle, middle) ** 2)
-
-
-def _agreement_weights(size: int, weights: Weights) -> FloatArray:
-    if weights == "identity":
-        return np.eye(size)
-    apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) / (size - 1)
-    return np.asarray(1 - (apart if weights == "linear" else apart**2))

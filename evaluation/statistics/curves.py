@@ -1,4 +1,4 @@
-"""Over-optimisation curves: Gao's laws, the best-of-n estimator, the mismatch of two curves."""
+"""Over-optimisation curves: Gao's laws, and the mismatch of two curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import stats
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import FloatArray, percentile_interval
 
-__all__ = ["CurveFit", "best_of_n", "first_difference_correlation", "fit_gao_law", "gao_law"]
+__all__ = ["CurveFit", "first_difference_correlation", "fit_gao_law", "gao_law"]
 
 Law = Literal["rl", "best_of_n"]
 
@@ -69,27 +69,6 @@ def _optimum(alpha: float, beta: float, law: Law) -> float | None:
     if law == "best_of_n":
         return (alpha / (2 * beta)) ** 2
     return math.exp(2 * (alpha / beta - 1)) if alpha / beta < 50 else None
-
-
-def best_of_n(proxy: FloatArray, gold: FloatArray, sizes: Sequence[int]) -> dict[int, float]:
-    """Expected gold score of the proxy's best of n, for each n in `sizes`, from N samples of a prompt.
-
-    Unbiased (Coste et al. 2023, after Nakano 2021): sum over ranks i of C(i-1, n-1) / C(N, n)
-    times the gold score of the sample with the i-th lowest proxy score. Tied proxy scores share
-    their gold scores.
-    """
-    total = len(proxy)
-    by_proxy = gold[np.argsort(proxy, kind="stable")].astype(np.float64)
-    _, group = np.unique(np.sort(proxy), return_inverse=True)
-    shared = np.bincount(group, weights=by_proxy) / np.bincount(group)
-    ordered = shared[group]
-    found = {}
-    for n in sizes:
-        if not 1 <= n <= total:
-            raise ValueError(f"best of {n} cannot be estimated from {total} samples.")
-        chances = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
-        found[n] = float(ordered @ np.array(chances))
-    return found
 
 
 def first_difference_correlation(

@@ -17,12 +17,10 @@ IntArray = npt.NDArray[np.int64]
 __all__ = [
     "FloatArray",
     "IntArray",
-    "clopper_pearson_interval",
     "cluster_bootstrap_interval",
     "cluster_codes",
     "cluster_mean_interval",
     "cluster_share_interval",
-    "mean_interval",
     "percentile_interval",
     "wilson_interval",
 ]
@@ -44,23 +42,9 @@ def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
     return min(share, max(0.0, low)), max(share, min(1.0, high))
 
 
-def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
-    """Exact (conservative) binomial interval of Clopper and Pearson (1934)."""
-    _require_share(successes, n)
-    tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
-    high = float(stats.beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
-    return Interval(successes / n, low, high, level, n, "Clopper-Pearson")
-
-
 def _require_share(successes: float, n: int) -> None:
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"a share needs 0 <= successes <= n and n >= 1, got {successes} of {n}.")
-
-
-def mean_interval(values: Sequence[float] | FloatArray, *, level: float = 0.95) -> Interval:
-    """Student's t interval for the mean of independent values."""
-    return cluster_mean_interval(values, range(len(values)), level=level)
 
 
 def cluster_mean_interval(

@@ -1,8 +1,8 @@
 """What may be deleted, by one stated rule; found first, so that a dry run shows exactly what would go.
 
-Kept in any case: what is or was deployed, what a decision is about, base policies, what a version was
-marked to be kept for, the lineage of all these, evidence of the gate, the last rounds of each line, and
-whatever is younger than the days given. The rest goes.
+Kept in any case: what is or was deployed, what a decision is about, every run of a decided round, base
+policies, what a version was marked to be kept for, the lineage of all these, the last rounds of each
+line, and whatever is younger than the days given. The rest goes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from annotation import facade as annotation
 from evaluation import facade as evaluation
-from outerloop.rounds.models import ENDS, PolicyLine, Round
+from outerloop.rounds.models import ENDS, PolicyLine, Round, RoundStep
 from training import facade as training
 from web.services import audit_record
 
@@ -61,7 +62,7 @@ def retention_plan(rule: Rule) -> Plan:
     rounds = _rounds_kept(rule)
     kept = training.Kept(
         versions=evaluation.versions_referred() | _versions_of(rounds),
-        runs=evaluation.runs_referred(),
+        runs=_runs_decided(),
         rounds={round_.id for round_ in rounds},
         before=before,
     )
@@ -103,6 +104,14 @@ def _rounds_kept(rule: Rule) -> list[Round]:
     for line in PolicyLine.objects.all():
         found += line.rounds.order_by("-number")[: rule.rounds]
     return found
+
+
+def _runs_decided() -> set[UUID]:
+    """What reports, replays and `reproduce` of a decided round read; a reward model that was refused
+    ends its round without a decision of the gate, by a verdict of the round alone."""
+    decided = ~Q(round__verdict="") | Q(round__in=evaluation.rounds_decided())
+    runs = RoundStep.objects.filter(decided, run__isnull=False).values_list("run", flat=True)
+    return {run for run in runs if run is not None}
 
 
 def _versions_of(rounds: list[Round]) -> set[UUID]:

@@ -65,7 +65,7 @@ def run_alarms(round_: Round) -> None:
 def queue_alarms() -> None:
     """An empty queue stops the loop silently: say so once a day per line."""
     today = timezone.localdate().isoformat()
-    for line in PolicyLine.objects.filter(archived_at__isnull=True, base_version__isnull=False):
+    for line in PolicyLine.objects.filter(base_version__isnull=False):
         status = annotation.queue_status(line_id=line.id)
         if status.open_training + status.open_gate > 0 or status.done == 0:
             continue

@@ -57,7 +57,6 @@ class PolicyLine(models.Model):
     minimum_fresh_labels = models.PositiveIntegerField(
         default=200, validators=[MinValueValidator(1), MaxValueValidator(10_000_000)]
     )
-    archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

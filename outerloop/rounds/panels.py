@@ -64,7 +64,7 @@ def _round(round_id: UUID) -> Round | None:
 def _line_names() -> list[NamedLine]:
     return [
         NamedLine(line.pk, line.name, reverse("rounds:line", args=[line.slug]))
-        for line in PolicyLine.objects.filter(archived_at=None)
+        for line in PolicyLine.objects.all()
     ]
 
 

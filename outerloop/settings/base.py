@@ -79,7 +79,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "outerloop.urls"
 WSGI_APPLICATION = "outerloop.wsgi.application"
-ASGI_APPLICATION = "outerloop.asgi.application"
 
 TEMPLATES = [
     {
@@ -162,7 +161,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = env_time_zone("OUTERLOOP_TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
-LOCALE_PATHS = [BASE_DIR / "web" / "locale"]
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"

@@ -106,9 +106,6 @@ def test_an_excluded_rater_is_left_out_until_readmitted():
     assert [row.rater for row in stream(campaign)] == [two.pseudonym]
     rater_readmit(rater=one, actor="lead")
     assert len(stream(campaign)) == 2
-    assert [row.rater for row in stream(campaign, exclude_raters=(two.pseudonym,))] == [
-        one.pseudonym
-    ]
 
 
 def test_a_recipe_mixes_campaigns_by_weight_and_age():
@@ -134,7 +131,7 @@ def test_other_lines_stay_apart():
     some_pairs(other, 1, split="train")
     label_next(a_simulation(), other)
     assert stream(campaign) == []
-    assert facade.line_campaigns(line_id=campaign.line)[0].labels == 0
+    assert facade.queue_status(line_id=campaign.line).done == 0
 
 
 def test_gate_labels_come_once_per_comparison_in_order_of_submission():

@@ -13,7 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import OperationalError
 
-from evaluation.gates.serving.client import PolicyUnavailable, policy_ask, policy_wait
+from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import free_port
 from outerloop.settings import env
 from tests.support.documented import assert_said
@@ -107,5 +107,3 @@ def test_a_policy_server_that_is_away_is_named_with_its_settings():
     with pytest.raises(PolicyUnavailable) as refusal:
         policy_ask(question, host="127.0.0.1", port=free_port(), timeout=2)
     assert_said("policy server away", str(refusal.value))
-    with pytest.raises(PolicyUnavailable, match="POLICY_SERVER_PORT"):
-        policy_wait(host="127.0.0.1", port=free_port(), timeout=0)

@@ -46,7 +46,7 @@ def test_a_full_round_record_survives_json_unchanged():
 
 def test_a_stored_record_of_an_earlier_release_is_read_without_what_nothing_fills():
     now = RoundRecord("a", 1, "DECIDED", "2025-01-01T00:00:00Z", simulated=True, truth=TRUTH)
-    then = now.to_json() | {"curve_fits": [], "win_matrix": {}}
+    then = now.to_json() | {"curve_fits": [], "win_matrix": {}, "schema": 1}
     then["truth"] |= {"label_accuracy": None, "win_rate_against_first": None}
     assert RoundRecord.from_json(then) == now
     with pytest.raises(ContractError, match="unknown field 'curve_fit'"):

@@ -21,6 +21,7 @@ from annotation.comparisons.models import Assignment
 from annotation.comparisons.services import prompts_ensure, queue_lease_next
 from annotation.contracts import NewPrompt
 from evaluation import facade as evaluation
+from evaluation.gates.records import LineDeployment
 from outerloop.rounds import tasks
 from outerloop.rounds.models import PolicyLine, Round, State
 from outerloop.rounds.plan import RoundPlan
@@ -204,7 +205,7 @@ def _fits_a_phone(page: Page) -> bool:
     return bool(fits)
 
 
-def _deployment(loop: Loop) -> evaluation.LineDeployment:
+def _deployment(loop: Loop) -> LineDeployment:
     found = evaluation.deployment_current(loop.line.id)
     assert found is not None
     return found

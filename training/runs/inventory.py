@@ -30,6 +30,25 @@ class StoredArtifact:
     sha256: str
 
 
+def store_path(path: str | Path) -> str | None:
+    """Where what an order names lies, relative to the store; None for what lies elsewhere.
+
+    Orders name their inputs by full path. After a restore into another folder the end of that path
+    still says where the file is.
+    """
+    store, parts = Path(settings.ARTIFACT_ROOT), Path(path).parts
+    if Path(path).is_relative_to(store):
+        return Path(path).relative_to(store).as_posix()
+    ends = (PurePosixPath(*parts[place:]) for place in range(1, len(parts) - 1))
+    return next((end.as_posix() for end in ends if (store / end).exists()), None)
+
+
+def input_path(path: str | Path) -> Path:
+    """The same as a full path, of today; an input from elsewhere is where the order says."""
+    stored = store_path(path)
+    return Path(path) if stored is None else Path(settings.ARTIFACT_ROOT) / stored
+
+
 def artifacts_stored() -> Iterator[StoredArtifact]:
     """Everything that a row refers to: model versions, snapshots, inputs and results of ended runs."""
     for version in ModelVersion.objects.filter(removed_at=None).order_by("path"):
@@ -56,10 +75,9 @@ def _of_run(run: Run, gone: set[str]) -> Iterator[StoredArtifact]:
             yield StoredArtifact(f"run {run}", folder, "")
         return
     for name, reference in run.spec.get("inputs", {}).items():
-        path = Path(reference["path"])
-        if not path.is_relative_to(store):
+        relative = store_path(reference["path"])
+        if relative is None:
             continue
-        relative = path.relative_to(store).as_posix()
         if gone.isdisjoint([relative, *(str(p) for p in PurePosixPath(relative).parents)]):
             yield StoredArtifact(f"input {name} of run {run}", relative, reference["sha256"])
     if run.state not in ENDED:

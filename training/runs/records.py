@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -95,11 +94,3 @@ def run_record(run: Run) -> RunRecord:
 
 def snapshot_record(snapshot: Snapshot) -> SnapshotRecord:
     return record_of(SnapshotRecord, snapshot, path=snapshot.file)
-
-
-def record_json(record: Any) -> dict[str, Any]:
-    """A record as plain JSON values, for lineage and logs."""
-    return {
-        key: str(value) if isinstance(value, UUID | Path | datetime) else value
-        for key, value in dataclasses.asdict(record).items()
-    }

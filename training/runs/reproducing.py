@@ -20,6 +20,7 @@ from django.conf import settings
 
 from training.contracts import ArtifactRef, ContractError, RunManifest, canonical_json
 
+from .inventory import input_path
 from .launching import launch_command, launch_environment
 from .models import Run, RunState
 
@@ -92,8 +93,17 @@ def _directory_prepare(run: Run, directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     mark.touch()
-    (directory / "spec.json").write_text(canonical_json(run.spec))
+    (directory / "spec.json").write_text(canonical_json(_order(run)))
     (directory / "fence").write_text(str(TOKEN))
+
+
+def _order(run: Run) -> dict[str, Any]:
+    """The stored order, with its inputs where they lie now; the program checks each by its digest."""
+    inputs = {
+        name: {**reference, "path": str(input_path(reference["path"]))}
+        for name, reference in run.spec["inputs"].items()
+    }
+    return {**run.spec, "inputs": inputs}
 
 
 def _carry_out(kind: str, directory: Path) -> None:

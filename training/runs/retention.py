@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from django.utils import timezone
 
 from training.digests import path_bytes
 
-from .inventory import ENDED
+from .inventory import ENDED, store_path
 from .models import ModelVersion, Retention, Run, RunState
 
 # What stays of a run: small, and what it did can be read from it.
@@ -114,13 +113,11 @@ def _run_of(path: str, runs: dict[UUID, Run]) -> Run | None:
 
 
 def _inputs(run: Run) -> Iterator[str]:
-    """What a run read of the store, also where the store lay elsewhere before a restore."""
+    """What a run read of the store."""
     for reference in run.spec.get("inputs", {}).values():
-        parts = Path(reference["path"]).parts
-        for place, (folder, name) in enumerate(pairwise(parts)):
-            if folder in ("runs", "models") and _is_uuid(name):
-                yield "/".join(parts[place:])
-                break
+        path = store_path(reference["path"])
+        if path is not None:
+            yield path
 
 
 def _is_uuid(text: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Sum
 
-from training.contracts import InputRef, RunEvent, RunManifest, canonical_json
+from training.contracts import InputRef, RunEvent, canonical_json
 
 from .models import ModelVersion, Run, RunState, Snapshot
 from .records import (
@@ -109,35 +108,9 @@ def run_log_tail(run_id: UUID, *, lines: int = 40) -> str:
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
-def run_artifact_path(run_id: UUID, name: str) -> Path:
-    """Where a finished run left the artifact `name`; an unknown name is a `ContractError`."""
-    run = Run.objects.get(pk=run_id)
-    if run.state != RunState.SUCCEEDED:
-        raise ValueError(f"Run {run} is {run.get_state_display().lower()}; it has no artifacts.")
-    return run.directory / RunManifest.from_json(run.manifest).artifact(name).path
-
-
 def model_version_get(version_id: UUID) -> ModelVersionRecord:
     return model_version_record(ModelVersion.objects.get(pk=version_id))
 
 
-def model_versions(line_id: UUID, *, kind: str | None = None) -> list[ModelVersionRecord]:
-    versions = ModelVersion.objects.filter(line=line_id)
-    if kind is not None:
-        versions = versions.filter(kind=kind)
-    return [model_version_record(version) for version in versions.order_by("-created_at")]
-
-
-def model_version_for_run(run_id: UUID, *, kind: str) -> ModelVersionRecord:
-    return model_version_record(ModelVersion.objects.get(run=run_id, kind=kind))
-
-
 def snapshot_get(snapshot_id: UUID) -> SnapshotRecord:
     return snapshot_record(Snapshot.objects.get(pk=snapshot_id))
-
-
-def snapshots(line_id: UUID) -> list[SnapshotRecord]:
-    return [
-        snapshot_record(item)
-        for item in Snapshot.objects.filter(line=line_id).order_by("-created_at")
-    ]

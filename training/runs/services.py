@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from training.contracts import InputRef, RunManifest, RunSpec, canonical_json
 from training.digests import DigestError, artifact_verify, path_sha256
 from web.files import file_written
 
+from .inventory import input_path
 from .models import ModelKind, ModelVersion, Retention, Run, RunState, Snapshot
 from .records import (
     ModelVersionRecord,
@@ -105,6 +106,12 @@ def input_from_run(run: RunRecord, name: str) -> InputRef:
         if artifact["name"] == name:
             return InputRef(path=str(run.directory / artifact["path"]), sha256=artifact["sha256"])
     raise LookupError(f"The run {run.kind} {str(run.id)[:8]} made no artifact {name!r}.")
+
+
+def input_of_run(run: RunRecord, name: str) -> InputRef:
+    """What the run read under this name, where it lies now."""
+    reference = InputRef.from_json(run.spec["inputs"][name])
+    return replace(reference, path=str(input_path(reference.path)))
 
 
 @transaction.atomic

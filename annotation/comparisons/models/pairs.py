@@ -22,7 +22,6 @@ class Purpose(models.TextChoices):
     GATE = "gate", "Gate"
     GOLD = "gold", "Gold item"
     REPEAT = "repeat_of", "Repeat"
-    QUALIFICATION = "qualification", "Qualification"
 
 
 class Comparison(models.Model):

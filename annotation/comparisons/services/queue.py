@@ -84,7 +84,7 @@ def queue_lease(
             break
         fresh.lease_expires_at, fresh.guideline_version = until, guidelines
         fresh.save()
-        leases.append(Lease(fresh.pk, until, resumed=False))
+        leases.append(Lease(fresh.pk, until))
     return leases
 
 
@@ -107,7 +107,7 @@ def _renewed(
     Assignment.objects.filter(pk__in=assignments).update(
         lease_expires_at=until, guideline_version=guidelines
     )
-    return [Lease(pk, until, resumed=True) for pk in assignments]
+    return [Lease(pk, until) for pk in assignments]
 
 
 def _may_claim(campaign: Campaign, held: int) -> bool:

@@ -2,7 +2,6 @@
 
 from evaluation.gates.services.decisions import (
     approval_record,
-    evaluation_record,
     override_confirm,
     override_request,
     round_decide,
@@ -20,7 +19,6 @@ __all__ = [
     "deployment_mark_failed",
     "deployment_mark_served",
     "deployment_start",
-    "evaluation_record",
     "gate_policy_save",
     "override_confirm",
     "override_request",

@@ -1,4 +1,4 @@
-"""Recording evaluations, decisions, approvals and overrides; nothing here is ever changed later.
+"""Recording decisions, approvals and overrides; nothing here is ever changed later.
 
 Callers enforce roles; these services enforce what no role may do: one person alone overriding, an
 override of a check that nobody may override, an approval of what the gate does not let through.
@@ -6,7 +6,6 @@ override of a check that nobody may override, an approval of what the gate does 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,8 +23,6 @@ from evaluation.gates.measuring import round_measure
 from evaluation.gates.models import (
     Approval,
     Decision,
-    EvaluationKind,
-    EvaluationRecord,
     GatePolicy,
     Override,
 )
@@ -39,27 +36,10 @@ from evaluation.gates.selectors import (
 )
 from evaluation.policy import e_lond_level, gate_decide, require_overridable
 from training import facade as training
-from training.contracts import json_sha256
 from web.services import audit_record
 
 OVERRIDE_LONGEST = timedelta(days=30)
 REASON_SHORTEST = 10
-
-
-def evaluation_record(
-    *, round_id: UUID, kind: str, run_id: UUID, measurements: Mapping[str, Any]
-) -> str:
-    """Keep what an evaluation run measured; the same run twice is kept once. Returns its sha256."""
-    digest = json_sha256(dict(measurements))
-    row, _ = EvaluationRecord.objects.get_or_create(
-        round=round_id,
-        kind=EvaluationKind(kind),
-        run=run_id,
-        defaults={"measurements": dict(measurements), "sha256": digest},
-    )
-    if row.sha256 != digest:
-        raise GateError(f"Run {run_id} was recorded with other measurements ({row.sha256[:12]}).")
-    return row.sha256
 
 
 def round_decide(judged: JudgedRound) -> GateVerdict:

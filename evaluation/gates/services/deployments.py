@@ -102,9 +102,7 @@ def _version_require(line_id: UUID, version_id: UUID) -> ModelVersionRecord:
 def _already_done(
     pointer: LinePointer, version_id: UUID, kind: DeploymentKindName, round_id: UUID | None
 ) -> Deployment | None:
-    rows = Deployment.objects.select_related("previous").filter(
-        line=pointer.line, version=version_id, kind=kind
-    )
+    rows = Deployment.objects.filter(line=pointer.line, version=version_id, kind=kind)
     if kind == "deploy" and round_id is not None:
         return rows.filter(round=round_id).first()
     return rows.first() if kind == "initial" else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,20 +58,6 @@ def policy_healthy(*, host: str, port: int, timeout: float = 2.0) -> bool:
     except PolicyUnavailable:
         return False
     return True
-
-
-def policy_wait(*, host: str = "", port: int = 0, timeout: float = 120.0) -> None:
-    """Return once the policy server is up; `PolicyUnavailable` after `timeout` seconds."""
-    host, port = host or settings.POLICY_SERVER_HOST, port or settings.POLICY_SERVER_PORT
-    deadline = time.monotonic() + timeout
-    while not policy_healthy(host=host, port=port):
-        if time.monotonic() > deadline:
-            raise PolicyUnavailable(
-                f"No policy server answered at {host}:{port} within {timeout:.0f} s. Start it with"
-                " `manage.py up` or `manage.py policy_server`, or mend POLICY_SERVER_HOST and"
-                " POLICY_SERVER_PORT."
-            )
-        time.sleep(0.25)
 
 
 def _request(

@@ -73,6 +73,7 @@ def policy_table(record: RoundRecord) -> Table | None:
         ("Training reward model (z)", lambda s: number(s.train_score)),
         ("Held-out reward model (z)", lambda s: number(s.held_out_score)),
         ("Tokens per reply", lambda s: number(s.tokens, digits=1)),
+        ("Tokens per reply, median", lambda s: plain(s.tokens_median, digits=1)),
         ("Replies that end by themselves", lambda s: share(s.ended_share)),
         ("Distinct words, share of all", lambda s: plain(s.distinct_1)),
         ("Distinct word pairs, share of all", lambda s: plain(s.distinct_2)),

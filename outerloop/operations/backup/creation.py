@@ -157,10 +157,3 @@ def _table(
         sequences=tables.sequences_read(raw, table),
         file=sink.move(f"database/{table.name}.copy.gz", path),
     )
-
-
-def digests_now() -> dict[str, tuple[int, str]]:
-    """Rows and SHA-256 of every table as it is now: what two databases are compared by."""
-    with tables.snapshot_connection() as raw:
-        found = tables.tables_read(raw, table_names())
-        return {table.name: tables.rows_out(raw, table, None, lambda _: None) for table in found}

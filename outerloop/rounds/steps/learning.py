@@ -188,7 +188,7 @@ def _demonstrations(context: StepContext) -> InputRef:
             f" {base.name} was not fine-tuned here: set policy.ptx_coefficient to 0."
         )
     phase = run.spec["config"]["phases"][-1]
-    return InputRef.from_json(run.spec["inputs"][phase["data"]])
+    return training.input_of_run(run, phase["data"])
 
 
 def _snapshot(round_: Round) -> training.SnapshotRecord:

@@ -59,7 +59,7 @@ def test_the_left_share_is_of_decided_answers_as_shown():
     assert rater.left_share == pytest.approx(2 / 3)
     assert (rater.labels, rater.ties, rater.both_bad) == (4, 1, 1)
     assert rater.median_seconds == 6.5
-    assert (summary.labels, summary.training_labels, summary.gate_labels) == (4, 4, 0)
+    assert (summary.labels, summary.gate_labels) == (4, 0)
 
 
 @pytest.mark.django_db

@@ -15,20 +15,17 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
-    EvaluationRecord,
     GatePolicy,
     Override,
 )
-from tests.evaluation.gates.world import TOO_LONG, LineWorld
+from evaluation.gates.services import deployment_mark_failed, deployment_mark_served
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, deployment_get
 
 
 @pytest.fixture
 def history(world: LineWorld) -> LineWorld:
     """One row in every table."""
     facade.gate_policy_save(line_id=world.line, settings=GatePolicySettings(), actor="ada")
-    facade.evaluation_record(
-        round_id=world.round, kind="reward", run_id=world.round, measurements={}
-    )
     world.deploy_first()
     world.decide(**TOO_LONG)
     asked = facade.override_request(
@@ -45,7 +42,6 @@ def history(world: LineWorld) -> LineWorld:
 
 CHANGES: list[tuple[type[models.Model], dict[str, Any]]] = [
     (GatePolicy, {"settings": {}}),
-    (EvaluationRecord, {"measurements": {"better": True}}),
     (Decision, {"verdict": "PROMOTE"}),
     (Approval, {"approved": False}),
     (Override, {"reason": "another"}),
@@ -64,9 +60,7 @@ def test_a_row_cannot_be_changed(
         model._default_manager.update(**change)
 
 
-@pytest.mark.parametrize(
-    "model", [Approval, Override, EvaluationRecord, GatePolicy, Decision, Deployment]
-)
+@pytest.mark.parametrize("model", [Approval, Override, GatePolicy, Decision, Deployment])
 def test_a_row_cannot_be_deleted(history: LineWorld, model: type[models.Model]) -> None:
     rows = model._default_manager.all()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
@@ -90,11 +84,11 @@ def test_one_person_on_both_sides_is_refused_by_the_database_too(world: LineWorl
 def test_served_is_filled_in_once(history: LineWorld) -> None:
     deployment = facade.deployment_current(history.line)
     assert deployment is not None
-    facade.deployment_mark_failed(deployment.id, "no memory")
-    facade.deployment_mark_served(deployment.id)
-    first = facade.deployment_get(deployment.id)
+    deployment_mark_failed(deployment.id, "no memory")
+    deployment_mark_served(deployment.id)
+    first = deployment_get(deployment.id)
     assert (first.served_at is not None, first.served_error) == (True, "")
-    facade.deployment_mark_served(deployment.id)
-    assert facade.deployment_get(deployment.id).served_at == first.served_at
+    deployment_mark_served(deployment.id)
+    assert deployment_get(deployment.id).served_at == first.served_at
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         Deployment.objects.update(served_at=None)

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from evaluation import facade
 from evaluation.contracts import GatePolicySettings
-from evaluation.facade import GateError, OverrideState
+from evaluation.facade import GateError
 from evaluation.gates.models import Decision
+from evaluation.gates.records import OverrideState
 from evaluation.gates.selectors import decision_require, gate_policy_current
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide
@@ -65,17 +66,6 @@ def test_the_same_evidence_is_recorded_once_and_more_evidence_makes_a_revision(
     again = world.decide(labels=None)
     assert (again.revision, again.verdict) == (2, "INCONCLUSIVE")
     assert decision_require(world.round) == again
-
-
-def test_evaluations_are_kept_once_a_run_and_never_with_two_contents(db: None) -> None:
-    round_id, run_id = uuid.uuid4(), uuid.uuid4()
-    arguments: dict[str, Any] = {"round_id": round_id, "kind": "policy", "run_id": run_id}
-    first = facade.evaluation_record(**arguments, measurements={"a": 1})
-    assert facade.evaluation_record(**arguments, measurements={"a": 1}) == first
-    with pytest.raises(GateError, match="other measurements"):
-        facade.evaluation_record(**arguments, measurements={"a": 2})
-    assert facade.evaluation_get(round_id, "policy") == {"a": 1}
-    assert facade.evaluation_get(round_id, "reward") is None
 
 
 # ---------------------------------------------------------------------- approvals

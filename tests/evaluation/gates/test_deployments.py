@@ -13,7 +13,8 @@ from django.db import connection
 from evaluation import facade
 from evaluation.facade import GateError
 from evaluation.gates.models import Deployment, LinePointer
-from tests.evaluation.gates.world import TOO_LONG, LineWorld, policy_create
+from evaluation.gates.services import rollback
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, policy_create, previous_of
 from training import facade as training
 from web.models import AuditEvent
 
@@ -25,7 +26,7 @@ def test_the_first_policy_is_deployed_once(world: LineWorld) -> None:
     first = world.deploy_first()
     assert facade.deployed_version(world.line) == world.incumbent.id
     assert world.deploy_first() == first
-    assert (first.artifact_sha256, first.previous_version_id) == (world.incumbent.sha256, None)
+    assert (first.artifact_sha256, previous_of(first)) == (world.incumbent.sha256, None)
     with pytest.raises(GateError, match="has a deployed policy already"):
         facade.deployment_start(
             line_id=world.line,
@@ -42,7 +43,7 @@ def test_a_promoted_candidate_is_deployed_once_a_round(world: LineWorld) -> None
     moved = world.deploy()
     assert world.deploy() == moved
     assert facade.deployed_version(world.line) == world.candidate.id
-    assert moved.previous_version_id == world.incumbent.id
+    assert previous_of(moved) == world.incumbent.id
     assert [row.kind for row in facade.deployments(world.line)] == ["deploy", "initial"]
     assert AuditEvent.objects.filter(verb="deployment_deploy", line=world.line).count() == 1
 
@@ -92,14 +93,12 @@ def test_a_rollback_is_the_same_act_backwards(world: LineWorld) -> None:
     world.deploy_first()
     world.decide()
     world.deploy()
-    back = facade.rollback(
-        line_id=world.line, to_version=world.incumbent.id, actor="ada", reason=REASON
-    )
+    back = rollback(line_id=world.line, to_version=world.incumbent.id, actor="ada", reason=REASON)
     assert facade.deployed_version(world.line) == world.incumbent.id
-    assert (back.kind, back.previous_version_id) == ("rollback", world.candidate.id)
+    assert (back.kind, previous_of(back)) == ("rollback", world.candidate.id)
     event = AuditEvent.objects.get(verb="deployment_rollback")
     assert (event.actor, event.detail["reason"]) == ("ada", REASON)
-    facade.rollback(line_id=world.line, to_version=world.candidate.id, actor="ada", reason=REASON)
+    rollback(line_id=world.line, to_version=world.candidate.id, actor="ada", reason=REASON)
     assert facade.deployed_version(world.line) == world.candidate.id
 
 
@@ -107,7 +106,7 @@ def test_a_rollback_needs_a_reason_and_somewhere_to_go(world: LineWorld) -> None
     world.deploy_first()
 
     def back(version: uuid.UUID, reason: str = REASON) -> None:
-        facade.rollback(line_id=world.line, to_version=version, actor="ada", reason=reason)
+        rollback(line_id=world.line, to_version=version, actor="ada", reason=reason)
 
     with pytest.raises(GateError, match="needs a reason"):
         back(world.incumbent.id, "  ")
@@ -160,7 +159,7 @@ def test_switches_at_once_leave_one_unbroken_chain(artifacts: Path) -> None:
     world.deploy()
 
     def back() -> object:
-        return facade.rollback(
+        return rollback(
             line_id=world.line, to_version=world.incumbent.id, actor="ada", reason=REASON
         )
 

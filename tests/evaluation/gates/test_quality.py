@@ -46,14 +46,11 @@ def summary(*raters: RaterSummary) -> LabelSummary:
     return LabelSummary(
         raters=raters,
         labels=sum(r.labels for r in raters),
-        training_labels=0,
         gate_labels=0,
         ties=0,
         both_bad=0,
-        simulated_labels=0,
         median_seconds=None,
         agreement=None,
-        agreement_pairs=0,
     )
 
 

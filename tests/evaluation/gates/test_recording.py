@@ -15,6 +15,7 @@ from annotation import facade as annotation
 from evaluation import facade
 from evaluation.contracts import RewardModelMeasurements, RoundRecord, SamplePair, SampleSide
 from evaluation.gates import measuring
+from evaluation.gates.services import rollback
 from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left
 from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
 from tests.support.people import person_create
@@ -72,7 +73,7 @@ def test_the_moves_of_the_candidate_are_listed_oldest_first(world: LineWorld) ->
     world.deploy_first()
     world.decide()
     world.deploy()
-    facade.rollback(line_id=world.line, to_version=world.incumbent.id, actor="ada", reason="Slow.")
+    rollback(line_id=world.line, to_version=world.incumbent.id, actor="ada", reason="Slow.")
     moves = [(d.act, d.version, d.previous) for d in recorded(world).deployments]
     assert moves == [("deploy", "policy v2", "policy v1"), ("rollback", "policy v1", "policy v2")]
     another = recorded(world, round_id=uuid.uuid4(), candidate=None)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from evaluation import facade
 from evaluation.gates.forms import GatePolicyForm
 from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.services import deployment_mark_failed
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
 from tests.support.registry import paged_line
@@ -113,7 +114,7 @@ def test_deployments_are_listed_and_an_empty_line_says_why(sign_in: Any, world: 
     url = reverse("gates:deployments", args=[world.line])
     assert "Nothing is deployed on this line yet" in client.get(url).content.decode()
     first = world.deploy_first()
-    facade.deployment_mark_failed(first.id, "out of memory")
+    deployment_mark_failed(first.id, "out of memory")
     page = client.get(url).content.decode()
     assert "policy v1" in page
     assert "out of memory" in page

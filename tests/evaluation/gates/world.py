@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from annotation.contracts import GateLabel
 from evaluation import facade
 from evaluation.contracts import GateMeasurements, GatePolicySettings, IntegrityFact, Interval
 from evaluation.facade import JudgedRound
-from evaluation.gates.models import Decision
-from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.models import Decision, Deployment
+from evaluation.gates.records import LineDeployment
+from evaluation.gates.selectors import deployment_to_record, gate_policy_current
 from evaluation.gates.services.decisions import decision_record
 from evaluation.policy import gate_decide
 from tests.evaluation.policy.evidence import POLICY, evidence_on
@@ -48,7 +49,7 @@ def run_left(folder: Path, **files: Any) -> training.RunRecord:
     unsaid: dict[str, Any] = dict.fromkeys(training.RunRecord.__dataclass_fields__)
     return training.RunRecord(
         **{**unsaid, "directory": folder, "artifacts": tuple(artifacts),
-           "spec": {"inputs": {"prompts": {"path": str(prompts)}}}}
+           "spec": {"inputs": {"prompts": asdict(training.input_from_path(prompts))}}}
     )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ class LineWorld:
         self.incumbent = policy_create(self.line, self.folder, "policy v1")
         self.candidate = policy_create(self.line, self.folder, "policy v2")
 
-    def deploy_first(self) -> facade.LineDeployment:
+    def deploy_first(self) -> LineDeployment:
         return facade.deployment_start(
             line_id=self.line,
             version_id=self.incumbent.id,
@@ -104,7 +105,7 @@ class LineWorld:
         }
         return JudgedRound(**{**told, **changes})
 
-    def deploy(self, round_id: UUID | None = None) -> facade.LineDeployment:
+    def deploy(self, round_id: UUID | None = None) -> LineDeployment:
         return facade.deployment_start(
             line_id=self.line,
             version_id=self.candidate.id,
@@ -112,6 +113,16 @@ class LineWorld:
             round_id=round_id or self.round,
             actor="round",
         )
+
+
+def deployment_get(deployment_id: UUID) -> LineDeployment:
+    """A move of the pointer as it stands now."""
+    return deployment_to_record(Deployment.objects.get(pk=deployment_id))
+
+
+def previous_of(deployment: LineDeployment) -> UUID | None:
+    """What was deployed before this move."""
+    return Deployment.objects.values_list("previous__version", flat=True).get(pk=deployment.id)
 
 
 # Checks that spoil GOOD: the reply length fails G10, which two leads may let through.

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from evaluation.statistics.agreement import (
-    gwet_ac,
     krippendorff_alpha,
     krippendorff_alpha_interval,
     pairwise_agreement,
@@ -72,27 +71,6 @@ def test_alpha_interval_holds_the_estimate_and_repeats():
     first = krippendorff_alpha_interval(MISSING, seed=4, resamples=200)
     assert first.low < first.estimate < first.high
     assert first == krippendorff_alpha_interval(MISSING, seed=4, resamples=200)
-
-
-def test_ac1_of_a_skewed_table_is_worked_out_by_hand():
-    # 118 both yes, 5 and 2 split, none both no: p_a 118/125, yes share .972, p_e 2 * .972 * .028
-    pairs = [(1, 1)] * 118 + [(1, 0)] * 5 + [(0, 1)] * 2
-    expected = (118 / 125 - 2 * 0.972 * 0.028) / (1 - 2 * 0.972 * 0.028)
-    assert gwet_ac(np.array(pairs).T, categories=[0, 1]) == pytest.approx(expected)
-
-
-def test_ac2_gives_credit_to_near_misses():
-    near, far = [[1, 2, 3, 3], [2, 2, 3, 3]], [[1, 2, 3, 3], [3, 2, 3, 3]]
-    both = [gwet_ac(r, categories=[1, 2, 3], weights="quadratic") for r in (near, far)]
-    # near: p_a (3 + .75) / 4; shares 1/8, 3/8, 4/8; weights sum 3 + 4 * .75 = 6 of q(q-1) = 6
-    chance = 1 * (1 / 8 * 7 / 8 + 3 / 8 * 5 / 8 + 1 / 4)
-    assert both[0] == pytest.approx((0.9375 - chance) / (1 - chance))
-    assert both[0] > both[1]
-
-
-def test_a_value_outside_the_categories_is_named():
-    with pytest.raises(ValueError, match="outside the categories"):
-        gwet_ac([[1, 9], [1, 1]], categories=[1, 2])
 
 
 def test_pairwise_agreement_counts_pairs_of_people():

@@ -1,12 +1,9 @@
-from itertools import combinations
-
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from evaluation.statistics.curves import (
-    best_of_n,
     first_difference_correlation,
     fit_gao_law,
     gao_law,
@@ -37,21 +34,6 @@ def test_an_optimum_outside_what_was_seen_is_not_claimed():
 def test_a_fit_needs_three_points():
     with pytest.raises(ValueError, match="needs 3 different"):
         fit_gao_law([0.0, 1.0, 2.0], [0.0, 1.0, 1.0], law="rl", scorer="train")
-
-
-def test_best_of_n_is_the_mean_over_every_subset():
-    rng = np.random.default_rng(0)
-    proxy, gold = rng.normal(size=7), rng.normal(size=7)
-    found = best_of_n(proxy, gold, [1, 3, 7])
-    for n, value in found.items():
-        every = [gold[max(s, key=lambda i: proxy[i])] for s in combinations(range(7), n)]
-        assert value == pytest.approx(np.mean(every))
-
-
-def test_best_of_n_shares_gold_among_ties():
-    assert best_of_n(np.array([1.0, 1.0]), np.array([0.0, 4.0]), [2])[2] == pytest.approx(2.0)
-    with pytest.raises(ValueError, match="best of 3"):
-        best_of_n(np.array([1.0, 1.0]), np.array([0.0, 4.0]), [3])
 
 
 def test_mismatch_is_spearman_on_first_differences():

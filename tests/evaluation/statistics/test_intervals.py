@@ -3,14 +3,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from evaluation.statistics.intervals import (
-    clopper_pearson_interval,
     cluster_bootstrap_interval,
     cluster_mean_interval,
     cluster_share_interval,
-    mean_interval,
     wilson_interval,
 )
 
@@ -28,21 +25,14 @@ def test_wilson_of_no_success_starts_at_zero_and_is_not_empty():
     assert found.high == pytest.approx(3.8415 / 13.8415, abs=1e-4)  # z^2 / (n + z^2)
 
 
-def test_clopper_pearson_tails_hold_half_of_the_rest_each():
-    found = clopper_pearson_interval(7, 20)
-    assert stats.binom.sf(6, 20, found.low) == pytest.approx(0.025)
-    assert stats.binom.cdf(7, 20, found.high) == pytest.approx(0.025)
-    assert clopper_pearson_interval(20, 20).high == 1.0
-
-
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (5, 4), (-1, 4)])
 def test_a_share_that_cannot_be_is_refused(successes, n):
     with pytest.raises(ValueError, match="a share needs"):
         wilson_interval(successes, n)
 
 
-def test_mean_interval_is_students():
-    found = mean_interval([1.0, 2.0, 3.0, 4.0])  # sd 1.290994, t(3) 3.182446
+def test_without_clusters_the_interval_is_students():
+    found = cluster_mean_interval([1.0, 2.0, 3.0, 4.0], range(4))  # sd 1.290994, t(3) 3.182446
     assert found.estimate == 2.5
     assert found.high - 2.5 == pytest.approx(3.182446 * 1.290994 / 2, abs=1e-5)
 

@@ -10,6 +10,9 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
+from outerloop.operations.backup import tables
+from outerloop.operations.backup.creation import table_names
+
 
 @contextmanager
 def empty_database() -> Iterator[str]:
@@ -38,3 +41,10 @@ def _execute(statement: sql.Composed) -> None:
         autocommit=True,
     ) as raw:
         raw.execute(statement)
+
+
+def digests_now() -> dict[str, tuple[int, str]]:
+    """Rows and SHA-256 of every table as it is now: what two databases are compared by."""
+    with tables.snapshot_connection() as raw:
+        found = tables.tables_read(raw, table_names())
+        return {table.name: tables.rows_out(raw, table, None, lambda _: None) for table in found}

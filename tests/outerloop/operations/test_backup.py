@@ -16,12 +16,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation.contracts import SnapshotRecipe
-from outerloop.operations.backup.creation import Watch, backup_make, digests_now
+from outerloop.operations.backup.creation import Watch, backup_make
 from outerloop.operations.backup.manifest import BackupCancelled, BackupError
 from outerloop.operations.backup.restoration import backup_restore, backup_verify
 from outerloop.operations.locks import maintenance_lock
 from outerloop.operations.retention import Rule, retention_carry_out
-from tests.outerloop.operations.databases import empty_database
+from tests.outerloop.operations.databases import digests_now, empty_database
 from tests.outerloop.rounds.world import LoopWorld
 from tests.support.people import person_create
 from training import facade as training

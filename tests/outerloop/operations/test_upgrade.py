@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 FIRST: dict[str, str] = json.loads(Path(__file__).with_name("first_release.json").read_text())
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+
+# What went since, because no release read it: a table whole, or columns of one.
+GONE: dict[str, set[str]] = {
+    "gates_evaluationrecord": set(),
+    "campaigns_campaign": {"random_share"},
+    "rounds_policyline": {"archived_at"},
+    "web_notice": {"mailed_at"},
+}
 
 # What no value of a type alone would satisfy: constraints between columns, and choices with a meaning.
 SPECIAL: dict[str, dict[str, Any]] = {
@@ -98,6 +107,14 @@ def ours() -> list[tables.StoredTable]:
         return tables.tables_read(raw, names)
 
 
+def without_gone(found: list[tables.StoredTable]) -> list[tables.StoredTable]:
+    return [
+        replace(table, columns=tuple(c for c in table.columns if c not in GONE.get(table.name, ())))
+        for table in found
+        if GONE.get(table.name) != set()
+    ]
+
+
 def digests(of: list[tables.StoredTable]) -> dict[str, tuple[int, str]]:
     """Of the columns that the tables had then."""
     with tables.snapshot_connection() as raw:
@@ -114,10 +131,11 @@ def test_every_row_of_the_first_release_is_there_after_the_upgrade():
         first_release = [*FIRST.items(), *others(executor)]
         executor.migrate(first_release)
         filled = fill(executor.loader.project_state(first_release).apps)
-        first = ours()
+        rows = [count for count, _ in digests(ours()).values()]
+        assert set(rows) <= {0, 1}
+        assert sum(rows) == filled > 25
+        first = without_gone(ours())
         before = digests(first)
-        assert {rows for rows, _ in before.values()} <= {0, 1}
-        assert sum(rows for rows, _ in before.values()) == filled > 25
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
         assert digests(first) == before

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from tests.support.fake_runs import attempts, updates
+from training import facade as training
 from training.contracts import RunEvent
 from training.digests import artifact_verify
 from training.runs.execution import LeaseLost, RunBusy, RunCancelled, RunFailed, run_execute
 from training.runs.models import Run
-from training.runs.selectors import run_artifact_path, run_events, run_log_tail
+from training.runs.selectors import run_events, run_log_tail
 from training.runs.services import run_cancel, run_take_up
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +30,8 @@ def test_a_run_that_ends_well_has_its_artifacts_results_and_log(behave, order):
     assert (record.state, record.attempts, record.error) == ("succeeded", 1, "")
     assert record.results["updates"] == 3
     assert 0 < record.seconds < 30
-    policy = run_artifact_path(run.id, "policy")
-    assert artifact_verify(policy) == record.artifacts[0]["sha256"]
+    policy = training.input_from_run(record, "policy")
+    assert artifact_verify(Path(policy.path)) == record.artifacts[0]["sha256"]
     assert "goes on from update 0" in run_log_tail(run.id)
     run.refresh_from_db()
     assert (run.exit_code, run.lease_expires_at) == (0, None)
@@ -75,8 +77,8 @@ def test_a_flipped_byte_fails_the_run_and_names_the_artifact(behave, order):
     run.refresh_from_db()
     assert run.state == "failed"
     assert run.manifest is None
-    with pytest.raises(ValueError, match="failed; it has no artifacts"):
-        run_artifact_path(run.id, "reward_model")
+    with pytest.raises(LookupError, match="made no artifact 'reward_model'"):
+        training.input_from_run(training.run_get(run.id), "reward_model")
 
 
 def test_a_manifest_for_another_order_does_not_count(behave, order):

@@ -138,7 +138,7 @@ def _browser() -> Diagnosis:
 
 def _lines() -> Iterator[Diagnosis]:
     try:
-        lines = list(PolicyLine.objects.filter(archived_at__isnull=True))
+        lines = list(PolicyLine.objects.all())
     except DatabaseError:
         return
     if not lines:

@@ -16,9 +16,10 @@ import pytest
 from django.conf import settings as site
 from django.db import connection
 
-from evaluation import facade
+from evaluation.gates.records import LineDeployment
+from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import free_port
-from tests.evaluation.gates.world import LineWorld
+from tests.evaluation.gates.world import LineWorld, deployment_get
 from training import facade as training
 
 pytestmark = pytest.mark.slow
@@ -94,17 +95,17 @@ class Server:
         }
 
     def ask(self, **options: Any) -> str:
-        return facade.policy_ask(QUESTION, port=self.port, max_tokens=12, **options)
+        return policy_ask(QUESTION, port=self.port, max_tokens=12, **options)
 
     def answers(self) -> bool:
         try:
             self.ask(timeout=20)
-        except facade.PolicyUnavailable:
+        except PolicyUnavailable:
             return False
         return True
 
-    def served(self, deployment: facade.LineDeployment) -> None:
-        eventually(lambda: facade.deployment_get(deployment.id).served_at, self.process, self.log)
+    def served(self, deployment: LineDeployment) -> None:
+        eventually(lambda: deployment_get(deployment.id).served_at, self.process, self.log)
 
 
 @pytest.fixture
@@ -141,5 +142,5 @@ def test_deploy_ask_switch_crash_and_stop(world: LineWorld, server: Server) -> N
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0
     assert not alive(child)
-    with pytest.raises(facade.PolicyUnavailable):
+    with pytest.raises(PolicyUnavailable):
         server.ask()

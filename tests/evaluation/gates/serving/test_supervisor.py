@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation import facade
+from evaluation.gates.services import rollback
 from evaluation.gates.serving.engine import EngineError
 from evaluation.gates.serving.supervisor import Supervisor
-from tests.evaluation.gates.world import LineWorld
+from tests.evaluation.gates.world import LineWorld, deployment_get
 from tests.support.people import person_create
 from web.models import Notice
 
@@ -74,7 +75,7 @@ def test_a_deployment_counts_as_served_once_its_server_has_answered(world: LineW
     assert first.served_at is None
     bench = Bench(world)
     bench.step_at(0)
-    assert facade.deployment_get(first.id).served_at is not None
+    assert deployment_get(first.id).served_at is not None
     assert bench.started == [world.incumbent.path]
     assert bench.target == 9000
     bench.step_at(1)
@@ -129,10 +130,10 @@ def test_it_serves_again_when_the_cause_is_gone(world: LineWorld) -> None:
     first = world.deploy_first()
     bench = Bench(world, failing=True)
     bench.step_at(0)
-    assert facade.deployment_get(first.id).served_error
+    assert deployment_get(first.id).served_error
     bench.failing = False
     bench.step_at(2)
-    served = facade.deployment_get(first.id)
+    served = deployment_get(first.id)
     assert (served.served_error, served.served_at is not None) == ("", True)
 
 
@@ -166,7 +167,7 @@ def test_damaged_files_are_not_served(world: LineWorld) -> None:
     bench = Bench(world)
     bench.step_at(0)
     assert bench.started == []
-    assert "damaged" in facade.deployment_get(first.id).served_error
+    assert "damaged" in deployment_get(first.id).served_error
 
 
 def test_a_rollback_is_served_like_any_switch(world: LineWorld) -> None:
@@ -174,7 +175,7 @@ def test_a_rollback_is_served_like_any_switch(world: LineWorld) -> None:
     promote(world)
     bench = Bench(world)
     bench.step_at(0)
-    facade.rollback(
+    rollback(
         line_id=world.line, to_version=world.incumbent.id, actor="ada", reason="Wrong language."
     )
     bench.step_at(1)

@@ -20,7 +20,7 @@ $$1 == "status" { exit $$2 } \
 /^ *(Downloading|Using cached) .*\(.* (kB|MB|GB)\)$$/ { \
   size = substr($$(NF - 1), 2) * ($$NF == "kB)" ? 0.001 : $$NF == "GB)" ? 1000 : 1); \
   how = $$1 == "Using" ? "cached" : "fetched"; sum[how] += size; \
-  if (size >= 10) { name = $$(NF - 2); sub(".*/", "", name); printf "  %s: %.0f MB %s\n", name, size, how == "cached" ? "from the cache" : "to fetch"; fflush() } } \
+  if (size >= 10) { name = $$(NF - 2); sub(".*/", "", name); split(name, part, "-"); printf "  %s %s: %.0f MB %s\n", part[1], part[2], size, how == "cached" ? "from the cache" : "to fetch"; fflush() } } \
 /^Installing collected/ { \
   printf "  %.0f MB fetched, %.0f MB from the cache; unpacking %d packages ...\n", sum["fetched"], sum["cached"], NF - 3; fflush() }
 endef

@@ -64,3 +64,10 @@ class AttachedProcesses:
             f"The processes have ended (exit code {self.child.returncode}): {self.last_words}"
             f" {self.log} has what they printed."
         )
+
+
+def ended_with_standard_input() -> None:
+    """The other side: end this program once whoever started it is gone. For a thread of its own."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

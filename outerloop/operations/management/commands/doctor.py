@@ -18,6 +18,8 @@ from django.db.utils import Error as DatabaseError
 from kombu import Connection
 
 from evaluation import facade as evaluation
+from outerloop.processes.lines import process_lines
+from outerloop.processes.sharing import SharedLock
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 
@@ -53,6 +55,7 @@ def findings() -> Iterator[Diagnosis]:
     yield _broker()
     yield _store(Path(settings.ARTIFACT_ROOT))
     yield _accelerator()
+    yield _processes()
     yield _mail()
     yield _browser()
     yield from _lines()
@@ -122,6 +125,16 @@ def _accelerator() -> Diagnosis:
     return Diagnosis(
         "ok", "Learning programs", f"run on {where} (OUTERLOOP_ACCELERATE_CONFIG is empty)"
     )
+
+
+def _processes() -> Diagnosis:
+    running = {p.name: found for p in process_lines() if (found := SharedLock(p.name).holder())}
+    if not running:
+        return Diagnosis("note", "Processes", "none runs here; `make up` starts them")
+    words = ", ".join(f"{name} ({holder.process})" for name, holder in running.items())
+    site = running.get("site")
+    where = f", the site at {site.address}" if site and site.address else ""
+    return Diagnosis("ok", "Processes", f"{words} run{where}")
 
 
 def _mail() -> Diagnosis:

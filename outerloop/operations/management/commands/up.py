@@ -4,7 +4,6 @@ Ctrl-C stops them all. What runs for this installation already is shared."""
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import datetime
 from threading import Thread
@@ -12,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from outerloop.processes.attached import ended_with_standard_input
 from outerloop.processes.lines import process_lines
 from outerloop.processes.preparing import port_free, preparing
 from outerloop.processes.sharing import Holder, SharedLock, database_used
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             self.stdout.write(f"The site will be at {address}")
         self.stdout.write("Ctrl-C stops everything that is started here.")
         if options["attached"]:
-            Thread(target=_ended_with_standard_input, daemon=True).start()
+            Thread(target=ended_with_standard_input, daemon=True).start()
         with database_used(stops=not options["attached"]):
             with preparing():
                 pass
@@ -95,9 +95,3 @@ def _alive(number: int) -> bool:
     except PermissionError:
         return True
     return number > 0
-
-
-def _ended_with_standard_input() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -57,7 +57,6 @@ def policy_compare(
     config: EvaluatePolicyConfig,
     seed: int,
     identical: bool,
-    more_samples_possible: bool = False,
 ) -> PolicyMeasurements:
     """Compare `sides` "candidate" and "incumbent"; "reference", where given, is the base.
 
@@ -88,7 +87,6 @@ def policy_compare(
         held_out_win_rate=cluster_share_interval(_wins(held_out), groups, level=level),
         ensemble_std_ratio=_spread_ratio(sides, groups, config, seed),
         aa_difference=_largest_difference(candidate, incumbent, kl) if identical else None,
-        more_samples_possible=more_samples_possible,
     )
 
 

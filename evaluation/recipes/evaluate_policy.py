@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
 
 def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasurements:
     run.check_cancel()
-    return policy_compare(
+    found = policy_compare(
         evidence.sides,
         kl=evidence.kl,
         prompt_ids=[row.id for row in evidence.rows],
@@ -89,8 +89,8 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         config=run.config,
         seed=run.spec.seed,
         identical=_sha(run, "candidate") == _sha(run, "incumbent"),
-        more_samples_possible=len({row.id for row in evidence.rows}) < evidence.prompts_in_file,
     )
+    return replace(found, more_samples_possible=found.prompts < evidence.prompts_in_file)
 
 
 def write(

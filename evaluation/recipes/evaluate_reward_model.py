@@ -18,7 +18,11 @@ import numpy as np
 import torch
 
 from annotation.rows import PreferenceRow
-from evaluation.contracts import EvaluateRewardModelConfig, RewardModelMeasurements
+from evaluation.contracts import (
+    EvaluateRewardModelConfig,
+    RewardModelMeasurements,
+    SplitMeasurements,
+)
 from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
 from evaluation.statistics.intervals import FloatArray
 from training.core.data.json_lines import preferences_read
@@ -52,8 +56,9 @@ def evaluate(run: Run[EvaluateRewardModelConfig]) -> None:
     direction = _baseline_direction(model, rows)
     for step, (split, judged) in enumerate(splits.items(), start=1):
         run.check_cancel()
-        if judged:
-            measured = _measure(run, measured, split, judged, model, held_out, direction)
+        found = _measure(run, split, judged, model, held_out, direction) if judged else None
+        if found is not None:
+            measured = replace(measured, splits={**measured.splits, split: found})
         run.emit("evaluate", step, len(splits), _headline(measured, split), f"Split {split}.")
     if not measured.splits:
         raise UserError("preferences: no split has untied pairs of two groups; more labels needed.")
@@ -64,21 +69,20 @@ def evaluate(run: Run[EvaluateRewardModelConfig]) -> None:
 
 def _measure(
     run: Run[EvaluateRewardModelConfig],
-    measured: RewardModelMeasurements,
     split: str,
     rows: Sequence[PreferenceRow],
     model: RewardModel,
     held_out: RewardModel | None,
     direction: float,
-) -> RewardModelMeasurements:
+) -> SplitMeasurements | None:
+    """None where too few groups have untied pairs."""
     untied_groups = {r.group for r in rows if not r.tie}
     if len(untied_groups) < 2:
         message = f"Split {split} is left out: {len(untied_groups)} group with untied pairs."
         run.emit("evaluate", 0, 1, message=message)
-        return measured
+        return None
     pairs = _judged(rows, model, held_out, run.config.batch_size)
-    found = split_measure(pairs, direction=direction, config=run.config, seed=run.spec.seed)
-    return replace(measured, splits={**measured.splits, split: found})
+    return split_measure(pairs, direction=direction, config=run.config, seed=run.spec.seed)
 
 
 def _judged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluation.facade import JudgedRound
 from training import facade as training
+from web.records import record_of
 
 from .models import Round, RoundStep, State
 
@@ -11,14 +12,11 @@ from .models import Round, RoundStep, State
 def judged_round(round_: Round, *, pairs: int = 0) -> JudgedRound:
     """`pairs` is how many pairs of candidate and incumbent the round may still offer to people."""
     reward_models = (round_.reward_model, round_.held_out_reward_model)
-    return JudgedRound(
-        line_id=round_.line_id,
+    return record_of(
+        JudgedRound,
+        round_,
         round_id=round_.id,
-        number=round_.number,
-        candidate=round_.candidate,
-        incumbent=round_.incumbent,
         reward_models=tuple(version for version in reward_models if version is not None),
-        snapshot=round_.snapshot,
         policy_run=step_run_record(round_, State.POLICY_EVALUATION),
         reward_run=step_run_record(round_, State.REWARD_EVALUATION),
         started_at=round_.created_at,

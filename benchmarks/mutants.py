@@ -74,7 +74,7 @@ def copy_of_checkout(target: Path) -> None:
 
 
 def configure(folder: Path, room: Room) -> None:
-    packages = ["outerloop", "evaluation", "training", "annotation", "web", "foundation"]
+    packages = ["outerloop", "evaluation", "training", "annotation", "web"]
     options = {
         "source_paths": packages,
         "only_mutate": room.files,

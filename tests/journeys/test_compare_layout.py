@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +17,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 LINE = uuid.UUID(int=84)
-SCREENS = {
+SCREENS: dict[str, dict[str, Any]] = {
     "phone, 360": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
     "phone, 390": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
     "tablet, 768": {"viewport": {"width": 768, "height": 1024}},

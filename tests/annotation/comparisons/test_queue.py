@@ -107,7 +107,8 @@ def test_what_is_held_is_renewed_and_what_is_lost_is_not_named():
 def test_nobody_holds_more_than_a_page_needs():
     campaign = a_campaign()
     some_pairs(campaign, 60)
-    annotator, held = an_annotator(campaign), []
+    annotator = an_annotator(campaign)
+    held: list[uuid.UUID] = []
     for _ in range(6):
         held = ids(queue_lease(rater=annotator, campaign=campaign, held=held, count=4))
     assert len(held) == 12

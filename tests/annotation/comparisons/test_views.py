@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -296,22 +297,29 @@ def test_a_malformed_answer_is_refused_in_a_sentence(ann, body, says):
 
 
 HUGE = 10**400
-NOT_IDS = (5, "abc", {"a": 1}, [5], [None], ["abc"], [[]], ["0" * 99_000])
-MALFORMED = [
+
+
+def each(*values: Any) -> tuple[Any, ...]:
+    """Values of every kind, which have no type in common."""
+    return values
+
+
+NOT_IDS = each(5, "abc", {"a": 1}, [5], [None], ["abc"], [[]], ["0" * 99_000])
+MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     *(("next/", {"held": held}, "held") for held in NOT_IDS),
     ("next/", {"held": [str(uuid.UUID(int=n)) for n in range(101)]}, "held"),
-    *(("next/", {"count": count}, "count") for count in (0, 5, -1, 1.5, True, "1", None, HUGE)),
-    *(("next/", {"prefer": prefer}, "prefer") for prefer in (7, "abc", [], {}, True)),
+    *(("next/", {"count": count}, "count") for count in each(0, 5, -1, 1.5, True, "1", None, HUGE)),
+    *(("next/", {"prefer": prefer}, "prefer") for prefer in each(7, "abc", [], {}, True)),
     *(("release/", {"held": held}, "held") for held in NOT_IDS),
     *(
         (door, {"assignment": given}, "assignment")
         for door in ("undo/", "edit/")
-        for given in (5, "abc", None, [], {})
+        for given in each(5, "abc", None, [], {})
     ),
-    *(("acknowledge/", {"version": given}, "version") for given in (HUGE, 1.5, {}, "1", -1)),
+    *(("acknowledge/", {"version": given}, "version") for given in each(HUGE, 1.5, {}, "1", -1)),
     *(
         ("ID/draft/", {"answer": answer}, says)
-        for answer, says in (
+        for answer, says in each(
             (None, "answer"),
             ([], "answer"),
             ("x", "answer"),
@@ -326,12 +334,15 @@ MALFORMED = [
             ({"rationale": "x" * 50_000}, "too long"),
         )
     ),
-    *(("ID/skip/", {"reason": given}, "reason") for given in (5, None, [], "x" * 400, "")),
+    *(("ID/skip/", {"reason": given}, "reason") for given in each(5, None, [], "x" * 400, "")),
     *(
         ("ID/submit/", {"values": {"overall": 2}, "key": "k", "seconds": given}, "seconds")
-        for given in (HUGE, 1e300, True, [], "1")
+        for given in each(HUGE, 1e300, True, [], "1")
     ),
-    *(("ID/submit/", {"values": {"overall": 2}, "key": given}, "key") for given in (5, None, [])),
+    *(
+        ("ID/submit/", {"values": {"overall": 2}, "key": given}, "key")
+        for given in each(5, None, [])
+    ),
 ]
 
 

@@ -1,11 +1,12 @@
 """Mutation tests: how many small faults, put into the code one at a time, its own tests notice.
 
-    python -m benchmarks.mutants [--only policy,statistics] [--children 1]
+    python -m benchmarks.mutants [--only policy,statistics] [--children 1] [--sample 200 --seed 1]
 
 mutmut, in an environment of its own, changes one operator, constant, name or argument after another in a
 copy of this checkout and runs the tests of the mutated room alone. A mutant that no test notices is
 printed with its change; `EQUIVALENT` names those that cannot be noticed, with the reason, and a survivor
-that is not named there counts against the aim. Prints a table and writes results/mutants.json.
+that is not named there counts against the aim. With `--sample` only so many, drawn at random, are run and
+the share is an estimate. Prints a table and writes results/mutants.json.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from benchmarks.mutants_equivalent import EQUIVALENT
 from benchmarks.peers import peer_python
@@ -26,6 +29,7 @@ from benchmarks.results_file import ROOT, result_head
 
 REQUIREMENTS = ("mutmut==3.8.1",)
 RESULT = ROOT / "benchmarks" / "results" / "mutants.json"
+NO_MUTANT = "no.such.mutant"
 SCRATCH = ROOT / "var" / "mutants"
 AIM = 0.95
 # mutmut's exit codes of a mutant: noticed by a failing test, or by a test that no longer ends.
@@ -38,12 +42,20 @@ class Room:
 
     files: tuple[str, ...]
     tests: tuple[str, ...]
-    database: bool = False
 
 
 ROOMS = {
     "policy": Room(("evaluation/policy/*",), ("tests/evaluation/policy",)),
     "statistics": Room(("evaluation/statistics/*",), ("tests/evaluation/statistics",)),
+    "ppo": Room(
+        ("training/core/ppo/losses.py", "training/core/ppo/advantages.py"),
+        ("tests/training/core/ppo",),
+    ),
+    "rounds": Room(
+        ("evaluation/gates/measuring.py", "outerloop/rounds/steps/*"),
+        ("tests/evaluation/gates/test_measuring.py", "tests/outerloop/rounds"),
+    ),
+    "comparisons": Room(("annotation/comparisons/services/*",), ("tests/annotation/comparisons",)),
 }
 
 
@@ -110,7 +122,16 @@ def change_of(python: Path, folder: Path, mutant: str) -> str:
     return "\n".join(changed)
 
 
-def room_measure(name: str, room: Room, *, python: Path, children: int) -> Outcome:
+def mutmut_run(command: list[str], folder: Path, output: TextIO) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        command, cwd=folder, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT
+    )
+
+
+def room_measure(
+    name: str, room: Room, *, python: Path, children: int, sample: int, seed: int
+) -> Outcome:
     folder = SCRATCH / name
     shutil.rmtree(folder, ignore_errors=True)
     copy_of_checkout(folder)
@@ -118,18 +139,20 @@ def room_measure(name: str, room: Room, *, python: Path, children: int) -> Outco
     log = folder / "mutmut.log"
     print(f"{name}: mutating; progress in {log}", flush=True)
     with log.open("w") as output:
-        subprocess.run(
-            [str(python), "-m", "mutmut", "run", "--max-children", str(children)],
-            cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-            stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    found = list(outcomes(folder)) if (folder / "mutants").exists() else []
-    if not any(code is not None for _, code in found):
+        command = [str(python), "-m", "mutmut", "run", "--max-children", str(children)]
+        chosen: list[str] = []
+        if sample:
+            mutmut_run([*command, NO_MUTANT], folder, output)  # makes all, runs none
+            made = sorted(name for name, _ in outcomes(folder))
+            chosen = random.Random(seed).sample(made, min(sample, len(made)))
+        mutmut_run([*command, *chosen], folder, output)
+    found = [(mutant, code) for mutant, code in outcomes(folder) if code is not None]
+    if not found:
         sys.exit(f"mutmut ran no mutant of {name}; see {log}")
     return outcome_of(found, python=python, folder=folder)
 
 
-def outcome_of(found: list[tuple[str, int | None]], *, python: Path, folder: Path) -> Outcome:
+def outcome_of(found: list[tuple[str, int]], *, python: Path, folder: Path) -> Outcome:
     outcome = Outcome()
     for mutant, code in found:
         if code in KILLED or code in TIMED_OUT:
@@ -148,16 +171,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation tests of the rooms that decide.")
     parser.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--sample", type=int, default=0, help="mutants of each room; 0: all")
+    parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     python = peer_python("mutmut", REQUIREMENTS)
     results = json.loads(RESULT.read_text())["rooms"] if RESULT.exists() else {}
     for name in chosen.only.split(","):
-        outcome = room_measure(name, ROOMS[name], python=python, children=chosen.children)
+        outcome = room_measure(
+            name,
+            ROOMS[name],
+            python=python,
+            children=chosen.children,
+            sample=chosen.sample,
+            seed=chosen.seed,
+        )
         for text in outcome.survived:
             print(f"\n[{name}] {text}")
         results[name] = {
             **result_head(), "mutants": outcome.total, "killed": outcome.killed,
-            "equivalent": outcome.equivalent, "share": round(outcome.share, 4),
+            "equivalent": outcome.equivalent, "sampled": bool(chosen.sample), "share": round(outcome.share, 4),
             "survived": outcome.survived,
         }  # fmt: skip
     RESULT.write_text(json.dumps({"rooms": results}, indent=1) + "\n")

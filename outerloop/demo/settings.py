@@ -61,7 +61,7 @@ PPO = PpoConfig(
 )
 
 
-# The other optimisers, on the same labels; `docs/decisions/0013-optimisers.md` compares them.
+# The other optimisers, on the same labels; `docs/decisions/0012-optimisers.md` compares them.
 MEASURE = MeasureConfig(points=6, prompts=192, sampling=SAMPLING, max_prompt_tokens=64)
 
 DPO = DpoConfig(

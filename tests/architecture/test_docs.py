@@ -314,6 +314,30 @@ def test_the_readme_shows_the_measured_demo_once_there_is_one() -> None:
     assert table_rows(block), f"README.md: put the table of {results.name} between the marks."
 
 
+# ------------------------------------------------------------------------- the house
+
+
+def folders_of(package: str) -> set[str]:
+    """The rooms right inside a package."""
+    folders = (path for path in (ROOT / package.replace(".", "/")).iterdir() if path.is_dir())
+    return {f"{package}.{folder.name}" for folder in folders if (folder / "__init__.py").exists()}
+
+
+def test_the_picture_of_the_house_names_every_room_that_there_is() -> None:
+    page = (ROOT / "docs" / "how-to" / "work-on-the-code.md").read_text()
+    rooms = set(
+        re.findall(r"`([a-z_.]+)`", " ".join(re.findall(r"^\|([^|]+)\|", page, re.MULTILINE)))
+    )
+    inside = folders_of("outerloop") | folders_of("training") | folders_of("evaluation")
+    assert set(PACKAGES) - {"outerloop", "evaluation", "training"} <= rooms
+    assert inside - {"training.contracts", "evaluation.contracts"} <= rooms
+    assert {room for room in rooms if "." in room and room.split(".")[0] in PACKAGES} <= inside
+    picture = page.split("```")[3]
+    drawn = set(re.findall(r"[a-z_]+", "".join(line[:33] for line in picture.splitlines(True))))
+    core = (ROOT / "training" / "core").iterdir()
+    assert drawn == {path.stem for path in core if not path.stem.startswith("__")}
+
+
 # What belongs to the place where the code is written, and not to the product. The brackets keep the
 # patterns from finding themselves.
 FOREIGN = {

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from annotation import facade as annotation
+from annotation.contracts import NewCompletion
 from outerloop.rounds.claims import (
     ClaimLost,
     RoundCancelRequested,
@@ -161,3 +162,18 @@ def prompts_file(
             " page: their split is drawn from the prompt itself."
         )
     return reference
+
+
+def completion_new(
+    side: Mapping[str, Any], version: training.ModelVersionRecord, sampling: Mapping[str, Any]
+) -> NewCompletion:
+    """What a program wrote of one completion, as a completion of this model version."""
+    return NewCompletion(
+        text=side["text"],
+        model_version=version.id,
+        artifact_sha256=version.sha256,
+        sampling=sampling,
+        seed=int(side["seed"]),
+        tokens=side["tokens"],
+        ended=side["ended"],
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from annotation import facade as annotation
-from annotation.contracts import NewCompletion, NewPair
+from annotation.contracts import NewPair
 from evaluation import facade as evaluation
 from outerloop.rounds.models import State
 from outerloop.rounds.selection import Chosen, pairs_choose
@@ -17,6 +17,7 @@ from outerloop.rounds.steps.context import (
     Move,
     StepContext,
     StepFailed,
+    completion_new,
     prompts_file,
     step_run,
     version_input,
@@ -101,16 +102,7 @@ def _pairs(context: StepContext, chosen: list[Chosen], deployed: UUID) -> Iterat
     sampling = context.plan.sampling.sampling.to_json()
     for item in chosen:
         first, second = (
-            NewCompletion(
-                text=side["text"],
-                model_version=version.id,
-                artifact_sha256=version.sha256,
-                sampling=sampling,
-                seed=int(side["seed"]),
-                tokens=side["tokens"],
-                ended=side["ended"],
-            )
-            for side in item.row["completions"][:2]
+            completion_new(side, version, sampling) for side in item.row["completions"][:2]
         )
         yield NewPair(
             prompt_id=UUID(item.row["prompt_id"]),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 from uuid import UUID
 
 from annotation import facade as annotation
-from annotation.contracts import NewCompletion, NewPair
+from annotation.contracts import NewPair
 from evaluation import facade as evaluation
 from evaluation.contracts import PolicyMeasurements
 from outerloop.rounds.models import State
@@ -18,6 +17,7 @@ from outerloop.rounds.steps.context import (
     StepContext,
     StepFailed,
     Wait,
+    completion_new,
     prompts_file,
     start_version,
     step_run,
@@ -148,8 +148,8 @@ def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
         if row["sample"] > 0:  # one label per prompt: further samples only measure diversity
             continue
         sides = (
-            _completion(row["candidate"], candidate, sampling),
-            _completion(row["incumbent"], incumbent, sampling),
+            completion_new(row["candidate"], candidate, sampling),
+            completion_new(row["incumbent"], incumbent, sampling),
         )
         yield NewPair(
             prompt_id=UUID(row["prompt_id"]),
@@ -157,19 +157,3 @@ def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
             strategy="gate",
             probability=1.0,
         )
-
-
-def _completion(
-    side: dict[str, Any],
-    version: training.ModelVersionRecord,
-    sampling: dict[str, Any],
-) -> NewCompletion:
-    return NewCompletion(
-        text=side["text"],
-        model_version=version.id,
-        artifact_sha256=version.sha256,
-        sampling=sampling,
-        seed=int(side["seed"]),
-        tokens=side["tokens"],
-        ended=side["ended"],
-    )

@@ -20,12 +20,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(trans
 # that takes a POST is walked as one that destroys until it stands here.
 HARMLESS = {
     *("web:notices_all_read", "web:notice_open", "accounts:people", "accounts:role_give"),
-    *("accounts:tokens", "campaigns:new", "campaigns:edit", "campaigns:guidelines"),
+    *("accounts:tokens", "accounts:preferences", "account_logout"),
+    *("campaigns:new", "campaigns:edit", "campaigns:guidelines"),
     *("comparisons:next", "comparisons:undo", "comparisons:edit", "comparisons:acknowledge"),
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
-    *("exchange:import", "exchange:export", "exchange:api_exports", "gates:policy_edit"),
-    *("rounds:schedule", "rounds:plan", "rounds:optimizer", "rounds:start", "rounds:first_pairs"),
-    *("rounds:take_up", "rounds:override_request", "rounds:promotions", "account_logout"),
+    *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
+    *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
+    *("rounds:optimizer", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
+    *("rounds:override_request",),
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {

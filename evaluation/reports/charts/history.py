@@ -27,7 +27,10 @@ def ratings(history: Sequence[RoundSummary]) -> Chart | None:
     rated = [(s.number, s.rating) for s in history if s.rating is not None]
     if len(rated) < 2:
         return None
-    drawn = alt.layer(layers.level_rule(0.0), *_intervals(rated, "rating", MARK, joined=True))
+    drawn = alt.layer(
+        layers.level_rule(0.0),
+        *_intervals(rated, "rating", MARK, [n for n, _ in rated], joined=True),
+    )
     number, last = rated[-1]
     words = (
         f"{count(len(rated), 'round')}; the candidate of round {number} is rated "
@@ -42,10 +45,11 @@ def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | No
     if not labelled:
         return None
     said = "simulated annotators" if simulated else "people"
-    parts = _intervals(labelled, "win rate", PEOPLE, share=True)
     true = [(s.number, s.truth_win_rate) for s in history if s.truth_win_rate is not None]
+    rounds = sorted({number for number, _ in [*labelled, *true]})
+    parts = _intervals(labelled, "win rate", PEOPLE, rounds, share=True)
     if true:
-        parts += _intervals(true, "win rate", TRUTH, share=True, offset=0.18)
+        parts += _intervals(true, "win rate", TRUTH, rounds, share=True, offset=0.18)
     drawn = alt.layer(layers.level_rule(0.5), *parts)
     number, last = labelled[-1]
     words = (
@@ -61,6 +65,7 @@ def _intervals(
     points: Sequence[tuple[int, Interval]],
     title: str,
     colour: str,
+    ends: Sequence[int],
     *,
     share: bool = False,
     joined: bool = False,
@@ -70,7 +75,6 @@ def _intervals(
         {"x": number + offset, "y": found.estimate, "low": found.low, "high": found.high}
         for number, found in points
     ]
-    ends = [number for number, _ in points]
     scale = alt.Scale(domain=[min(ends) - 0.5, max(ends) + 0.5], nice=False)
     every = max(1, (max(ends) - min(ends)) // MOST_TICKS)
     ticks = list(range(min(ends), max(ends) + 1, every))  # a round is a whole number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluation.contracts import CheckResult, RoundRecord
 from evaluation.formatting import in_words, number, share
@@ -33,20 +33,11 @@ UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"
 class GateRow:
     """One check: what it asks, what was measured, drawn and in words, and how it came out."""
 
-    id: str
-    name: str
-    question: str
-    link: str
-    required: bool
-    measured: str
+    check: CheckResult
     asked: str
-    sentence: str
-    advisory: str
     meaning: str
     word: str
     mark: Mark | None
-    overridden: bool
-    overridable: bool
 
 
 @dataclass(frozen=True)
@@ -93,22 +84,13 @@ def _gate_row(check: CheckResult, record: RoundRecord) -> GateRow:
     asked = _asked(check, threshold) if check.interval else ""
     if check.id == "G1" and (evidence := evidence_mark(record)):
         drawn, asked = evidence, ""  # the measurement says what is needed
-    return GateRow(
-        id=check.id,
-        name=check.name,
-        question=check.question,
-        link=check.link,
-        required=check.required,
+    spoken = replace(
+        check,
         measured=in_words(check.measured),
-        asked=asked,
         sentence=in_words(check.sentence),
         advisory=in_words(check.advisory),
-        meaning=meaning,
-        word=word,
-        mark=drawn,
-        overridden=check.overridden,
-        overridable=check.overridable,
     )
+    return GateRow(spoken, asked, meaning, word, drawn)
 
 
 def _outcome(check: CheckResult) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluation.contracts import (
     ApprovalRecord,
@@ -11,7 +11,6 @@ from evaluation.contracts import (
     OverrideRecord,
     RoundRecord,
     SettingChange,
-    StateEntry,
 )
 from evaluation.formatting import count, in_words, setting_called, short, when
 from evaluation.reports import charts
@@ -33,7 +32,6 @@ from evaluation.reports.wording import (
     evidence_sentence,
     guardrail_sentence,
     standing,
-    version_name,
     wanted_next,
 )
 
@@ -53,15 +51,6 @@ class VerdictCard:
 
 
 @dataclass(frozen=True)
-class Lineage:
-    name: str
-    kind: str
-    sha256: str
-    identity: str
-    identity_short: str
-
-
-@dataclass(frozen=True)
 class Signed:
     """An override or approval as a sentence with its date."""
 
@@ -71,18 +60,15 @@ class Signed:
 
 @dataclass(frozen=True)
 class ReportPage:
-    line_slug: str
-    line_name: str
-    number: int
-    revision: int
-    sha256: str
-    stored: str
-    simulated: bool
-    candidate: str
-    incumbent: str
+    """`record` is the report's, with names in place of ids; the rest is what it does not say in words.
+
+    Each item of `lineage` comes with whether its identity may be shown shortened.
+    """
+
+    report: RoundReport
+    record: RoundRecord
     verdict: VerdictCard
     gate_rows: tuple[GateRow, ...]
-    evidence_sha256: str
     links: tuple[LinkPanel, ...]
     samples: tuple[Sample, ...]
     samples_shown: int
@@ -93,8 +79,7 @@ class ReportPage:
     tables: tuple[Table, ...]
     slices: Table | None
     data: tuple[Table, ...]
-    steps: tuple[StateEntry, ...]
-    lineage: tuple[Lineage, ...]
+    lineage: tuple[tuple[LineageItem, bool], ...]
     overrides: tuple[Signed, ...]
     approvals: tuple[Signed, ...]
     limits: tuple[str, ...]
@@ -106,18 +91,10 @@ def report_page(report: RoundReport) -> ReportPage:
     pairs, shown = samples(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
     return ReportPage(
-        line_slug=record.line,
-        line_name=record.line_name or record.line,
-        number=record.number,
-        revision=report.revision,
-        sha256=report.sha256,
-        stored=when(report.created_at.isoformat()),
-        simulated=record.simulated,
-        candidate=version_name(record.candidate_version, "the candidate"),
-        incumbent=version_name(record.incumbent_version, "the incumbent"),
+        report=report,
+        record=record,
         verdict=_verdict_card(record),
         gate_rows=gate_rows(record),
-        evidence_sha256=record.gate.evidence_sha256 if record.gate else "",
         links=link_panels(record),
         samples=pairs,
         samples_shown=shown,
@@ -131,7 +108,6 @@ def report_page(report: RoundReport) -> ReportPage:
         tables=tuple(table for build in kept_tables if (table := build(record))),
         slices=tables.slice_table(record),
         data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
-        steps=record.states,
         lineage=tuple(_lineage(item) for item in record.lineage),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
@@ -178,8 +154,8 @@ def _limits(record: RoundRecord) -> tuple[str, ...]:
     return tuple(limits)
 
 
-def _lineage(item: LineageItem) -> Lineage:
-    return Lineage(in_words(item.name), item.kind, item.sha256, item.identity, short(item.identity))
+def _lineage(item: LineageItem) -> tuple[LineageItem, bool]:
+    return replace(item, name=in_words(item.name)), item.identity != short(item.identity)
 
 
 def _override(item: OverrideRecord) -> Signed:

@@ -9,8 +9,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from web.access import person
+
 from .forms import PreferencesForm
-from .people import person
 
 
 @require_http_methods(["GET", "POST"])

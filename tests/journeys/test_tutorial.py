@@ -1,8 +1,7 @@
 """The tutorial, done: its commands are read out of its text and run as they stand, and what it says is
 looked for on the pages.
 
-Only sizes, ports and learning programs are others (`QUICK=1`, `--quick`, `PORT`, `tests.support.fake_recipe`);
-`python -m benchmarks.tutorial` runs it with the real ones.
+Only sizes, ports and learning programs are others (`QUICK=1`, `--quick`, `PORT`, `tests.support.fake_world`).
 """
 
 from __future__ import annotations

@@ -48,10 +48,14 @@ def guidelines_unread(*, rater: Rater, campaign: Campaign) -> GuidelineVersion |
 
 
 def campaign_summaries(*, line_id: UUID) -> list[CampaignSummary]:
-    rows = campaigns_of(line_id=line_id).annotate(
-        open_count=Count("comparisons", filter=Q(comparisons__open=True)),
-        leased_count=Coalesce(Sum("comparisons__leased"), 0),
-        label_count=Coalesce(Sum("comparisons__judged"), 0),
+    rows = (
+        campaigns_of(line_id=line_id)
+        .annotate(
+            open_count=Count("comparisons", filter=Q(comparisons__open=True)),
+            leased_count=Coalesce(Sum("comparisons__leased"), 0),
+            label_count=Coalesce(Sum("comparisons__judged"), 0),
+        )
+        .order_by("-created_at")  # a grouped query does not follow the model's own order
     )
     return [
         record_of(

@@ -82,6 +82,7 @@ def _program_report(narrator: Narrator, what: str) -> Callable[[Any], None]:
 def _first_pairs(line: PolicyLine, narrator: Narrator) -> None:
     """Round 0: pairs of the first policy. An interrupted one goes on; a finished one stays."""
     round_ = line.rounds.filter(number=0).first()
+    line.refresh_from_db()
     if round_ is None:
         try:
             round_ = _enqueued(first_pairs_order(line=line, trigger="demo"))
@@ -132,6 +133,7 @@ def _started(cast: Cast, number: int) -> Round:
     order, line = cast.order, cast.line
     while True:
         _labels_collect(cast, number)
+        line.refresh_from_db()  # a person may have saved another schedule or plan
         running = active_round(line)
         if running is None:
             try:

@@ -29,11 +29,14 @@ from outerloop.demo.settings import QUICK, DemoOrder
 from outerloop.demo.truth import round_truth
 from outerloop.demo.world import prompts
 from outerloop.rounds.claims import step_claim
-from outerloop.rounds.models import Round, State
+from outerloop.rounds.models import PolicyLine, Round, State
+from outerloop.rounds.schedule import schedule_save
+from outerloop.rounds.selectors import line_plan
 from outerloop.rounds.services import (
     RoundRefused,
     first_pairs_order,
     line_base_set,
+    line_plan_save,
     round_advance,
     round_cancel,
     round_start,
@@ -104,7 +107,7 @@ def told(cast: Cast) -> Told:
 
 def pairs_add(cast: Cast, count: int, campaign: Any = None, **fields: Any) -> None:
     """Pairs of the demo world, as a round puts them into the queue."""
-    asked = Prompt.objects.filter(line=cast.line.id).exclude(split="evaluation").order_by("pk")
+    asked = Prompt.objects.filter(line=cast.line.id, source="demo").exclude(split="evaluation")
     sides = (NewCompletion("Yes."), NewCompletion("No."))
     pairs_create(
         campaign=campaign or own_campaign(cast),
@@ -198,6 +201,19 @@ def test_a_label_budget_that_a_person_has_set_ends_the_labelling(cast: Cast) -> 
     campaign_update(campaign=own_campaign(cast), label_budget=2)
     demo._labels_collect(cast, 1)
     assert Judgment.objects.count() == 2
+
+
+def test_a_schedule_and_a_plan_that_a_person_saves_meanwhile_are_those_of_the_round(
+    cast: Cast, steps: Any, worker: None
+) -> None:
+    theirs = PolicyLine.objects.get(pk=cast.line.pk)
+    theirs.deploys_by_itself = False
+    schedule_save(line=theirs, actor="a person")
+    plan = replace(line_plan(theirs), gate_pairs=7)
+    line_plan_save(line=theirs, plan=plan, actor="a person")
+    own = demo._round(cast, 1)
+    assert own.deploys_by_itself is False
+    assert own.plan["gate_pairs"] == 7
 
 
 def test_a_round_that_a_person_has_started_comes_before_the_demos_own(

@@ -15,7 +15,7 @@ from django.test import Client
 from tests.architecture.packages import PACKAGES, ROOT
 from tests.support.people import person_create
 from tests.support.registry import paged_line
-from web.audit import SENTENCES, acts
+from web.audit import PROCESSES, SENTENCES, acts
 from web.models import AuditEvent
 from web.registry import NamedLine
 from web.services import audit_record
@@ -93,7 +93,7 @@ def test_the_page_shows_no_verb_or_id_of_the_machine():
 
 
 def test_every_verb_that_is_written_has_its_sentence():
-    written = set(_verbs())
+    written = set(_verbs()) - PROCESSES.keys()  # who acted stands beside what was done
     assert len(written) > 20
     assert written <= SENTENCES.keys(), "web/audit.py: say what is read for the further verbs"
 

@@ -26,6 +26,7 @@ HARMLESS = {
     *("exchange:import", "exchange:export", "exchange:api_exports", "gates:policy_edit"),
     *("rounds:schedule", "rounds:plan", "rounds:optimizer", "rounds:start", "rounds:first_pairs"),
     *("rounds:take_up", "rounds:override_request", "rounds:promotions", "account_logout"),
+    "accounts:preferences",
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {

@@ -189,7 +189,7 @@ def test_a_bad_reward_model_ends_the_round_before_the_policy_is_trained(loop, st
     behave(accuracy=[0.56, 0.49, 0.63])
     round_ = advance_through(started)
     assert (round_.state, round_.verdict) == (State.CLOSED, "REJECT")
-    assert "56.0% (49.0%-63.0%, 200 pairs)" in round_.summary
+    assert "56.0% (49.0% to 63.0%) of the labels on 200 held-out pairs" in round_.summary
     assert "ppo" not in run_kinds(round_)
     assert round_.candidate is None
     assert loop.deployed() == loop.base.id

@@ -24,17 +24,10 @@ HARMLESS = {
     *("campaigns:new", "campaigns:edit", "campaigns:guidelines"),
     *("comparisons:next", "comparisons:undo", "comparisons:edit", "comparisons:acknowledge"),
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
-<<<<<<< HEAD
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
     *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
     *("rounds:optimizer", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
     *("rounds:override_request",),
-=======
-    *("exchange:import", "exchange:export", "exchange:api_exports", "gates:policy_edit"),
-    *("rounds:schedule", "rounds:plan", "rounds:optimizer", "rounds:start", "rounds:first_pairs"),
-    *("rounds:take_up", "rounds:override_request", "rounds:promotions", "account_logout"),
-    "accounts:preferences",
->>>>>>> h/rounds
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {

@@ -39,7 +39,7 @@ def test_axe_finds_nothing(visit: Any, pages: EveryPage, actor: str) -> None:
     page = visit(person, "/", reduced_motion="reduce")  # a theme that fades in has no contrast yet
     found = []
     for address in dict.fromkeys(_addresses(pages, actor)):
-        page.goto(address)
+        page.goto(address, timeout=60_000)  # a report draws its charts
         found += [f"{address} {what}" for what in _findings(page)]
     assert not found, "\n".join(found)
 
@@ -50,7 +50,7 @@ def test_axe_finds_nothing_on_a_phone(visit: Any, pages: EveryPage, actor: str) 
     page = visit(pages.people[actor], "/", viewport=PHONE, is_mobile=True, has_touch=True)
     found = []
     for address in dict.fromkeys(_addresses(pages, actor)):
-        page.goto(address)
+        page.goto(address, timeout=60_000)  # a report draws its charts
         page.evaluate(AXE.read_text())
         found += [f"{address} {what}" for what in page.evaluate(FOUND, {"rules": ALSO})]
     assert not found, "\n".join(found)

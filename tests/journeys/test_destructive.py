@@ -71,7 +71,7 @@ def test_every_destructive_button_asks_once_and_sends_only_after_a_yes(
     sent = Sent(page)
     walked: set[str] = set()
     for address in dict.fromkeys(pages.addresses()):
-        page.goto(address)
+        page.goto(address, timeout=60_000)  # a report draws its charts
         for name, button in _destructive(page):
             walked.add(name)
             if name in ASKED_BY_TYPING:

@@ -16,7 +16,7 @@ from unittest import mock
 from benchmarks.peers import Answer, Marks, answer_requests, peak_mb, peak_restart
 from tests.support import ppo_runs
 from training.contracts import PpoConfig
-from training.core.rollout import own_engine
+from training.core.rollout import engine
 from training.core.rollout.generation import generate
 from training.core.run import run_directory
 from training.core.run.run_directory import Run
@@ -92,7 +92,7 @@ def _no_end(active: bool) -> Iterator[None]:
     def endless(*arguments: Any, **options: Any) -> Any:
         return generate(*arguments, **options | {"end_ids": ()})
 
-    with mock.patch.object(own_engine, "generate", endless):
+    with mock.patch.object(engine, "generate", endless):
         yield
 
 

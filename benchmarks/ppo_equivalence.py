@@ -44,7 +44,7 @@ from training.core.ppo import losses
 from training.core.ppo.advantages import estimate_advantages, whiten
 from training.core.ppo.experience import build_experience
 from training.core.reward.forward import score_rows
-from training.core.rollout import kl, rewards
+from training.core.rollout import kl, rewarding
 from training.core.rollout.episodes import Episodes, TokenTables, score_tokens
 
 LIMIT = 1e-5
@@ -214,10 +214,10 @@ def against_trl(work: Path) -> Differences:
     for row, (length, own) in enumerate(zip(lengths, stored.lengths, strict=True)):
         mask[row, -1] = length == own
     log_ratio = kl.k1(tables.log_probs, tables.reference_log_probs).masked_fill(~mask, 0)
-    given = rewards.penalise_missing_eos(
+    given = rewarding.penalise_missing_eos(
         scores, torch.tensor(stored.ended), penalty=SETTINGS["missing_eos_penalty"]
     )
-    shaped = rewards.shape_rewards(given, log_ratio, reached, beta=SETTINGS["beta"])
+    shaped = rewarding.shape_rewards(given, log_ratio, reached, beta=SETTINGS["beta"])
     estimated = estimate_advantages(
         shaped, tables.values, reached, gamma=SETTINGS["gamma"], gae_lambda=SETTINGS["gae_lambda"]
     )

@@ -52,15 +52,14 @@ from training.core.ppo.demonstrations import demonstrations_open
 from training.core.ppo.experience import build_experience
 from training.core.ppo.settings_check import check_settings
 from training.core.ppo.update import Learner, make_optimizer
-from training.core.rollout.diagnostics import explained_variance
+from training.core.rollout.metrics import explained_variance
 from training.core.rollout.rewarding import actor_open
 from training.core.rollout.rollouts import Rollout, Sampler
 from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
 from training.core.tuning.footprint import ppo_footprint
-from training.core.tuning.materials import Materials, sampler_open
+from training.core.tuning.materials import Materials, reference_cast, sampler_open
 from training.core.tuning.progress import TrainingProgress
-from training.core.tuning.reference_policy import reference_cast
 from training.recipes.runtime import (
     Network,
     accelerator_open,
@@ -260,9 +259,9 @@ def ppo_update(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update:
             first_step=progress.optimizer_steps,
         )
     read = sum(map(len, experience.prompts)) + sum(map(len, experience.responses))
-    epochs = done.steps / config.mini_batches
+    epochs = done.optimizer_steps / config.mini_batches
     progress.throughput.tokens["train"] += _total(parts, round(read * epochs))
-    progress.optimizer_steps += done.steps
+    progress.optimizer_steps += done.optimizer_steps
     beta = progress.beta
     progress.beta = next_beta(
         beta,

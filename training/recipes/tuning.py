@@ -22,11 +22,9 @@ from training.core.rollout.sample_log import SampleLog
 from training.core.run.checkpoints import CheckpointStore, seed_everything
 from training.core.run.run_directory import Run
 from training.core.tuning.checkpoint_selection import Limits
-from training.core.tuning.materials import Materials, materials_open, measure_of
+from training.core.tuning.materials import Materials, materials_open, measure_of, reference_cast
 from training.core.tuning.policy_meter import PolicyMeter, measure_points, meter_open
-from training.core.tuning.policy_state import policy_state, policy_state_restore
-from training.core.tuning.progress import TrainingProgress
-from training.core.tuning.reference_policy import reference_cast
+from training.core.tuning.progress import TrainingProgress, policy_state, policy_state_restore
 from training.recipes.runtime import Network, adamw, cancel_check, footprint_sizes, network_open
 
 Metrics = dict[str, float | None]

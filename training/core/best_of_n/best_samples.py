@@ -17,7 +17,7 @@ from training.core.best_of_n.estimates import best_rows
 from training.core.data.conversations import Encoded
 from training.core.rollout.episodes import Episodes
 from training.core.rollout.metrics import Scores
-from training.core.rollout.rewards import penalise_missing_eos
+from training.core.rollout.rewarding import penalise_missing_eos
 
 __all__ = ["BestSample", "DrawnShare", "Examples", "best_samples_choose", "chosen_lines"]
 

@@ -13,8 +13,7 @@ from training.core.engines.vllm import VllmEngine
 from training.core.model.actor_critic import response_logits
 from training.core.model.loading import LoadedModel
 from training.core.model.logprobs import token_log_probs
-from training.core.rollout.engine import RolloutEngine, Sampled
-from training.core.rollout.own_engine import OwnEngine
+from training.core.rollout.engine import OwnEngine, RolloutEngine, Sampled
 from training.core.run.errors import UserError
 
 __all__ = ["check_engine", "engine_open"]

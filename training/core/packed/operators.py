@@ -13,9 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.core.packed.precision import working
-
-__all__ = ["NativeOperators", "Operators", "WrittenOutOperators", "operators_for"]
+__all__ = [
+    "NativeOperators",
+    "Operators",
+    "WrittenOutOperators",
+    "autocast_dtype",
+    "operators_for",
+    "working",
+]
 
 
 class Operators(Protocol):
@@ -202,3 +207,15 @@ class _RootMeanSquareNorm(torch.autograd.Function):
         shared = torch.mv(product, weight).div_(len(weight)).unsqueeze(1)
         result = (upstream * weight).addcmul_(normal, shared, value=-1).mul_(inverse)
         return result.to(upstream.dtype), slope.to(weight.dtype), None
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """None outside autocast."""
+    enabled = torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if enabled else None
+
+
+def working(operand: Tensor) -> Tensor:
+    """As autocast would turn it before each product: here once for several."""
+    dtype = autocast_dtype(operand.device)
+    return operand if dtype is None else operand.to(dtype)

@@ -11,7 +11,7 @@ from training.core.ppo.advantages import estimate_advantages, whiten
 from training.core.rollout.episodes import Episodes, TokenTables
 from training.core.rollout.kl import k1
 from training.core.rollout.reduction import Reduce, local
-from training.core.rollout.rewards import penalise_missing_eos, shape_rewards
+from training.core.rollout.rewarding import penalise_missing_eos, shape_rewards
 
 __all__ = ["Experience", "build_experience"]
 

@@ -26,7 +26,7 @@ __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "war
 class UpdateStatistics:
     """Means over the optimiser steps of one update, over all processes."""
 
-    steps: int
+    optimizer_steps: int
     stopped_early: bool
     policy_loss: float
     value_loss: float
@@ -39,18 +39,8 @@ class UpdateStatistics:
 
     def to_row(self, *, with_ptx: bool) -> dict[str, float | None]:
         """The part of an update's event row that the optimiser knows."""
-        row: dict[str, float | None] = {
-            "policy_loss": self.policy_loss,
-            "value_loss": self.value_loss,
-            "clip_fraction": self.clip_fraction,
-            "value_clip_fraction": self.value_clip_fraction,
-            "approx_kl": self.approx_kl,
-            "grad_norm": self.grad_norm,
-            "value_grad_norm": self.value_grad_norm,
-            "optimizer_steps": float(self.steps),
-            "stopped_early": float(self.stopped_early),
-        }
-        return row | {"ptx_loss": self.ptx_loss} if with_ptx else row
+        row = {name: float(value) for name, value in vars(self).items()}
+        return {name: row[name] for name in row if with_ptx or name != "ptx_loss"}
 
 
 def warmup_factor(step: int, *, warmup_steps: int) -> float:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from training.core.packed.precision import autocast_dtype, working
+from training.core.packed.operators import autocast_dtype, working
 
 __all__ = ["Decoder", "GraphLlamaDecoder", "LlamaDecoder", "ModelDecoder", "decoder_open"]
 

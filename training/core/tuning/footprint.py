@@ -21,7 +21,7 @@ from training.core.model.memory_estimate import (
 )
 from training.core.reward.scoring import SETTINGS
 from training.core.run.run_directory import Run
-from training.core.tuning.reference_policy import reference_is_adapter_off
+from training.core.tuning.materials import reference_is_adapter_off
 
 __all__ = [
     "BEST_OF_N_FIXES",

@@ -13,7 +13,7 @@ from annotation.rows import PromptRow
 from training.contracts import MeasureConfig
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.actor_critic import ActorCritic
-from training.core.rollout.own_engine import OwnEngine
+from training.core.rollout.engine import OwnEngine
 from training.core.rollout.rollouts import Rollout, Sampler
 from training.core.run.throughput import Throughput
 from training.core.tuning.materials import Materials, sampler_open

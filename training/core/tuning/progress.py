@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from training.core.run.throughput import Throughput
-from training.core.tuning.checkpoint_selection import CheckpointSelection
+from torch import nn
 
-__all__ = ["PHASES", "TrainingProgress"]
+from training.core.model.lora import trainable_parameters
+from training.core.run.throughput import Throughput
+from training.core.sharding import gathered, optimizer_load
+from training.core.tuning.checkpoint_selection import CheckpointSelection, weights_load
+
+__all__ = ["PHASES", "TrainingProgress", "policy_state", "policy_state_restore"]
 
 PHASES = ("rollout", "score", "train")
 
@@ -43,3 +47,24 @@ class TrainingProgress:
         names = {stored: name for name, stored in cls.STORED.items()}
         found = {names.get(name, name): value for name, value in state.items()}
         return cls(**found | {name: back(found[name]) for name, back in cls.PARTS.items()})
+
+
+def policy_state(model: nn.Module, optimizer: Any, progress: dict[str, Any]) -> dict[str, Any]:
+    """All of the trained weights, or those of the adapter; `progress` is the recipe's own.
+
+    Whole on the main process, which writes; where `model` is sharded, every process must call it.
+    """
+    state = {
+        "weights": [parameter.detach() for parameter in trainable_parameters(model)],
+        "optimizer": optimizer.state_dict(),
+        "progress": progress,
+    }
+    return dict(gathered(state))
+
+
+def policy_state_restore(model: nn.Module, optimizer: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Put weights and moments back, and return the recipe's progress."""
+    weights_load(trainable_parameters(model), state["weights"])
+    optimizer_load(optimizer, state["optimizer"])
+    progress: dict[str, Any] = state["progress"]
+    return progress

@@ -16,8 +16,8 @@ from tests.support.engine_policies import PROMPTS, engine_policy
 from tests.support.ppo_runs import tiny_config
 from training.core.engines import Sampled, continuous_batching, engine_open, opening
 from training.core.ppo.settings_check import check_settings
+from training.core.rollout.engine import OwnEngine
 from training.core.rollout.generation import generate
-from training.core.rollout.own_engine import OwnEngine
 from training.core.run.errors import UserError
 
 

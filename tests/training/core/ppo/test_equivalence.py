@@ -11,7 +11,7 @@ import torch
 from tests.support import ppo_numpy
 from training.core.model import logprobs
 from training.core.ppo import advantages, losses
-from training.core.rollout import importance, kl, rewards
+from training.core.rollout import importance, kl, rewarding
 
 TOLERANCE = 1e-5
 SETTINGS = ppo_numpy.Settings(temperature=0.8, beta=0.11, gamma=0.97, gae_lambda=0.9)
@@ -48,10 +48,10 @@ def product_chain(rollout: ppo_numpy.StoredRollout) -> dict[str, torch.Tensor]:
     own = logprobs.token_statistics(policy, tokens, temperature=at)
     other = logprobs.token_log_probs(reference, tokens, temperature=at)
     log_ratio = kl.k1(own.log_probs, other)
-    scores = rewards.penalise_missing_eos(
+    scores = rewarding.penalise_missing_eos(
         tensor(rollout.scores), torch.tensor(rollout.ended), penalty=SETTINGS.missing_eos_penalty
     )
-    shaped = rewards.shape_rewards(scores, log_ratio, mask, beta=SETTINGS.beta)
+    shaped = rewarding.shape_rewards(scores, log_ratio, mask, beta=SETTINGS.beta)
     estimated = advantages.estimate_advantages(
         shaped,
         tensor(rollout.values),

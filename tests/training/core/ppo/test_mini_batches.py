@@ -107,7 +107,7 @@ def test_accumulation_changes_the_weights_by_rounding_only(size: int) -> None:
         steps = learner.update(
             experience_of([0, 1, 2, 3]), generator=torch.Generator().manual_seed(1), first_step=0
         )
-        assert steps.steps == 1
+        assert steps.optimizer_steps == 1
         return [p.detach().clone() for p in actor.parameters()]
 
     for whole, parts in zip(learned(4), learned(size), strict=True):

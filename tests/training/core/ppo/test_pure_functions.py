@@ -11,7 +11,7 @@ from torch import tensor
 from training.contracts import KlControl
 from training.core.ppo import controllers, losses
 from training.core.ppo.advantages import estimate_advantages, whiten
-from training.core.rollout import rewards
+from training.core.rollout import rewarding
 
 close = torch.testing.assert_close
 MASK = tensor([[True, True, True], [True, False, False]])
@@ -19,7 +19,7 @@ MASK = tensor([[True, True, True], [True, False, False]])
 
 def test_rewards_and_advantages_do_not_care_on_which_side_the_padding_is() -> None:
     def chain(kl_table: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        shaped = rewards.shape_rewards(tensor([2.0, -1.0]), kl_table, mask, beta=0.5)
+        shaped = rewarding.shape_rewards(tensor([2.0, -1.0]), kl_table, mask, beta=0.5)
         return estimate_advantages(shaped, values, mask, gamma=0.9, gae_lambda=0.8).advantages
 
     log_ratio, values = torch.rand(2, 2, 3, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import tensor
 
-from training.core.rollout import diagnostics, kl, rewards
+from training.core.rollout import kl, metrics, rewarding
 from training.core.rollout.reduction import masked_mean
 
 close = torch.testing.assert_close
@@ -43,32 +43,32 @@ def test_sequence_mean_adds_up_over_processes() -> None:
 
 def test_rewards_put_the_score_on_the_last_response_token() -> None:
     log_ratio = tensor([[0.1, -0.2, 0.3], [0.5, 9.0, 9.0]])
-    result = rewards.shape_rewards(tensor([2.0, -1.0]), log_ratio, MASK, beta=0.5)
+    result = rewarding.shape_rewards(tensor([2.0, -1.0]), log_ratio, MASK, beta=0.5)
     close(result, tensor([[-0.05, 0.1, 1.85], [-1.25, 0.0, 0.0]]))
 
 
 def test_rewards_carry_no_gradient() -> None:
     log_ratio = torch.zeros(2, 3, requires_grad=True)
-    assert not rewards.shape_rewards(tensor([1.0, 1.0]), log_ratio, MASK, beta=0.5).requires_grad
+    assert not rewarding.shape_rewards(tensor([1.0, 1.0]), log_ratio, MASK, beta=0.5).requires_grad
 
 
 def test_a_completion_without_eos_pays_the_penalty() -> None:
-    result = rewards.penalise_missing_eos(tensor([2.0, 2.0]), tensor([True, False]), penalty=1.5)
+    result = rewarding.penalise_missing_eos(tensor([2.0, 2.0]), tensor([True, False]), penalty=1.5)
     close(result, tensor([2.0, 0.5]))
 
 
 def test_explained_variance_of_a_perfect_a_constant_and_a_harmful_critic() -> None:
     returns = tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
-    close(diagnostics.explained_variance(returns, returns, MASK), tensor(1.0))
-    close(diagnostics.explained_variance(torch.ones(2, 3), returns, MASK), tensor(0.0))
-    close(diagnostics.explained_variance(-returns, returns, MASK), tensor(-3.0))
-    close(diagnostics.explained_variance(returns, torch.ones(2, 3), MASK), tensor(0.0))
+    close(metrics.explained_variance(returns, returns, MASK), tensor(1.0))
+    close(metrics.explained_variance(torch.ones(2, 3), returns, MASK), tensor(0.0))
+    close(metrics.explained_variance(-returns, returns, MASK), tensor(-3.0))
+    close(metrics.explained_variance(returns, torch.ones(2, 3), MASK), tensor(0.0))
 
 
 def test_distinct_share_counts_over_the_batch_and_repeated_share_within_one_text() -> None:
-    assert diagnostics.distinct_share([[1, 2, 3], [1, 2]], n=2) == pytest.approx(2 / 3)
-    assert diagnostics.distinct_share([[1]], n=2) == 1.0
-    assert diagnostics.repeated_share([[1, 2, 1, 2, 1], [5]], n=2) == pytest.approx(0.25)
+    assert metrics.distinct_share([[1, 2, 3], [1, 2]], n=2) == pytest.approx(2 / 3)
+    assert metrics.distinct_share([[1]], n=2) == 1.0
+    assert metrics.repeated_share([[1, 2, 1, 2, 1], [5]], n=2) == pytest.approx(0.25)
 
 
 def test_masked_mean_of_nothing_is_zero() -> None:

@@ -30,9 +30,9 @@ from training.core.model.loading import policy_load
 from training.core.model.memory_estimate import shape_at
 from training.core.run.events import EventLog
 from training.core.run.run_directory import Run
+from training.core.tuning import materials
 from training.core.tuning.footprint import best_of_n_footprint, dpo_footprint
 from training.digests import path_sha256
-from training.recipes import best_of_n, dpo
 
 LORA = AdapterConfig(kind="lora", rank=2)
 LONG = Sampling(max_new_tokens=24, batch_size=10)
@@ -176,10 +176,9 @@ def test_a_run_that_cannot_fit_is_refused_before_a_weight_is_read(
     fix: str,
 ) -> None:
     monkeypatch.setattr(memory_estimate, "available_bytes", lambda device: free)
-    for recipe in (dpo, best_of_n):
-        monkeypatch.setattr(
-            recipe, "policy_load_path", lambda path: pytest.fail("weights were read")
-        )
+    monkeypatch.setattr(
+        materials, "policy_load_path", lambda path: pytest.fail("weights were read")
+    )
     assert run(kind, tmp_path / "run", inputs, CONFIGS[kind](**changes)) == EXIT_USER
     said = message(tmp_path / "run")
     assert "of memory are needed" in said

@@ -133,7 +133,7 @@ def _started(cast: Cast, number: int) -> Round:
     order, line = cast.order, cast.line
     while True:
         _labels_collect(cast, number)
-        line.refresh_from_db()  # a person may have saved another schedule or plan
+        line.refresh_from_db()  # a person may have saved another plan or rule for promotions
         running = active_round(line)
         if running is None:
             try:

@@ -121,15 +121,13 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, environment: dict[str, s
         terminals.append(other)
         other.says(r"(Running elsewhere already, and shared: worker, gpu, beat)")
         assert "Help desk (demo, seed 8)" in engineer.read("/lines/")
-        schedule = f"/lines/{SECOND}/schedule/"
-        assert "Deploy a promoted candidate without asking a lead" in engineer.read(schedule)
-        fields = {
-            "schedule_time": "02:00",
-            "schedule_time_zone": "Europe/Berlin",
-            "schedule_days": "*",
-            "minimum_fresh_labels": "200",
-        }
-        assert "The schedule is saved." in engineer.press(schedule, **fields)
+        lead = Visitor(address)
+        lead.sign_in("lead", signs["lead"])
+        promotions = f"/lines/{SECOND}/promotions/"
+        assert "a lead reads the report and approves the deployment" in lead.read(promotions)
+        assert "Saved; it counts from the next round on." in lead.press(
+            promotions, promotions="wait"
+        )
 
         # 2. an annotator has something to compare once the first policy has written its pairs
         first.says(r"(labels for round 1)")
@@ -139,8 +137,6 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, environment: dict[str, s
 
         # 4. a lead is asked, reads, approves
         other.says(r"(round 1: waiting for approval)")
-        lead = Visitor(address)
-        lead.sign_in("lead", signs["lead"])
         assert "Help desk (demo, seed 8)" in lead.read("/")
         report = lead.read(f"/lines/{SECOND}/rounds/1/report/")
         assert "PROMOTE" in report

@@ -30,13 +30,13 @@ from outerloop.demo.truth import round_truth
 from outerloop.demo.world import prompts
 from outerloop.rounds.claims import step_claim
 from outerloop.rounds.models import PolicyLine, Round, State
-from outerloop.rounds.schedule import schedule_save
 from outerloop.rounds.selectors import line_plan
 from outerloop.rounds.services import (
     RoundRefused,
     first_pairs_order,
     line_base_set,
     line_plan_save,
+    promotions_save,
     round_advance,
     round_cancel,
     round_start,
@@ -203,12 +203,11 @@ def test_a_label_budget_that_a_person_has_set_ends_the_labelling(cast: Cast) -> 
     assert Judgment.objects.count() == 2
 
 
-def test_a_schedule_and_a_plan_that_a_person_saves_meanwhile_are_those_of_the_round(
+def test_a_rule_for_promotions_and_a_plan_that_people_save_meanwhile_are_those_of_the_round(
     cast: Cast, steps: Any, worker: None
 ) -> None:
     theirs = PolicyLine.objects.get(pk=cast.line.pk)
-    theirs.deploys_by_itself = False
-    schedule_save(line=theirs, actor="a person")
+    promotions_save(line=theirs, deploys_by_itself=False, actor="a lead")
     plan = replace(line_plan(theirs), gate_pairs=7)
     line_plan_save(line=theirs, plan=plan, actor="a person")
     own = demo._round(cast, 1)

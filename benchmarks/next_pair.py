@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -74,6 +75,7 @@ def main() -> int:
     parser.add_argument("--name", required=True, help="what this run is called in the result file")
     parser.add_argument("--pairs", type=int, default=150, help="pairs answered at each pace")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     folder = Path(tempfile.mkdtemp(prefix="outerloop-next-"))
     try:
         with PostgresServer(wheel_binaries()) as server:

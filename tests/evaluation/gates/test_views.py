@@ -128,7 +128,7 @@ def test_a_rollback_from_the_page(sign_in: Any, world: LineWorld) -> None:
     client = sign_in("engineer")
     url = reverse("gates:rollback", args=[world.line, world.incumbent.id])
     assert url in client.get(reverse("gates:deployments", args=[world.line])).content.decode()
-    assert "policy v2 stops answering" in client.get(url).content.decode()
+    assert "Policy v2 stops answering" in client.get(url).content.decode()
     assert (
         "This field is required"
         in client.post(url, {"version": world.incumbent.id}).content.decode()

@@ -116,8 +116,8 @@ FOUND = [
     ("G5", replace(GOOD, fresh_agreement_sequence=interval(0.68, 0.58, 0.78)), "PASS | 68% (63% to 73%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.63 to 0.73 | accuracy 0.550"),
     ("G5", replace(GOOD, fresh_agreement_sequence=interval(0.5, 0.4, 0.62), human_ceiling=interval(0.72, 0.7, 0.75)), "PASS | 68% (63% to 73%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.63 to 0.73 | accuracy 0.550"),
     ("G5", replace(GOOD, fresh_agreement=interval(0.65, 0.6, 0.7), human_ceiling=interval(0.75, 0.7, 0.8)), "PASS | 65% (60% to 70%) | The reward model still agrees with people on the candidate's texts (at least 55% is asked). | nothing | - | 0.6 to 0.7 | accuracy 0.550"),
-    ("G11", policy(diversity={"distinct_2": interval(0.45, 0.4, 0.5)}), "UNRESOLVED | distinct_2 0.45 (0.40 to 0.50) of the incumbent's | A collapse of diversity cannot be ruled out. | nothing | - | 0.4 to 0.5 | -"),
-    ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}, more_samples_possible=True), "FAIL | distinct_2 0.40 (0.30 to 0.49) of the incumbent's | Replies have collapsed into a few forms. | nothing | - | 0.3 to 0.49 | -"),
+    ("G11", policy(diversity={"distinct_2": interval(0.45, 0.4, 0.5)}), "UNRESOLVED | distinct word pairs 0.45 (0.40 to 0.50) of the incumbent's | A collapse of diversity cannot be ruled out. | nothing | - | 0.4 to 0.5 | -"),
+    ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}, more_samples_possible=True), "FAIL | distinct word pairs 0.40 (0.30 to 0.49) of the incumbent's | Replies have collapsed into a few forms. | nothing | - | 0.3 to 0.49 | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0), more_samples_possible=True), "FAIL | 1.80 (1.60 to 2.00) times | The reward models disagree on the candidate's texts: it left what they know. | nothing | - | 1.6 to 2 | -"),
 ]
 # fmt: on

@@ -38,6 +38,7 @@ from training.core.model.memory_estimate import (
 from training.core.model.recompute import recompute_layers
 from training.core.rollout.generation import generate
 from training.core.run.errors import UserError
+from training.core.tuning import materials
 from training.recipes import ppo
 
 CPU = torch.device("cpu")
@@ -251,7 +252,9 @@ def test_a_ppo_run_is_refused_before_a_weight_is_read(
     inputs = {"policy": policy, "reference": policy, "prompts": prompts}
     spec = ppo_runs.write_order(tmp_path / "run", ppo_runs.tiny_config(), inputs)
     monkeypatch.setattr(memory_estimate, "available_bytes", lambda device: 100_000)
-    monkeypatch.setattr(ppo, "policy_load_path", lambda path: pytest.fail("weights were read"))
+    monkeypatch.setattr(
+        materials, "policy_load_path", lambda path: pytest.fail("weights were read")
+    )
     assert ppo.main([str(spec)]) == EXIT_USER
     said = json.loads((tmp_path / "run" / "error.json").read_text())["message"]
     assert "of memory are needed" in said

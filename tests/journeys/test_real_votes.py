@@ -37,7 +37,7 @@ def test_real_votes_train_a_reward_model_beside_its_length_baseline(
     call_command("reward_stage", line, pairs=800, hidden_size=48, layers=1, max_length=128)
     said = capsys.readouterr().out
     assert "choosing by length" in said
-    rows = re.findall(r"(\d+\.\d)% \((\d+\.\d)%-(\d+\.\d)%\)", said)
+    rows = re.findall(r"(\d+\.\d)% \((\d+\.\d)% to (\d+\.\d)%\)", said)
     assert len(rows) >= 2, said
     for estimate, low, high in rows:
         assert float(low) <= float(estimate) <= float(high)

@@ -81,7 +81,7 @@ def test_cancelling_lets_the_program_save_and_taking_up_resumes_it(
 ):
     behave(updates=400, seconds=0.02)
     with monkeypatch.context() as patch:
-        patch.setattr("outerloop.rounds.steps.context._metrics_note", cancelling(started, step=3))
+        patch.setattr("outerloop.rounds.steps.context.step_progress", cancelling(started, step=3))
         round_ = advance_through(started)
     assert (round_.state, round_.error) == (State.CANCELLED, "Cancelled by a person.")
     run = run_of(round_, State.REWARD_TRAINING)
@@ -96,12 +96,11 @@ def test_cancelling_lets_the_program_save_and_taking_up_resumes_it(
 
 
 def cancelling(round_, *, step):
-    def note(event):
-        if event.step == step:
+    def progress(step_row, **shown):
+        if shown["progress"] == step:
             round_cancel(round_=round_, actor="eve")
-        return ""
 
-    return note
+    return progress
 
 
 def test_a_step_past_its_time_limit_fails_and_can_be_taken_up(loop, behave, evidence):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django.conf import settings
 from django.db import transaction
@@ -92,6 +92,7 @@ def demo_campaign(line_id: UUID) -> CampaignSummary:
 
 def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> PolicyLine:
     line = line_create(
+        id=uuid5(NAMESPACE_OID, f"demo {slug}"),  # prompts' ids, and so their seeds, follow from it
         name=name,
         slug=slug,
         plan=demo_plan(demo, seed),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.db.models import F
@@ -257,7 +257,10 @@ def _root_splits(
 
 
 def _prompt_row(line_id: UUID, prompt: NewPrompt, root: str, digest: str, split: str) -> Prompt:
+    """The id follows from the line and the text: seeds of completions are made from it, so that one
+    seed gives the same completions wherever the line is built anew."""
     return Prompt(
+        id=uuid5(line_id, digest),
         line=line_id,
         messages=[dict(m) for m in prompt.messages],
         digest=digest,

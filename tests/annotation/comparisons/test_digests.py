@@ -80,3 +80,16 @@ def test_the_database_refuses_to_move_a_root_to_another_split():
     prompts_ensure(line_id=uuid.uuid4(), prompts=[NewPrompt(messages=asked("Q"), split="test")])
     with pytest.raises(DatabaseError, match="fixed for ever"), transaction.atomic():
         RootSplit.objects.update(split="train")
+
+
+@pytest.mark.django_db
+def test_a_line_built_anew_has_the_same_prompts_by_id_and_another_line_others():
+    """Seeds of completions are made from the ids: one seed then gives the same texts again."""
+    line, other = uuid.uuid4(), uuid.uuid4()
+    prompt = NewPrompt(messages=asked("How do I end a process?"))
+    (first,) = prompts_ensure(line_id=line, prompts=[prompt])
+    (elsewhere,) = prompts_ensure(line_id=other, prompts=[prompt])
+    assert elsewhere.pk != first.pk
+    Prompt.objects.filter(line=line).delete()
+    (again,) = prompts_ensure(line_id=line, prompts=[prompt])
+    assert again.pk == first.pk

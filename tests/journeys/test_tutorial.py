@@ -119,15 +119,15 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, environment: dict[str, s
         assert second.startswith(".venv/bin/python manage.py demo --seed 8")
         other = Terminal(f"{second} --quick", tmp_path, "second", environment)
         terminals.append(other)
-        other.says(r"(Running elsewhere already, and shared: worker, gpu, beat)")
-        assert "Help desk (demo, seed 8)" in engineer.read("/lines/")
         lead = Visitor(address)
         lead.sign_in("lead", signs["lead"])
+        eventually(lambda: "Help desk (demo, seed 8)" in lead.read("/lines/"), seconds=PATIENCE)
         promotions = f"/lines/{SECOND}/promotions/"
         assert "a lead reads the report and approves the deployment" in lead.read(promotions)
         assert "Saved; it counts from the next round on." in lead.press(
             promotions, promotions="wait"
         )
+        other.says(r"(Running elsewhere already, and shared: worker, gpu, beat)")
 
         # 2. an annotator has something to compare once the first policy has written its pairs
         first.says(r"(labels for round 1)")

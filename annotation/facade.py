@@ -56,6 +56,7 @@ __all__ = [
     "gate_queue_status",
     "label_summary",
     "labels_simulate",
+    "labels_since",
     "line_campaigns",
     "overlap_votes",
     "preferences_stream",
@@ -66,6 +67,16 @@ __all__ = [
 ]
 
 RECENT = timedelta(days=1)
+
+
+def labels_since(*, line_id: UUID, since: datetime) -> int:
+    """Labels of every purpose given on the line after `since`."""
+    return Judgment.objects.filter(
+        active=True,
+        created_at__gte=since,
+        assignment__lease_expires_at__isnull=False,
+        assignment__comparison__campaign__line=line_id,
+    ).count()
 
 
 def fresh_label_count(*, line_id: UUID, since: datetime | None) -> int:

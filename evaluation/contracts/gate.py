@@ -11,6 +11,8 @@ from training.contracts import JsonContract
 CheckStatus = Literal["PASS", "FAIL", "UNRESOLVED"]
 Wants = Literal["labels", "samples", "nothing"]
 Verdict = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
+Hypothesis = Literal["population", "panel"]
+Outcomes = Literal["strength", "side"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,19 @@ class GatePolicySettings(JsonContract):
 
     `checks` holds only what departs from `evaluation.policy.DEFAULT_CHECKS` (thresholds too: the
     ones not named keep their default). `max_labels` and `max_age_hours` end the wait for labels.
+    `hypothesis` says of whom a preference is to be shown: of people like those who judged
+    ("population") or of those alone ("panel"). `outcomes` says what counts: how strongly a text is
+    preferred on the scale of seven, or only which. The bets are aimed at `smallest_effect`, the win
+    rate that is worth finding: a smaller one costs more labels than it is worth.
     """
 
     version: int = 1
     alpha: float = 0.05
     max_labels: int = 1000
     max_age_hours: float = 168.0
+    hypothesis: Hypothesis = "population"
+    outcomes: Outcomes = "strength"
+    smallest_effect: float = 0.55
     checks: dict[str, CheckSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,6 +53,10 @@ class GatePolicySettings(JsonContract):
             raise ValueError(f"max_labels must be at least 1, got {self.max_labels!r}.")
         if not self.max_age_hours > 0:
             raise ValueError(f"max_age_hours must be above 0, got {self.max_age_hours!r}.")
+        if not 0.5 < self.smallest_effect < 1:
+            raise ValueError(
+                f"smallest_effect must lie between 0.5 and 1, got {self.smallest_effect!r}."
+            )
 
 
 @dataclass(frozen=True)

@@ -136,10 +136,12 @@ class IntegrityFact(JsonContract):
 
 @dataclass(frozen=True)
 class HumanLabels(JsonContract):
-    """What people said of candidate against incumbent, and how the e-process stands.
+    """What people said of candidate against incumbent, and how the evidence stands.
 
-    `max_e_value` is the running maximum against "not better than even", `max_e_value_worse` the one
-    of the mirrored process against "not worse than even". `labels_left` is what the budget and the
+    `e_value` is what the evidence for the gate policy's hypothesis is worth now, `max_e_value` the
+    most that it has been; `panel_max_e_value` that of the people who judged alone, and
+    `max_e_value_worse` that of the mirrored process, for the incumbent. Evidence is read in blocks
+    of labels by different annotators: `read` labels so far. `labels_left` is what the budget and the
     prompts still allow; `expired` is true once the round is past its maximum age.
     """
 
@@ -155,6 +157,9 @@ class HumanLabels(JsonContract):
     win_rate: Interval | None = None
     annotators: int = 0
     clusters: int = 0
+    read: int | None = None  # None in records of before: all of them
+    panel_max_e_value: float | None = None
+    more_labels: int | None = None  # about so many to a decision, at the rate so far
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,8 @@ class GateMeasurements(JsonContract):
     """Everything that the checks read; None is "not measured (yet)".
 
     `test_number` counts this line's gate tests from 1, `discoveries` those before this one that
-    showed a better candidate: they set the level of the online error control.
+    showed a better candidate; `error_spent` is what those tests cost together. They set the level of
+    the online error control. Records of before have no `error_spent`: their level was e-LOND's.
     """
 
     candidate_sha256: str
@@ -178,6 +184,7 @@ class GateMeasurements(JsonContract):
     mismatch: Interval | None = None  # Spearman on first differences of reward and evaluation
     test_number: int = 1
     discoveries: int = 0
+    error_spent: float | None = None
     fresh_agreement_sequence: Interval | None = (
         None  # the same share, with bounds valid at any time
     )

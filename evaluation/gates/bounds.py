@@ -23,6 +23,7 @@ class Bound:
     low: float
     high: float
     percent: bool = False
+    whole: bool = False
 
     def shown(self, value: float) -> str:
         return f"{plain(value * 100)}%" if self.percent else plain(value)
@@ -57,8 +58,11 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         0.6,
         percent=True,
     ),
-    ("G1", "annotators_advised"): Bound(
-        "Warn when there are fewer than {} annotators.", 0.0, 1000.0
+    ("G1", "annotators"): Bound(
+        "At least {} annotators compare; the evidence counts none of them more than the others.",
+        1.0,
+        1000.0,
+        whole=True,
     ),
     ("G3", "held_out_gain"): Bound(
         "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
@@ -119,6 +123,27 @@ ALPHA = Bound(
 )
 MAX_LABELS = Bound("A round asks for at most {} labels.", 20, 1_000_000)
 MAX_AGE_HOURS = Bound("A round waits at most {} hours for labels.", 0.01, 24.0 * 365)
+SMALLEST_EFFECT = Bound(
+    "A win rate of {} is worth finding; labels are planned for it.", 0.505, 0.95, percent=True
+)
+
+# Setting -> (question, choice -> what it means).
+CHOICES: dict[str, tuple[str, dict[str, str]]] = {
+    "hypothesis": (
+        "Who is shown to prefer the candidate",
+        {
+            "population": "People like those who compared: the evidence is counted by annotator.",
+            "panel": "Those who compared, and nobody else: every label counts by itself.",
+        },
+    ),
+    "outcomes": (
+        "What counts as a preference",
+        {
+            "strength": "How strongly a reply is preferred, on the scale of seven.",
+            "side": "Only which reply is preferred.",
+        },
+    ),
+}
 
 
 def settings_require_bounds(settings: GatePolicySettings) -> None:
@@ -130,6 +155,7 @@ def settings_require_bounds(settings: GatePolicySettings) -> None:
     _require("alpha", ALPHA, settings.alpha)
     _require("max_labels", MAX_LABELS, settings.max_labels)
     _require("max_age_hours", MAX_AGE_HOURS, settings.max_age_hours)
+    _require("smallest_effect", SMALLEST_EFFECT, settings.smallest_effect)
     for check_id, chosen in filled.items():
         for name, value in chosen.thresholds.items():
             _require(f"{check_id} {name}", BOUNDS[check_id, name], value)

@@ -51,11 +51,17 @@ class GatePolicyForm(forms.Form):
         self._add("alpha", bounds.ALPHA, current.alpha)
         self._add("max_labels", bounds.MAX_LABELS, current.max_labels, whole=True)
         self._add("max_age_hours", bounds.MAX_AGE_HOURS, current.max_age_hours)
+        self._add("smallest_effect", bounds.SMALLEST_EFFECT, current.smallest_effect)
+        for name, (label, choices) in bounds.CHOICES.items():
+            self.fields[name] = forms.ChoiceField(
+                label=label, choices=list(choices.items()), initial=getattr(current, name)
+            )
         for check_id, chosen in check_settings(current).items():
             if check_id != FIXED:
                 self._add_switches(check_id, chosen)
             for name, value in chosen.thresholds.items():
-                self._add(f"{check_id}.{name}", BOUNDS[check_id, name], value)
+                bound = BOUNDS[check_id, name]
+                self._add(f"{check_id}.{name}", bound, value, whole=bound.whole)
 
     def _add(self, name: str, bound: Bound, value: float, *, whole: bool = False) -> None:
         scale = 100 if bound.percent else 1
@@ -102,6 +108,8 @@ class GatePolicyForm(forms.Form):
             alpha=data["alpha"],
             max_labels=data["max_labels"],
             max_age_hours=data["max_age_hours"],
+            smallest_effect=data["smallest_effect"],
+            **{name: data[name] for name in bounds.CHOICES},
             checks={k: v for k, v in checks.items() if v != default[k]},
         )
 
@@ -115,7 +123,8 @@ class GatePolicyForm(forms.Form):
         )
 
     def round_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("alpha", "max_labels", "max_age_hours")]
+        numbers = ("alpha", "max_labels", "max_age_hours", "smallest_effect")
+        return [self[name] for name in (*numbers, *bounds.CHOICES)]
 
     def check_fields(self) -> list[CheckFields]:
         return [

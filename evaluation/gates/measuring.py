@@ -8,11 +8,11 @@ from uuid import UUID
 from annotation import facade as annotation
 from evaluation.contracts import (
     GateMeasurements,
-    GatePolicySettings,
     IntegrityFact,
     PolicyMeasurements,
     RewardModelMeasurements,
 )
+from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import (
     fresh_agreement,
     fresh_agreement_sequence,
@@ -24,20 +24,20 @@ from evaluation.gates.outcomes import (
 from evaluation.gates.quality import gold_question_accuracy
 from evaluation.gates.readings import groups_shared, measurements_read, train_scores
 from evaluation.gates.records import JudgedRound
-from evaluation.gates.selectors import error_control_position, gate_policy_current
+from evaluation.gates.selectors import gate_policy_current
 from training import facade as training
 from web.clock import database_now
 
 
-def round_measure(judged: JudgedRound, settings: GatePolicySettings) -> GateMeasurements:
-    """Everything that the checks read, as of now; LookupError while the policy evaluation is missing."""
-    if judged.policy_run is None or judged.candidate is None:
-        raise LookupError("The round has no policy evaluation to decide on.")
+def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
+    """Everything that the checks read, as of now, of a round whose policies have been compared."""
+    assert judged.policy_run is not None
+    assert judged.candidate is not None
+    settings = test.gate_settings
     sides = {"candidate": judged.candidate, "incumbent": judged.incumbent}
     labels = annotation.gate_labels(round_id=judged.round_id)
     outcomes = outcomes_from_labels(labels, **sides)
     scores = train_scores(judged.policy_run)
-    test_number, discoveries = error_control_position(judged.line_id, before=judged.number)
     return GateMeasurements(
         candidate_sha256=training.model_version_get(judged.candidate).sha256,
         incumbent_sha256=training.model_version_get(judged.incumbent).sha256,
@@ -52,6 +52,7 @@ def round_measure(judged: JudgedRound, settings: GatePolicySettings) -> GateMeas
         labels=human_labels(
             outcomes,
             settings=settings,
+            aim=test.aim,
             labels_left=_labels_left(judged, budget=settings.max_labels - len(labels)),
             expired=_is_past(judged, settings.max_age_hours),
         ),
@@ -64,8 +65,9 @@ def round_measure(judged: JudgedRound, settings: GatePolicySettings) -> GateMeas
         fresh_agreement=fresh_agreement(outcomes, scores),
         fresh_agreement_sequence=fresh_agreement_sequence(outcomes, scores),
         human_ceiling=human_ceiling(annotation.overlap_votes(line_id=judged.line_id)),
-        test_number=test_number,
-        discoveries=discoveries,
+        test_number=test.test_number,
+        discoveries=test.discoveries,
+        error_spent=test.error_spent,
     )
 
 

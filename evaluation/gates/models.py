@@ -14,6 +14,7 @@ from django.db import models
 
 from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.gates.actors import ACTOR_LENGTH
+from evaluation.statistics.betting import Aim
 
 
 class GatePolicy(models.Model):
@@ -88,6 +89,46 @@ class Decision(models.Model):
     def gate(self) -> GateVerdict:
         names = ("verdict", "checks", "reasons", "evidence_sha256", "wants")
         return GateVerdict.from_json({name: getattr(self, name) for name in names})
+
+
+class GateTest(models.Model):
+    """A round's test of what people prefer: its place in the line's error control, fixed before a label.
+
+    It counts as soon as a label is given in it, whatever becomes of the round: cancelled, failed or
+    decided. `level` is the probability of an error that it stakes, after `discoveries` earlier ones
+    that cost `error_spent` together; `labels` is what the bets aim to reach it with. What it came to
+    (`labelled`, `e_value`, `discovered`, `cost`) is filled in once, when the line's next round asks.
+    """
+
+    round = models.UUIDField(primary_key=True)
+    line = models.UUIDField()
+    number = models.PositiveIntegerField()
+    candidate = models.UUIDField()
+    incumbent = models.UUIDField()
+    settings = models.JSONField()
+    test_number = models.PositiveIntegerField()
+    discoveries = models.PositiveIntegerField()
+    error_spent = models.FloatField()
+    level = models.FloatField()
+    labels = models.PositiveIntegerField()
+    labelled = models.PositiveIntegerField(null=True)
+    e_value = models.FloatField(null=True)
+    discovered = models.BooleanField(null=True)
+    cost = models.FloatField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["line", "number"], name="gate_test_of_line")]
+
+    def __str__(self) -> str:
+        return f"gate test {self.test_number}"
+
+    @property
+    def aim(self) -> Aim:
+        return Aim(self.level, self.labels)
+
+    @property
+    def gate_settings(self) -> GatePolicySettings:
+        return GatePolicySettings.from_json(self.settings)
 
 
 class Approval(models.Model):

@@ -7,6 +7,7 @@ Pure: no database. A label's value is 1..7 in slot order: under 4 slot 0 was pre
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -22,8 +23,17 @@ from evaluation.contracts import (
     Interval,
 )
 from evaluation.policy import check_settings
-from evaluation.statistics.intervals import IntArray, cluster_bootstrap_interval
-from evaluation.statistics.sequences import WinRateEvidence, win_rate_evidence
+from evaluation.statistics.betting import Aim
+from evaluation.statistics.intervals import (
+    IntArray,
+    cluster_bootstrap_interval,
+    cluster_codes,
+    cluster_variance,
+    two_way_share_interval,
+)
+from evaluation.statistics.planning import MOST, labels_to_go
+from evaluation.statistics.sequences import confidence_sequence
+from evaluation.statistics.win_rate import WinRateEvidence, win_rate_evidence
 
 TIE = 4
 CEILING_MINIMUM = 20  # comparisons with two opinions; fewer say nothing about a ceiling
@@ -36,12 +46,16 @@ TrainScores = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One fresh prompt's answer: 1 the candidate was preferred, 0.5 a tie, 0 the incumbent."""
+    """One fresh prompt's answer: 1 the candidate was preferred, 0.5 a tie, 0 the incumbent.
+
+    `strength` says how much, on the same line: 1 much better, 5/6 better, 4/6 slightly better.
+    """
 
     prompt_id: str
     group: str
     rater: str
     value: float
+    strength: float
 
 
 def outcomes_from_labels(
@@ -57,9 +71,10 @@ def outcomes_from_labels(
         slot = candidate_slot(label, candidate=candidate, incumbent=incumbent)
         if slot is None or str(label.prompt_id) in chosen:
             continue
-        value = 0.5 if label.value == TIE else float((label.value < TIE) == (slot == 0))
+        towards = label.value - 1 if slot == 1 else 7 - label.value
+        side = 0.5 if label.value == TIE else float(towards > TIE - 1)
         prompt = str(label.prompt_id)
-        chosen[prompt] = Outcome(prompt, str(label.group), str(label.rater), value)
+        chosen[prompt] = Outcome(prompt, str(label.group), str(label.rater), side, towards / 6)
     return list(chosen.values())
 
 
@@ -100,48 +115,118 @@ def human_labels(
     outcomes: Sequence[Outcome],
     *,
     settings: GatePolicySettings,
+    aim: Aim,
     labels_left: int,
     expired: bool,
 ) -> HumanLabels:
-    """Counts, the e-process against the gate's null, and the clustered interval of the win rate."""
+    """Counts, the evidence for the policy's hypothesis, and the clustered interval of the win rate."""
     empty = HumanLabels(0, 0, 0, 0, 1.0, 1.0, 1.0, max(0, labels_left), expired)
     if not outcomes:
         return empty
-    evidence = label_evidence(outcomes, settings=settings)
-    return replace(
+    sides = [outcome.value for outcome in outcomes]
+    counted = replace(
         empty,
-        labels=len(outcomes),
-        wins=evidence.wins,
-        ties=evidence.ties,
-        losses=evidence.losses,
-        e_value=evidence.e_value,
-        max_e_value=evidence.max_e_value,
-        max_e_value_worse=evidence.max_e_value_worse,
+        labels=len(sides),
+        wins=sides.count(1.0),
+        ties=sides.count(0.5),
+        losses=sides.count(0.0),
         win_rate=win_rate_interval(outcomes),
         annotators=len({outcome.rater for outcome in outcomes}),
         clusters=len({outcome.group for outcome in outcomes}),
+        read=0,
+    )
+    evidence = label_evidence(outcomes, settings=settings, aim=aim)
+    if evidence is None:
+        return counted
+    return replace(
+        counted,
+        e_value=evidence.e_value,
+        max_e_value=evidence.max_e_value,
+        max_e_value_worse=evidence.max_e_value_worse,
+        panel_max_e_value=evidence.panel_max_e_value,
+        read=evidence.read,
+        more_labels=_more_labels(outcomes, settings, aim),
     )
 
 
-def label_evidence(outcomes: Sequence[Outcome], *, settings: GatePolicySettings) -> WinRateEvidence:
-    null = check_settings(settings)["G1"].thresholds["win_rate"]
-    return win_rate_evidence([outcome.value for outcome in outcomes], null=null)
+def label_evidence(
+    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
+) -> WinRateEvidence | None:
+    """The evidence of the whole blocks; None before the first is full."""
+    thresholds = check_settings(settings)["G1"].thresholds
+    people = int(thresholds["annotators"])
+    read = read_in_blocks(outcomes, people)
+    if not read:
+        return None
+    return win_rate_evidence(
+        [_counted(outcome, settings) for outcome in read],
+        [outcome.rater for outcome in read],
+        aim=aim,
+        hypothesis=settings.hypothesis,
+        null=thresholds["win_rate"],
+        block=people,
+    )
+
+
+def read_in_blocks(outcomes: Sequence[Outcome], people: int) -> list[Outcome]:
+    """The outcomes in the order in which they are read: blocks of `people` annotators, one label each.
+
+    Each label goes, as it comes, into the first block that is not full and holds none of its
+    annotator's. So nobody's share of what is read exceeds 1/`people`, whoever was quickest, and who
+    stands where is settled before anybody looks at an answer. Blocks are read whole and in order.
+    """
+    blocks: list[list[Outcome]] = []
+    after: dict[str, int] = {}
+    for outcome in outcomes:
+        index = after.get(outcome.rater, 0)
+        while index < len(blocks) and len(blocks[index]) == people:
+            index += 1
+        if index == len(blocks):
+            blocks.append([])
+        blocks[index].append(outcome)
+        after[outcome.rater] = index + 1
+    whole = itertools.takewhile(lambda block: len(block) == people, blocks)
+    return [outcome for block in whole for outcome in block]
+
+
+def _counted(outcome: Outcome, settings: GatePolicySettings) -> float:
+    return outcome.strength if settings.outcomes == "strength" else outcome.value
+
+
+def _more_labels(outcomes: Sequence[Outcome], settings: GatePolicySettings, aim: Aim) -> int | None:
+    """About how many more labels until the evidence suffices at the rate so far; None: never."""
+    values = np.array([_counted(outcome, settings) for outcome in outcomes])
+    variance = float(values.var())
+    codes, people = cluster_codes([outcome.rater for outcome in outcomes])
+    if settings.hypothesis == "population" and people > 1:
+        variance = max(variance, cluster_variance(values, codes, people) * len(values))
+    found = labels_to_go(
+        float(values.mean()),
+        math.sqrt(variance),
+        level=aim.level,
+        aimed=aim.labels,
+        done=len(values),
+    )
+    return found if found < MOST else None
 
 
 def label_trajectory(
-    outcomes: Sequence[Outcome], *, settings: GatePolicySettings
+    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
 ) -> tuple[EProcessPoint, ...]:
-    """The evidence after each label, for the chart; empty before the first."""
-    return label_evidence(outcomes, settings=settings).trajectory if outcomes else ()
+    """The evidence after each block of labels, for the chart; empty before the first."""
+    evidence = label_evidence(outcomes, settings=settings, aim=aim) if outcomes else None
+    return evidence.trajectory if evidence else ()
 
 
 def win_rate_interval(outcomes: Sequence[Outcome]) -> Interval | None:
-    """Wins + ties/2 with a bootstrap over prompt groups; None under two groups.
+    """Wins + ties/2, clustered by annotator and by prompt group; None under two of either.
 
-    For people to read: the verdict leans on the e-process alone.
+    For people to read: the verdict leans on the evidence alone.
     """
-    values = np.array([outcome.value for outcome in outcomes])
-    return _clustered_mean(values, [outcome.group for outcome in outcomes])
+    raters, groups = [o.rater for o in outcomes], [o.group for o in outcomes]
+    if min(len(set(raters)), len(set(groups))) < 2:
+        return None
+    return two_way_share_interval([outcome.value for outcome in outcomes], raters, groups)
 
 
 def fresh_agreement(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
@@ -159,7 +244,9 @@ def fresh_agreement_sequence(outcomes: Sequence[Outcome], scores: TrainScores) -
     hits, _ = _agreement_hits(outcomes, scores)
     if len(hits) < AGREEMENT_MINIMUM:
         return None
-    return win_rate_evidence(hits, level=LEVEL).interval
+    low, high = (float(bound) for bound in confidence_sequence(hits, level=LEVEL)[-1])
+    rate = float(hits.mean())
+    return Interval(rate, min(low, rate), max(high, rate), LEVEL, len(hits), "confidence sequence")
 
 
 def _agreement_hits(

@@ -9,6 +9,7 @@ from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
 from evaluation.gates.actors import actor_names
 from evaluation.gates.models import GatePolicy
+from evaluation.gates.planning import DecisionPlan, decision_plan
 from evaluation.gates.records import LineDeployment
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from evaluation.policy.registry import Check
@@ -37,6 +38,7 @@ class GatePolicyPage:
     by: str
     round_sentences: tuple[str, ...]
     checks: tuple[CheckWords, ...]
+    plan: DecisionPlan
     versions: tuple[tuple[GatePolicy, str], ...]
 
 
@@ -71,8 +73,14 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
             bounds.ALPHA.sentence(settings.alpha),
             bounds.MAX_LABELS.sentence(settings.max_labels),
             bounds.MAX_AGE_HOURS.sentence(settings.max_age_hours),
+            bounds.SMALLEST_EFFECT.sentence(settings.smallest_effect),
+            *(
+                f"{label}: {choices[getattr(settings, name)]}"
+                for name, (label, choices) in bounds.CHOICES.items()
+            ),
         ),
         checks=tuple(_check_words(settings)),
+        plan=decision_plan(policy.line, settings),
         versions=tuple((row, names[row.created_by]) for row in history),
     )
 

@@ -32,7 +32,7 @@ from evaluation.gates.selectors import (
     approval_get,
     decision_gate,
     decision_row,
-    gate_policy_current,
+    gate_test,
 )
 from training import facade as training
 from web.records import record_of
@@ -48,13 +48,15 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
     policy, reward = judged.policy_run, judged.reward_run
     measured = measurements_read(reward, RewardModelMeasurements) if reward else None
     approval = approval_get(judged.round_id)
-    settings = gate_policy_current(judged.line_id, as_of=judged.started_at).gate_settings
+    test = gate_test(judged.round_id)
     return replace(
         _decided(begun, decision_row(judged.round_id)),
         labels=_labels(begun.labels, judged, gate=len(labels)),
         reward_model=measured,
         policy=measurements_read(policy, PolicyMeasurements) if policy else None,
-        trajectory=label_trajectory(outcomes, settings=settings),
+        trajectory=(
+            label_trajectory(outcomes, settings=test.gate_settings, aim=test.aim) if test else ()
+        ),
         overrides=tuple(_overrides(judged.round_id)),
         approvals=(approval,) if approval else (),
         deployments=tuple(_deployments(judged)),

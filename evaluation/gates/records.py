@@ -37,6 +37,15 @@ class JudgedRound:
 
 
 @dataclass(frozen=True)
+class ErrorControl:
+    """A line's ended gate tests: how many, how many discoveries, and what they cost together."""
+
+    tests: int
+    discoveries: int
+    spent: float
+
+
+@dataclass(frozen=True)
 class OverrideState:
     """A request to let one check through; `active` once confirmed and until it expires."""
 

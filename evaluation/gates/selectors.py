@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from evaluation.contracts import (
@@ -21,10 +21,12 @@ from evaluation.gates.models import (
     Decision,
     Deployment,
     GatePolicy,
+    GateTest,
     LinePointer,
     Override,
 )
 from evaluation.gates.records import (
+    ErrorControl,
     GateError,
     LineDeployment,
     OverrideState,
@@ -75,16 +77,25 @@ def decided_on(round_id: UUID) -> GateMeasurements | None:
     return row.evidence if row else None
 
 
-def error_control_position(line_id: UUID, *, before: int) -> tuple[int, int]:
-    """Where round number `before` stands in the line's error control: (test number, discoveries).
+def gate_test(round_id: UUID) -> GateTest | None:
+    return GateTest.objects.filter(round=round_id).first()
 
-    A round counts as a test once a label was weighed in it; a discovery, once people were shown to
-    prefer its candidate, whatever the other checks then said.
+
+def error_control(line_id: UUID, *, before: int) -> ErrorControl:
+    """What the settled tests of a line's rounds before number `before` came to.
+
+    A round counts once a label was given in it, whatever became of it; as a discovery, once people
+    were shown to prefer its candidate, whatever the other checks then said.
     """
-    earlier = Decision.objects.filter(line=line_id, number__lt=before)
-    tests = earlier.filter(tested=True).values("round").distinct().count()
-    found = earlier.filter(discovered=True).values("round").distinct().count()
-    return tests + 1, found
+    earlier = GateTest.objects.filter(line=line_id, number__lt=before, labelled__gt=0)
+    found = earlier.aggregate(
+        tests=Count("pk"),
+        discoveries=Count("pk", filter=Q(discovered=True)),
+        spent=Sum("cost", default=0.0),
+    )
+    return ErrorControl(
+        tests=found["tests"], discoveries=found["discoveries"], spent=found["spent"]
+    )
 
 
 # -------------------------------------------------------- approvals and overrides

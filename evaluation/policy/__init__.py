@@ -15,8 +15,8 @@ from evaluation.policy.decision import (
     gate_decide,
     require_overridable,
 )
-from evaluation.policy.label_checks import REQUIRED_FACTS
-from evaluation.policy.online import e_lond_level
+from evaluation.policy.label_checks import REQUIRED_FACTS, error_level_of
+from evaluation.policy.online import error_cost, error_level
 from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "NOTHING_NEW",
     "REQUIRED_FACTS",
     "check_settings",
-    "e_lond_level",
+    "error_cost",
+    "error_level",
+    "error_level_of",
     "gate_decide",
     "require_overridable",
 ]

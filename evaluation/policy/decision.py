@@ -16,6 +16,8 @@ from evaluation.contracts import (
 from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
 from training.contracts import json_sha256
 
+# Thresholds of earlier releases that saved policies may still hold; they are no longer asked.
+RETIRED = {("G1", "annotators_advised")}
 NOTHING_NEW = (
     "The candidate's files are the incumbent's, byte for byte: there is nothing to promote."
 )
@@ -28,14 +30,16 @@ def check_settings(settings: GatePolicySettings) -> dict[str, CheckSettings]:
             raise ValueError(f"unknown check {check_id!r}; known: {', '.join(DEFAULT_CHECKS)}.")
         known = DEFAULT_CHECKS[check_id].thresholds
         for name in given.thresholds:
-            if name not in known:
+            if name not in known and (check_id, name) not in RETIRED:
                 raise ValueError(
                     f"{check_id} has no threshold {name!r}; it has: {', '.join(known)}."
                 )
     filled = {}
     for check_id, default in DEFAULT_CHECKS.items():
         chosen = settings.checks.get(check_id, default)
-        thresholds = {**default.thresholds, **chosen.thresholds}
+        thresholds = {
+            name: chosen.thresholds.get(name, value) for name, value in default.thresholds.items()
+        }
         required = default.required is not False if chosen.required is None else chosen.required
         filled[check_id] = replace(chosen, required=required, thresholds=thresholds)
     if not (filled["G0"].enabled and filled["G0"].required):

@@ -17,7 +17,7 @@ from evaluation.policy.findings import (
     missing,
     more_labels,
 )
-from evaluation.policy.online import e_lond_level
+from evaluation.policy.online import e_lond_level, error_level
 
 REQUIRED_FACTS = ("artifact_hashes", "prompt_split")
 
@@ -58,47 +58,74 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
 
 
 def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G1: e-process for wins + ties/2 against even, at the line's online level."""
-    level = e_lond_level(m.test_number, m.discoveries, settings.alpha)
-    needed = 1.0 / level
+    """G1: evidence that wins (strength or side, ties half) exceed the null, at the line's level."""
+    needed = 1.0 / error_level_of(m, settings.alpha)
     labels = m.labels
     if labels is None or labels.labels == 0:
-        wants = more_labels(labels)
-        return missing("What people prefer", wants)
+        return missing("What people prefer", more_labels(labels))
     best = max(labels.e_value, labels.max_e_value)
     rate = f"{labels.wins + labels.ties / 2:g} of {labels.labels} labels"
     rate = f"{share(labels.win_rate)}, {rate}" if labels.win_rate else rate
-    measured = f"{rate}; evidence {best:.3g} ({needed:.3g} needed)"
-    few = labels.annotators and labels.annotators < t["annotators_advised"]
-    advisory = (
-        f"Only {labels.annotators} annotators: the result leans on few people." if few else ""
-    )
-    status, sentence, wants = _win_rate_status(labels, best, needed, settings.alpha)
+    asked = "the people who compared" if settings.hypothesis == "panel" else "people like them"
+    measured = f"{rate}; evidence {best:.3g} for {asked} ({needed:.3g} needed)"
+    status, sentence, wants = _win_rate_status(labels, best, needed, settings, t)
     return Finding(
         status,
         measured,
         sentence,
         wants,
         labels.win_rate,
-        advisory,
+        _annotators_advisory(labels),
         {"win_rate": t["win_rate"], "e_value": needed},
     )
 
 
+def error_level_of(m: GateMeasurements, alpha: float) -> float:
+    """The level of this test; records without costs were decided at that of e-LOND."""
+    if m.error_spent is None:
+        return e_lond_level(m.test_number, m.discoveries, alpha)
+    return error_level(m.error_spent, m.discoveries, alpha)
+
+
 def _win_rate_status(
-    labels: HumanLabels, best: float, needed: float, alpha: float
+    labels: HumanLabels,
+    best: float,
+    needed: float,
+    settings: GatePolicySettings,
+    t: Thresholds,
 ) -> tuple[CheckStatus, str, Wants]:
     if best >= needed:
         return "PASS", f"People prefer the candidate, on {labels.labels} labels.", "nothing"
-    if labels.max_e_value_worse >= 1.0 / alpha:
+    if labels.max_e_value_worse >= 1.0 / settings.alpha:
         return "FAIL", "People prefer the incumbent.", "nothing"
+    few = labels.read is not None and labels.annotators < t["annotators"]
+    people = f" Only {labels.annotators} of {t['annotators']:.0f} annotators have compared."
     if labels_exhausted(labels):
         why = "its maximum age" if labels.expired else "its label budget"
         sentence = f"Not shown better: the round reached {why} after {labels.labels} labels."
-        return "FAIL", sentence, "nothing"
+        return "FAIL", sentence + (people if few else ""), "nothing"
     more = "1 more label" if labels.labels_left == 1 else f"{labels.labels_left} more labels"
-    left = f"{more} may be asked for"
-    return "UNRESOLVED", f"Not shown either way yet; {left}.", "labels"
+    sentence = f"Not shown either way yet; {more} may be asked for."
+    return "UNRESOLVED", sentence + (people if few else _forecast(labels)), "labels"
+
+
+def _forecast(labels: HumanLabels) -> str:
+    if not labels.read:
+        return ""
+    if labels.more_labels is None or labels.more_labels > labels.labels_left:
+        return " At the rate so far they will not suffice."
+    return f" At the rate so far about {max(1, labels.more_labels)} more will do."
+
+
+def _annotators_advisory(labels: HumanLabels) -> str:
+    """What waits unread, because others have to judge as much."""
+    waiting = 0 if labels.read is None else labels.labels - labels.read
+    if labels.read is None or 10 * waiting <= labels.labels:
+        return ""
+    return (
+        f"{waiting} of {labels.labels} labels wait to be read until more annotators have judged as"
+        " many pairs: nobody counts more than the others."
+    )
 
 
 def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:

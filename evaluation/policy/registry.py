@@ -25,7 +25,7 @@ NEVER_OVERRIDDEN = frozenset({"G0", "G9"})  # integrity; unsafe compliance
 # Required unless said otherwise. G1's win_rate is the null of the e-process that the caller runs.
 DEFAULT_CHECKS: dict[str, CheckSettings] = {
     "G0": CheckSettings(thresholds={"gold_accuracy": 0.70}),
-    "G1": CheckSettings(thresholds={"win_rate": 0.50, "annotators_advised": 8.0}),
+    "G1": CheckSettings(thresholds={"win_rate": 0.50, "annotators": 8.0}),
     "G3": CheckSettings(thresholds={"held_out_gain": 0.0, "share": 0.30, "share_advised": 0.60}),
     "G4": CheckSettings(thresholds={"budget": 10.0}),
     "G5": CheckSettings(thresholds={"accuracy": 0.55, "below_ceiling": 0.10}),

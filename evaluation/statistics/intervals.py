@@ -21,7 +21,9 @@ __all__ = [
     "cluster_codes",
     "cluster_mean_interval",
     "cluster_share_interval",
+    "cluster_variance",
     "percentile_interval",
+    "two_way_share_interval",
     "wilson_interval",
 ]
 
@@ -66,10 +68,18 @@ def cluster_mean_interval(
     if count < 2:
         raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
     mean = float(y.mean())
-    residuals = np.bincount(codes, weights=y - mean, minlength=count)
-    variance = count / (count - 1) * float(residuals @ residuals) / len(y) ** 2
-    spread = float(stats.t.ppf(0.5 + level / 2, count - 1)) * math.sqrt(variance)
+    spread = _t_spread(cluster_variance(y, codes, count), count, level)
     return Interval(mean, mean - spread, mean + spread, level, count, "cluster t")
+
+
+def cluster_variance(y: FloatArray, codes: IntArray, count: int) -> float:
+    """Cluster-robust variance of the mean of `y` [n], whose values lie in `count` clusters."""
+    residuals = np.bincount(codes, weights=y - y.mean(), minlength=count)
+    return count / (count - 1) * float(residuals @ residuals) / len(y) ** 2
+
+
+def _t_spread(variance: float, clusters: int, level: float) -> float:
+    return float(stats.t.ppf(0.5 + level / 2, clusters - 1)) * math.sqrt(variance)
 
 
 def cluster_share_interval(
@@ -84,12 +94,43 @@ def cluster_share_interval(
     (1998) do for Clopper-Pearson; where nothing varies the clusters are the sample size.
     """
     plain = cluster_mean_interval(values, clusters, level=level)
-    share, clusters_seen = min(1.0, max(0.0, plain.estimate)), plain.n
-    spread = plain.high - plain.estimate
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    size = z * z * share * (1 - share) / spread**2 if spread > 0 else float(clusters_seen)
+    return _share_within(plain, plain.high - plain.estimate, "cluster Wilson")
+
+
+def two_way_share_interval(
+    values: Sequence[float] | FloatArray,
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    *,
+    level: float = 0.95,
+) -> Interval:
+    """Interval inside [0, 1] for the mean of values in [0, 1] that come in clusters of two kinds.
+
+    The variance is that by the first clusters plus that by the second less that by their crossings
+    (Cameron, Gelbach and Miller 2011), at least the larger of the two; t with one degree of freedom
+    less than there are clusters of the fewer kind; then Wilson as in `cluster_share_interval`. Needs
+    two clusters of each kind; `n` counts the fewer.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    kinds = (first, second, list(zip(first, second, strict=True)))
+    coded = [cluster_codes(kind) for kind in kinds]
+    fewer = min(count for _, count in coded[:2])
+    if fewer < 2:
+        raise ValueError(f"an interval needs at least 2 clusters of each kind, got {fewer}.")
+    one, other, both = (cluster_variance(y, codes, count) for codes, count in coded)
+    spread = _t_spread(max(one, other, one + other - both), fewer, level)
+    mean = float(y.mean())
+    plain = Interval(mean, mean - spread, mean + spread, level, fewer)
+    return _share_within(plain, spread, "two-way cluster Wilson")
+
+
+def _share_within(plain: Interval, spread: float, method: str) -> Interval:
+    """`plain` drawn into [0, 1]: Wilson at the sample size that would have given its spread."""
+    share = min(1.0, max(0.0, plain.estimate))
+    z = float(stats.norm.ppf(0.5 + plain.level / 2))
+    size = z * z * share * (1 - share) / spread**2 if spread > 0 else float(plain.n)
     low, high = _wilson_bounds(share, size, z)
-    return Interval(share, low, high, level, clusters_seen, "cluster Wilson")
+    return Interval(share, low, high, plain.level, plain.n, method)
 
 
 def cluster_codes(clusters: Sequence[Hashable] | range) -> tuple[IntArray, int]:

@@ -11,14 +11,12 @@ inequality it ever reaches 1/alpha with probability at most alpha, whenever one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.contracts import EProcessPoint, Interval
 from evaluation.statistics.intervals import FloatArray
 
-__all__ = ["WinRateEvidence", "confidence_sequence", "e_process", "win_rate_evidence"]
+__all__ = ["FRACTIONS", "LARGEST", "confidence_sequence", "e_process", "outcomes_checked"]
 
 # Fractions of the capital that are bet, evenly spaced on the log scale: win rates from just above
 # the null to near certainty each have a bettor that is close to the best one for them.
@@ -26,25 +24,11 @@ FRACTIONS = np.geomspace(0.02, 0.9, 16)
 LARGEST = 1e300  # keeps e-values finite in JSON
 
 
-@dataclass(frozen=True)
-class WinRateEvidence:
-    """Where the evidence stands; `interval` is the confidence sequence, valid at any time."""
-
-    wins: int
-    ties: int
-    losses: int
-    e_value: float
-    max_e_value: float
-    max_e_value_worse: float
-    interval: Interval
-    trajectory: tuple[EProcessPoint, ...]
-
-
 def e_process(outcomes: Sequence[float] | FloatArray, *, null: float = 0.5) -> FloatArray:
     """E-values [labels] against "the mean is at most `null`", one after each outcome."""
     if not 0 < null < 1:
         raise ValueError(f"the null must lie between 0 and 1, got {null!r}.")
-    x = _outcomes(outcomes)
+    x = outcomes_checked(outcomes)
     capital = _log_capital(x, np.array([null]), FRACTIONS)[:, 0]
     return np.minimum(np.exp(np.minimum(capital, 700.0)), LARGEST)
 
@@ -57,7 +41,7 @@ def confidence_sequence(
     Every mean m of a grid is bet against from both sides with half the capital each; means whose
     capital has ever reached 1/alpha are out. The bounds are widened by one grid step.
     """
-    x = _outcomes(outcomes)
+    x = outcomes_checked(outcomes)
     means = (np.arange(grid) + 0.5) / grid
     limit = -np.log(1 - level)
     above = np.maximum.accumulate(_hedged_log_capital(x, means), axis=0)
@@ -69,41 +53,8 @@ def confidence_sequence(
     return _last_nonempty(bounds)
 
 
-def win_rate_evidence(
-    outcomes: Sequence[float] | FloatArray,
-    *,
-    null: float = 0.5,
-    level: float = 0.95,
-    points: int = 120,
-) -> WinRateEvidence:
-    """Everything that the gate and its chart need; the trajectory is thinned to `points`."""
-    x = _outcomes(outcomes)
-    better, worse = e_process(x, null=null), e_process(1 - x, null=1 - null)
-    bounds = confidence_sequence(x, level=level)
-    rates = np.cumsum(x) / np.arange(1, len(x) + 1)
-    kept = np.unique(np.linspace(0, len(x) - 1, min(points, len(x))).round().astype(int))
-    trajectory = tuple(
-        EProcessPoint(
-            int(i) + 1, float(rates[i]), float(bounds[i, 0]), float(bounds[i, 1]), float(better[i])
-        )
-        for i in kept
-    )
-    low, high = (float(b) for b in bounds[-1])
-    rate = float(rates[-1])
-    interval = Interval(rate, min(low, rate), max(high, rate), level, len(x), "confidence sequence")
-    return WinRateEvidence(
-        wins=int((x > 0.5).sum()),
-        ties=int((x == 0.5).sum()),
-        losses=int((x < 0.5).sum()),
-        e_value=float(better[-1]),
-        max_e_value=float(better.max()),
-        max_e_value_worse=float(worse.max()),
-        interval=interval,
-        trajectory=trajectory,
-    )
-
-
-def _outcomes(outcomes: Sequence[float] | FloatArray) -> FloatArray:
+def outcomes_checked(outcomes: Sequence[float] | FloatArray) -> FloatArray:
+    """[labels], each in [0, 1]; ValueError otherwise, or where there are none."""
     x = np.asarray(outcomes, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
         raise ValueError("evidence needs at least one outcome.")

@@ -34,7 +34,8 @@ from evaluation.gates.selectors import (
     gate_policy_current,
     overrides,
 )
-from evaluation.policy import e_lond_level, gate_decide, require_overridable
+from evaluation.gates.services.registration import gate_test_open
+from evaluation.policy import error_level_of, gate_decide, require_overridable
 from training import facade as training
 from web.services import audit_record
 
@@ -49,7 +50,10 @@ def round_decide(judged: JudgedRound) -> GateVerdict:
     while the policy evaluation is missing.
     """
     policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
-    measurements = round_measure(judged, policy.gate_settings)
+    if judged.policy_run is None or judged.candidate is None:
+        raise LookupError("The round has no policy evaluation to decide on.")
+    test = gate_test_open(judged, policy.gate_settings)
+    measurements = round_measure(judged, test)
     verdict = gate_decide(measurements, policy.gate_settings)
     if not verdict.labels_wanted:
         decision_record(judged, policy, measurements, verdict)
@@ -71,9 +75,7 @@ def decision_record(
     newest = decision_row(judged.round_id)
     if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
         return newest
-    level = e_lond_level(
-        measurements.test_number, measurements.discoveries, policy.gate_settings.alpha
-    )
+    level = error_level_of(measurements, policy.gate_settings.alpha)
     labels = measurements.labels
     row = Decision.objects.create(
         line=judged.line_id,

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.contracts import CheckResult, RoundRecord
+from evaluation.contracts import CheckResult, HumanLabels, RoundRecord
 from evaluation.formatting import in_words, number, share
 from evaluation.policy.registry import POLICY_EVALUATION, REWARD_EVALUATION, REWARD_POLICY
 from evaluation.reports import charts
 from evaluation.reports.pages.parts import Figure, Mark, figure, mark
 from evaluation.reports.wording import judges
+from evaluation.statistics.planning import fixed_sample_labels
 
 # The threshold that lies on the axis of a check's interval; further ones are of other numbers.
 AXIS_THRESHOLD = {
@@ -207,4 +208,20 @@ def _policy_evaluation_sentence(record: RoundRecord) -> str:
     peak = max(labels.e_value, labels.max_e_value)
     said = f"{labels.wins} wins, {labels.ties} ties and {labels.losses} losses in {labels.labels} labels"
     said += f"; the evidence that it is better reached {peak:.3g}"
-    return f"{said}, where {needed:.3g} is needed." if needed else f"{said}."
+    said = f"{said}, where {needed:.3g} is needed." if needed else f"{said}."
+    return said + _price(labels, needed)
+
+
+def _price(labels: HumanLabels, needed: float | None) -> str:
+    """What the decision cost beside a test that knew beforehand what was to be found."""
+    decided = labels.wins + labels.losses
+    if not needed or needed <= 1 or max(labels.e_value, labels.max_e_value) < needed or not decided:
+        return ""
+    effect = labels.wins / decided
+    if not 0.5 < effect < 1:
+        return ""
+    least = fixed_sample_labels(effect, level=1 / needed, ties=labels.ties / labels.labels)
+    return (
+        f" A test of fixed size that had known this win rate would have taken about {least} labels"
+        " to show it four times in five."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ from evaluation.gates.records import OverrideState
 from evaluation.gates.selectors import decision_require, gate_policy_current
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide
-from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld
-from tests.evaluation.policy.evidence import LABELS
+from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld, run_left
+from tests.evaluation.policy.evidence import LABELS, POLICY
 from tests.support.people import person_create
 from web.models import AuditEvent
 
@@ -198,17 +199,19 @@ def test_a_saved_policy_is_the_next_version_and_counts_from_then_on(world: LineW
 
 
 def test_a_round_is_judged_by_the_policy_that_it_started_under(
-    world: LineWorld, monkeypatch: pytest.MonkeyPatch
+    world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = timezone.now()
     loose = GatePolicySettings(alpha=0.2)
     facade.gate_policy_save(line_id=world.line, settings=loose, actor="ada")
     measurements = world.measured(labels=replace(LABELS, e_value=10.0, max_e_value=10.0))
-    monkeypatch.setattr(decisions, "round_measure", lambda judged, settings: measurements)
-    held = facade.round_decide(world.judged(started_at=started))
+    monkeypatch.setattr(decisions, "round_measure", lambda judged, test: measurements)
+    run = run_left(artifacts, measurements=POLICY.to_json(), samples="")
+    held = facade.round_decide(world.judged(started_at=started, policy_run=run))
     assert held.labels_wanted
     assert not Decision.objects.exists()  # labels can still decide it
-    assert facade.round_decide(world.judged()).verdict == "PROMOTE"
+    judged = world.judged(policy_run=run, round_id=uuid.uuid4())
+    assert facade.round_decide(judged).verdict == "PROMOTE"
     assert Decision.objects.get().policy_version == 1
     assert gate_policy_current(world.line, as_of=started).version == 0
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from annotation.contracts import OverlapVote
-from evaluation.contracts import GatePolicySettings
+from evaluation.contracts import CheckSettings, GatePolicySettings, HumanLabels
 from evaluation.gates import outcomes as rules
-from evaluation.statistics.sequences import confidence_sequence
+from evaluation.statistics.betting import Aim, aimed_capital, hedged_e_process
+from evaluation.statistics.people import people_e_process
+from evaluation.statistics.sequences import FRACTIONS, confidence_sequence
 from tests.evaluation.gates.world import labels_from
 
 CANDIDATE, INCUMBENT = uuid.uuid4(), uuid.uuid4()
 SIDES: dict[str, Any] = {"candidate": CANDIDATE, "incumbent": INCUMBENT}
+AIM = Aim(level=0.03, labels=300)
 
 
 def outcomes_of(values: list[float]) -> list[rules.Outcome]:
@@ -50,11 +55,19 @@ def test_with_one_version_on_both_sides_slot_0_plays_the_candidate() -> None:
     assert [outcome.value for outcome in found] == [1.0, 0.0]  # slot 0 was preferred, then slot 1
 
 
-def test_labels_are_counted_and_the_rate_halves_ties() -> None:
-    outcomes = outcomes_of([1.0] * 6 + [0.5] * 2 + [0.0] * 2)
-    found = rules.human_labels(
-        outcomes, settings=GatePolicySettings(), labels_left=7, expired=False
+def measured(
+    found: list[rules.Outcome], *, people: int = 1, left: int = 7, **changes: Any
+) -> HumanLabels:
+    """What the gate reads of these outcomes, in blocks of `people`."""
+    told = {"hypothesis": "panel", "outcomes": "side", **changes}
+    settings = GatePolicySettings(
+        checks={"G1": CheckSettings(thresholds={"annotators": float(people)})}, **told
     )
+    return rules.human_labels(found, settings=settings, aim=AIM, labels_left=left, expired=False)
+
+
+def test_labels_are_counted_and_the_rate_halves_ties() -> None:
+    found = measured(outcomes_of([1.0] * 6 + [0.5] * 2 + [0.0] * 2))
     assert (found.labels, found.wins, found.ties, found.losses) == (10, 6, 2, 2)
     assert found.win_rate is not None
     assert found.win_rate.estimate == pytest.approx(0.7)
@@ -62,20 +75,95 @@ def test_labels_are_counted_and_the_rate_halves_ties() -> None:
 
 
 def test_evidence_is_that_of_betting_on_wins_in_their_order() -> None:
-    """After one win each bettor f holds 1 + f, so the mixture is 1 + the mean of the fractions."""
-    from evaluation.statistics.sequences import FRACTIONS
-
-    found = rules.human_labels(
-        outcomes_of([1.0]), settings=GatePolicySettings(), labels_left=0, expired=False
-    )
-    assert found.e_value == pytest.approx(1 + FRACTIONS.mean())
+    """Half on the mixture (1 + the mean of the fractions after one win), half on the aimed bets."""
+    found = measured(outcomes_of([1.0]))
+    aimed = aimed_capital(np.array([1.0]), aim=AIM, null=0.5, block=1)[0]
+    assert found.e_value == pytest.approx((1 + FRACTIONS.mean() + aimed) / 2)
     assert found.max_e_value_worse == pytest.approx(1 - FRACTIONS.mean())
 
 
+def test_how_strongly_a_text_is_preferred_counts_where_the_policy_says_so() -> None:
+    labels = [replace(label, value=3) for label in labels_from([1.0] * 40, **SIDES)]
+    outcomes = rules.outcomes_from_labels(labels, **SIDES)
+    # slot 0 slightly better, the candidate in it every other time: 4/6 and 2/6
+    assert [outcome.strength for outcome in outcomes[:2]] == pytest.approx([4 / 6, 2 / 6])
+    assert [outcome.value for outcome in outcomes[:2]] == [1.0, 0.0]
+    graded = measured(outcomes, outcomes="strength")
+    expected = hedged_e_process([4 / 6, 2 / 6] * 20, aim=AIM)
+    assert graded.max_e_value == pytest.approx(expected.max())
+    sides = measured(outcomes, outcomes="side")
+    assert sides.max_e_value == pytest.approx(hedged_e_process([1.0, 0.0] * 20, aim=AIM).max())
+
+
+def by_raters(*raters: str) -> list[rules.Outcome]:
+    return [
+        replace(outcome, rater=rater)
+        for outcome, rater in zip(outcomes_of([1.0] * len(raters)), raters, strict=True)
+    ]
+
+
+def test_labels_are_read_in_blocks_of_different_people() -> None:
+    quick = by_raters("a", "a", "a", "b", "c", "b")
+    read = rules.read_in_blocks(quick, 3)
+    # the first block is a's first, b's and c's; a's second waits for others
+    assert [quick.index(outcome) for outcome in read] == [0, 3, 4]
+    assert rules.read_in_blocks(quick, 1) == quick
+    assert rules.read_in_blocks(quick, 4) == []
+
+
+def test_nobody_counts_more_than_their_share_however_many_they_label() -> None:
+    raters = ["quick"] * 300 + [f"{i % 7}" for i in range(70)]
+    read = rules.read_in_blocks(by_raters(*raters), 8)
+    assert len(read) == 80
+    assert sum(outcome.rater == "quick" for outcome in read) == 10
+
+
+def test_a_fourth_person_fills_the_place_of_one_who_left() -> None:
+    read = rules.read_in_blocks(by_raters("a", "b", "c", "a", "b", "d"), 3)
+    assert [outcome.rater for outcome in read] == ["a", "b", "c", "a", "b", "d"]
+
+
+def test_one_persons_streak_is_no_evidence() -> None:
+    found = measured(by_raters(*["a"] * 300), people=8)
+    assert (found.labels, found.read, found.annotators) == (300, 0, 1)
+    assert (found.e_value, found.max_e_value, found.more_labels) == (1.0, 1.0, None)
+
+
+def test_people_like_them_are_the_hypothesis_unless_said() -> None:
+    assert GatePolicySettings().hypothesis == "population"
+    outcomes = outcomes_of([1.0, 1.0, 0.0, 1.0] * 30)
+    population = measured(outcomes, people=8, hypothesis="population")
+    panel = measured(outcomes, people=8)
+    assert population.max_e_value != panel.max_e_value
+    assert population.panel_max_e_value == panel.panel_max_e_value == panel.max_e_value
+    expected = people_e_process(
+        [o.value for o in outcomes], [o.rater for o in outcomes], aim=AIM, block=8
+    )
+    assert population.max_e_value == pytest.approx(expected.max())
+
+
+def test_the_forecast_walks_on_at_the_rate_so_far() -> None:
+    outcomes = outcomes_of([1.0, 1.0, 0.0] * 20)
+    found = measured(outcomes)
+    # barrier z(.03 / 4) sqrt(300) sqrt(2/9) = 19.86, of which (2/3 - 1/2) * 60 = 10 are gone
+    assert found.more_labels == math.ceil((2.43238 * math.sqrt(300 * 2 / 9) - 10) * 6)
+    assert measured(outcomes_of([1.0, 0.0] * 20)).more_labels is None
+
+
+def test_the_win_rate_is_clustered_by_annotator_and_by_prompt() -> None:
+    outcomes = outcomes_of([1.0, 0.0] * 50)
+    split = [replace(o, rater="x" if o.value else "y") for o in outcomes]
+    wide = rules.win_rate_interval(split)
+    assert wide is not None
+    assert wide.high - wide.low > 0.9  # one person always says yes, the other no
+    assert rules.win_rate_interval([replace(o, rater="x") for o in outcomes]) is None
+    assert rules.win_rate_interval([replace(o, group="g") for o in outcomes]) is None
+
+
 def test_no_labels_are_no_evidence() -> None:
-    found = rules.human_labels([], settings=GatePolicySettings(), labels_left=5, expired=False)
+    found = measured([], left=5)
     assert (found.labels, found.e_value, found.win_rate) == (0, 1.0, None)
-    assert rules.label_trajectory([], settings=GatePolicySettings()) == ()
+    assert rules.label_trajectory([], settings=GatePolicySettings(), aim=AIM) == ()
 
 
 def test_agreement_leaves_ties_out_and_halves_equal_scores() -> None:

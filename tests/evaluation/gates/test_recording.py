@@ -16,6 +16,7 @@ from evaluation import facade
 from evaluation.contracts import RewardModelMeasurements, RoundRecord, SamplePair, SampleSide
 from evaluation.gates import measuring
 from evaluation.gates.services import rollback
+from evaluation.gates.services.registration import gate_test_open
 from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left
 from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
 from tests.support.people import person_create
@@ -80,11 +81,11 @@ def test_the_moves_of_the_candidate_are_listed_oldest_first(world: LineWorld) ->
     assert another.deployments == ()
 
 
-def test_samples_say_what_people_preferred_and_the_evidence_grows_label_by_label(
+def test_samples_say_what_people_preferred_and_the_evidence_grows_block_by_block(
     world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = labels_from(
-        [1.0, 0.0, 1.0], candidate=world.candidate.id, incumbent=world.incumbent.id
+        [1.0, 0.0, 1.0] * 8, candidate=world.candidate.id, incumbent=world.incumbent.id
     )
     side = SampleSide("a reply", 2, 0.5, 0.4)
     pairs = [
@@ -95,14 +96,16 @@ def test_samples_say_what_people_preferred_and_the_evidence_grows_label_by_label
         artifacts, measurements=POLICY.to_json(), highlights=[pair.to_json() for pair in pairs]
     )
     monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
+    assert recorded(world, policy_run=run).trajectory == ()  # no test was registered
+    test = gate_test_open(world.judged(policy_run=run), world.settings)
     found = recorded(world, policy_run=run)
     assert found.policy == POLICY
     assert [pair.human_preference for pair in found.samples] == [1.0, 0.0, None]
-    assert [point.labels for point in found.trajectory] == [1, 2, 3]
+    assert [point.labels for point in found.trajectory] == [8, 16, 24]
     files = run_left(artifacts, measurements=POLICY.to_json(), samples="")
-    measured = measuring.round_measure(world.judged(policy_run=files), world.settings).labels
+    measured = measuring.round_measure(world.judged(policy_run=files), test).labels
     assert measured is not None
-    assert found.trajectory[-1].e_value == pytest.approx(measured.e_value)
+    assert max(p.e_value for p in found.trajectory) == pytest.approx(measured.max_e_value)
 
 
 @pytest.mark.parametrize(

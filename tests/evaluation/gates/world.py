@@ -17,11 +17,11 @@ from annotation.contracts import GateLabel
 from evaluation import facade
 from evaluation.contracts import GateMeasurements, GatePolicySettings, IntegrityFact, Interval
 from evaluation.facade import JudgedRound
-from evaluation.gates.models import Decision, Deployment
+from evaluation.gates.models import Decision, Deployment, GateTest
 from evaluation.gates.records import LineDeployment
 from evaluation.gates.selectors import deployment_to_record, gate_policy_current
 from evaluation.gates.services.decisions import decision_record
-from evaluation.policy import gate_decide
+from evaluation.policy import error_level, gate_decide
 from tests.evaluation.policy.evidence import POLICY, evidence_on
 from training import facade as training
 
@@ -113,6 +113,24 @@ class LineWorld:
             round_id=round_id or self.round,
             actor="round",
         )
+
+
+def a_test(judged: JudgedRound, settings: GatePolicySettings) -> GateTest:
+    """The first test of a line, as it would be registered for this round; not stored."""
+    assert judged.candidate is not None
+    return GateTest(
+        round=judged.round_id,
+        line=judged.line_id,
+        number=judged.number,
+        candidate=judged.candidate,
+        incumbent=judged.incumbent,
+        settings=settings.to_json(),
+        test_number=1,
+        discoveries=0,
+        error_spent=0.0,
+        level=error_level(0.0, 0, settings.alpha),
+        labels=300,
+    )
 
 
 def deployment_get(deployment_id: UUID) -> LineDeployment:

@@ -31,6 +31,8 @@ LABELS = HumanLabels(
     labels_left=600,
     win_rate=interval(0.625, 0.57, 0.68),
     annotators=12,
+    read=400,
+    panel_max_e_value=95.0,
 )
 
 POLICY = PolicyMeasurements(
@@ -69,6 +71,7 @@ GOOD = GateMeasurements(
     reward_model=RewardModelMeasurements({"test": SPLIT}),
     fresh_agreement=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
+    error_spent=0.0,
 )
 
 

@@ -73,10 +73,19 @@ def test_win_rate_passes_when_the_best_evidence_reaches_the_online_level(best, e
 
 
 def test_a_later_test_without_discoveries_needs_more_evidence():
-    labels = replace(LABELS, e_value=130.0, max_e_value=130.0)
-    later = replace(GOOD, labels=labels, test_number=2)  # 2^2 * 32.899 = 131.6
+    labels = replace(LABELS, e_value=90.0, max_e_value=90.0)
+    later = replace(GOOD, labels=labels, test_number=2, error_spent=0.025)
+    # half of alpha is left: level .05 * .25 / (pi^2/6 - 1/2) = .010918, so 91.6 is needed
     assert status("G1", later) == "UNRESOLVED labels"
-    assert status("G1", replace(later, discoveries=1)) == "PASS"  # half of that
+    assert status("G1", replace(later, discoveries=1)) == "UNRESOLVED labels"
+    assert status("G1", replace(later, discoveries=2)) == "PASS"  # it earned alpha again
+
+
+def test_a_record_without_costs_is_decided_at_the_level_of_its_time():
+    labels = replace(LABELS, e_value=130.0, max_e_value=130.0, read=None, annotators=2)
+    old = replace(GOOD, labels=labels, test_number=2, error_spent=None)  # 2^2 * 32.899 = 131.6
+    assert status("G1", old) == "UNRESOLVED labels"
+    assert status("G1", replace(old, discoveries=1)) == "PASS"  # half of that
 
 
 @pytest.mark.parametrize(("worse", "expected"), [(19.9, "UNRESOLVED labels"), (20.0, "FAIL")])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation.contracts import CheckSettings, GateMeasurements, GatePolicySettings, GateVerdict
-from evaluation.policy import check_settings, e_lond_level, gate_decide
+from evaluation.policy import check_settings, error_level, gate_decide
 from training.contracts import json_sha256
 
 from .evidence import GOOD, LABELS, POLICY, interval
@@ -38,7 +38,7 @@ def test_what_passes_is_not_marked_as_overridden():
 
 
 def test_evidence_is_enough_when_it_reaches_the_bound_exactly():
-    needed = 1 / e_lond_level(1, 0, SETTINGS.alpha)
+    needed = 1 / error_level(0.0, 0, SETTINGS.alpha)
     exact = replace(LABELS, e_value=1.0, max_e_value=needed)
     assert gate_decide(replace(GOOD, labels=exact), SETTINGS).verdict == "PROMOTE"
 
@@ -140,16 +140,3 @@ def test_evidence_and_verdict_survive_json_unchanged():
     verdict = gate_decide(GOOD, SETTINGS)
     assert gate_decide(again, SETTINGS) == verdict
     assert GateVerdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
-
-
-def test_online_levels_never_sum_above_alpha_without_discoveries():
-    levels = [e_lond_level(t, 0, 0.05) for t in range(1, 2001)]
-    assert sum(levels) <= 0.05
-    assert sum(levels) > 0.0499
-    assert levels[0] == pytest.approx(0.030396, abs=1e-6)
-
-
-def test_a_discovery_raises_the_next_level():
-    assert e_lond_level(3, 2, 0.05) == pytest.approx(3 * e_lond_level(3, 0, 0.05))
-    with pytest.raises(ValueError, match="at most one discovery"):
-        e_lond_level(2, 2, 0.05)

@@ -47,7 +47,7 @@ def round_id(number: int) -> str:
 
 
 PROMOTING_LABELS = replace(
-    evidence.LABELS, labels=612, wins=300, ties=110, losses=202, e_value=96.0, max_e_value=131.0,
+    evidence.LABELS, labels=612, wins=300, ties=110, losses=202, e_value=96.0, max_e_value=131.0, read=612,
     max_e_value_worse=1.3, labels_left=388, win_rate=interval(0.58, 0.54, 0.62, 612),
     annotators=14, clusters=14,
 )  # fmt: skip
@@ -245,7 +245,7 @@ _OVER_OPTIMISED = replace(
     POLICY, held_out_gain=interval(0.12, 0.05, 0.19), kl={"reference": interval(31.0, 28.0, 34.0)}
 )
 _REFUSED_LABELS = replace(
-    PROMOTING_LABELS, labels=180, wins=40, ties=30, losses=110, e_value=0.01, max_e_value=1.4,
+    PROMOTING_LABELS, labels=180, read=180, wins=40, ties=30, losses=110, e_value=0.01, max_e_value=1.4,
     max_e_value_worse=88.0, win_rate=interval(0.31, 0.24, 0.38, 180),
 )  # fmt: skip
 REJECTED = replace(
@@ -265,7 +265,7 @@ REJECTED = replace(
 )
 
 _FEW_LABELS = replace(
-    PROMOTING_LABELS, labels=60, wins=32, ties=4, losses=24, e_value=1.2, max_e_value=1.9,
+    PROMOTING_LABELS, labels=60, read=60, wins=32, ties=4, losses=24, e_value=1.2, max_e_value=1.9,
     labels_left=940, win_rate=interval(0.57, 0.44, 0.69, 60), annotators=5,
 )  # fmt: skip
 INCONCLUSIVE = replace(

@@ -96,11 +96,6 @@ P = 1 / (1 + np.exp(-LOGITS))
             ratings.bradley_terry_ratings([[0, 3], [5, 0]]),
             ratings.bradley_terry_ratings([[0, 3], [5, 0]], prior_std=2.0, level=0.95, anchor=0),
         ),
-        (seq.win_rate_evidence(OUTCOMES * 20), seq.win_rate_evidence(OUTCOMES * 20, null=0.5)),
-        (
-            seq.win_rate_evidence(OUTCOMES * 20),
-            seq.win_rate_evidence(OUTCOMES * 20, level=0.95, points=120),
-        ),
     ],
 )
 def test_what_is_not_said_is_the_convention(silent, spoken):
@@ -143,7 +138,6 @@ def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
             0.95,
         ),
         (ratings.bradley_terry_ratings([[0, 3], [5, 0]], level=0.9)[1], "Laplace", 8, 0.9),
-        (seq.win_rate_evidence(OUTCOMES, level=0.9).interval, "confidence sequence", 8, 0.9),
         (
             length.median_ratio_interval(
                 VALUES + 9, VALUES + 8, GROUPS, seed=1, resamples=50, level=0.9
@@ -295,27 +289,6 @@ def test_bootstrap_draws_may_miss_the_statistic_one_time_in_ten():
 def test_an_interval_of_draws_holds_the_estimate():
     assert ci.percentile_interval(9.0, np.arange(5.0), level=0.5, n=1, method="").high == 9.0
     assert ci.percentile_interval(-1.0, np.arange(5.0), level=0.5, n=1, method="").low == -1.0
-
-
-def test_evidence_counts_wins_ties_losses_and_thins_its_path():
-    found = seq.win_rate_evidence([1.0, 0.6, 0.5, 0.4, 0.0, 0.2], points=3)
-    assert (found.wins, found.ties, found.losses) == (2, 1, 3)
-    assert [point.labels for point in found.trajectory] == [1, 3, 6]  # 0, 2.5 to even, 5
-    whole = seq.win_rate_evidence([1.0, 0.0], points=9)
-    assert [point.labels for point in whole.trajectory] == [1, 2]
-    assert [point.win_rate for point in whole.trajectory] == [1.0, 0.5]
-    e_values = seq.e_process([1.0, 0.0])
-    assert [point.e_value for point in whole.trajectory] == e_values.tolist()
-    assert whole.e_value == e_values[1]
-    assert whole.max_e_value == e_values[0]
-    bounds = seq.confidence_sequence([1.0, 0.0])
-    assert [(point.low, point.high) for point in whole.trajectory] == [tuple(b) for b in bounds]
-
-
-def test_evidence_against_another_null_is_mirrored_about_it():
-    found = seq.win_rate_evidence([1.0, 1.0, 0.0], null=0.3)
-    assert found.max_e_value == seq.e_process([1.0, 1.0, 0.0], null=0.3).max()
-    assert found.max_e_value_worse == seq.e_process([0.0, 0.0, 1.0], null=0.7).max()
 
 
 def test_bettors_stake_from_two_to_ninety_per_cent_of_their_capital():

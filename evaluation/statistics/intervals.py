@@ -107,9 +107,9 @@ def two_way_share_interval(
     """Interval inside [0, 1] for the mean of values in [0, 1] that come in clusters of two kinds.
 
     The variance is that by the first clusters plus that by the second less that by their crossings
-    (Cameron, Gelbach and Miller 2011), at least the larger of the two; t with one degree of freedom
-    less than there are clusters of the fewer kind; then Wilson as in `cluster_share_interval`. Needs
-    two clusters of each kind; `n` counts the fewer.
+    (Cameron, Gelbach and Miller 2011), or where that is nothing the larger of the two; t with one
+    degree of freedom less than there are clusters of the fewer kind; then Wilson as in
+    `cluster_share_interval`. Needs two clusters of each kind; `n` counts the fewer.
     """
     y = np.asarray(values, dtype=np.float64)
     kinds = (first, second, list(zip(first, second, strict=True)))
@@ -118,7 +118,8 @@ def two_way_share_interval(
     if fewer < 2:
         raise ValueError(f"an interval needs at least 2 clusters of each kind, got {fewer}.")
     one, other, both = (cluster_variance(y, codes, count) for codes, count in coded)
-    spread = _t_spread(max(one, other, one + other - both), fewer, level)
+    together = one + other - both
+    spread = _t_spread(together if together > 0 else max(one, other), fewer, level)
     mean = float(y.mean())
     plain = Interval(mean, mean - spread, mean + spread, level, fewer)
     return _share_within(plain, spread, "two-way cluster Wilson")

@@ -1,4 +1,4 @@
-"""Four simulated annotators: Bradley-Terry judges of the hidden gold, with habits and lapses.
+"""Twelve simulated annotators: Bradley-Terry judges of the hidden gold, with habits and lapses.
 
 They stand in for people in the demo, and every page says so. Each likes length and politeness a
 little more than the gold does, so that a reward model can be led astray by their labels.
@@ -45,6 +45,14 @@ ANNOTATORS = (
     SimulatedAnnotator("ben", beta=1.2, per_ten_tokens=0.10, per_courtesy=0.06),
     SimulatedAnnotator("cleo", beta=3.0, per_ten_tokens=0.05, per_courtesy=0.08),
     SimulatedAnnotator("dan", beta=0.7, per_ten_tokens=0.20, per_courtesy=0.12),
+    SimulatedAnnotator("eli", beta=1.6, per_ten_tokens=0.08, per_courtesy=0.05),
+    SimulatedAnnotator("fay", beta=2.4, per_ten_tokens=0.04, per_courtesy=0.06),
+    SimulatedAnnotator("gus", beta=1.0, per_ten_tokens=0.14, per_courtesy=0.10),
+    SimulatedAnnotator("hana", beta=2.6, per_ten_tokens=0.10, per_courtesy=0.04),
+    SimulatedAnnotator("ivo", beta=0.9, per_ten_tokens=0.16, per_courtesy=0.08),
+    SimulatedAnnotator("jun", beta=1.8, per_ten_tokens=0.06, per_courtesy=0.12),
+    SimulatedAnnotator("kai", beta=1.4, per_ten_tokens=0.12, per_courtesy=0.07),
+    SimulatedAnnotator("lena", beta=2.2, per_ten_tokens=0.08, per_courtesy=0.06),
 )
 
 

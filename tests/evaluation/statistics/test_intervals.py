@@ -3,11 +3,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from evaluation.statistics.intervals import (
     cluster_bootstrap_interval,
     cluster_mean_interval,
     cluster_share_interval,
+    two_way_share_interval,
     wilson_interval,
 )
 
@@ -103,3 +105,42 @@ def test_clustered_answers_widen_a_share():
     spread = cluster_share_interval(values, groups)
     alone = cluster_share_interval(values, range(60))
     assert spread.high - spread.low > 1.9 * (alone.high - alone.low)
+
+
+def test_two_kinds_of_clusters_add_and_their_crossings_are_not_counted_twice():
+    """Values 1 1 0 0 1 0 by people a a b b c c and prompts p q p q p q; the mean is 1/2.
+
+    Residuals by person 1, -1, 0: 3/2 * 2 / 36. By prompt (1/2 - 1/2 + 1/2 = 1/2, -1/2): 2/1 * 1/2 / 36.
+    By crossing six of 1/2: 6/5 * 6/4 / 36.
+    """
+    found = two_way_share_interval([1, 1, 0, 0, 1, 0], list("aabbcc"), list("pqpqpq"))
+    variance = (3 + 1 - 1.8) / 36
+    spread = stats.t.ppf(0.975, 1) * math.sqrt(variance)
+    z = stats.norm.ppf(0.975)
+    size = z**2 * 0.25 / spread**2
+    centre, scale = 0.5 + z**2 / (2 * size), 1 + z**2 / size
+    reach = z * math.sqrt(0.25 / size + z**2 / (4 * size**2))
+    assert found.low == pytest.approx((centre - reach) / scale)
+    assert found.high == pytest.approx((centre + reach) / scale)
+    assert (found.estimate, found.n, found.method) == (0.5, 2, "two-way cluster Wilson")
+
+
+def test_with_a_prompt_for_each_label_only_people_are_clusters():
+    values, people = [1, 0, 1, 1, 0, 1, 1, 1], list("aabbccdd")
+    found = two_way_share_interval(values, people, list(range(8)), level=0.9)
+    plain = cluster_share_interval(values, people, level=0.9)
+    assert (found.low, found.high) == (pytest.approx(plain.low), pytest.approx(plain.high))
+
+
+def test_where_the_crossings_take_everything_the_larger_variance_stays():
+    # by person and by prompt nothing varies, within them everything does
+    found = two_way_share_interval([1, 0, 0, 1], list("aabb"), list("pqpq"))
+    assert (found.low, found.high) == (
+        pytest.approx(0.0946, abs=1e-3),
+        pytest.approx(0.9054, abs=1e-3),
+    )
+
+
+def test_one_cluster_of_a_kind_has_no_interval():
+    with pytest.raises(ValueError, match="2 clusters of each kind, got 1"):
+        two_way_share_interval([1, 0], ["a", "a"], ["p", "q"])

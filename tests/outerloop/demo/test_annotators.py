@@ -80,8 +80,8 @@ def test_time_grows_with_length():
 
 
 def test_an_unknown_annotator_is_named():
-    with pytest.raises(ValueError, match="no simulated annotator 'eve'"):
-        annotator_named("eve")
+    with pytest.raises(ValueError, match="no simulated annotator 'zoe'"):
+        annotator_named("zoe")
 
 
 def test_scale_is_always_on_the_seven_steps():

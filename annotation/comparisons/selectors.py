@@ -22,6 +22,7 @@ from .models import (
     Completion,
     Judgment,
     Prompt,
+    Purpose,
     RaterQueue,
 )
 from .records import (
@@ -33,6 +34,7 @@ from .records import (
     RecentAnswer,
 )
 from .scale import value_turned
+from .shares import gate_queues_for
 
 RECENT = 100  # answers from which the median time of an answer is taken
 
@@ -144,13 +146,16 @@ def _messages_shown(prompt: Prompt, secrets: list[str]) -> tuple[MessageView, ..
 
 
 def _anything_available(rater: Rater, campaign: Campaign) -> ExpressionWrapper[Q]:
-    """Whether the rater holds a pair, or one is open that they have not had."""
+    """Whether the rater holds a pair, or one is open that they have not had and still may have."""
     mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater)
     held = Assignment.objects.filter(
         rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
     )
-    open_pairs = Comparison.objects.filter(campaign=campaign, open=True).filter(
+    unmet = Comparison.objects.filter(campaign=campaign, open=True).filter(
         ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
     )
-    either = Q(Exists(held)) | Q(Exists(open_pairs))
-    return ExpressionWrapper(either, output_field=BooleanField())
+    anyones = unmet.filter(purpose__in=(Purpose.TRAINING, Purpose.GOLD, Purpose.REPEAT))
+    rounds = gate_queues_for(rater=rater, campaign=campaign).values("round_id")
+    of_gates = unmet.filter(purpose=Purpose.GATE, round_id__in=rounds)
+    any_of_them = Q(Exists(held)) | Q(Exists(anyones)) | Q(Exists(of_gates))
+    return ExpressionWrapper(any_of_them, output_field=BooleanField())

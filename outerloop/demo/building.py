@@ -113,7 +113,6 @@ def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
         seed=seed,
         minimum_fresh_labels=min(200, demo.labels_per_round),
         evaluation_prompts=demo.gate_label_budget,
-        gate_pairs=demo.gate_label_budget,
         next_pairs=demo.labels_per_round,
         oversample=1.25,
         reward_model=demo.reward_model,

@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-PLAN = RoundPlan(evaluation_prompts=60, gate_pairs=60, next_pairs=6, oversample=1.0)
+PLAN = RoundPlan(evaluation_prompts=60, next_pairs=6, oversample=1.0)
 PATIENCE = 180
 
 

@@ -126,7 +126,7 @@ def _waiting_note(context: StepContext) -> str:
         has = f"{shares.spent} annotator{' has' if shares.spent == 1 else 's have'}"
         said.append(f"{has} compared a full share of {shares.most_per_rater}; others are needed.")
     if shares.skipped:
-        said.append(f"{shares.skipped} times one was skipped.")
+        said.append(f"Skipped so far: {shares.skipped}.")
     return " ".join(said)
 
 

@@ -104,7 +104,7 @@ def test_a_check_says_everything_that_stands_in_the_way(loop):
     check = start_check(line=loop.line)
     assert not check.ready
     assert [reason.split()[0] for reason in check.reasons] == ["Round", "3"]
-    assert dict(check.facts)["Pairs offered for the gate"] == "4"
+    assert dict(check.facts)["Evaluation prompts"] == "4, of which 4 are fresh"
     assert not StartAttempt.objects.exists()
 
 

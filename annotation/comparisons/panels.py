@@ -15,7 +15,7 @@ from web.access import ADJUDICATOR, ANNOTATOR, lines_of, person
 from web.registry import Panel
 
 from .page_texts import share_spent_text
-from .selectors import progress_for
+from .selectors import pairs_available, progress_for
 from .shares import gate_share_spent
 
 
@@ -26,16 +26,17 @@ def start_read(request: HttpRequest) -> Mapping[str, Any]:
     if lines is not None:
         campaigns = campaigns.filter(line__in=lines)
     rows = [_row(campaign, rater) for campaign in campaigns]
-    rows.sort(key=lambda row: not row["progress"].available)
+    rows.sort(key=lambda row: not row["available"])
     return {"rows": rows}
 
 
 def _row(campaign: Campaign, rater: Rater) -> dict[str, Any]:
-    progress = progress_for(rater=rater, campaign=campaign)
-    spent = None if progress.available else gate_share_spent(rater=rater, campaign=campaign)
+    available = pairs_available(rater=rater, campaign=campaign)
+    spent = None if available else gate_share_spent(rater=rater, campaign=campaign)
     return {
         "campaign": campaign,
-        "progress": progress,
+        "available": available,
+        "progress": progress_for(rater=rater, campaign=campaign),
         "share_spent": share_spent_text(spent),
         "guidelines_unread": guidelines_unread(rater=rater, campaign=campaign),
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -34,7 +34,7 @@ from .records import (
     RecentAnswer,
 )
 from .scale import value_turned
-from .shares import gate_queues_for
+from .shares import gate_queues_open
 
 RECENT = 100  # answers from which the median time of an answer is taken
 
@@ -94,15 +94,29 @@ def progress_for(*, rater: Rater, campaign: Campaign) -> Progress:
         total=Coalesce(Subquery(queue.values("labels")), 0),
         today=Coalesce(Subquery(today.values("n")), 0),
         seconds=ArraySubquery(recent[:RECENT]),
-        available=_anything_available(rater, campaign),
     )[0]
     return Progress(
         today=found["today"],
         total=found["total"],
         daily_goal=campaign.daily_goal,
         median_seconds=statistics.median(found["seconds"]) if found["seconds"] else None,
-        available=found["available"],
     )
+
+
+def pairs_available(*, rater: Rater, campaign: Campaign) -> bool:
+    """Whether the rater holds a pair, or one is open that they have not had and still may have."""
+    held = Assignment.objects.filter(
+        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
+    )
+    mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater)
+    unmet = Comparison.objects.filter(campaign=campaign, open=True).filter(
+        ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
+    )
+    if held.exists() or unmet.exclude(purpose=Purpose.GATE).exists():
+        return True
+    queues = gate_queues_open(rater=rater, campaign=campaign)
+    left = [queue.round_id for queue in queues if queue.share_left]
+    return unmet.filter(purpose=Purpose.GATE, round_id__in=left).exists()
 
 
 def recent_answers(*, rater: Rater, campaign: Campaign, limit: int = 10) -> list[RecentAnswer]:
@@ -143,19 +157,3 @@ def _messages_shown(prompt: Prompt, secrets: list[str]) -> tuple[MessageView, ..
         )
         for m in prompt.messages
     )
-
-
-def _anything_available(rater: Rater, campaign: Campaign) -> ExpressionWrapper[Q]:
-    """Whether the rater holds a pair, or one is open that they have not had and still may have."""
-    mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater)
-    held = Assignment.objects.filter(
-        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
-    )
-    unmet = Comparison.objects.filter(campaign=campaign, open=True).filter(
-        ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
-    )
-    anyones = unmet.filter(purpose__in=(Purpose.TRAINING, Purpose.GOLD, Purpose.REPEAT))
-    rounds = gate_queues_for(rater=rater, campaign=campaign).values("round_id")
-    of_gates = unmet.filter(purpose=Purpose.GATE, round_id__in=rounds)
-    any_of_them = Q(Exists(held)) | Q(Exists(anyones)) | Q(Exists(of_gates))
-    return ExpressionWrapper(any_of_them, output_field=BooleanField())

@@ -3,9 +3,20 @@ a gate alone and nobody chooses among its pairs by skipping."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.functions import Coalesce
 
 from annotation.accounts.models import Rater
@@ -18,9 +29,10 @@ WITHIN = Q(most_per_rater__isnull=True) | Q(most_per_rater__gt=F("had"))
 SPENT = Q(most_per_rater__lte=F("had"))
 
 
-def gate_queues_for(*, rater: Rater, campaign: Campaign) -> QuerySet[GateQueue, GateQueue]:
-    """The open gate queues of the campaign in which the rater has not had their share yet."""
-    return _counted(rater).filter(campaign=campaign, closed_at__isnull=True).filter(WITHIN)
+def gate_queues_open(*, rater: Rater, campaign: Campaign) -> list[Any]:
+    """The open gate queues of the campaign; `share_left` says whether the rater may have more of one."""
+    rows = _counted(rater).filter(campaign=campaign, closed_at=None)
+    return list(rows.annotate(share_left=ExpressionWrapper(WITHIN, BooleanField())))
 
 
 def gate_share_left(*, rater: Rater, queue_id: int | None) -> bool:

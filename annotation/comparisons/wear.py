@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, Max, OuterRef, Q, Window
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Window
 
 from annotation.contracts import PromptWear
 from annotation.rows import PromptRow
@@ -20,8 +21,6 @@ from annotation.rows import PromptRow
 from .models import Assignment, Comparison, Prompt, Purpose, Split
 from .streams import CHUNK, prompt_row, prompts_drawn
 
-# (prompt, round, when its pairs were made)
-Shown = tuple[UUID, UUID | None, datetime]
 # (how many rounds, the last of them): the order in which prompts are taken.
 Uses = tuple[int, datetime]
 NEVER: Uses = (0, datetime.min.replace(tzinfo=UTC))
@@ -30,7 +29,7 @@ NEVER: Uses = (0, datetime.min.replace(tzinfo=UTC))
 def gate_prompts(*, line_id: UUID, round_id: UUID, limit: int, seed: int) -> Iterator[PromptRow]:
     """Evaluation prompts for the gate of a round: first those that no earlier gate has shown, in an
     order that the seed draws, then the least used and among them the longest unused."""
-    uses = _uses(_shown(line_id, besides=round_id))
+    uses = _uses(line_id, besides=round_id)
     drawn = prompts_drawn(line_id=line_id, splits=(Split.EVALUATION,), seed=seed)
     order = sorted(drawn.values_list("pk", flat=True), key=lambda pk: uses.get(pk, NEVER))
     for start in range(0, min(limit, len(order)), CHUNK):
@@ -44,15 +43,13 @@ def prompt_wear(
 ) -> PromptWear:
     """The state of a line's evaluation prompts now; `seen_before` counts those of `asked` that a gate
     other than that of `round_id` has shown."""
-    shown = list(_shown(line_id))
-    prompts = set(
-        Prompt.objects.filter(line=line_id, split=Split.EVALUATION).values_list("pk", flat=True)
-    )
-    before = {prompt for prompt, of, _ in shown if of != round_id}
+    prompts = Prompt.objects.filter(line=line_id, split=Split.EVALUATION)
+    shown = _shown(line_id).values("prompt_id")
+    before = _shown(line_id, besides=round_id).values("prompt_id") if asked else shown.none()
     return PromptWear(
-        prompts=len(prompts),
-        fresh=len(prompts - {prompt for prompt, _, _ in shown}),
-        seen_before=len(before & set(asked)),
+        prompts=prompts.count(),
+        fresh=prompts.exclude(pk__in=shown).count(),
+        seen_before=Prompt.objects.filter(pk__in=asked).filter(pk__in=before).count(),
     )
 
 
@@ -60,22 +57,19 @@ def evaluation_prompt_count(*, line_id: UUID) -> int:
     return Prompt.objects.filter(line=line_id, split=Split.EVALUATION).count()
 
 
-def _shown(line_id: UUID, *, besides: UUID | None = None) -> Iterator[Shown]:
-    """Every gate pair of the line that was shown."""
+def _shown(line_id: UUID, *, besides: UUID | None = None) -> QuerySet[Comparison, Any]:
+    """Every gate pair of the line that was shown, but for those of one round."""
     given = Exists(Assignment.objects.filter(comparison=OuterRef("pk")))
     upto = Window(Max("queue_key", filter=Q(given=True)), partition_by=[F("round_id")])
-    rows = Comparison.objects.filter(
-        campaign__line=line_id, purpose=Purpose.GATE, round_id__isnull=False
-    )
+    rows = Comparison.objects.filter(campaign__line=line_id, purpose=Purpose.GATE)
     if besides is not None:
         rows = rows.exclude(round_id=besides)
-    shown = rows.annotate(given=given).annotate(upto=upto).filter(queue_key__lte=F("upto"))
-    yield from shown.values_list("prompt_id", "round_id", "created_at").iterator(chunk_size=CHUNK)
+    return rows.annotate(given=given).annotate(upto=upto).filter(queue_key__lte=F("upto"))
 
 
-def _uses(shown: Iterator[Shown]) -> dict[UUID, Uses]:
+def _uses(line_id: UUID, *, besides: UUID) -> dict[UUID, Uses]:
     found: dict[UUID, Uses] = defaultdict(lambda: NEVER)
-    for prompt, _, at in shown:
+    for prompt, at in _shown(line_id, besides=besides).values_list("prompt_id", "created_at"):
         times, last = found[prompt]
         found[prompt] = (times + 1, max(last, at))
     return found

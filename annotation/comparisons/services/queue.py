@@ -26,7 +26,7 @@ from annotation.comparisons.models import (
     Slot,
 )
 from annotation.comparisons.records import GuidelinesUnread, Lease, QueueClosed
-from annotation.comparisons.shares import gate_queues_for
+from annotation.comparisons.shares import gate_queues_open
 
 from .leases import expired_released, lease_end, rater_queue_locked
 from .material import slots_for
@@ -180,14 +180,20 @@ def _gate_pair_claimed(rater: Rater, campaign: Campaign) -> Assignment | None:
 
     Always from the beginning: what people have been shown is then the first part of the drawn order.
     """
-    queues = dict(gate_queues_for(rater=rater, campaign=campaign).values_list("round_id", "pk"))
-    if not queues:
+    queues = gate_queues_open(rater=rater, campaign=campaign)
+    left = {queue.round_id: queue.pk for queue in queues if queue.share_left}
+    if not left:
         return None
-    comparison = _open_pairs(rater, campaign, Purpose.GATE).filter(round_id__in=queues).first()
-    if comparison is None or comparison.round_id is None:
+    pairs = _open_pairs(rater, campaign, Purpose.GATE)
+    if len(left) < len(
+        queues
+    ):  # else all open pairs are of these rounds, and the index alone orders them
+        pairs = pairs.filter(round_id__in=left)
+    comparison = pairs.first()
+    if comparison is None:
         return None
     assignment = _place_taken(comparison, rater)
-    assignment.gate_queue_id = queues[comparison.round_id]
+    assignment.gate_queue_id = left.get(comparison.round_id)
     return assignment
 
 

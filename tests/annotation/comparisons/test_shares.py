@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation.accounts.models import Rater
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Assignment, Comparison, GateQueue
-from annotation.comparisons.selectors import progress_for
+from annotation.comparisons.selectors import pairs_available
 from annotation.comparisons.services import (
     assignment_skip,
     gate_queue_close,
@@ -155,12 +155,12 @@ def test_a_spent_share_is_said_while_pairs_of_the_gate_are_open():
     rater, other = an_annotator(campaign), an_annotator(campaign)
     spent = [gate_share_spent(rater=rater, campaign=campaign)]
     for _ in range(2):
-        assert progress_for(rater=rater, campaign=campaign).available
+        assert pairs_available(rater=rater, campaign=campaign)
         label_next(rater, campaign)
         spent.append(gate_share_spent(rater=rater, campaign=campaign))
     assert spent == [None, None, 2]
-    assert not progress_for(rater=rater, campaign=campaign).available
-    assert progress_for(rater=other, campaign=campaign).available
+    assert not pairs_available(rater=rater, campaign=campaign)
+    assert pairs_available(rater=other, campaign=campaign)
     assert gate_shares(round_id=round_id) == GateShares(2, spent=1, skipped=0)
     label_next(other, campaign)
     assert gate_share_spent(rater=rater, campaign=campaign) is None
@@ -172,7 +172,7 @@ def test_a_training_pair_is_available_to_one_whose_share_is_spent():
     rater = an_annotator(campaign)
     label_next(rater, campaign)
     some_pairs(campaign, 1)
-    assert progress_for(rater=rater, campaign=campaign).available
+    assert pairs_available(rater=rater, campaign=campaign)
 
 
 def test_a_gate_without_a_limit_and_no_gate_at_all_spend_nobodys_share():

@@ -111,7 +111,7 @@ def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> Poli
         settings=GatePolicySettings(
             max_labels=demo.gate_label_budget,
             # Or the shares of the four would not fill the gate.
-            checks={"G1": CheckSettings(thresholds={"annotators_advised": len(ANNOTATORS)})},
+            checks={"G1": CheckSettings(thresholds={"annotators": len(ANNOTATORS)})},
         ),
         actor="demo",
     )

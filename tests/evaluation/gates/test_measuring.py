@@ -38,6 +38,7 @@ from tests.evaluation.gates.world import (
     labels_from,
     policy_create,
     run_left,
+    sampled,
 )
 from tests.evaluation.policy.evidence import LABELS, POLICY, evidence_on
 from training.runs.models import Snapshot
@@ -196,21 +197,6 @@ def test_identical_weights_are_not_promoted_with_every_guardrail_off(world: Line
 
 
 # ------------------------------------------------------------------- budget and age
-
-
-def sampled(texts: list[tuple[str, str]]) -> str:
-    """The samples of a policy evaluation: one prompt each, of (candidate's, incumbent's) text."""
-    sides = [
-        {
-            "prompt_id": str(uuid.uuid4()),
-            "sample": sample,
-            "candidate": {"text": one, "scores": {"train": 1.0}},
-            "incumbent": {"text": two, "scores": {"train": 0.0}},
-        }
-        for one, two in texts
-        for sample in (0, 1)  # a second sample measures diversity; people are not shown it
-    ]
-    return "".join(json.dumps(row) + "\n" for row in sides)
 
 
 def left_measured(

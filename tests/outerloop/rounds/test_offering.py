@@ -31,7 +31,7 @@ def asking(loop, behave, evidence):
 
 
 def policy_save(loop, **settings) -> None:
-    checks = {"G1": CheckSettings(thresholds={"annotators_advised": 4.0})}
+    checks = {"G1": CheckSettings(thresholds={"annotators": 4.0})}
     asked = GatePolicySettings(**{"max_labels": 20, "checks": checks, **settings})
     evaluation.gate_policy_save(line_id=loop.line.id, settings=asked, actor="a lead")
 

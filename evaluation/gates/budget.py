@@ -28,7 +28,7 @@ def label_budget(line_id: UUID, *, as_of: datetime | None = None) -> LabelBudget
     """By the gate policy in force (at `as_of`, the start of a round)."""
     settings = gate_policy_current(line_id, as_of=as_of).gate_settings
     thresholds = check_settings(settings)["G1"].thresholds
-    return LabelBudget(settings.max_labels, max(1, int(thresholds["annotators"])))
+    return LabelBudget(settings.max_labels, int(thresholds["annotators"]))
 
 
 def prompts_short(line_id: UUID, *, as_of: datetime | None = None) -> str:

@@ -42,11 +42,6 @@ def test_the_budget_is_that_of_the_policy_in_force(world: LineWorld) -> None:
     assert facade.label_budget(world.line, as_of=began) == LabelBudget(1000, 8)
 
 
-def test_a_policy_that_asks_for_nobody_is_filled_by_one(world: LineWorld) -> None:
-    save(world, 300, 0.0)
-    assert facade.label_budget(world.line).annotators == 1
-
-
 def evaluation_prompts(world: LineWorld, count: int) -> None:
     asked: list[Any] = [({"role": "user", "content": f"Question {n}?"},) for n in range(count)]
     new = [NewPrompt(messages=m, split="evaluation") for m in asked]

@@ -23,7 +23,7 @@ from evaluation.contracts import (
 from evaluation.gates import measuring
 from evaluation.gates.services import rollback
 from evaluation.gates.services.registration import gate_test_open
-from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left, sampled
 from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
 from tests.support.people import person_create
 
@@ -108,7 +108,10 @@ def test_samples_say_what_people_preferred_and_the_evidence_grows_block_by_block
         for prompt in (labels[0].prompt_id, labels[1].prompt_id, uuid.uuid4())
     ]
     run = run_left(
-        artifacts, measurements=POLICY.to_json(), highlights=[pair.to_json() for pair in pairs]
+        artifacts,
+        measurements=POLICY.to_json(),
+        highlights=[pair.to_json() for pair in pairs],
+        samples=sampled([("one", "two")] * 24),
     )
     monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
     assert recorded(world, policy_run=run).trajectory == ()  # no test was registered

@@ -148,6 +148,26 @@ class GateQueueStatus:
 
 
 @dataclass(frozen=True)
+class GateShares:
+    """Of a round's gate pairs one rater gets `most_per_rater` at most (None: no limit); `spent` raters
+    have had that many. `skipped` counts the pairs that somebody gave up with a reason."""
+
+    most_per_rater: int | None
+    spent: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class PromptWear:
+    """Of a line's evaluation prompts: how many there are, how many no gate has shown to anybody yet,
+    and how many of the prompts asked about an earlier round had shown."""
+
+    prompts: int
+    fresh: int
+    seen_before: int = 0
+
+
+@dataclass(frozen=True)
 class CampaignSummary:
     id: UUID
     name: str

@@ -30,6 +30,7 @@ from annotation.comparisons.services import (
     prompts_ensure,
 )
 from annotation.comparisons.services.simulating import labels_simulate
+from annotation.comparisons.shares import gate_shares
 from annotation.comparisons.streams import (
     gate_labels,
     open_count,
@@ -38,6 +39,8 @@ from annotation.comparisons.streams import (
 )
 from annotation.comparisons.streams import preferences as preferences_stream
 from annotation.comparisons.streams import prompts as prompts_stream
+from annotation.comparisons.wear import evaluation_prompt_count, prompt_wear
+from annotation.comparisons.wear import gate_prompts as gate_prompts_stream
 from annotation.contracts import GateQueueStatus, NewPair, NewPrompt, QueueStatus
 from annotation.exchange.retention import files_of_ended_jobs as exchange_files_ended
 from annotation.quality.selectors import label_summary
@@ -48,18 +51,22 @@ __all__ = [
     "campaign_create",
     "campaign_gauges",
     "comparisons_create",
+    "evaluation_prompt_count",
     "exchange_files_ended",
     "fresh_label_count",
     "gate_labels",
+    "gate_prompts_stream",
     "gate_queue_close",
     "gate_queue_reopen",
     "gate_queue_status",
+    "gate_shares",
     "label_summary",
     "labels_simulate",
     "labels_since",
     "line_campaigns",
     "overlap_votes",
     "preferences_stream",
+    "prompt_wear",
     "prompts_create",
     "prompts_stream",
     "queue_status",
@@ -108,19 +115,29 @@ def comparisons_create(
     pairs: Iterable[NewPair],
     round_id: UUID | None,
     campaign_id: UUID | None = None,
+    most_per_rater: int | None = None,
 ) -> int:
-    """Queue pairs for "training" or "gate"; returns how many are new.
+    """Queue pairs for "training" or "gate"; returns how many are new there.
 
     Idempotent: one for each (round, purpose, prompt). Without `campaign_id` they go to the newest
-    campaign of the line, an active one first.
+    campaign of the line, an active one first. Nobody is asked about two equal texts; of a gate's pairs
+    one rater gets `most_per_rater` at most.
     """
     campaign = campaign_for_pairs(line_id=line_id, campaign_id=campaign_id)
-    return pairs_create(campaign=campaign, purpose=purpose, pairs=pairs, round_id=round_id)
+    return pairs_create(
+        campaign=campaign,
+        purpose=purpose,
+        pairs=pairs,
+        round_id=round_id,
+        most_per_rater=most_per_rater,
+    )
 
 
 def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
-    """(open, leased, done) comparisons of the round's gate queue; it unpacks as a tuple."""
-    found = Comparison.objects.filter(round_id=round_id, purpose=Purpose.GATE).aggregate(
+    """(open, leased, done) comparisons that people are asked about for the round's gate; it unpacks as a
+    tuple."""
+    asked = Comparison.objects.filter(round_id=round_id, purpose=Purpose.GATE, wanted__gt=0)
+    found = asked.aggregate(
         open=Count("pk", filter=Q(open=True)),
         leased=Count("pk", filter=Q(leased__gt=0)),
         done=Count("pk", filter=Q(judged__gte=F("wanted"))),

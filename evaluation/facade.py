@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evaluation.gates.budget import LabelBudget, label_budget, prompts_short
 from evaluation.gates.measuring import round_expired
 from evaluation.gates.readings import measurements_read, samples_read
 from evaluation.gates.recording import record_judged
@@ -40,6 +41,7 @@ from evaluation.reports.services import report_store
 __all__ = [
     "GateError",
     "JudgedRound",
+    "LabelBudget",
     "LineDeployment",
     "approval_get",
     "approval_record",
@@ -50,12 +52,14 @@ __all__ = [
     "deployments",
     "effective_gate",
     "gate_policy_save",
+    "label_budget",
     "measurements_read",
     "override_confirm",
     "override_request",
     "overrides",
     "overrides_waiting",
     "policy_healthy",
+    "prompts_short",
     "record_judged",
     "report_exists",
     "report_get",

@@ -38,7 +38,7 @@ class RaterRow:
 def queue_figures(*, campaign: Campaign) -> list[QueueFigures]:
     names = dict(campaign.comparisons.model._meta.get_field("purpose").flatchoices)
     rows = campaign.comparisons.values("purpose").annotate(
-        pairs=Count("pk"),
+        pairs=Count("pk", filter=Q(wanted__gt=0)),  # nobody is asked about two equal texts
         open_pairs=Count("pk", filter=Q(open=True)),
         leases=Sum("leased"),
         answers=Sum("judged"),

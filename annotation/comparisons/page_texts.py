@@ -54,6 +54,16 @@ def keys_help(*, has_criteria: bool, one_gesture: bool) -> list[dict[str, Any]]:
     return [{"keys": keys, "says": says} for keys, says in rows]
 
 
+def share_spent_text(share: int | None) -> str:
+    """Why a rater gets none of the pairs that are still open; empty where none is kept from them."""
+    if share is None:
+        return ""
+    return _(
+        "You have compared your share of this round's pairs ({n}). The others are for other people, so"
+        " that no one person decides. Thank you; new pairs come here by themselves."
+    ).format(n=share)
+
+
 def page_text() -> dict[str, Any]:
     """What the script says; {n}, {goal}, {s}, {time} are filled there."""
     return {

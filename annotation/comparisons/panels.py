@@ -7,13 +7,16 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from annotation.accounts.models import Rater
 from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
 from web.access import ADJUDICATOR, ANNOTATOR, lines_of, person
 from web.registry import Panel
 
-from .selectors import progress_for
+from .page_texts import share_spent_text
+from .selectors import pairs_available, progress_for
+from .shares import gate_share_spent
 
 
 def start_read(request: HttpRequest) -> Mapping[str, Any]:
@@ -22,16 +25,21 @@ def start_read(request: HttpRequest) -> Mapping[str, Any]:
     lines = lines_of(request.user, ANNOTATOR, ADJUDICATOR)
     if lines is not None:
         campaigns = campaigns.filter(line__in=lines)
-    rows: list[dict[str, Any]] = [
-        {
-            "campaign": campaign,
-            "progress": progress_for(rater=rater, campaign=campaign),
-            "guidelines_unread": guidelines_unread(rater=rater, campaign=campaign),
-        }
-        for campaign in campaigns
-    ]
-    rows.sort(key=lambda row: not row["progress"].available)
+    rows = [_row(campaign, rater) for campaign in campaigns]
+    rows.sort(key=lambda row: not row["available"])
     return {"rows": rows}
+
+
+def _row(campaign: Campaign, rater: Rater) -> dict[str, Any]:
+    available = pairs_available(rater=rater, campaign=campaign)
+    spent = None if available else gate_share_spent(rater=rater, campaign=campaign)
+    return {
+        "campaign": campaign,
+        "available": available,
+        "progress": progress_for(rater=rater, campaign=campaign),
+        "share_spent": share_spent_text(spent),
+        "guidelines_unread": guidelines_unread(rater=rater, campaign=campaign),
+    }
 
 
 START = Panel(

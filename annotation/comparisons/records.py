@@ -128,4 +128,3 @@ class Progress:
     total: int
     daily_goal: int
     median_seconds: float | None
-    available: bool

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -22,6 +22,7 @@ from .models import (
     Completion,
     Judgment,
     Prompt,
+    Purpose,
     RaterQueue,
 )
 from .records import (
@@ -33,6 +34,7 @@ from .records import (
     RecentAnswer,
 )
 from .scale import value_turned
+from .shares import gate_queues_open
 
 RECENT = 100  # answers from which the median time of an answer is taken
 
@@ -92,15 +94,29 @@ def progress_for(*, rater: Rater, campaign: Campaign) -> Progress:
         total=Coalesce(Subquery(queue.values("labels")), 0),
         today=Coalesce(Subquery(today.values("n")), 0),
         seconds=ArraySubquery(recent[:RECENT]),
-        available=_anything_available(rater, campaign),
     )[0]
     return Progress(
         today=found["today"],
         total=found["total"],
         daily_goal=campaign.daily_goal,
         median_seconds=statistics.median(found["seconds"]) if found["seconds"] else None,
-        available=found["available"],
     )
+
+
+def pairs_available(*, rater: Rater, campaign: Campaign) -> bool:
+    """Whether the rater holds a pair, or one is open that they have not had and still may have."""
+    held = Assignment.objects.filter(
+        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
+    )
+    mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater)
+    unmet = Comparison.objects.filter(campaign=campaign, open=True).filter(
+        ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
+    )
+    if held.exists() or unmet.exclude(purpose=Purpose.GATE).exists():
+        return True
+    queues = gate_queues_open(rater=rater, campaign=campaign)
+    left = [queue.round_id for queue in queues if queue.share_left]
+    return unmet.filter(purpose=Purpose.GATE, round_id__in=left).exists()
 
 
 def recent_answers(*, rater: Rater, campaign: Campaign, limit: int = 10) -> list[RecentAnswer]:
@@ -141,16 +157,3 @@ def _messages_shown(prompt: Prompt, secrets: list[str]) -> tuple[MessageView, ..
         )
         for m in prompt.messages
     )
-
-
-def _anything_available(rater: Rater, campaign: Campaign) -> ExpressionWrapper[Q]:
-    """Whether the rater holds a pair, or one is open that they have not had."""
-    mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater)
-    held = Assignment.objects.filter(
-        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
-    )
-    open_pairs = Comparison.objects.filter(campaign=campaign, open=True).filter(
-        ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
-    )
-    either = Q(Exists(held)) | Q(Exists(open_pairs))
-    return ExpressionWrapper(either, output_field=BooleanField())

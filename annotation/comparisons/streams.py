@@ -113,11 +113,20 @@ def prompts(
         raise AnnotationError(
             f"There is no split {unknown.pop()!r}; there are {', '.join(Split.values)}."
         )
-    rows = Prompt.objects.filter(line=line_id, split__in=splits).order_by(
+    rows = prompts_drawn(line_id=line_id, splits=splits, seed=seed)
+    for row in (rows if limit is None else rows[:limit]).iterator(chunk_size=CHUNK):
+        yield prompt_row(row)
+
+
+def prompts_drawn(*, line_id: UUID, splits: tuple[str, ...], seed: int) -> QuerySet[Prompt, Prompt]:
+    """The prompts of these splits in the order that the seed draws."""
+    return Prompt.objects.filter(line=line_id, split__in=splits).order_by(
         RawSQL("md5(%s || digest)", [str(seed)]), "pk"
     )
-    for row in (rows if limit is None else rows[:limit]).iterator(chunk_size=CHUNK):
-        yield PromptRow(str(row.pk), tuple(row.messages), row.root_hash)
+
+
+def prompt_row(prompt: Prompt) -> PromptRow:
+    return PromptRow(str(prompt.pk), tuple(prompt.messages), prompt.root_hash)
 
 
 def gate_labels(*, round_id: UUID) -> list[GateLabel]:

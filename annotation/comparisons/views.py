@@ -28,7 +28,7 @@ from annotation.contracts import AnnotationError
 from web.access import ADJUDICATOR, ANNOTATOR, person, require_role, role_required
 
 from . import services
-from .page_texts import keys_help, page_text, scale_steps
+from .page_texts import keys_help, page_text, scale_steps, share_spent_text
 from .payloads import (
     answer_read,
     count_read,
@@ -52,6 +52,7 @@ from .records import (
     SubmitOutcome,
 )
 from .selectors import comparison_for, progress_for, recent_answers
+from .shares import gate_share_spent
 
 LARGEST_BODY, TOO_LONG = 200_000, "The request is too long."
 MOST_ASKED = 4  # the pair shown and three ahead
@@ -174,6 +175,11 @@ def next_pairs(*, rater: Rater, campaign: Campaign, body: Body) -> dict[str, Any
         return {"items": [], "guidelines": guidelines_payload(version)}
     except QueueClosed as closed:
         return {"items": [], "says": str(closed)}
+    if not leases:
+        return {
+            "items": [],
+            "says": share_spent_text(gate_share_spent(rater=rater, campaign=campaign)),
+        }
     leased = [lease.assignment_id for lease in leases]
     views = [comparison_for(rater=rater, assignment_id=pk) for pk in leased if pk not in held]
     lost = [str(pk) for pk in held if pk not in leased]

@@ -187,6 +187,7 @@ def _fresh(
 ) -> Pair:
     """A new pair. Where the row puts the winner first, the slots are drawn."""
     turned = not row.ordered and digests.uniform("slots", key) < 0.5
+    asks = not row.votes and couple[0].text_sha256 != couple[1].text_sha256
     comparison = Comparison(
         campaign=campaign,
         prompt=prompt,
@@ -194,7 +195,7 @@ def _fresh(
         strategy="import",
         pair_digest=key,
         queue_key=queue_key(key, Purpose.TRAINING),
-        wanted=0 if row.votes else places_wanted(campaign, Purpose.TRAINING, key),
+        wanted=places_wanted(campaign, Purpose.TRAINING, key) if asks else 0,
         source=source,
         external_id=row.external_id,
     )

@@ -163,12 +163,24 @@ class HumanLabels(JsonContract):
 
 
 @dataclass(frozen=True)
+class JudgedPromptWear(JsonContract):
+    """Of the `judged` prompts of a round `seen_before` had been shown to people by the gate of an
+    earlier round; `fresh_left` evaluation prompts have been shown by none, this round's included."""
+
+    judged: int
+    seen_before: int
+    fresh_left: int
+
+
+@dataclass(frozen=True)
 class GateMeasurements(JsonContract):
     """Everything that the checks read; None is "not measured (yet)".
 
     `test_number` counts this line's gate tests from 1, `discoveries` those before this one that
     showed a better candidate; `error_spent` is what those tests cost together. They set the level of
     the online error control. Records of before have no `error_spent`: their level was e-LOND's.
+    On `identical_pairs` of the sampled prompts the two policies wrote the same text: ties that nobody
+    is asked about.
     """
 
     candidate_sha256: str
@@ -188,3 +200,5 @@ class GateMeasurements(JsonContract):
     fresh_agreement_sequence: Interval | None = (
         None  # the same share, with bounds valid at any time
     )
+    identical_pairs: int = 0
+    wear: JudgedPromptWear | None = None

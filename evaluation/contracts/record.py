@@ -14,6 +14,7 @@ from evaluation.contracts.gate import (
 from evaluation.contracts.measurements import (
     HumanLabels,
     Interval,
+    JudgedPromptWear,
     PolicyMeasurements,
     RewardModelMeasurements,
 )
@@ -244,6 +245,8 @@ class RoundRecord(JsonContract):
     line_id: str = ""
     line_name: str = ""
     trigger: str = ""  # what started the round: "by schedule", "by a person"
+    identical_pairs: int = 0
+    wear: JudgedPromptWear | None = None
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from annotation import facade as annotation
+from annotation.contracts import GateLabel
 from evaluation.contracts import (
     GateMeasurements,
     IntegrityFact,
+    JudgedPromptWear,
     PolicyMeasurements,
     RewardModelMeasurements,
 )
@@ -22,7 +25,13 @@ from evaluation.gates.outcomes import (
     outcomes_from_labels,
 )
 from evaluation.gates.quality import gold_question_accuracy
-from evaluation.gates.readings import groups_shared, measurements_read, train_scores
+from evaluation.gates.readings import (
+    PairTexts,
+    groups_shared,
+    measurements_read,
+    pair_texts,
+    train_scores,
+)
 from evaluation.gates.records import JudgedRound
 from evaluation.gates.selectors import gate_policy_current
 from training import facade as training
@@ -37,7 +46,7 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
     sides = {"candidate": judged.candidate, "incumbent": judged.incumbent}
     labels = annotation.gate_labels(round_id=judged.round_id)
     outcomes = outcomes_from_labels(labels, **sides)
-    scores = train_scores(judged.policy_run)
+    scores, texts = train_scores(judged.policy_run), pair_texts(judged.policy_run)
     return GateMeasurements(
         candidate_sha256=training.model_version_get(judged.candidate).sha256,
         incumbent_sha256=training.model_version_get(judged.incumbent).sha256,
@@ -53,7 +62,7 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
             outcomes,
             settings=settings,
             aim=test.aim,
-            labels_left=_labels_left(judged, budget=settings.max_labels - len(labels)),
+            labels_left=_labels_left(judged, texts, budget=settings.max_labels - len(labels)),
             expired=_is_past(judged, settings.max_age_hours),
         ),
         policy=measurements_read(judged.policy_run, PolicyMeasurements),
@@ -68,6 +77,8 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         test_number=test.test_number,
         discoveries=test.discoveries,
         error_spent=test.error_spent,
+        identical_pairs=texts.identical,
+        wear=_wear(judged, labels),
     )
 
 
@@ -81,11 +92,20 @@ def _is_past(judged: JudgedRound, hours: float) -> bool:
     return database_now() - judged.waiting_since > timedelta(hours=hours)
 
 
-def _labels_left(judged: JudgedRound, *, budget: int) -> int:
+def _labels_left(judged: JudgedRound, texts: PairTexts, *, budget: int) -> int:
     """What the budget and the offered pairs still allow; before the offer, what is to be offered."""
     status = annotation.gate_queue_status(round_id=judged.round_id)
     offered = status.open + status.leased + status.done
-    return max(0, min(budget, status.open + status.leased if offered else judged.pairs))
+    return max(0, min(budget, status.open + status.leased if offered else texts.differing))
+
+
+def _wear(judged: JudgedRound, labels: Sequence[GateLabel]) -> JudgedPromptWear | None:
+    """None before the first label."""
+    if not labels:
+        return None
+    prompts = {label.prompt_id for label in labels}
+    found = annotation.prompt_wear(line_id=judged.line_id, round_id=judged.round_id, asked=prompts)
+    return JudgedPromptWear(len(prompts), found.seen_before, found.fresh)
 
 
 def _hashes_fact(*versions: UUID) -> IntegrityFact:

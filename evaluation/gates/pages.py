@@ -8,6 +8,7 @@ from uuid import UUID
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
 from evaluation.gates.actors import actor_names
+from evaluation.gates.budget import prompts_short
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
 from evaluation.gates.records import LineDeployment
@@ -31,12 +32,14 @@ class CheckWords:
 
 @dataclass(frozen=True)
 class GatePolicyPage:
-    """`policy` is the one in force, saved `by` whom; `versions` are the saved ones with their names."""
+    """`policy` is the one in force, saved `by` whom; `versions` are the saved ones with their names.
+    `prompts_short` says where the line has too few prompts for it."""
 
     line_name: str
     policy: GatePolicy
     by: str
     round_sentences: tuple[str, ...]
+    prompts_short: str
     checks: tuple[CheckWords, ...]
     plan: DecisionPlan
     versions: tuple[tuple[GatePolicy, str], ...]
@@ -79,6 +82,7 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
                 for name, (label, choices) in bounds.CHOICES.items()
             ),
         ),
+        prompts_short=prompts_short(policy.line),
         checks=tuple(_check_words(settings)),
         plan=decision_plan(policy.line, settings),
         versions=tuple((row, names[row.created_by]) for row in history),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,27 @@ def train_scores(run: training.RunRecord) -> TrainScores:
         for row in samples_read(run)
         if row["sample"] == 0
     }
+
+
+@dataclass(frozen=True)
+class PairTexts:
+    """Of the pairs that people may be shown, one a prompt: `identical` are of one and the same text."""
+
+    pairs: int
+    identical: int
+
+    @property
+    def differing(self) -> int:
+        return self.pairs - self.identical
+
+
+def pair_texts(run: training.RunRecord) -> PairTexts:
+    same = [
+        row["candidate"]["text"] == row["incumbent"]["text"]
+        for row in samples_read(run)
+        if row["sample"] == 0
+    ]
+    return PairTexts(len(same), sum(same))
 
 
 def groups_shared(snapshot: training.SnapshotRecord, run: training.RunRecord) -> set[str]:

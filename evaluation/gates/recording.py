@@ -82,6 +82,8 @@ def _decided(begun: RoundRecord, decision: Decision | None) -> RoundRecord:
         human=evidence.labels,
         fresh_agreement=evidence.fresh_agreement,
         mismatch=evidence.mismatch,
+        identical_pairs=evidence.identical_pairs,
+        wear=evidence.wear,
     )
 
 

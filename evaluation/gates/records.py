@@ -19,7 +19,7 @@ class JudgedRound:
     """What the rounds say of a round: who is compared, which of its runs measured it, since when.
 
     The gate policy of `started_at` counts: nobody moves the bar under a candidate. The maximum age
-    counts from `waiting_since`. `pairs` is how many pairs of the two policies will be offered.
+    counts from `waiting_since`.
     """
 
     line_id: UUID
@@ -33,7 +33,6 @@ class JudgedRound:
     reward_run: RunRecord | None
     started_at: datetime
     waiting_since: datetime
-    pairs: int = 0
 
 
 @dataclass(frozen=True)

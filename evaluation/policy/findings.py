@@ -11,6 +11,7 @@ from evaluation.contracts import (
     GatePolicySettings,
     HumanLabels,
     Interval,
+    JudgedPromptWear,
     Wants,
 )
 
@@ -59,3 +60,14 @@ def more_labels(labels: HumanLabels | None) -> Wants:
 
 def labels_exhausted(labels: HumanLabels) -> bool:
     return labels.expired or labels.labels_left <= 0
+
+
+def wear_advisory(wear: JudgedPromptWear | None) -> str:
+    """What labels on prompts that earlier rounds have shown are worth; empty where there are none."""
+    if wear is None or not wear.seen_before:
+        return ""
+    return (
+        f"{wear.seen_before:,} of {wear.judged:,} prompts had been judged in earlier rounds: the result"
+        f" holds for prompts seen before, and {wear.fresh_left:,} fresh ones are left. Import more"
+        " evaluation prompts."
+    )

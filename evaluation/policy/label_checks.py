@@ -16,6 +16,7 @@ from evaluation.policy.findings import (
     labels_exhausted,
     missing,
     more_labels,
+    wear_advisory,
 )
 from evaluation.policy.online import e_lond_level, error_level
 
@@ -75,7 +76,7 @@ def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresho
         sentence,
         wants,
         labels.win_rate,
-        _annotators_advisory(labels),
+        " ".join(filter(None, (_annotators_advisory(labels), wear_advisory(m.wear)))),
         {"win_rate": t["win_rate"], "e_value": needed},
     )
 

@@ -17,7 +17,13 @@ from django.db import transaction
 from annotation import facade as annotation
 from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
-from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
+from evaluation.contracts import (
+    CheckSettings,
+    EvaluatePolicyConfig,
+    EvaluateRewardModelConfig,
+    GatePolicySettings,
+)
+from outerloop.demo.annotators import ANNOTATORS
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
@@ -102,7 +108,11 @@ def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> Poli
     )
     evaluation.gate_policy_save(
         line_id=line.id,
-        settings=GatePolicySettings(max_labels=demo.gate_label_budget),
+        settings=GatePolicySettings(
+            max_labels=demo.gate_label_budget,
+            # Or the shares of the four would not fill the gate.
+            checks={"G1": CheckSettings(thresholds={"annotators": len(ANNOTATORS)})},
+        ),
         actor="demo",
     )
     return line
@@ -113,7 +123,6 @@ def demo_plan(demo: DemoSettings, seed: int) -> RoundPlan:
         seed=seed,
         minimum_fresh_labels=min(200, demo.labels_per_round),
         evaluation_prompts=demo.gate_label_budget,
-        gate_pairs=demo.gate_label_budget,
         next_pairs=demo.labels_per_round,
         oversample=1.25,
         reward_model=demo.reward_model,

@@ -14,7 +14,7 @@ from training.contracts import ContractError
 from web.forms import choices_set
 
 from .models import PolicyLine
-from .plan import RoundPlan, plan_checked
+from .plan import RoundPlan, plan_read
 from .schedule import time_zone_validate
 
 DAYS = [
@@ -98,7 +98,7 @@ class PlanForm(forms.Form):
 
     def clean_plan(self) -> RoundPlan:
         try:
-            return plan_checked(RoundPlan.from_json(json.loads(self.cleaned_data["plan"])))
+            return plan_read(json.loads(self.cleaned_data["plan"]))
         except json.JSONDecodeError as error:
             raise ValidationError(f"Line {error.lineno} is not valid JSON: {error.msg}.") from error
         except ContractError as error:

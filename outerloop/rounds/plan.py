@@ -7,7 +7,7 @@ later change of settings never reaches into a running round, and a report can sh
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig
 from training.contracts import (
@@ -47,11 +47,21 @@ class TimeLimits(JsonContract):
     sampling: float = 0.0
 
 
+NO_LONGER = {
+    "gate_pairs": "the gate policy of the line says how many labels a round may ask for (max_labels)"
+}
+
+
 @dataclass(frozen=True)
 class RoundPlan(JsonContract):
     """`candidate` "incumbent" makes an A/A round: the incumbent is judged against itself, which must
     never be promoted. `init` and `reference` say where the policy's training starts and what KL is
-    measured to. `optimizer` says which of `policy` (PPO), `dpo` and `best_of_n` is carried out."""
+    measured to. `optimizer` says which of `policy` (PPO), `dpo` and `best_of_n` is carried out.
+
+    How many pairs people are asked about for the gate is the gate policy's `max_labels`. More prompts
+    than `evaluation_prompts` are sampled where that needs them (`steps.judging.prompts_sampled`)."""
+
+    former_fields: ClassVar = frozenset(NO_LONGER)
 
     seed: int = 7
     candidate: Literal["trained", "incumbent"] = "trained"
@@ -61,8 +71,7 @@ class RoundPlan(JsonContract):
     minimum_reward_accuracy: float = (
         0.5  # the lower bound must lie above it before the policy learns
     )
-    evaluation_prompts: int = 384
-    gate_pairs: int = 600  # candidate-versus-incumbent pairs offered to people, one a prompt
+    evaluation_prompts: int = 384  # sampled by both policies at least
     next_pairs: int = 500  # pairs that the deployed policy writes when the round ends
     random_share: float = 0.2  # of the next pairs, chosen at random rather than by disagreement
     oversample: float = 2.0  # pairs sampled for each pair kept
@@ -82,9 +91,8 @@ class RoundPlan(JsonContract):
     time_limits: TimeLimits = field(default_factory=TimeLimits)
 
     def __post_init__(self) -> None:
-        for name in ("evaluation_prompts", "gate_pairs"):
-            if getattr(self, name) < 1:
-                raise ContractError(f"RoundPlan.{name} must be at least 1.")
+        if self.evaluation_prompts < 1:
+            raise ContractError("RoundPlan.evaluation_prompts must be at least 1.")
         if not 0 <= self.random_share <= 1:
             raise ContractError("RoundPlan.random_share must lie between 0 and 1.")
         if self.oversample < 1:
@@ -126,7 +134,16 @@ def optimizer_words(plan: RoundPlan) -> str:
 
 def plan_override(plan: RoundPlan, changes: dict[str, Any]) -> RoundPlan:
     """The plan with `changes` (nested objects) merged in; a wrong field is a `ContractError`."""
-    return plan_checked(RoundPlan.from_json(_merge(plan.to_json(), changes)))
+    return plan_read(_merge(plan.to_json(), changes))
+
+
+def plan_read(document: Any) -> RoundPlan:
+    """The plan that somebody writes now: what went with an earlier release is a `ContractError` here,
+    not passed over as in a stored plan."""
+    for name, instead in NO_LONGER.items():
+        if isinstance(document, dict) and name in document:
+            raise ContractError(f"RoundPlan.{name} is no setting any more: {instead}.")
+    return plan_checked(RoundPlan.from_json(document))
 
 
 def plan_checked(plan: RoundPlan) -> RoundPlan:

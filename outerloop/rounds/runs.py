@@ -9,8 +9,7 @@ from web.records import record_of
 from .models import Round, RoundStep, State
 
 
-def judged_round(round_: Round, *, pairs: int = 0) -> JudgedRound:
-    """`pairs` is how many pairs of candidate and incumbent the round may still offer to people."""
+def judged_round(round_: Round) -> JudgedRound:
     reward_models = (round_.reward_model, round_.held_out_reward_model)
     return record_of(
         JudgedRound,
@@ -21,7 +20,6 @@ def judged_round(round_: Round, *, pairs: int = 0) -> JudgedRound:
         reward_run=step_run_record(round_, State.REWARD_EVALUATION),
         started_at=round_.created_at,
         waiting_since=round_.waiting_since or round_.created_at,
-        pairs=pairs,
     )
 
 

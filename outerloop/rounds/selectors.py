@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
@@ -13,18 +12,6 @@ from web.clock import Now, from_now
 
 from .models import ENDS, PolicyLine, Round, RoundStep
 from .plan import RoundPlan
-
-
-@dataclass(frozen=True)
-class StartCheck:
-    """Whether a round could start now, and if not, why; `facts` are what a dry run shows."""
-
-    reasons: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...]
-
-    @property
-    def ready(self) -> bool:
-        return not self.reasons
 
 
 def line_plan(line: PolicyLine) -> RoundPlan:

@@ -29,10 +29,10 @@ from .claims import (
     step_release,
     worker_name,
 )
+from .dry_run import start_check
 from .models import ENDS, PolicyLine, Round, RoundStep, StartAttempt, State
-from .plan import RoundPlan, optimizer_words, plan_override
+from .plan import RoundPlan, plan_override
 from .selectors import (
-    StartCheck,
     active_round,
     failed_step,
     fresh_labels,
@@ -45,10 +45,6 @@ if TYPE_CHECKING:
     from web.access import User
 
 logger = logging.getLogger(__name__)
-
-
-CANDIDATES = {"trained": "a newly trained policy", "incumbent": "the deployed policy itself"}
-STARTS = {"base": "the base policy", "incumbent": "the deployed policy"}
 
 
 class RoundRefused(RuntimeError):
@@ -100,37 +96,6 @@ def promotions_save(*, line: PolicyLine, deploys_by_itself: bool, actor: str) ->
         line=line.id,
         detail={"deploys_by_itself": deploys_by_itself},
     )
-
-
-def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
-    """What stands in the way of a round now. `forced` leaves the minimum of new labels aside."""
-    reasons: list[str] = []
-    fresh = fresh_labels(line)
-    running = active_round(line)
-    deployed = evaluation.deployed_version(line.id)
-    if running is not None:
-        reasons.append(f"{running} is still active ({running.get_state_display().lower()}).")
-    if line.base_version is None or deployed is None:
-        reasons.append("The line has no base policy; set one first.")
-    if fresh < line.minimum_fresh_labels and not forced:
-        reasons.append(
-            f"{fresh} new labels since the last round; {line.minimum_fresh_labels} are needed."
-        )
-    try:
-        plan = line_plan(line)
-    except ContractError as error:
-        return StartCheck((*reasons, f"The plan is not valid: {error}"), ())
-    facts = (
-        ("New labels", str(fresh)),
-        ("Candidate", CANDIDATES[plan.candidate]),
-        ("Training starts from", STARTS[plan.init]),
-        ("Reward models", f"{plan.reward_model.members}, and the held-out one"),
-        ("Policy trained by", optimizer_words(plan)),
-        ("Evaluation prompts", str(plan.evaluation_prompts)),
-        ("Pairs offered for the gate", str(plan.gate_pairs)),
-        ("A promotion", "is deployed at once" if line.deploys_by_itself else "waits for a lead"),
-    )
-    return StartCheck(tuple(reasons), facts)
 
 
 def round_start(

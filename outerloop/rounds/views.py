@@ -20,6 +20,7 @@ from web.registry import LineAction, registered
 
 from . import overriding, services
 from .access import line_for, lines_for, round_for
+from .dry_run import start_check
 from .forms import (
     DecisionForm,
     OptimizerForm,
@@ -167,9 +168,7 @@ def first_pairs(request: HttpRequest, slug: str) -> HttpResponse:
 def dry_run(request: HttpRequest, slug: str) -> HttpResponse:
     """What a start would do now, and what stands in its way; nothing is changed."""
     line = line_for(request, slug, ENGINEER, LEAD)
-    return render(
-        request, "rounds/dry_run.html", {"line": line, "check": services.start_check(line=line)}
-    )
+    return render(request, "rounds/dry_run.html", {"line": line, "check": start_check(line=line)})
 
 
 @login_required

@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-PLAN = RoundPlan(evaluation_prompts=60, gate_pairs=60, next_pairs=6, oversample=1.0)
+PLAN = RoundPlan(evaluation_prompts=60, next_pairs=6, oversample=1.0)
 PATIENCE = 180
 
 
@@ -61,13 +61,13 @@ class Loop:
             ]
             prompts_ensure(line_id=self.line.id, prompts=new)
         self.campaign = a_campaign(line_id=self.line.id, gate_share=0.5)
-        self.raters = [an_annotator(self.campaign) for _ in range(2)]
+        self.raters = [an_annotator(self.campaign) for _ in range(8)]  # as many as a gate asks for
         self.messages: list[tuple[str, str]] = []
 
     def label(self, better: Any = None) -> int:
         """Answer everything in the queue, for the policy `better` where it is one of the two."""
         labels = 0
-        while self._answer(self.raters[labels % 2], better):
+        while self._answer(self.raters[labels % len(self.raters)], better):
             labels += 1
         return labels
 

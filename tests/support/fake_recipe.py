@@ -259,7 +259,13 @@ def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) ->
             "sample": 0,
             "messages": prompt["messages"],
             "candidate": _said(behaviour, prompt, "candidate answers", number, 1.0),
-            "incumbent": _said(behaviour, prompt, "incumbent answers", number, 0.0),
+            "incumbent": _said(
+                behaviour,
+                prompt,
+                f"{'candidate' if number in behaviour.get('same', ()) else 'incumbent'} answers",
+                number,
+                0.0,
+            ),
         }
         for number, prompt in enumerate(prompts)
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .judgments import Assignment, AssignmentState, Judgment, JudgmentValue, RaterQueue
 from .material import Completion, Prompt, RootSplit, Split
-from .pairs import Comparison, Purpose, Slot
+from .pairs import Comparison, GateQueue, Purpose, Slot
 
 __all__ = [
     "Assignment",
     "AssignmentState",
     "Comparison",
     "Completion",
+    "GateQueue",
     "Judgment",
     "JudgmentValue",
     "Prompt",

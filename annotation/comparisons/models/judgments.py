@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from .pairs import Comparison
+from .pairs import Comparison, GateQueue
 
 
 class AssignmentState(models.TextChoices):
@@ -25,13 +25,21 @@ class Assignment(models.Model):
     `shown_order` lists slot positions from left to right. An expired assignment that the queue
     gives to the same rater again is this same row, with the same order and the draft kept.
     `lease_expires_at` is empty for imported votes, which were never leased, and for a lease that was
-    given back unseen.
+    given back unseen. `gate_queue` is that of a gate pair: one rater's share is counted by it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="assignments")
     rater = models.ForeignKey(
         "accounts.Rater", on_delete=models.PROTECT, related_name="assignments"
+    )
+    gate_queue = models.ForeignKey(
+        GateQueue,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="assignments",
     )
     shown_order = ArrayField(models.PositiveSmallIntegerField())
     state = models.CharField(
@@ -69,6 +77,11 @@ class Assignment(models.Model):
                 condition=Q(state=AssignmentState.LEASED),
             ),
             models.Index(fields=["rater", "-submitted_at"], name="assignment_rater_submitted"),
+            models.Index(
+                fields=["gate_queue", "rater"],
+                name="assignment_gate_share",
+                condition=Q(gate_queue__isnull=False) & ~Q(state=AssignmentState.EXPIRED),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -29,6 +29,7 @@ class Comparison(models.Model):
 
     `wanted` places for judgments: `leased` are held by people at work, `judged` are taken by
     judgments that came in time; the rest are free, and while there are any the comparison is `open`.
+    A gate pair whose two texts are the same wants none: it is a tie without being asked.
     `queue_key` is drawn once (from `pair_digest`, so that a seeded run repeats), so that the queue
     is in random order without sorting.
     `pair_digest` is the same whichever way round the texts come.
@@ -106,6 +107,28 @@ class Comparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_purpose_display()} {self.id}"
+
+
+class GateQueue(models.Model):
+    """The gate pairs of one round. `most_per_rater` of them one rater may hold, answer or skip, so that
+    no one person decides; empty is no limit, as rounds of earlier releases had."""
+
+    round_id = models.UUIDField(unique=True)
+    campaign = models.ForeignKey(
+        "campaigns.Campaign", on_delete=models.PROTECT, related_name="gate_queues"
+    )
+    most_per_rater = models.PositiveIntegerField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["campaign"], name="gate_queue_open", condition=Q(closed_at__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Gate pairs of round {self.round_id}"
 
 
 class Slot(models.Model):

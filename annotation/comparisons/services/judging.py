@@ -27,6 +27,7 @@ from annotation.comparisons.records import (
 )
 from annotation.comparisons.scale import HIGHEST, LOWEST, value_turned
 from annotation.comparisons.selectors import answer_of
+from annotation.comparisons.shares import gate_share_left
 
 from .leases import assignment_locked, lease_end, text_checked
 
@@ -130,16 +131,22 @@ def _place_taken(comparison: Comparison, assignment: Assignment) -> bool:
     """Turn the lease into a judged place, or take a free one; False when there is none."""
     if assignment.state == AssignmentState.LEASED:
         comparison.leased -= 1
-    elif comparison.closed_at or comparison.judged + comparison.leased >= comparison.wanted:
+    elif comparison.closed_at or not _place_free(comparison, assignment):
         return False
     comparison.judged += 1
     comparison.save(update_fields=["leased", "judged"])
     return True
 
 
+def _place_free(comparison: Comparison, assignment: Assignment) -> bool:
+    """Whether an answer whose lease has run out finds room: in the pair, and in the rater's share."""
+    room = comparison.judged + comparison.leased < comparison.wanted
+    return room and gate_share_left(rater=assignment.rater, queue_id=assignment.gate_queue_id)
+
+
 def _given_back(comparison: Comparison, assignment: Assignment, active: Judgment) -> None:
     """Make the assignment a lease again; a surplus one only if a place is free by now."""
-    free = comparison.judged + comparison.leased < comparison.wanted
+    free = _place_free(comparison, assignment)
     assignment.state = AssignmentState.LEASED if free or not active.surplus else "expired"
     assignment.submitted_at = None
     assignment.lease_expires_at = lease_end(comparison.campaign)

@@ -17,6 +17,7 @@ from annotation.comparisons.models import (
     AssignmentState,
     Comparison,
     Completion,
+    GateQueue,
     Prompt,
     Purpose,
     RootSplit,
@@ -76,13 +77,20 @@ def pairs_create(
     pairs: Iterable[NewPair],
     round_id: UUID | None = None,
     source: str = "",
+    most_per_rater: int | None = None,
 ) -> int:
-    """Put pairs of stored prompts into the queue; returns how many are new.
+    """Put pairs of stored prompts into the queue; returns how many are new there.
 
     Idempotent: one pair for each (round, purpose, prompt); without a round, one for each set of texts.
+    Nobody is asked about a pair of one and the same text: for a gate it is kept as the tie that it is,
+    for training it is left out. Of a gate's pairs one rater gets `most_per_rater`.
     """
     if purpose not in (Purpose.TRAINING, Purpose.GATE):
         raise AnnotationError(f"Pairs are for training or gate, not for {purpose!r}.")
+    if purpose == Purpose.GATE:
+        _gate_queue_ensure(campaign, round_id, most_per_rater)
+    else:
+        pairs = (pair for pair in pairs if not _same_text(pair))
     return sum(
         _batch_create(campaign, purpose, batch, round_id, source) for batch in _batched(pairs)
     )
@@ -126,11 +134,14 @@ def gate_queue_close(*, round_id: UUID) -> int:
         state=AssignmentState.EXPIRED
     )
     Comparison.objects.filter(pk__in=ids).update(closed_at=timezone.now(), leased=0)
+    GateQueue.objects.filter(round_id=round_id).update(closed_at=timezone.now())
     return unfinished
 
 
+@transaction.atomic
 def gate_queue_reopen(*, round_id: UUID) -> int:
     """Put the unfinished gate pairs of a round that goes on back in the queue; returns how many."""
+    GateQueue.objects.filter(round_id=round_id).update(closed_at=None)
     return Comparison.objects.filter(
         round_id=round_id, purpose=Purpose.GATE, closed_at__isnull=False, judged__lt=F("wanted")
     ).update(closed_at=None)
@@ -156,6 +167,20 @@ def slots_for(comparison: Comparison, completions: Sequence[Completion]) -> list
     ]
 
 
+def _gate_queue_ensure(
+    campaign: Campaign, round_id: UUID | None, most_per_rater: int | None
+) -> None:
+    if round_id is None:
+        raise AnnotationError("Gate pairs belong to a round; name it.")
+    fresh = GateQueue(round_id=round_id, campaign=campaign, most_per_rater=most_per_rater)
+    GateQueue.objects.bulk_create([fresh], ignore_conflicts=True)
+
+
+def _same_text(pair: NewPair) -> bool:
+    first, second = pair.completions
+    return first.text == second.text
+
+
 @transaction.atomic
 def _batch_create(
     campaign: Campaign, purpose: str, pairs: list[NewPair], round_id: UUID | None, source: str
@@ -177,7 +202,7 @@ def _batch_create(
             probability=pair.probability,
             pair_digest=digest,
             queue_key=queue_key(digest, purpose),
-            wanted=places_wanted(campaign, purpose, digest),
+            wanted=0 if _same_text(pair) else places_wanted(campaign, purpose, digest),
             round_id=round_id,
             source=source,
         )
@@ -188,7 +213,7 @@ def _batch_create(
     Completion.objects.bulk_create([c for c in completions if c._state.adding])
     Comparison.objects.bulk_create(comparisons)
     Slot.objects.bulk_create(slots)
-    return len(comparisons)
+    return sum(comparison.wanted > 0 for comparison in comparisons)
 
 
 def completion_row(prompt: Prompt, new: NewCompletion) -> Completion:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -25,6 +26,7 @@ from annotation.comparisons.models import (
     Slot,
 )
 from annotation.comparisons.records import GuidelinesUnread, Lease, QueueClosed
+from annotation.comparisons.shares import gate_queues_open
 
 from .leases import expired_released, lease_end, rater_queue_locked
 from .material import slots_for
@@ -129,6 +131,8 @@ def _claim(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | 
     for purpose in _purposes_drawn(queue, rater, campaign):
         if purpose == Purpose.REPEAT:
             assignment = _repeat_made(queue, rater, campaign)
+        elif purpose == Purpose.GATE:
+            assignment = _gate_pair_claimed(rater, campaign)
         else:
             assignment = _pair_claimed(queue, rater, campaign, purpose)
         if assignment is not None:
@@ -156,28 +160,61 @@ def _purposes_drawn(queue: RaterQueue, rater: Rater, campaign: Campaign) -> tupl
 def _pair_claimed(
     queue: RaterQueue, rater: Rater, campaign: Campaign, purpose: str
 ) -> Assignment | None:
-    """Lock the next open pair that this rater has not had, and take a place in it.
+    """A place in the next pair of this purpose.
 
     The search goes on from where the rater was, then once round from the beginning.
     """
     position = queue.positions.get(purpose, -1.0)
+    rows = _open_pairs(rater, campaign, purpose)
+    comparison = rows.filter(queue_key__gt=position).first()
+    if comparison is None and position >= 0:
+        comparison = rows.filter(queue_key__lte=position).first()
+    if comparison is None:
+        return None
+    queue.positions[purpose] = comparison.queue_key
+    return _place_taken(comparison, rater)
+
+
+def _gate_pair_claimed(rater: Rater, campaign: Campaign) -> Assignment | None:
+    """A place in the first open pair of a gate, for a rater who has not had their share of it.
+
+    Always from the beginning: what people have been shown is then the first part of the drawn order.
+    """
+    queues = gate_queues_open(rater=rater, campaign=campaign)
+    left = {queue.round_id: queue.pk for queue in queues if queue.share_left}
+    if not left:
+        return None
+    pairs = _open_pairs(rater, campaign, Purpose.GATE)
+    if len(left) < len(
+        queues
+    ):  # else all open pairs are of these rounds, and the index alone orders them
+        pairs = pairs.filter(round_id__in=left)
+    comparison = pairs.first()
+    if comparison is None:
+        return None
+    assignment = _place_taken(comparison, rater)
+    assignment.gate_queue_id = left.get(comparison.round_id)
+    return assignment
+
+
+def _open_pairs(rater: Rater, campaign: Campaign, purpose: str) -> QuerySet[Any, Any]:
+    """Pairs with a free place that this rater has not had, in the drawn order, to be locked; `met` is
+    the state of the rater's assignment."""
     # A scalar subquery is looked up row by row; an anti-join would read all that the rater ever had.
     mine = Assignment.objects.filter(comparison=OuterRef("pk"), rater=rater).values("state")[:1]
-    rows = (
+    return (
         Comparison.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(campaign=campaign, purpose=purpose, open=True)
         .annotate(met=Coalesce(Subquery(mine), Value(NEVER_MET)))
         .filter(met__in=(NEVER_MET, AssignmentState.EXPIRED))
         .order_by("queue_key")
     )
-    comparison = rows.filter(queue_key__gt=position).first()
-    if comparison is None and position >= 0:
-        comparison = rows.filter(queue_key__lte=position).first()
-    if comparison is None:
-        return None
+
+
+def _place_taken(comparison: Any, rater: Rater) -> Assignment:
+    """The caller holds the comparison's lock, and saves the assignment."""
     comparison.leased += 1
     comparison.save(update_fields=["leased"])
-    queue.positions[purpose] = comparison.queue_key
     if comparison.met == NEVER_MET:
         return Assignment(
             comparison=comparison, rater=rater, shown_order=sides_drawn(comparison, rater)

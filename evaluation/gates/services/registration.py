@@ -10,6 +10,7 @@ from annotation import facade as annotation
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import label_evidence, outcomes_from_labels
+from evaluation.gates.readings import pair_texts
 from evaluation.gates.records import JudgedRound
 from evaluation.gates.selectors import error_control, gate_test
 from evaluation.policy import error_cost, error_level
@@ -67,5 +68,7 @@ def _settle(row: GateTest) -> None:
 
 def _labels_aimed(judged: JudgedRound, settings: GatePolicySettings, level: float) -> int:
     """The labels that the smallest effect of interest takes, or all that the round can have."""
-    most = min(settings.max_labels, judged.pairs or settings.max_labels)
+    most = settings.max_labels
+    if judged.policy_run is not None:
+        most = min(most, pair_texts(judged.policy_run).differing)
     return max(1, min(most, labels_for_power(settings.smallest_effect, level=level)))

@@ -115,6 +115,7 @@ def label_table(record: RoundRecord) -> Table | None:
     rows = [
         Row("Training labels (new since the last round)", (f"{labels.training:,} ({labels.fresh:,})",)),
         Row("Labels of this round's gate", (f"{labels.gate:,}",)),
+        *_prompt_rows(record),
         Row("Ties", (f"{labels.ties:,}",)),
         Row("Both bad", (f"{labels.both_bad:,}",)),
         Row("Agreement on shared pairs", (share(labels.agreement),)),
@@ -124,6 +125,18 @@ def label_table(record: RoundRecord) -> Table | None:
     ]  # fmt: skip
     kept = tuple(row for row in rows if row.cells != (NOT_MEASURED,))
     return Table(f"What the {judges(record)} said.", ("value",), kept)
+
+
+def _prompt_rows(record: RoundRecord) -> list[Row]:
+    """What the gate asked nobody, and how fresh the prompts were that it asked about."""
+    rows, wear = [], record.wear
+    if record.identical_pairs and record.policy:
+        of = f"{record.identical_pairs:,} of {record.policy.prompts:,}"
+        rows.append(Row("Pairs of one and the same text: ties without a label", (of,)))
+    if wear is not None:
+        seen = f"{wear.seen_before:,} of {wear.judged:,}; {wear.fresh_left:,} fresh ones left"
+        rows.append(Row("Prompts judged in earlier rounds too", (seen,)))
+    return rows
 
 
 def rater_table(record: RoundRecord) -> Table | None:

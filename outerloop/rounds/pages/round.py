@@ -32,6 +32,9 @@ def round_context(round_: Round, user: Any) -> dict[str, Any]:
         "run": run,
         "waiting": round_.state in WAITING,
         "seconds_left": seconds_left(round_, steps, run),
+        "prompts_short": evaluation.prompts_short(round_.line_id, as_of=round_.created_at)
+        if round_.active and not round_.verdict
+        else "",
         "people_ahead": any(step.name in WAITING and not step.left_at for step in steps),
         "live": "2s" if round_.active else "",
         "has_report": bool(round_.verdict) and evaluation.report_exists(round_.id),

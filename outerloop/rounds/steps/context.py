@@ -14,6 +14,7 @@ from django.db import transaction
 
 from annotation import facade as annotation
 from annotation.contracts import NewCompletion
+from annotation.rows import PromptRow
 from outerloop.rounds.claims import (
     ClaimLost,
     RoundCancelRequested,
@@ -154,6 +155,20 @@ def prompts_file(
     rows = annotation.prompts_stream(
         line_id=context.line.id, splits=splits, limit=limit, seed=context.seed
     )
+    return _prompts_written(context, name, rows, splits)
+
+
+def gate_prompts_file(context: StepContext, name: str, *, limit: int) -> InputRef:
+    """The least worn of the line's evaluation prompts in the same format: fresh ones as far as they go."""
+    rows = annotation.gate_prompts_stream(
+        line_id=context.line.id, round_id=context.round.id, limit=limit, seed=context.seed
+    )
+    return _prompts_written(context, name, rows, ("evaluation",))
+
+
+def _prompts_written(
+    context: StepContext, name: str, rows: Iterable[PromptRow], splits: tuple[str, ...]
+) -> InputRef:
     reference = step_file(context, name, (row.to_json() for row in rows))
     if Path(reference.path).stat().st_size == 0:
         Path(reference.path).unlink()

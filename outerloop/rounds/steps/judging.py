@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from math import ceil
 from uuid import UUID
+
+from django.db.models import F
 
 from annotation import facade as annotation
 from annotation.contracts import NewPair
@@ -18,7 +20,7 @@ from outerloop.rounds.steps.context import (
     StepFailed,
     Wait,
     completion_new,
-    prompts_file,
+    gate_prompts_file,
     start_version,
     step_run,
     version_input,
@@ -26,13 +28,15 @@ from outerloop.rounds.steps.context import (
 from training import facade as training
 from web.clock import database_now
 
+SAME_AT_FIRST, MOST_SAME = 0.5, 0.75
+SPARE = 1.1
+
 
 def evaluate_policy(context: StepContext) -> Move:
     """Sample candidate and incumbent on evaluation prompts and put the pairs before people."""
     candidate = version_input(context.round.candidate, "candidate")
     incumbent = version_input(context.round.incumbent, "incumbent")
-    count = max(context.plan.evaluation_prompts, context.plan.gate_pairs)
-    prompts = prompts_file(context, "evaluation-prompts.jsonl", splits=("evaluation",), limit=count)
+    prompts = gate_prompts_file(context, "evaluation-prompts.jsonl", limit=prompts_sampled(context))
     run = step_run(
         context,
         kind="evaluate_policy",
@@ -60,6 +64,33 @@ def evaluate_policy(context: StepContext) -> Move:
     )
 
 
+def prompts_sampled(context: StepContext) -> int:
+    """Enough that, of those on which the two policies differ, there is one for each label that the gate
+    may ask for: labels / (1 - share of equal texts), and a tenth more.
+
+    That share is the one that the line's last decided round found, between 0 and `MOST_SAME`; a line
+    without one is taken to have `SAME_AT_FIRST`. Each prompt costs a completion of candidate, incumbent
+    and reference, and their scores.
+    """
+    labels = _budget(context).labels
+    share = min(_same_text_share(context), MOST_SAME)
+    return max(context.plan.evaluation_prompts, ceil(SPARE * labels / (1 - share)))
+
+
+def _same_text_share(context: StepContext) -> float:
+    """On which share of its prompts the candidate of the last decided round wrote what its incumbent did."""
+    others = context.line.rounds.filter(number__lt=context.round.number).exclude(verdict="")
+    for earlier in others.exclude(candidate=F("incumbent")).order_by("-number"):
+        evidence = evaluation.decided_on(earlier.id)
+        if evidence is not None and evidence.policy is not None:
+            return evidence.identical_pairs / evidence.policy.prompts
+    return SAME_AT_FIRST
+
+
+def _budget(context: StepContext) -> evaluation.LabelBudget:
+    return evaluation.label_budget(context.line.id, as_of=context.round.created_at)
+
+
 def _gains_note(measured: PolicyMeasurements) -> str:
     return (
         f"Gain in z: train {measured.train_gain.estimate:+.2f}, held-out"
@@ -70,14 +101,12 @@ def _gains_note(measured: PolicyMeasurements) -> str:
 
 def await_labels(context: StepContext) -> Move | Wait:
     """Decide as labels come. A candidate that a guardrail refuses costs nobody a label."""
-    judged = judged_round(context.round, pairs=context.plan.gate_pairs)
+    judged = judged_round(context.round)
     decided = evaluation.round_decide(judged)
     if decided.labels_wanted and _gate_pairs_offer(context):
         decided = evaluation.round_decide(judged)
     if decided.labels_wanted:
-        status = annotation.gate_queue_status(round_id=context.round.id)
-        waiting = status.open + status.leased
-        return Wait(f"{waiting} pairs of candidate and incumbent wait for labels.")
+        return Wait(_waiting_note(context))
     annotation.gate_queue_close(round_id=context.round.id)
     verdict = decided.verdict
     waits = verdict == "PROMOTE" and not context.round.deploys_by_itself
@@ -87,6 +116,18 @@ def await_labels(context: StepContext) -> Move | Wait:
         note=verdict,
         fields={"verdict": verdict, "summary": " ".join(decided.reasons)[:500]},
     )
+
+
+def _waiting_note(context: StepContext) -> str:
+    status = annotation.gate_queue_status(round_id=context.round.id)
+    shares = annotation.gate_shares(round_id=context.round.id)
+    said = [f"{status.open + status.leased} pairs of candidate and incumbent wait for labels."]
+    if shares.spent:
+        has = f"{shares.spent} annotator{' has' if shares.spent == 1 else 's have'}"
+        said.append(f"{has} compared a full share of {shares.most_per_rater}; others are needed.")
+    if shares.skipped:
+        said.append(f"Skipped so far: {shares.skipped}.")
+    return " ".join(said)
 
 
 def await_approval(context: StepContext) -> Move | Wait:
@@ -128,16 +169,35 @@ def _gate_pairs_offer(context: StepContext) -> bool:
     status = annotation.gate_queue_status(round_id=context.round.id)
     if status.open + status.leased + status.done:
         return False
+    pairs = list(_gate_pairs(context))
+    asked = sum(_differs(pair) for pair in pairs)
     annotation.comparisons_create(
         line_id=context.line.id,
         purpose="gate",
-        pairs=islice(_gate_pairs(context), context.plan.gate_pairs),
+        pairs=pairs,
         round_id=context.round.id,
+        most_per_rater=_budget(context).most_per_rater(asked),
     )
     return True
 
 
+def _differs(pair: NewPair) -> bool:
+    first, second = pair.completions
+    return first.text != second.text
+
+
 def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
+    """The sampled pairs in their drawn order, up to the last that the gate's labels can reach: so many
+    that differ, and those of two equal texts in between, which ask nobody."""
+    left = _budget(context).labels
+    for pair in _sampled_pairs(context):
+        left -= _differs(pair)
+        yield pair
+        if left == 0:
+            return
+
+
+def _sampled_pairs(context: StepContext) -> Iterator[NewPair]:
     run = step_run_record(context.round, State.POLICY_EVALUATION)
     if run is None or context.round.candidate is None:
         raise StepFailed("The policy evaluation left no samples to compare.")

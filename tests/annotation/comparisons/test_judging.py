@@ -18,7 +18,12 @@ from annotation.comparisons.records import (
     GuidelinesUnread,
     NotYours,
 )
-from annotation.comparisons.selectors import comparison_for, progress_for, recent_answers
+from annotation.comparisons.selectors import (
+    comparison_for,
+    pairs_available,
+    progress_for,
+    recent_answers,
+)
 from annotation.comparisons.services import (
     gate_queue_close,
     judgment_revise,
@@ -253,7 +258,7 @@ def test_progress_counts_todays_answers_and_their_median_time(campaign, annotato
         label_next(annotator, campaign, seconds=seconds)
     progress = progress_for(rater=annotator, campaign=campaign)
     assert (progress.today, progress.total, progress.median_seconds) == (3, 3, 6.0)
-    assert progress.available
+    assert pairs_available(rater=annotator, campaign=campaign)
     newest, *_ = recent_answers(rater=annotator, campaign=campaign)
     assert newest.value == 2
 
@@ -262,8 +267,8 @@ def test_progress_of_one_who_has_not_begun_is_zero_and_says_whether_there_is_wor
     rater = an_annotator(campaign)
     progress = progress_for(rater=rater, campaign=campaign)
     assert (progress.today, progress.total, progress.median_seconds) == (0, 0, None)
-    assert progress.available
-    assert not progress_for(rater=rater, campaign=a_campaign()).available
+    assert pairs_available(rater=rater, campaign=campaign)
+    assert not pairs_available(rater=rater, campaign=a_campaign())
 
 
 @pytest.mark.parametrize(

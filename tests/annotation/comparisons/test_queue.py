@@ -15,7 +15,7 @@ from annotation.accounts.services import membership_grant, rater_for
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import campaign_set_state
 from annotation.comparisons.gauges import campaign_gauges
-from annotation.comparisons.models import Assignment, Comparison
+from annotation.comparisons.models import Assignment, Comparison, GateQueue
 from annotation.comparisons.records import (
     AnswerFixed,
     AnswerInvalid,
@@ -26,6 +26,8 @@ from annotation.comparisons.records import (
 from annotation.comparisons.services import (
     assignment_skip,
     draft_save,
+    gate_queue_close,
+    gate_queue_reopen,
     gold_item_create,
     leases_give_back,
     leases_release_expired,
@@ -35,6 +37,7 @@ from annotation.comparisons.services import (
 )
 from annotation.comparisons.services.queue import sides_drawn
 from annotation.contracts import NewCompletion, NewPair
+from annotation.facade import gate_queue_status
 from tests.annotation.factories import (
     a_campaign,
     a_simulation,
@@ -386,6 +389,51 @@ def test_pairs_of_a_round_are_taken_in_once():
         pairs_create(campaign=campaign, purpose="training", round_id=round_id, pairs=[again]) == 0
     )
     assert pairs_create(campaign=campaign, purpose="gate", round_id=round_id, pairs=[again]) == 1
+
+
+def test_nobody_is_asked_about_two_equal_texts():
+    campaign = a_campaign(gate_share=0.5)
+    source = some_pairs(campaign, 4)
+    Comparison.objects.filter(round_id=None).update(closed_at=timezone.now())
+    round_id, one, two = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    pairs = [
+        NewPair(pair.prompt_id, (NewCompletion("same", one), NewCompletion(text, two)))
+        for pair, text in zip(source, ("same", "other", "same", "another"), strict=True)
+    ]
+    for purpose in ("gate", "training"):
+        for new in (2, 0):  # the second time nothing is new
+            assert new == pairs_create(
+                campaign=campaign, purpose=purpose, round_id=round_id, pairs=pairs
+            )
+    ties = Comparison.objects.filter(round_id=round_id, wanted=0)
+    assert [tie.purpose for tie in ties] == ["gate", "gate"]  # ties that count without an answer
+    assert tuple(gate_queue_status(round_id=round_id)) == (2, 0, 0)
+    gate_queue_close(round_id=round_id)
+    assert gate_queue_reopen(round_id=round_id) == 2
+    annotator = an_annotator(campaign)
+    for _ in range(4):
+        label_next(annotator, campaign)
+    assert queue_lease_next(rater=annotator, campaign=campaign) is None
+    assert not ties.filter(assignments__isnull=False).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skips", [0, 5])
+def test_claiming_a_gate_pair_looks_at_a_handful_of_rows_however_many_are_offered(skips):
+    campaign = a_campaign(gate_share=1.0)
+    some_pairs(campaign, 2000, purpose="gate", round_id=uuid.uuid4())
+    GateQueue.objects.update(most_per_rater=40)
+    rater = a_simulation()
+    for _ in range(skips):  # stay open in front of the rater
+        held = queue_lease_next(rater=rater, campaign=campaign)
+        assert held is not None
+        assignment_skip(rater=rater, assignment_id=held.assignment_id, reason="cannot_judge")
+    for _ in range(25):
+        label_next(rater, campaign)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    assert _rows_read(rater, campaign) <= 40 + 5 * skips
 
 
 @pytest.mark.slow

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from annotation.accounts.services import rater_for
 from annotation.campaigns.services import campaign_create, guidelines_publish
-from annotation.comparisons.models import Assignment, Judgment
+from annotation.comparisons.models import Assignment, Comparison, GateQueue, Judgment
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
+from tests.annotation.factories import some_pairs
 from tests.support.documented import assert_said
 from tests.support.people import person_create
 
@@ -424,6 +426,22 @@ def test_home_offers_one_start_where_pairs_wait(campaign, ann):
     html = ann.client.get("/").content.decode()
     assert "Start comparing" in html
     assert ann.base in html
+
+
+def test_one_whose_share_of_a_gate_is_spent_reads_why_on_the_page_and_at_home(campaign, ann, bob):
+    Comparison.objects.update(closed_at=timezone.now())
+    some_pairs(campaign, 3, purpose="gate", round_id=uuid.uuid4())
+    GateQueue.objects.update(most_per_rater=2)
+    for _ in range(2):
+        assert ann.submit(ann.next()).status_code == 200
+    answer = ann.door("next/")
+    assert answer["items"] == []
+    assert answer["says"].startswith("You have compared your share of this round's pairs (2).")
+    home = ann.client.get("/").content.decode()
+    assert "You have compared your share of this round&#x27;s pairs (2)." in home
+    assert "Nothing is waiting now" not in home
+    assert bob.next() is not None
+    assert "Start comparing" in bob.client.get("/").content.decode()
 
 
 def test_home_shows_no_campaign_of_another_line(campaign):

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from annotation.comparisons.models import Comparison
-from annotation.contracts import GateQueueStatus
+from annotation.comparisons.services import pairs_create, prompts_ensure
+from annotation.contracts import GateQueueStatus, NewCompletion, NewPair, NewPrompt
 from evaluation import facade
 from evaluation.contracts import (
     CheckSettings,
@@ -25,6 +26,7 @@ from evaluation.contracts import (
     GateVerdict,
     HumanLabels,
     Interval,
+    JudgedPromptWear,
 )
 from evaluation.gates import measuring
 from evaluation.gates.selectors import gate_policy_current
@@ -36,6 +38,7 @@ from tests.evaluation.gates.world import (
     labels_from,
     policy_create,
     run_left,
+    sampled,
 )
 from tests.evaluation.policy.evidence import LABELS, POLICY, evidence_on
 from training.runs.models import Snapshot
@@ -72,8 +75,8 @@ def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) 
             {
                 "prompt_id": str(label.prompt_id),
                 "sample": 0,
-                "candidate": {"scores": {"train": 1.0 if i % 10 else 0.0}},
-                "incumbent": {"scores": {"train": 0.0 if i % 10 else 1.0}},
+                "candidate": {"text": "one", "scores": {"train": 1.0 if i % 10 else 0.0}},
+                "incumbent": {"text": "two", "scores": {"train": 0.0 if i % 10 else 1.0}},
             }
             for i, label in enumerate(labels)
         ]
@@ -196,14 +199,68 @@ def test_identical_weights_are_not_promoted_with_every_guardrail_off(world: Line
 # ------------------------------------------------------------------- budget and age
 
 
-def labels_left(world: LineWorld, folder: Path, *, max_labels: int, pairs: int = 0) -> int:
-    """What a round may still ask for, by the real queue."""
-    run = run_left(folder, measurements=POLICY.to_json(), samples="")
-    judged = world.judged(policy_run=run, pairs=pairs)
+def left_measured(
+    world: LineWorld, folder: Path, texts: list[tuple[str, str]], max_labels: int
+) -> GateMeasurements:
+    run = run_left(folder, measurements=POLICY.to_json(), samples=sampled(texts))
+    judged = world.judged(policy_run=run)
     test = a_test(judged, GatePolicySettings(max_labels=max_labels))
-    measured = measuring.round_measure(judged, test)
+    return measuring.round_measure(judged, test)
+
+
+def labels_left(world: LineWorld, folder: Path, *, max_labels: int, pairs: int = 0) -> int:
+    """What a round may still ask for, by the real queue, with `pairs` sampled."""
+    measured = left_measured(world, folder, [("one", "two")] * pairs, max_labels)
     assert measured.labels is not None
     return measured.labels.labels_left
+
+
+@pytest.mark.parametrize(("differing", "left"), [(7, 7), (0, 0), (40, 20)])
+def test_pairs_of_two_equal_texts_are_counted_and_no_label_is_left_for_them(
+    world: LineWorld, artifacts: Path, differing: int, left: int
+) -> None:
+    texts = [("same", "same")] * 5 + [("one", "two")] * differing
+    measured = left_measured(world, artifacts, texts, 20)
+    assert measured.identical_pairs == 5
+    assert measured.labels is not None
+    assert measured.labels.labels_left == left
+
+
+def test_a_candidate_that_always_writes_what_the_incumbent_does_is_decided_without_a_label(
+    world: LineWorld, artifacts: Path
+) -> None:
+    measured = left_measured(world, artifacts, [("same", "same")] * 30, 1000)
+    assert not verdict_on(world, measured).labels_wanted
+
+
+def test_prompts_that_an_earlier_gate_has_shown_are_counted_once_labels_are_in(
+    world: LineWorld, artifacts: Path
+) -> None:
+    campaign = a_campaign(line_id=world.line, gate_share=1.0)
+    asked = [
+        NewPrompt(messages=({"role": "user", "content": f"Worn {n}?"},), split="evaluation")
+        for n in range(5)
+    ]
+    prompts = prompts_ensure(line_id=world.line, prompts=asked)
+    versions = (world.candidate.id, world.incumbent.id)
+
+    def offered(round_id: uuid.UUID, which: slice) -> None:
+        sides = tuple(NewCompletion(f"by {version}", version) for version in versions)
+        pairs = [NewPair(prompt.pk, (sides[0], sides[1])) for prompt in prompts[which]]
+        pairs_create(campaign=campaign, purpose="gate", round_id=round_id, pairs=pairs)
+
+    def measured() -> GateMeasurements:
+        return left_measured(world, artifacts, [("one", "two")], 100)
+
+    offered(uuid.uuid4(), slice(0, 2))
+    for _ in range(2):
+        label_next(an_annotator(campaign), campaign)
+    offered(world.round, slice(1, 4))
+    assert measured().wear is None
+    for _ in range(3):
+        label_next(an_annotator(campaign), campaign)
+    # 1, 2, 3 are judged, 1 was before; 4 is the one prompt of five that nobody has seen
+    assert measured().wear == JudgedPromptWear(judged=3, seen_before=1, fresh_left=1)
 
 
 @pytest.mark.parametrize(("max_labels", "left"), [(11, 10), (10, 10), (9, 9)])

@@ -13,11 +13,17 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from evaluation import facade
-from evaluation.contracts import RewardModelMeasurements, RoundRecord, SamplePair, SampleSide
+from evaluation.contracts import (
+    JudgedPromptWear,
+    RewardModelMeasurements,
+    RoundRecord,
+    SamplePair,
+    SampleSide,
+)
 from evaluation.gates import measuring
 from evaluation.gates.services import rollback
 from evaluation.gates.services.registration import gate_test_open
-from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left
+from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left, sampled
 from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
 from tests.support.people import person_create
 
@@ -38,6 +44,15 @@ def test_a_decision_is_recorded_with_the_evidence_that_it_was_made_from(world: L
     assert found.gate == decided.gate
     assert found.gate_settings == decided.gate_settings
     assert (found.human, found.fresh_agreement) == (LABELS, world.measured().fresh_agreement)
+
+
+def test_what_was_no_question_and_how_worn_the_prompts_were_stays_in_the_record(
+    world: LineWorld,
+) -> None:
+    wear = JudgedPromptWear(judged=9, seen_before=4, fresh_left=2)
+    world.decide(identical_pairs=3, wear=wear)
+    found = recorded(world)
+    assert (found.identical_pairs, found.wear) == (3, wear)
 
 
 def test_who_acted_is_kept_as_an_id(world: LineWorld) -> None:
@@ -93,7 +108,10 @@ def test_samples_say_what_people_preferred_and_the_evidence_grows_block_by_block
         for prompt in (labels[0].prompt_id, labels[1].prompt_id, uuid.uuid4())
     ]
     run = run_left(
-        artifacts, measurements=POLICY.to_json(), highlights=[pair.to_json() for pair in pairs]
+        artifacts,
+        measurements=POLICY.to_json(),
+        highlights=[pair.to_json() for pair in pairs],
+        samples=sampled([("one", "two")] * 24),
     )
     monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
     assert recorded(world, policy_run=run).trajectory == ()  # no test was registered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from evaluation.gates.services.registration import ended_tests_settle, gate_test
 from evaluation.policy import error_cost, error_level
 from evaluation.statistics.betting import hedged_e_process
 from evaluation.statistics.planning import labels_for_power
-from tests.evaluation.gates.world import LineWorld, labels_from
+from tests.evaluation.gates.world import LineWorld, labels_from, run_left, sampled
 
 # Every label counts by itself, so that a few are a test.
 SETTINGS = GatePolicySettings(
@@ -42,11 +43,13 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> dict[UUID, list[GateLabel]]:
 
 
 @pytest.fixture
-def round_of(world: LineWorld, labels: dict[UUID, list[GateLabel]]) -> Round:
+def round_of(world: LineWorld, artifacts: Path, labels: dict[UUID, list[GateLabel]]) -> Round:
     """Register a round's test and give it labels; nothing else ever becomes of the round."""
+    texts = [("one", "two")] * 400 + [("same", "same")] * 300
+    run = run_left(artifacts, samples=sampled(texts))
 
     def begun(number: int, outcomes: list[float], **changes: Any) -> GateTest:
-        judged = world.judged(number=number, round_id=uuid.uuid4(), pairs=400, **changes)
+        judged = world.judged(number=number, round_id=uuid.uuid4(), policy_run=run, **changes)
         test = gate_test_open(judged, SETTINGS)
         labels[judged.round_id] = labels_from(
             outcomes, candidate=world.candidate.id, incumbent=world.incumbent.id
@@ -62,7 +65,9 @@ def test_a_test_is_registered_with_its_level_before_the_first_label(
     test = round_of(1, [])
     assert (test.test_number, test.discoveries, test.error_spent) == (1, 0, 0.0)
     assert test.level == pytest.approx(FIRST)
-    assert test.labels == 400  # the smallest effect would take 940, the round has 400 pairs
+    assert (
+        test.labels == 400
+    )  # the smallest effect would take 940, the round has 400 pairs that differ
     assert test.cost is None
     judged = world.judged(round_id=test.round)
     later = gate_test_open(judged, replace(SETTINGS, alpha=0.2))

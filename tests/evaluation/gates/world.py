@@ -53,6 +53,21 @@ def run_left(folder: Path, **files: Any) -> training.RunRecord:
     )  # fmt: skip
 
 
+def sampled(texts: list[tuple[str, str]]) -> str:
+    """The samples of a policy evaluation: one prompt each, of (candidate's, incumbent's) text."""
+    sides = [
+        {
+            "prompt_id": str(uuid.uuid4()),
+            "sample": sample,
+            "candidate": {"text": one, "scores": {"train": 1.0}},
+            "incumbent": {"text": two, "scores": {"train": 0.0}},
+        }
+        for one, two in texts
+        for sample in (0, 1)  # a second sample measures diversity; people are not shown it
+    ]
+    return "".join(json.dumps(row) + "\n" for row in sides)
+
+
 @dataclass
 class LineWorld:
     """A line with a deployed first policy and a candidate that its round 1 judges."""

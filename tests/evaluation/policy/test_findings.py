@@ -12,9 +12,10 @@ from evaluation.contracts import (
     GateMeasurements,
     GatePolicySettings,
     IntegrityFact,
+    JudgedPromptWear,
     RewardModelMeasurements,
 )
-from evaluation.policy import CHECKS, DEFAULT_CHECKS
+from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
 from .evidence import GOOD, LABELS, POLICY, SPLIT, interval
 
@@ -139,3 +140,19 @@ def test_a_check_says_exactly_what_was_measured(check_id, evidence, expected):
     )
     parts = (found.status, found.measured, found.sentence, found.wants, found.advisory)
     assert " | ".join(part or "-" for part in (*parts, bounds, thresholds)) == expected
+
+
+def test_labels_on_worn_prompts_are_said_beside_the_win_rate_and_move_no_verdict():
+    worn = replace(GOOD, wear=JudgedPromptWear(judged=600, seen_before=309, fresh_left=0))
+    verdict = gate_decide(worn, GatePolicySettings())
+    assert verdict.verdict == gate_decide(GOOD, GatePolicySettings()).verdict == "PROMOTE"
+    found = verdict.check("G1")
+    assert found is not None
+    assert found.advisory == (
+        "309 of 600 prompts had been judged in earlier rounds: the result holds for prompts seen before,"
+        " and 0 fresh ones are left. Import more evaluation prompts."
+    )
+    fresh = replace(GOOD, wear=JudgedPromptWear(judged=600, seen_before=0, fresh_left=7))
+    found = gate_decide(fresh, GatePolicySettings()).check("G1")
+    assert found is not None
+    assert found.advisory == ""

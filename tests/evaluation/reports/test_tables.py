@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from evaluation.contracts import RewardModelMeasurements
-from evaluation.reports.pages.tables import reward_model_table
+from evaluation.contracts import JudgedPromptWear, RewardModelMeasurements
+from evaluation.reports.pages.tables import label_table, reward_model_table
 from tests.evaluation.reports.records import PROMOTED, SPLIT
 
 CALIBRATED = "Calibration error, calibrated on validation"
@@ -23,3 +23,21 @@ def test_calibrated_figures_stand_beside_the_raw_ones():
 
 def test_records_of_before_have_no_empty_rows():
     assert CALIBRATED not in rows(test=SPLIT)
+
+
+def label_rows(**changes):
+    table = label_table(replace(PROMOTED, **changes))
+    assert table is not None
+    return {row.name: row.cells for row in table.rows}
+
+
+def test_ties_that_nobody_was_asked_about_and_worn_prompts_are_told():
+    found = label_rows(identical_pairs=238, wear=JudgedPromptWear(600, 309, 1200))
+    same = found["Pairs of one and the same text: ties without a label"]
+    assert PROMOTED.policy is not None
+    assert same == (f"238 of {PROMOTED.policy.prompts:,}",)
+    assert found["Prompts judged in earlier rounds too"] == ("309 of 600; 1,200 fresh ones left",)
+
+
+def test_a_record_of_before_claims_nothing_about_its_prompts():
+    assert not [name for name in label_rows() if "rompts" in name or "same text" in name]

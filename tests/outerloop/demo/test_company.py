@@ -208,11 +208,11 @@ def test_a_rule_for_promotions_and_a_plan_that_people_save_meanwhile_are_those_o
 ) -> None:
     theirs = PolicyLine.objects.get(pk=cast.line.pk)
     promotions_save(line=theirs, deploys_by_itself=False, actor="a lead")
-    plan = replace(line_plan(theirs), gate_pairs=7)
+    plan = replace(line_plan(theirs), evaluation_prompts=7)
     line_plan_save(line=theirs, plan=plan, actor="a person")
     own = demo._round(cast, 1)
     assert own.deploys_by_itself is False
-    assert own.plan["gate_pairs"] == 7
+    assert own.plan["evaluation_prompts"] == 7
 
 
 def test_a_round_that_a_person_has_started_comes_before_the_demos_own(

@@ -41,7 +41,7 @@ def test_pages_of_a_round_are_closed_to_others(as_, loop, who, name):
 
 def test_leads_read_the_plan_and_engineers_change_it(as_, loop):
     page = text(as_("lead").get(url("plan", loop)))
-    assert "gate_pairs" in page
+    assert "evaluation_prompts" in page
     assert "Save the plan" not in page
     assert as_("lead").post(url("plan", loop), {"plan": "{}"}).status_code == 403
     assert "Save the plan" in text(as_("engineer").get(url("plan", loop)))

@@ -9,12 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation import facade as evaluation
+from outerloop.rounds.dry_run import start_check
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.pages import line_context, round_context
 from outerloop.rounds.pages.home import PATIENCE
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.selectors import round_steps
-from outerloop.rounds.services import round_start, start_check
+from outerloop.rounds.services import round_start
 from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.pages import text, url
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG

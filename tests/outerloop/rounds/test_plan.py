@@ -25,7 +25,9 @@ def test_a_misspelt_setting_is_named():
         plan_override(RoundPlan(), {"policy": {"kl": {"betta": 0.0}}})
 
 
-@pytest.mark.parametrize("changes", [{"random_share": 1.5}, {"oversample": 0.5}, {"gate_pairs": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"random_share": 1.5}, {"oversample": 0.5}, {"evaluation_prompts": 0}]
+)
 def test_values_out_of_range_are_refused(changes):
     (name,) = changes
     with pytest.raises(ContractError, match=name):
@@ -58,3 +60,12 @@ def test_contradicting_loss_settings_are_named_on_the_plan_page():
     document["reward_model"] |= {"ties": "davidson", "margin_scale": 0.5}
     form = PlanForm({"plan": json.dumps(document)})
     assert "both claim the scores near equality" in form.errors["plan"][0]
+
+
+def test_a_plan_of_an_earlier_release_is_read_and_a_new_one_may_not_name_what_went():
+    stored = {**RoundPlan(seed=3).to_json(), "gate_pairs": 600}
+    assert RoundPlan.from_json(stored) == RoundPlan(seed=3)
+    with pytest.raises(ContractError, match=r"gate_pairs is no setting any more: .*max_labels"):
+        plan_override(RoundPlan(), {"gate_pairs": 600})
+    form = PlanForm({"plan": json.dumps(stored)})
+    assert "gate_pairs is no setting any more" in form.errors["plan"][0]

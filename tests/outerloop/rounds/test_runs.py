@@ -16,12 +16,12 @@ from training.runs.models import Run
 
 def test_a_round_is_judged_by_the_finished_runs_of_its_evaluation_steps(loop, behave, evidence):
     round_ = advance_through(round_start(line=loop.line, trigger="person"))
-    judged = judged_round(round_, pairs=4)
+    judged = judged_round(round_)
     assert known(judged.policy_run).id == run_of(round_, State.POLICY_EVALUATION).id
     assert known(judged.reward_run).id == run_of(round_, State.REWARD_EVALUATION).id
     assert judged.reward_models == (round_.reward_model, round_.held_out_reward_model)
     assert (judged.candidate, judged.incumbent) == (round_.candidate, round_.incumbent)
-    assert (judged.number, judged.snapshot, judged.pairs) == (1, round_.snapshot, 4)
+    assert (judged.number, judged.snapshot) == (1, round_.snapshot)
     Run.objects.filter(pk=known(judged.policy_run).id).update(state="failed")
     assert judged_round(round_).policy_run is None
     assert step_run_record(round_, State.SNAPSHOT) is None  # a step without a program

@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from annotation.contracts import SnapshotRecipe
+from outerloop.rounds.dry_run import start_check
 from outerloop.rounds.models import PolicyLine, Round, StartAttempt, State
 from outerloop.rounds.plan import plan_override
 from outerloop.rounds.selectors import fresh_labels, line_plan
@@ -17,7 +18,6 @@ from outerloop.rounds.services import (
     first_pairs_order,
     line_plan_save,
     round_start,
-    start_check,
 )
 from tests.outerloop.rounds.world import LoopWorld, bare_line
 from tests.support.people import person_create
@@ -104,7 +104,7 @@ def test_a_check_says_everything_that_stands_in_the_way(loop):
     check = start_check(line=loop.line)
     assert not check.ready
     assert [reason.split()[0] for reason in check.reasons] == ["Round", "3"]
-    assert dict(check.facts)["Pairs offered for the gate"] == "4"
+    assert dict(check.facts)["Evaluation prompts"] == "4, of which 4 are fresh"
     assert not StartAttempt.objects.exists()
 
 

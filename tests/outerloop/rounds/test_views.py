@@ -57,7 +57,7 @@ def test_a_simulated_line_says_so_wherever_it_is_named(as_, loop):
 def test_the_dry_run_changes_nothing_and_says_what_would_happen(as_, loop):
     page = text(as_("lead").get(url("dry_run", loop)))
     assert "A round would start now" in page
-    assert "<dt>Pairs offered for the gate</dt><dd>4</dd>" in page
+    assert "<dt>Labels for the gate</dt><dd>1,000 at most</dd>" in page
     loop.round(State.DECIDED)
     page = text(as_("lead").get(url("dry_run", loop)))
     assert "No round would start now" in page
@@ -273,7 +273,7 @@ def test_the_plan_is_saved_for_the_next_round(as_, loop):
     ("change", "words"),
     [
         ({"gate_pears": 4}, "gate_pears"),
-        ({"gate_pairs": 0}, "gate_pairs must be at least 1"),
+        ({"evaluation_prompts": 0}, "evaluation_prompts must be at least 1"),
         ({"policy": {"updates": "many"}}, "policy.updates: expected int"),
         ({"policy": {"kl": {"kind": "elastic"}}}, "policy.kl.kind: 'elastic' is not one of"),
         ({"random_share": 3}, "random_share must lie between 0 and 1"),

@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 
 _numbers = itertools.count(1)
 
-PLAN = RoundPlan(evaluation_prompts=4, gate_pairs=4, next_pairs=3, oversample=1.0)
+PLAN = RoundPlan(evaluation_prompts=4, next_pairs=3, oversample=1.0)
 
 
 def policy_import(line: UUID, folder: Path, name: str) -> training.ModelVersionRecord:

@@ -18,12 +18,10 @@ from annotation import facade as annotation
 from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
 from evaluation.contracts import (
-    CheckSettings,
     EvaluatePolicyConfig,
     EvaluateRewardModelConfig,
     GatePolicySettings,
 )
-from outerloop.demo.annotators import ANNOTATORS
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
@@ -108,11 +106,7 @@ def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> Poli
     )
     evaluation.gate_policy_save(
         line_id=line.id,
-        settings=GatePolicySettings(
-            max_labels=demo.gate_label_budget,
-            # Or the shares of the four would not fill the gate.
-            checks={"G1": CheckSettings(thresholds={"annotators": len(ANNOTATORS)})},
-        ),
+        settings=GatePolicySettings(max_labels=demo.gate_label_budget),
         actor="demo",
     )
     return line

@@ -31,7 +31,9 @@ def tests_of_decisions(apps, schema_editor):
     for row in Decision.objects.filter(tested=True).order_by("line", "number", "-revision"):
         if GateTest.objects.filter(round=row.round).exists():
             continue
-        labels = row.measurements["labels"]
+        labels = row.measurements.get("labels")
+        if not labels:
+            continue
         left = 1.0 - min(1.0, labels["e_value"])
         cost = row.e_level * (1.0 if row.discovered else left)
         before = spent.get(row.line, 0.0)

@@ -49,6 +49,7 @@ from evaluation.contracts.record import (
     SettingChange,
     StateEntry,
     TruthColumn,
+    WeakerSetting,
 )
 
 __all__ = [
@@ -88,4 +89,5 @@ __all__ = [
     "TruthColumn",
     "Verdict",
     "Wants",
+    "WeakerSetting",
 ]

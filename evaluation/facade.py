@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluation.gates.budget import LabelBudget, label_budget, prompts_short
 from evaluation.gates.measuring import round_expired
+from evaluation.gates.policies import policy_requests_waiting
 from evaluation.gates.readings import measurements_read, samples_read
 from evaluation.gates.recording import record_judged
 from evaluation.gates.records import (
@@ -30,6 +31,7 @@ from evaluation.gates.services import (
     override_confirm,
     override_request,
     round_decide,
+    round_verdict,
 )
 from evaluation.gates.serving.client import (
     policy_healthy,
@@ -59,6 +61,7 @@ __all__ = [
     "overrides",
     "overrides_waiting",
     "policy_healthy",
+    "policy_requests_waiting",
     "prompts_short",
     "record_judged",
     "report_exists",
@@ -66,6 +69,7 @@ __all__ = [
     "report_store",
     "round_decide",
     "round_expired",
+    "round_verdict",
     "rounds_decided",
     "rounds_rated",
     "samples_read",

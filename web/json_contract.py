@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import types
 import typing
 from typing import Any, ClassVar, Literal, Self
 
-__all__ = ["ContractError", "JsonContract", "canonical_json", "json_sha256"]
+__all__ = ["ContractError", "JsonContract", "canonical_json", "json_sha256", "require_finite"]
 
 
 class ContractError(ValueError):
@@ -26,6 +27,20 @@ def canonical_json(value: Any) -> str:
 
 def json_sha256(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def require_finite(document: Any, where: str) -> None:
+    """`ContractError` names the first number of a JSON value that is NaN or infinite."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            require_finite(value, f"{where}.{name}")
+    elif isinstance(document, list | tuple):
+        for place, value in enumerate(document):
+            require_finite(value, f"{where}[{place}]")
+    elif isinstance(document, float) and not math.isfinite(document):
+        raise ContractError(
+            f"{where} is {document}, where a finite number is needed; measure it again."
+        )
 
 
 class JsonContract:

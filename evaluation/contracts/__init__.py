@@ -50,6 +50,7 @@ from evaluation.contracts.record import (
     SettingChange,
     StateEntry,
     TruthColumn,
+    WeakerSetting,
 )
 
 __all__ = [
@@ -90,4 +91,5 @@ __all__ = [
     "TruthColumn",
     "Verdict",
     "Wants",
+    "WeakerSetting",
 ]

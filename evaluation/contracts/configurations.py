@@ -28,6 +28,7 @@ class EvaluatePolicyConfig(JsonContract):
 
     sampling: Sampling = field(default_factory=Sampling)
     samples_per_prompt: int = 1  # from 2 on, diversity within prompts is measured too
+    samples_limit: int = 4  # to so many a round doubles them while a check cannot be told
     max_prompts: int = 0  # 0: all
     max_prompt_tokens: int = 128
     scoring_batch_size: int = 64

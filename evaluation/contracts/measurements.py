@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from training.contracts import JsonContract
 
 
 @dataclass(frozen=True)
 class Interval(JsonContract):
-    """An estimate with its two-sided interval; `n` counts independent units (groups, labels)."""
+    """An estimate with its two-sided interval; `n` counts independent units (groups, labels).
+
+    A NaN is refused where the field that holds the interval can be named (`require_finite`): when
+    measurements are written, read, and decided on.
+    """
 
     estimate: float
     low: float
@@ -19,7 +24,7 @@ class Interval(JsonContract):
     method: str = ""
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
+        if self.low > self.high:
             raise ValueError(f"the interval's low {self.low!r} must not exceed high {self.high!r}.")
 
 
@@ -183,6 +188,8 @@ class GateMeasurements(JsonContract):
     is asked about.
     """
 
+    former_fields: ClassVar = frozenset({"fresh_agreement", "fresh_agreement_sequence"})
+
     candidate_sha256: str
     incumbent_sha256: str
     integrity: tuple[IntegrityFact, ...] = ()
@@ -190,15 +197,13 @@ class GateMeasurements(JsonContract):
     labels: HumanLabels | None = None
     policy: PolicyMeasurements | None = None
     reward_model: RewardModelMeasurements | None = None
-    fresh_agreement: Interval | None = None  # train RM against fresh candidate labels
+    fresh_discrimination: Interval | None = None  # AUC of the train RM's gap on fresh labels
     human_ceiling: Interval | None = None
     kl_optimum: float | None = None  # nats; fitted on earlier rounds, inside their observed range
     mismatch: Interval | None = None  # Spearman on first differences of reward and evaluation
     test_number: int = 1
     discoveries: int = 0
     error_spent: float | None = None
-    fresh_agreement_sequence: Interval | None = (
-        None  # the same share, with bounds valid at any time
-    )
     identical_pairs: int = 0
     wear: JudgedPromptWear | None = None
+    fresh_discrimination_sequence: Interval | None = None  # the same, with bounds valid at any time

@@ -147,6 +147,22 @@ class OverrideRecord(JsonContract):
 
 
 @dataclass(frozen=True)
+class WeakerSetting(JsonContract):
+    """A setting of the round's gate policy that is weaker than the built-in default.
+
+    `version` made it so last; `confirmed_by` is the second lead, empty where an earlier release asked
+    for none.
+    """
+
+    says: str
+    version: int
+    at: str
+    requested_by: str
+    confirmed_by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ApprovalRecord(JsonContract):
     person: str
     approved: bool
@@ -211,7 +227,7 @@ class RoundRecord(JsonContract):
     the record is stored.
     """
 
-    former_fields: ClassVar = frozenset({"curve_fits", "win_matrix", "schema"})
+    former_fields: ClassVar = frozenset({"curve_fits", "fresh_agreement", "win_matrix", "schema"})
 
     line: str
     number: int
@@ -229,10 +245,11 @@ class RoundRecord(JsonContract):
     training_curves: dict[str, tuple[dict[str, float | None], ...]] = field(default_factory=dict)
     policy: PolicyMeasurements | None = None
     human: HumanLabels | None = None
-    fresh_agreement: Interval | None = None
+    fresh_discrimination: Interval | None = None
     trajectory: tuple[EProcessPoint, ...] = ()
     mismatch: Interval | None = None
     gate: GateVerdict | None = None
+    weaker: tuple[WeakerSetting, ...] = ()
     overrides: tuple[OverrideRecord, ...] = ()
     approvals: tuple[ApprovalRecord, ...] = ()
     deployments: tuple[DeploymentRecord, ...] = ()

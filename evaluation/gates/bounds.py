@@ -9,21 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates.records import GateError
 from evaluation.policy import check_settings
 
+# On which side of its present value a setting makes the gate weaker.
+Weaker = Literal["higher", "lower", "either", "never"]
+
 
 @dataclass(frozen=True)
 class Bound:
-    """`words` holds one "{}" for the value; `percent` shows and reads it as a percentage."""
+    """`words` holds one "{}" for the value; `percent` shows and reads it as a percentage.
+
+    A change to the `weaker` side takes two leads; "either" is for what nobody has thought about.
+    """
 
     words: str
     low: float
     high: float
     percent: bool = False
     whole: bool = False
+    weaker: Weaker = "either"
 
     def shown(self, value: float) -> str:
         return f"{plain(value * 100)}%" if self.percent else plain(value)
@@ -50,68 +58,119 @@ ALWAYS: dict[str, tuple[str, ...]] = {
 
 BOUNDS: dict[tuple[str, str], Bound] = {
     ("G0", "gold_accuracy"): Bound(
-        "Annotators answer at least {} of the gold questions right.", 0.5, 1.0, percent=True
+        "Annotators answer at least {} of the gold questions right.",
+        0.5,
+        1.0,
+        percent=True,
+        weaker="lower",
     ),
     ("G1", "win_rate"): Bound(
         "People prefer the candidate in more than {} of fresh pairs, ties counted half.",
         0.5,
         0.6,
         percent=True,
+        weaker="lower",
     ),
     ("G1", "annotators"): Bound(
         "At least {} annotators compare; the evidence counts none of them more than the others.",
         1.0,
         1000.0,
         whole=True,
+        weaker="lower",
     ),
     ("G3", "held_out_gain"): Bound(
-        "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
+        "The held-out reward model sees a gain above {} standard deviations.",
+        0.0,
+        2.0,
+        weaker="lower",
     ),
     ("G3", "share"): Bound(
         "The held-out gain is at least {} of the gain by the reward model that the candidate was trained against.",
         0.0,
         1.0,
         percent=True,
+        weaker="lower",
     ),
-    ("G3", "share_advised"): Bound("Warn when that share is below {}.", 0.0, 1.0, percent=True),
+    ("G3", "share_advised"): Bound(
+        "Warn when that share is below {}.",
+        0.0,
+        1.0,
+        percent=True,
+        weaker="lower",
+    ),
     ("G4", "budget"): Bound(
         "The candidate is at most {} nats a sequence from the reference policy, unless earlier "
         "rounds show where the optimum lies.",
         0.01,
         1000.0,
+        weaker="higher",
     ),
-    ("G5", "accuracy"): Bound(
-        "The reward model agrees with at least {} of fresh labels on the candidate's texts.",
-        0.5,
+    ("G5", "discrimination"): Bound(
+        "Of a fresh pair that the candidate won and one that it lost, the reward model ranks at "
+        "least {} in the right order.",
+        0.505,  # at even a constant score would pass
         1.0,
         percent=True,
+        weaker="lower",
     ),
     ("G5", "below_ceiling"): Bound(
-        "That is at most {} below how often two people agree.", 0.0, 0.5, percent=True
+        "Warn when that is more than {} below how often two people agree.",
+        0.0,
+        0.5,
+        percent=True,
+        weaker="higher",
     ),
     ("G6", "ece_excess"): Bound(
-        "The calibration error is at most {} above what chance alone would give.", 0.0, 0.5
+        "The calibration error is at most {} above what chance alone would give.",
+        0.0,
+        0.5,
+        weaker="higher",
     ),
-    ("G6", "temperature_low"): Bound("The fitted temperature is at least {}.", 0.1, 1.0),
-    ("G6", "temperature_high"): Bound("The fitted temperature is at most {}.", 1.0, 10.0),
+    ("G6", "temperature_low"): Bound(
+        "The fitted temperature is at least {}.",
+        0.1,
+        1.0,
+        weaker="lower",
+    ),
+    ("G6", "temperature_high"): Bound(
+        "The fitted temperature is at most {}.",
+        1.0,
+        10.0,
+        weaker="higher",
+    ),
     ("G10", "ratio"): Bound(
-        "Replies are at most {} times as long as the incumbent's (ratio of medians).", 1.0, 10.0
+        "Replies are at most {} times as long as the incumbent's (ratio of medians).",
+        1.0,
+        10.0,
+        weaker="higher",
     ),
     ("G10", "share"): Bound(
         "Where replies grew, at least {} of the gain is left at equal length.",
         0.0,
         1.0,
         percent=True,
+        weaker="lower",
     ),
     ("G11", "ratio"): Bound(
-        "Every measured diversity is at least {} of the incumbent's.", 0.05, 1.0, percent=True
+        "Every measured diversity is at least {} of the incumbent's.",
+        0.05,
+        1.0,
+        percent=True,
+        weaker="lower",
     ),
-    ("G11", "ratio_advised"): Bound("Warn when it is below {}.", 0.05, 1.0, percent=True),
+    ("G11", "ratio_advised"): Bound(
+        "Warn when it is below {}.",
+        0.05,
+        1.0,
+        percent=True,
+        weaker="lower",
+    ),
     ("G13", "ratio"): Bound(
         "The reward models differ at most {} times as much on the candidate's texts as on the "
         "base policy's.",
         1.0,
         10.0,
+        weaker="higher",
     ),
 }
 
@@ -120,12 +179,27 @@ ALPHA = Bound(
     0.0001,
     0.2,
     percent=True,
+    weaker="higher",
 )
-MAX_LABELS = Bound("A round asks for at most {} labels.", 20, 1_000_000)
-MAX_AGE_HOURS = Bound("A round waits at most {} hours for labels.", 0.01, 24.0 * 365)
+# None of these lets a candidate through that was held back: evidence holds however long one looks,
+# and whatever it is aimed at.
+MAX_LABELS = Bound("A round asks for at most {} labels.", 20, 1_000_000, weaker="never")
+MAX_AGE_HOURS = Bound(
+    "A round waits at most {} hours for labels.", 0.01, 24.0 * 365, weaker="never"
+)
 SMALLEST_EFFECT = Bound(
-    "A win rate of {} is worth finding; labels are planned for it.", 0.505, 0.95, percent=True
+    "A win rate of {} is worth finding; labels are planned for it.",
+    0.505,
+    0.95,
+    percent=True,
+    weaker="never",
 )
+ROUND_BOUNDS = {
+    "alpha": ALPHA,
+    "max_labels": MAX_LABELS,
+    "max_age_hours": MAX_AGE_HOURS,
+    "smallest_effect": SMALLEST_EFFECT,
+}
 
 # Setting -> (question, choice -> what it means).
 CHOICES: dict[str, tuple[str, dict[str, str]]] = {
@@ -144,6 +218,8 @@ CHOICES: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
+# Choices that claim more than the others, so that changing to them is no weakening.
+STRICTEST_CHOICES = {"hypothesis": "population"}
 
 
 def settings_require_bounds(settings: GatePolicySettings) -> None:
@@ -152,10 +228,8 @@ def settings_require_bounds(settings: GatePolicySettings) -> None:
         filled = check_settings(settings)
     except ValueError as error:
         raise GateError(str(error)) from error
-    _require("alpha", ALPHA, settings.alpha)
-    _require("max_labels", MAX_LABELS, settings.max_labels)
-    _require("max_age_hours", MAX_AGE_HOURS, settings.max_age_hours)
-    _require("smallest_effect", SMALLEST_EFFECT, settings.smallest_effect)
+    for name, bound in ROUND_BOUNDS.items():
+        _require(name, bound, getattr(settings, name))
     for check_id, chosen in filled.items():
         for name, value in chosen.thresholds.items():
             _require(f"{check_id} {name}", BOUNDS[check_id, name], value)

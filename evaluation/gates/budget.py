@@ -8,7 +8,7 @@ from math import ceil
 from uuid import UUID
 
 from annotation import facade as annotation
-from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.policies import gate_policy_current
 from evaluation.policy import check_settings
 
 

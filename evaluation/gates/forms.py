@@ -10,7 +10,9 @@ from django import forms
 from evaluation.contracts import CheckSettings, GatePolicySettings
 from evaluation.gates import bounds
 from evaluation.gates.bounds import BOUNDS, Bound
+from evaluation.gates.models import PolicyAnswer
 from evaluation.gates.records import GateError
+from evaluation.gates.weakening import Change, weakenings
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, check_settings
 from evaluation.policy.registry import Check
 
@@ -41,12 +43,26 @@ class ScaledField(forms.FloatField):
 
 
 class GatePolicyForm(forms.Form):
-    """Every setting of a gate policy; `settings()` after validation gives only the departures."""
+    """Every setting of a gate policy; `settings()` after validation gives only the departures.
+
+    `weaker` are then the settings that are weaker than `current`: they take a reason and two leads.
+    """
 
     version = forms.IntegerField(widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label="Why, if the gate becomes weaker",
+        help_text="A check that is off or only warns, or a threshold that lets more through, counts once"
+        " a second lead agrees. Everybody on this line can read the reason, and reports show it.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=2000,
+        required=False,
+        initial="",
+    )
 
     def __init__(self, *args: Any, current: GatePolicySettings, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.current = current
+        self.weaker: tuple[Change, ...] = ()
         self.fields["version"].initial = current.version
         self._add("alpha", bounds.ALPHA, current.alpha)
         self._add("max_labels", bounds.MAX_LABELS, current.max_labels, whole=True)
@@ -96,6 +112,10 @@ class GatePolicyForm(forms.Form):
                 bounds.settings_require_bounds(self.settings())
             except GateError as error:
                 raise forms.ValidationError(str(error)) from error
+            self.weaker = weakenings(self.current, self.settings())
+            if self.weaker and not cleaned["reason"].strip():
+                named = " ".join(change.says for change in self.weaker)
+                self.add_error("reason", f"Weaker than now, so say why. {named}")
         return cleaned
 
     def settings(self) -> GatePolicySettings:
@@ -135,6 +155,12 @@ class GatePolicyForm(forms.Form):
             )
             for check_id in DEFAULT_CHECKS
         ]
+
+
+class PolicyAnswerForm(forms.Form):
+    """What the pressed button says of a weaker policy that waits."""
+
+    answer = forms.TypedChoiceField(choices=PolicyAnswer.choices, coerce=PolicyAnswer)
 
 
 class RollbackForm(forms.Form):

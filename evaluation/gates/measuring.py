@@ -17,13 +17,14 @@ from evaluation.contracts import (
 )
 from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import (
-    fresh_agreement,
-    fresh_agreement_sequence,
+    fresh_discrimination,
+    fresh_discrimination_sequence,
     human_ceiling,
     human_labels,
     label_facts,
     outcomes_from_labels,
 )
+from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.quality import gold_question_accuracy
 from evaluation.gates.readings import (
     PairTexts,
@@ -33,7 +34,6 @@ from evaluation.gates.readings import (
     train_scores,
 )
 from evaluation.gates.records import JudgedRound
-from evaluation.gates.selectors import gate_policy_current
 from training import facade as training
 from web.clock import database_now
 
@@ -71,8 +71,8 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
             if judged.reward_run is not None
             else None
         ),
-        fresh_agreement=fresh_agreement(outcomes, scores),
-        fresh_agreement_sequence=fresh_agreement_sequence(outcomes, scores),
+        fresh_discrimination=fresh_discrimination(outcomes, scores),
+        fresh_discrimination_sequence=fresh_discrimination_sequence(outcomes, scores),
         human_ceiling=human_ceiling(annotation.overlap_votes(line_id=judged.line_id)),
         test_number=test.test_number,
         discoveries=test.discoveries,

@@ -17,14 +17,70 @@ from evaluation.gates.actors import ACTOR_LENGTH
 from evaluation.statistics.betting import Aim
 
 
+class PolicyAnswer(models.TextChoices):
+    CONFIRMED = "confirmed", "Confirmed"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+class GatePolicyRequest(models.Model):
+    """A weaker gate policy that one lead asks for; it counts once a second lead has confirmed it.
+
+    `based_on` is the version in force when it was asked for: once another one counts, the request is
+    over. `answer`, `answered_by` and `answered_at` are filled in once.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    line = models.UUIDField()
+    based_on = models.PositiveIntegerField()
+    settings = models.JSONField()
+    reason = models.TextField()
+    requested_by = models.CharField(max_length=ACTOR_LENGTH)
+    requested_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    answer = models.CharField(max_length=10, choices=PolicyAnswer.choices, blank=True)
+    answered_by = models.CharField(max_length=ACTOR_LENGTH, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(answer="withdrawn", answered_by=models.F("requested_by"))
+                | ~models.Q(answer="withdrawn") & ~models.Q(answered_by=models.F("requested_by")),
+                name="gate_policy_request_by_two_people",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(answer="", answered_by="", answered_at=None)
+                | ~models.Q(answer="")
+                & ~models.Q(answered_by="")
+                & models.Q(answered_at__isnull=False),
+                name="gate_policy_request_answered_whole",
+            ),
+        ]
+        indexes = [models.Index(fields=["line", "-requested_at"], name="policy_request_of_line")]
+
+    def __str__(self) -> str:
+        return f"request for gate policy {self.based_on + 1}"
+
+    @property
+    def gate_settings(self) -> GatePolicySettings:
+        return GatePolicySettings.from_json(self.settings)
+
+
 class GatePolicy(models.Model):
-    """One version of a line's thresholds. Versions count from 1; the built-in default is version 0."""
+    """One version of a line's thresholds. Versions count from 1; the built-in default is version 0.
+
+    `request` is the one that two leads agreed on, where the version is weaker than the one before.
+    """
 
     line = models.UUIDField()
     version = models.PositiveIntegerField()
     settings = models.JSONField()
     created_by = models.CharField(max_length=ACTOR_LENGTH)
     created_at = models.DateTimeField(auto_now_add=True)
+    request = models.OneToOneField(
+        GatePolicyRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         constraints = [

@@ -24,7 +24,13 @@ from evaluation.contracts import (
 )
 from evaluation.policy import check_settings
 from evaluation.statistics.betting import Aim
+from evaluation.statistics.discrimination import (
+    BoolArray,
+    discrimination_interval,
+    discrimination_sequence,
+)
 from evaluation.statistics.intervals import (
+    FloatArray,
     IntArray,
     cluster_bootstrap_interval,
     cluster_codes,
@@ -32,12 +38,11 @@ from evaluation.statistics.intervals import (
     two_way_share_interval,
 )
 from evaluation.statistics.planning import MOST, labels_to_go
-from evaluation.statistics.sequences import confidence_sequence
 from evaluation.statistics.win_rate import WinRateEvidence, win_rate_evidence
 
 TIE = 4
 CEILING_MINIMUM = 20  # comparisons with two opinions; fewer say nothing about a ceiling
-AGREEMENT_MINIMUM = 10  # untied labels; a bootstrap of fewer is far too sure of itself
+DISCRIMINATION_MINIMUM = 10  # wins and losses each; with fewer a lucky order looks like certainty
 BOOTSTRAP_SEED = 20_231_031
 LEVEL = 0.95
 
@@ -229,37 +234,39 @@ def win_rate_interval(outcomes: Sequence[Outcome]) -> Interval | None:
     return two_way_share_interval([outcome.value for outcome in outcomes], raters, groups)
 
 
-def fresh_agreement(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
-    """How often the training reward model prefers what people preferred on the fresh pairs.
+def fresh_discrimination(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
+    """How well the training reward model tells the pairs that the candidate won from those it lost.
 
-    Ties of people are left out, equal scores count half. `scores` maps a prompt to the scores of
-    (candidate's, incumbent's) text; None under `AGREEMENT_MINIMUM` scored, untied labels.
+    The AUC of its score gap on the fresh labels, ties of people left out, clustered by annotator and by
+    prompt group. `scores` maps a prompt to the scores of (candidate's, incumbent's) text; None under
+    `DISCRIMINATION_MINIMUM` scored labels of either side, or from a single annotator.
     """
-    hits, groups = _agreement_hits(outcomes, scores)
-    return _clustered_mean(hits, groups) if len(hits) >= AGREEMENT_MINIMUM else None
-
-
-def fresh_agreement_sequence(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
-    """The same share with bounds that hold after every label together, however often one looks."""
-    hits, _ = _agreement_hits(outcomes, scores)
-    if len(hits) < AGREEMENT_MINIMUM:
+    scored, gaps, won = _score_gaps(outcomes, scores)
+    if not _enough_of_both(won):
         return None
-    low, high = (float(bound) for bound in confidence_sequence(hits, level=LEVEL)[-1])
-    rate = float(hits.mean())
-    return Interval(rate, min(low, rate), max(high, rate), LEVEL, len(hits), "confidence sequence")
+    raters, groups = [o.rater for o in scored], [o.group for o in scored]
+    return discrimination_interval(gaps, won, clusterings=(raters, groups), level=LEVEL)
 
 
-def _agreement_hits(
+def fresh_discrimination_sequence(
     outcomes: Sequence[Outcome], scores: TrainScores
-) -> tuple[np.typing.NDArray[np.float64], list[str]]:
-    """Per scored, untied label in its order: 1 agreed, 0.5 scored equal, 0 not; and its group."""
+) -> Interval | None:
+    """The same AUC with bounds that hold after every label together, however often one looks."""
+    _, gaps, won = _score_gaps(outcomes, scores)
+    return discrimination_sequence(gaps, won, level=LEVEL) if _enough_of_both(won) else None
+
+
+def _enough_of_both(won: BoolArray) -> bool:
+    return min(int(won.sum()), int((~won).sum())) >= DISCRIMINATION_MINIMUM
+
+
+def _score_gaps(
+    outcomes: Sequence[Outcome], scores: TrainScores
+) -> tuple[list[Outcome], FloatArray, BoolArray]:
+    """The scored, untied labels in their order, their score gaps, and whether the candidate won."""
     scored = [o for o in outcomes if o.value != 0.5 and o.prompt_id in scores]
-    gaps = [scores[o.prompt_id][0] - scores[o.prompt_id][1] for o in scored]
-    hits = [
-        0.5 if gap == 0 else float((gap > 0) == (outcome.value > 0.5))
-        for gap, outcome in zip(gaps, scored, strict=True)
-    ]
-    return np.array(hits), [outcome.group for outcome in scored]
+    gaps = np.array([scores[o.prompt_id][0] - scores[o.prompt_id][1] for o in scored])
+    return scored, gaps, np.array([o.value > 0.5 for o in scored], dtype=bool)
 
 
 def human_ceiling(votes: Iterable[OverlapVote]) -> Interval | None:

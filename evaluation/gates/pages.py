@@ -11,7 +11,8 @@ from evaluation.gates.actors import actor_names
 from evaluation.gates.budget import prompts_short
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
-from evaluation.gates.records import LineDeployment
+from evaluation.gates.policies import gate_policies, policy_requests, policy_weaker
+from evaluation.gates.records import LineDeployment, PolicyRequestState
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from evaluation.policy.registry import Check
 from training import facade as training
@@ -32,8 +33,12 @@ class CheckWords:
 
 @dataclass(frozen=True)
 class GatePolicyPage:
-    """`policy` is the one in force, saved `by` whom; `versions` are the saved ones with their names.
-    `prompts_short` says where the line has too few prompts for it."""
+    """`policy` is the one in force, saved `by` whom; `versions` are the saved ones with who made them.
+
+    `waiting` are the requests for a weaker policy that a second lead may answer, `answered` the others
+    that did not come to count; `weaker` says what is weaker now than by default, `prompts_short` where
+    the line has too few prompts for it.
+    """
 
     line_name: str
     policy: GatePolicy
@@ -43,6 +48,9 @@ class GatePolicyPage:
     checks: tuple[CheckWords, ...]
     plan: DecisionPlan
     versions: tuple[tuple[GatePolicy, str], ...]
+    weaker: tuple[str, ...]
+    waiting: tuple[PolicyRequestState, ...]
+    answered: tuple[PolicyRequestState, ...]
 
 
 @dataclass(frozen=True)
@@ -66,17 +74,13 @@ class DeploymentsPage:
 
 def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
     settings = policy.gate_settings
-    history = selectors.gate_policies(policy.line)
-    names = actor_names(row.created_by for row in history)
+    history, requests = gate_policies(policy.line), policy_requests(policy.line)
     return GatePolicyPage(
         line_name=line_name(policy.line),
         policy=policy,
-        by=names.get(policy.created_by, ""),
+        by=_made_by(policy),
         round_sentences=(
-            bounds.ALPHA.sentence(settings.alpha),
-            bounds.MAX_LABELS.sentence(settings.max_labels),
-            bounds.MAX_AGE_HOURS.sentence(settings.max_age_hours),
-            bounds.SMALLEST_EFFECT.sentence(settings.smallest_effect),
+            *(b.sentence(getattr(settings, name)) for name, b in bounds.ROUND_BOUNDS.items()),
             *(
                 f"{label}: {choices[getattr(settings, name)]}"
                 for name, (label, choices) in bounds.CHOICES.items()
@@ -85,8 +89,18 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
         prompts_short=prompts_short(policy.line),
         checks=tuple(_check_words(settings)),
         plan=decision_plan(policy.line, settings),
-        versions=tuple((row, names[row.created_by]) for row in history),
+        versions=tuple((row, _made_by(row)) for row in history),
+        weaker=tuple(item.says for item in policy_weaker(policy)),
+        waiting=tuple(r for r in requests if r.standing == "waiting"),
+        answered=tuple(r for r in requests if r.standing not in ("waiting", "confirmed")),
     )
+
+
+def _made_by(policy: GatePolicy) -> str:
+    """Who saved a version: a lead or a process, or the two leads of a weaker one."""
+    second = [policy.request.answered_by] if policy.request else []
+    names = actor_names([policy.created_by, *second]) if policy.created_by else {}
+    return " and ".join(names[key] for key in [policy.created_by, *second] if key)
 
 
 def _check_words(settings: GatePolicySettings) -> list[CheckWords]:

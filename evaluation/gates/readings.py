@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from evaluation.contracts import SamplePair
 from training import facade as training
-from training.contracts import JsonContract
+from training.contracts import JsonContract, require_finite
 
 ContractT = TypeVar("ContractT", bound=JsonContract)
 
@@ -18,7 +18,9 @@ TrainScores = dict[str, tuple[float, float]]
 
 
 def measurements_read(run: training.RunRecord, contract: type[ContractT]) -> ContractT:
-    return contract.from_json(json.loads(_file(run, "measurements").read_text()))
+    document = json.loads(_file(run, "measurements").read_text())
+    require_finite(document, "measurements")
+    return contract.from_json(document)
 
 
 def highlights_read(run: training.RunRecord) -> list[SamplePair]:
@@ -33,14 +35,13 @@ def samples_read(run: training.RunRecord) -> Iterator[dict[str, Any]]:
 
 def train_scores(run: training.RunRecord) -> TrainScores:
     """Prompt id -> train reward of (candidate's, incumbent's) text, as people were shown them."""
-    return {
-        str(row["prompt_id"]): (
-            float(row["candidate"]["scores"]["train"]),
-            float(row["incumbent"]["scores"]["train"]),
-        )
-        for row in samples_read(run)
-        if row["sample"] == 0
+    shown = {str(row["prompt_id"]): row for row in samples_read(run) if row["sample"] == 0}
+    scores = {
+        prompt: tuple(float(row[side]["scores"]["train"]) for side in ("candidate", "incumbent"))
+        for prompt, row in shown.items()
     }
+    require_finite(scores, "train scores")
+    return {prompt: (candidate, incumbent) for prompt, (candidate, incumbent) in scores.items()}
 
 
 @dataclass(frozen=True)

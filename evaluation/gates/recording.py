@@ -25,6 +25,7 @@ from evaluation.contracts import (
 )
 from evaluation.gates.models import Decision, Deployment, Override
 from evaluation.gates.outcomes import Outcome, label_trajectory, outcomes_from_labels
+from evaluation.gates.policies import gate_policy_current, policy_weaker
 from evaluation.gates.quality import label_quality
 from evaluation.gates.readings import highlights_read, measurements_read
 from evaluation.gates.records import JudgedRound
@@ -49,6 +50,7 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
     measured = measurements_read(reward, RewardModelMeasurements) if reward else None
     approval = approval_get(judged.round_id)
     test = gate_test(judged.round_id)
+    in_force = gate_policy_current(judged.line_id, as_of=judged.started_at)
     return replace(
         _decided(begun, decision_row(judged.round_id)),
         labels=_labels(begun.labels, judged, gate=len(labels)),
@@ -57,6 +59,7 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
         trajectory=(
             label_trajectory(outcomes, settings=test.gate_settings, aim=test.aim) if test else ()
         ),
+        weaker=policy_weaker(in_force),
         overrides=tuple(_overrides(judged.round_id)),
         approvals=(approval,) if approval else (),
         deployments=tuple(_deployments(judged)),
@@ -80,7 +83,7 @@ def _decided(begun: RoundRecord, decision: Decision | None) -> RoundRecord:
         gate_settings=decision.gate_settings,
         gate=decision_gate(decision),
         human=evidence.labels,
-        fresh_agreement=evidence.fresh_agreement,
+        fresh_discrimination=evidence.fresh_discrimination,
         mismatch=evidence.mismatch,
         identical_pairs=evidence.identical_pairs,
         wear=evidence.wear,

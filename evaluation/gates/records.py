@@ -61,6 +61,32 @@ class OverrideState:
     active: bool
 
 
+PolicyRequestStanding = Literal[
+    "waiting", "confirmed", "declined", "withdrawn", "expired", "superseded"
+]
+
+
+@dataclass(frozen=True)
+class PolicyRequestState:
+    """A request for a weaker gate policy: what is weaker in it and what else differs, in sentences.
+
+    `requested_by` and `answered_by` are names to show, `asked_by` is the id of who asked.
+    """
+
+    id: UUID
+    line_id: UUID
+    standing: PolicyRequestStanding
+    weaker: tuple[str, ...]
+    otherwise: tuple[str, ...]
+    reason: str
+    asked_by: str
+    requested_by: str
+    requested_at: datetime
+    expires_at: datetime
+    answered_by: str
+    answered_at: datetime | None
+
+
 DeploymentKindName = Literal["initial", "deploy", "rollback"]
 
 

@@ -1,4 +1,4 @@
-"""Reads: the gate policy in force, decisions, approvals, overrides, deployments."""
+"""Reads: decisions, approvals, overrides, deployments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.utils import timezone
 from evaluation.contracts import (
     ApprovalRecord,
     GateMeasurements,
-    GatePolicySettings,
     GateVerdict,
 )
 from evaluation.gates.actors import actor_name, actor_names
@@ -20,7 +19,6 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
-    GatePolicy,
     GateTest,
     LinePointer,
     Override,
@@ -31,31 +29,8 @@ from evaluation.gates.records import (
     LineDeployment,
     OverrideState,
 )
-from evaluation.policy import gate_decide
+from evaluation.policy import gate_override
 from web.records import record_of
-
-# ------------------------------------------------------------------ gate policies
-
-
-def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> GatePolicy:
-    """The newest version; the built-in default as version 0, in no table, where none was saved.
-
-    With `as_of`, the version in force then: a round is judged by the policy that it started under,
-    so that nobody moves a threshold while looking at the round's evidence.
-    """
-    rows = GatePolicy.objects.filter(line=line_id)
-    if as_of is not None:
-        rows = rows.filter(created_at__lte=as_of)
-    default = GatePolicySettings(version=0).to_json()
-    return rows.order_by("-version").first() or GatePolicy(
-        line=line_id, version=0, settings=default
-    )
-
-
-def gate_policies(line_id: UUID) -> list[GatePolicy]:
-    """Every saved version, newest first."""
-    return list(GatePolicy.objects.filter(line=line_id).order_by("-version"))
-
 
 # -------------------------------------------------------------------------- decisions
 
@@ -149,11 +124,11 @@ def effective_gate(round_id: UUID) -> GateVerdict | None:
 
 
 def decision_gate(row: Decision) -> GateVerdict:
-    """The gate table with overridden checks marked, decided again from the recorded evidence."""
+    """The recorded gate table with overridden checks marked, and combined again."""
     let_through = sorted({override.check_id for override in overrides_active(row)})
     if not let_through:
         return row.gate
-    return gate_decide(row.evidence, row.gate_settings, overridden=let_through)
+    return gate_override(row.gate, row.evidence, overridden=let_through)
 
 
 def _override_state(row: Override, newest: Decision | None, now: datetime) -> OverrideState:

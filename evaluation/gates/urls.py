@@ -8,6 +8,11 @@ app_name = "gates"
 urlpatterns = [
     path("gate/<uuid:line_id>/policy/", views.gate_policy, name="policy"),
     path("gate/<uuid:line_id>/policy/edit/", views.gate_policy_edit, name="policy_edit"),
+    path(
+        "gate/<uuid:line_id>/policy/requests/<uuid:request_id>/",
+        views.gate_policy_answer,
+        name="policy_answer",
+    ),
     path("gate/<uuid:line_id>/deployments/", views.deployments, name="deployments"),
     path(
         "gate/<uuid:line_id>/deployments/<uuid:version_id>/rollback/",

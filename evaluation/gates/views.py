@@ -3,20 +3,23 @@ thresholds, leads and engineers roll back."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evaluation.gates import selectors, services
-from evaluation.gates.forms import GatePolicyForm, RollbackForm
+from evaluation.gates import services
+from evaluation.gates.forms import GatePolicyForm, PolicyAnswerForm, RollbackForm
+from evaluation.gates.notices import second_lead_tell
 from evaluation.gates.pages import DeploymentRow, deployments_page, gate_policy_page
+from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import GateError
 from training import facade as training
-from web.access import ENGINEER, LEAD, require_role
+from web.access import ENGINEER, LEAD, person, require_role
 from web.registry import line_name
 
 
@@ -24,36 +27,69 @@ from web.registry import line_name
 @login_required
 def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
     roles = require_role(request, ENGINEER, LEAD, line_id=line_id)
-    page = gate_policy_page(selectors.gate_policy_current(line_id))
-    return render(request, "gates/policy.html", {"page": page, "may_edit": LEAD in roles})
+    page = gate_policy_page(gate_policy_current(line_id))
+    asked_by = str(request.user.pk)
+    context = {"page": page, "may_edit": LEAD in roles, "me": asked_by}
+    return render(request, "gates/policy.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
 def gate_policy_edit(request: HttpRequest, line_id: UUID) -> HttpResponse:
+    """A change that makes the gate no weaker counts at once; another is put before a second lead."""
     require_role(request, LEAD, line_id=line_id)
-    current = selectors.gate_policy_current(line_id)
+    current = gate_policy_current(line_id)
     form = GatePolicyForm(request.POST or None, current=current.gate_settings)
     if request.method == "POST" and form.is_valid():
         try:
-            saved = services.gate_policy_save(
-                line_id=line_id,
-                settings=form.settings(),
-                actor=str(request.user.pk),
-                expected_version=form.cleaned_data["version"],
-            )
+            said = _policy_change(request, line_id, form)
         except GateError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"Saved as version {saved.version}; it counts from now on.")
+            messages.success(request, said)
             return redirect("gates:policy", line_id)
-    context = {
-        "form": form,
-        "line_id": line_id,
-        "line_name": line_name(line_id),
-        "version": current.version,
-    }
+    context = {"form": form, "line_id": line_id, "line_name": line_name(line_id)}
     return render(request, "gates/policy_edit.html", context)
+
+
+def _policy_change(request: HttpRequest, line_id: UUID, form: GatePolicyForm) -> str:
+    """Save the form, or ask for it; what was done, for the person."""
+    change: dict[str, Any] = {
+        "line_id": line_id,
+        "settings": form.settings(),
+        "actor": person(request),
+        "expected_version": form.cleaned_data["version"],
+    }
+    if form.weaker:
+        reason = form.cleaned_data["reason"]
+        asked = services.gate_policy_request(**change, reason=reason)
+        second_lead_tell(asked, by=person(request))
+        return "Nothing has changed yet: the weaker policy waits for a second lead."
+    saved = services.gate_policy_save(**change)
+    return f"Saved as version {saved.version}; it counts from now on."
+
+
+@require_POST
+@login_required
+def gate_policy_answer(request: HttpRequest, line_id: UUID, request_id: UUID) -> HttpResponse:
+    """The second lead's yes or no to a weaker policy, or the first one's withdrawal."""
+    require_role(request, LEAD, line_id=line_id)
+    form = PolicyAnswerForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise GateError("Choose whether the weaker policy counts.")
+        saved = services.gate_policy_answer(
+            line_id=line_id,
+            request_id=request_id,
+            answer=form.cleaned_data["answer"],
+            actor=person(request),
+        )
+    except GateError as error:
+        messages.error(request, str(error))
+        return redirect("gates:policy", line_id)
+    counts = f"Version {saved.version} counts from now on." if saved else ""
+    messages.success(request, counts or "The weaker policy does not count; nothing has changed.")
+    return redirect("gates:policy", line_id)
 
 
 @require_GET

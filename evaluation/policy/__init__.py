@@ -13,6 +13,7 @@ from evaluation.policy.decision import (
     NOTHING_NEW,
     check_settings,
     gate_decide,
+    gate_override,
     require_overridable,
 )
 from evaluation.policy.label_checks import REQUIRED_FACTS, error_level_of
@@ -30,5 +31,6 @@ __all__ = [
     "error_level",
     "error_level_of",
     "gate_decide",
+    "gate_override",
     "require_overridable",
 ]

@@ -13,24 +13,30 @@ from evaluation.contracts import (
     GateVerdict,
     Verdict,
 )
-from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
-from training.contracts import json_sha256
+from evaluation.policy.registry import (
+    CHECKS,
+    DEFAULT_CHECKS,
+    FORMER_THRESHOLDS,
+    NEVER_OVERRIDDEN,
+)
+from training.contracts import json_sha256, require_finite
 
-# Thresholds of earlier releases that saved policies may still hold; they are no longer asked.
-RETIRED = {("G1", "annotators_advised")}
 NOTHING_NEW = (
     "The candidate's files are the incumbent's, byte for byte: there is nothing to promote."
 )
 
 
 def check_settings(settings: GatePolicySettings) -> dict[str, CheckSettings]:
-    """The settings of every check with defaults filled in; ValueError names what is unknown."""
+    """The settings of every check with defaults filled in; ValueError names what is unknown.
+
+    `FORMER_THRESHOLDS` of policies saved by earlier releases are left out.
+    """
     for check_id, given in settings.checks.items():
         if check_id not in DEFAULT_CHECKS:
             raise ValueError(f"unknown check {check_id!r}; known: {', '.join(DEFAULT_CHECKS)}.")
         known = DEFAULT_CHECKS[check_id].thresholds
-        for name in given.thresholds:
-            if name not in known and (check_id, name) not in RETIRED:
+        for name in given.thresholds.keys() - known.keys():
+            if (check_id, name) not in FORMER_THRESHOLDS:
                 raise ValueError(
                     f"{check_id} has no threshold {name!r}; it has: {', '.join(known)}."
                 )
@@ -47,32 +53,49 @@ def check_settings(settings: GatePolicySettings) -> dict[str, CheckSettings]:
     return filled
 
 
-def gate_decide(
-    measurements: GateMeasurements,
-    settings: GatePolicySettings,
-    *,
-    overridden: Collection[str] = (),
-) -> GateVerdict:
+def gate_decide(measurements: GateMeasurements, settings: GatePolicySettings) -> GateVerdict:
     """Run every enabled check and combine them; identical files are never promoted.
 
     Labels of a policy against itself are coin flips: a gate that looks often enough is bound to see
-    a lucky streak at its error level. `overridden` names checks that two leads let through;
-    ValueError for one that is unknown or may never be overridden.
+    a lucky streak at its error level. ValueError names a measurement that is not a finite number.
     """
     filled = check_settings(settings)
-    for check_id in overridden:
-        require_overridable(check_id)
+    read = measurements.to_json()
+    require_finite(read, "measurements")
     results = tuple(
-        _run_check(check_id, measurements, settings, chosen, check_id in overridden)
+        _run_check(check_id, measurements, settings, chosen)
         for check_id, chosen in filled.items()
         if chosen.enabled
     )
+    evidence = json_sha256({"measurements": read, "settings": settings.to_json()})
+    return _verdict(results, measurements, evidence)
+
+
+def gate_override(
+    decided: GateVerdict, measurements: GateMeasurements, *, overridden: Collection[str]
+) -> GateVerdict:
+    """`decided` with the checks marked that two leads let through, and combined again.
+
+    The recorded checks stand as they are: a later release's thresholds and statistics change no
+    verdict of before. ValueError for a check that is unknown or may never be overridden.
+    """
+    for check_id in overridden:
+        require_overridable(check_id)
+    results = tuple(
+        replace(check, overridden=check.id in overridden and check.status != "PASS")
+        for check in decided.checks
+    )
+    return _verdict(results, measurements, decided.evidence_sha256)
+
+
+def _verdict(
+    results: tuple[CheckResult, ...], measurements: GateMeasurements, evidence: str
+) -> GateVerdict:
     verdict, reasons = _combine(results, measurements)
     if verdict == "PROMOTE" and measurements.candidate_sha256 == measurements.incumbent_sha256:
         verdict, reasons = "REJECT", (NOTHING_NEW,)
     open_wants = [r.wants for r in _blocking(results) if r.wants != "nothing"]
     wants = tuple(dict.fromkeys(open_wants)) if verdict == "INCONCLUSIVE" else ()
-    evidence = json_sha256({"measurements": measurements.to_json(), "settings": settings.to_json()})
     return GateVerdict(verdict, results, reasons, evidence, wants)
 
 
@@ -88,7 +111,6 @@ def _run_check(
     measurements: GateMeasurements,
     settings: GatePolicySettings,
     chosen: CheckSettings,
-    overridden: bool,
 ) -> CheckResult:
     check = CHECKS[check_id]
     found = check.decide(measurements, settings, chosen.thresholds)
@@ -105,7 +127,6 @@ def _run_check(
         interval=found.interval,
         thresholds=found.thresholds or chosen.thresholds,
         advisory=found.advisory,
-        overridden=overridden and found.status != "PASS",
         overridable=check_id not in NEVER_OVERRIDDEN,
     )
 

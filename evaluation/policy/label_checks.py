@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evaluation.contracts import (
     CheckStatus,
     GateMeasurements,
@@ -129,42 +131,58 @@ def _annotators_advisory(labels: HumanLabels) -> str:
     )
 
 
-def check_agreement(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G5: the training reward model against fresh labels of the candidate's own texts.
+def check_discrimination(
+    m: GateMeasurements, settings: GatePolicySettings, t: Thresholds
+) -> Finding:
+    """G5: how well the training reward model's gap tells pairs that the candidate won from lost ones.
 
-    It must be shown to lie above the floor; against the human ceiling it must not be shown to lie too
-    far below. The ceiling is itself an estimate: asking for proof of nearness would ask for more
-    labels than the win rate does.
-
-    A failure ends the round, and the check is looked at after every batch of labels: so it fails on
-    bounds that hold at all times together. To pass costs nothing before the win rate is shown as well.
+    The AUC, and not agreement: agreement follows the share of wins, and would make this a second test
+    of the win rate. Its lower bound must reach the floor. A failure ends the round, and the check is
+    looked at after every batch of labels: so it fails on bounds that hold at all times together. To
+    pass costs nothing before the win rate is shown as well. Nearness to the human ceiling only warns:
+    it is measured on other pairs than these.
     """
-    agreement = m.fresh_agreement
-    if agreement is None:
-        return missing("Agreement of the reward model with fresh labels", more_labels(m.labels))
-    floor = t["accuracy"]
-    near = m.human_ceiling.estimate - t["below_ceiling"] if m.human_ceiling else 0.0
-    always = m.fresh_agreement_sequence or agreement
-    if always.high < near:
-        sentence = (
-            f"The reward model agrees far less with people than they do with each other (at least"
-            f" {near:.0%} is asked)."
-        )
-        return Finding(
-            "FAIL", share(always), sentence, interval=always, thresholds={"accuracy": near}
-        )
+    told = m.fresh_discrimination
+    advisory = _ceiling_advisory(m, t)
+    if told is None:
+        return replace(_discrimination_missing(m), advisory=advisory)
+    floor = t["discrimination"]
+    always = m.fresh_discrimination_sequence or told
     status: CheckStatus = "FAIL" if always.high < floor else "UNRESOLVED"
-    if agreement.low >= floor:
+    if told.low >= floor:
         status = "PASS"
-    shown = agreement if status == "PASS" else always  # the bounds that decide
+    shown = always if status == "FAIL" else told  # the bounds that decide
     words = {
-        "PASS": "The reward model still agrees with people on the candidate's texts",
-        "FAIL": "The reward model no longer agrees with people on the candidate's texts",
-        "UNRESOLVED": "Too few fresh labels to say whether the reward model still agrees",
+        "PASS": "On fresh labels the reward model tells what people prefer from what they do not",
+        "FAIL": "On fresh labels the reward model does not tell what people prefer",
+        "UNRESOLVED": "Too few fresh labels to say whether the reward model tells what people prefer",
     }
-    sentence = f"{words[status]} (at least {floor:.0%} is asked)."
+    sentence = f"{words[status]} (at least {floor:.0%} of won and lost pairs in the right order)."
     wants = more_labels(m.labels) if status == "UNRESOLVED" else "nothing"
-    advisory = "" if m.human_ceiling else "How far two people agree has not been measured."
-    if agreement.estimate < near:
-        advisory = f"It lies more than {t['below_ceiling']:.0%} below what two people agree on."
-    return Finding(status, share(shown), sentence, wants, shown, advisory, {"accuracy": floor})
+    measured = f"{share(shown)} in the right order"
+    return Finding(status, measured, sentence, wants, shown, advisory, {"discrimination": floor})
+
+
+def _discrimination_missing(m: GateMeasurements) -> Finding:
+    """Nothing was measured: no labels yet, or too few of one kind for an order to be seen."""
+    if m.labels is None or m.labels.labels == 0:
+        return missing("What the reward model can tell on fresh labels", more_labels(m.labels))
+    sentence = (
+        "What the reward model can tell has not been measured: it takes ten pairs that the candidate "
+        f"won and ten that it lost, from at least two annotators ({m.labels.wins} won and "
+        f"{m.labels.losses} lost so far)."
+    )
+    return Finding("UNRESOLVED", "not measured yet", sentence, more_labels(m.labels))
+
+
+def _ceiling_advisory(m: GateMeasurements, t: Thresholds) -> str:
+    """What is to be said of how far people agree, the most that a reward model can be asked for."""
+    ceiling, told = m.human_ceiling, m.fresh_discrimination
+    if ceiling is None:
+        return "How far two people agree has not been measured."
+    if told is None or told.estimate >= ceiling.estimate - t["below_ceiling"]:
+        return ""
+    return (
+        f"That is more than {100 * t['below_ceiling']:g} points below the {ceiling.estimate:.0%} in which two "
+        "people agree on other pairs of this line."
+    )

@@ -24,17 +24,19 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     measured = f"held-out {number(held)}, train {number(train)} (z)"
     floor = t["held_out_gain"]
     if held.high <= floor:
-        sentence = "A reward model that the training never saw finds no gain."
+        sentence = f"A reward model that the training never saw finds no gain{_above(floor)}."
         return Finding("FAIL", measured, sentence, interval=held)
     share = held.estimate / train.estimate if train.estimate > 0 else math.inf
     if share < t["share"]:
         sentence = (
             f"The held-out reward model sees {share:.0%} of the gain that the one trained against sees, under "
-            f"{t['share']:.0%}: the gain is mostly over-optimisation."
+            f"{t['share']:.0%}."
         )
         return Finding("FAIL", measured, sentence, interval=held)
     if held.low <= floor:
-        sentence = "The gain by the held-out reward model cannot be told from none."
+        sentence = (
+            f"The held-out reward model's gain is not clearly{_above(floor) or ' above none'}."
+        )
         return Finding("UNRESOLVED", measured, sentence, more_samples(m), held)
     advisory = ""
     if share < t["share_advised"]:
@@ -47,11 +49,15 @@ def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     return Finding("PASS", measured, sentence, interval=held, advisory=advisory)
 
 
+def _above(floor: float) -> str:
+    return f" above {floor:g} standard deviations" if floor else ""
+
+
 def check_kl(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
     """G4: exact KL per sequence to the reference against the budget or the fitted optimum."""
     kl = m.policy.kl.get("reference") if m.policy else None
     if kl is None:
-        return missing("The distance from the reference policy", "samples")
+        return missing("The distance from the reference policy", more_samples(m))
     budget = t["budget"] if m.kl_optimum is None else m.kl_optimum
     source = "the budget" if m.kl_optimum is None else "the optimum fitted on earlier rounds"
     status = at_most(kl, budget)
@@ -70,7 +76,12 @@ def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thre
     in_range = t["temperature_low"] <= split.temperature <= t["temperature_high"]
     measured = f"ECE {split.ece:.3f} (limit {limit:.3f}), temperature {split.temperature:.2f}"
     if split.ece <= limit and in_range:
-        return Finding("PASS", measured, "The stated confidence matches how often people agree.")
+        sentence = "Stated confidence departs from how often people agree by no more than chance."
+        if split.ece > split.ece_null_95:
+            sentence = (
+                "Stated confidence departs from how often people agree by little more than chance."
+            )
+        return Finding("PASS", measured, sentence)
     if in_range:
         sentence = "Stated confidence departs from how often people agree by more than chance."
         return Finding("FAIL", measured, sentence)
@@ -112,7 +123,7 @@ def check_length(m: GateMeasurements, settings: GatePolicySettings, t: Threshold
 def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
     """G11: every measured distinct-n ratio to the incumbent, at equal token counts."""
     if m.policy is None or not m.policy.diversity:
-        return missing("Diversity", "samples")
+        return missing("Diversity", more_samples(m))
     # what has surely collapsed comes before what might have
     name, worst = min(
         m.policy.diversity.items(),
@@ -121,9 +132,9 @@ def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     status = at_least(worst, t["ratio"])
     measured = f"{called(name)} {number(worst)} of the incumbent's"
     words = {
-        "PASS": "Replies have not collapsed into a few forms.",
-        "FAIL": "Replies have collapsed into a few forms.",
-        "UNRESOLVED": "A collapse of diversity cannot be ruled out.",
+        "PASS": f"Every measured diversity is at least {t['ratio']:.0%} of the incumbent's.",
+        "FAIL": f"A measured diversity is under {t['ratio']:.0%} of the incumbent's.",
+        "UNRESOLVED": f"A diversity may be under {t['ratio']:.0%} of the incumbent's.",
     }
     narrow = status == "PASS" and worst.estimate < t["ratio_advised"]
     advisory = (
@@ -141,10 +152,10 @@ def check_disagreement(m: GateMeasurements, settings: GatePolicySettings, t: Thr
     if ratio is None:
         return missing("Disagreement of the ensemble", more_samples(m))
     status = at_most(ratio, t["ratio"])
-    words = {
-        "PASS": "The reward models agree on the candidate's texts about as before.",
-        "FAIL": "The reward models disagree on the candidate's texts: it left what they know.",
-        "UNRESOLVED": "The reward models may disagree more on the candidate's texts.",
-    }
+    said = {"PASS": "differ at most", "FAIL": "differ over", "UNRESOLVED": "may differ over"}
+    sentence = (
+        f"On the candidate's texts the reward models {said[status]} {t['ratio']:g} times as much as "
+        "on the base policy's."
+    )
     wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
-    return Finding(status, number(ratio, "times"), words[status], wants, ratio)
+    return Finding(status, number(ratio, "times"), sentence, wants, ratio)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from evaluation.contracts import CheckSettings
 from evaluation.policy.findings import CheckFunction
-from evaluation.policy.label_checks import check_agreement, check_integrity, check_win_rate
+from evaluation.policy.label_checks import check_discrimination, check_integrity, check_win_rate
 from evaluation.policy.model_checks import (
     check_calibration,
     check_disagreement,
@@ -28,7 +28,7 @@ DEFAULT_CHECKS: dict[str, CheckSettings] = {
     "G1": CheckSettings(thresholds={"win_rate": 0.50, "annotators": 8.0}),
     "G3": CheckSettings(thresholds={"held_out_gain": 0.0, "share": 0.30, "share_advised": 0.60}),
     "G4": CheckSettings(thresholds={"budget": 10.0}),
-    "G5": CheckSettings(thresholds={"accuracy": 0.55, "below_ceiling": 0.10}),
+    "G5": CheckSettings(thresholds={"discrimination": 0.52, "below_ceiling": 0.10}),
     "G6": CheckSettings(
         required=False,
         thresholds={"ece_excess": 0.02, "temperature_low": 0.67, "temperature_high": 1.5},
@@ -37,6 +37,9 @@ DEFAULT_CHECKS: dict[str, CheckSettings] = {
     "G11": CheckSettings(thresholds={"ratio": 0.50, "ratio_advised": 0.85}),
     "G13": CheckSettings(required=False, thresholds={"ratio": 1.5}),
 }
+
+# What policies saved by earlier releases may still name, and no check reads any more.
+FORMER_THRESHOLDS = frozenset({("G1", "annotators_advised"), ("G5", "accuracy")})
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,9 @@ CHECKS: dict[str, Check] = {
     ),
     "G5": Check(
         "Reward model on fresh labels",
-        "Does the reward model agree with people on the candidate's texts?",
+        "Can the reward model tell which of the candidate's texts people prefer?",
         REWARD_EVALUATION,
-        check_agreement,
+        check_discrimination,
     ),
     "G6": Check(
         "Calibration",

@@ -26,7 +26,7 @@ from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.statistics.intervals import FloatArray
-from training.contracts import ArtifactRef
+from training.contracts import ArtifactRef, require_finite
 from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.reward.scoring import RewardModel, reward_model_load
@@ -45,7 +45,6 @@ class Evidence:
     rows: tuple[PromptRow, ...]
     sides: Mapping[str, Side]
     kl: Mapping[str, FloatArray]
-    prompts_in_file: int
 
     @property
     def groups(self) -> list[str]:
@@ -76,7 +75,7 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     drawn = _draw(run, policies, chosen)
     kl = _divergence(run, policies, drawn["candidate"])
     sides = _score(run, drawn, rows)
-    return Evidence(rows, sides, kl, len(prompts))
+    return Evidence(rows, sides, kl)
 
 
 def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasurements:
@@ -90,12 +89,14 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         seed=run.spec.seed,
         identical=_sha(run, "candidate") == _sha(run, "incumbent"),
     )
-    return replace(found, more_samples_possible=found.prompts < evidence.prompts_in_file)
+    more = run.config.samples_per_prompt < run.config.samples_limit
+    return replace(found, more_samples_possible=more)
 
 
 def write(
     run: Run[EvaluatePolicyConfig], evidence: Evidence, measured: PolicyMeasurements
 ) -> list[ArtifactRef]:
+    require_finite(measured.to_json(), "measurements")
     pairs = highlights_pick(evidence.sides, evidence.rows, kl=evidence.kl["reference"])
     lines = "".join(_json(line, None) for line in _sample_lines(evidence))
     highlights = _json([pair.to_json() for pair in pairs], 1)

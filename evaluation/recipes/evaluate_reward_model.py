@@ -25,6 +25,7 @@ from evaluation.contracts import (
 )
 from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
 from evaluation.statistics.intervals import FloatArray
+from training.contracts import require_finite
 from training.core.data.json_lines import preferences_read
 from training.core.reward.scoring import RewardModel, reward_model_load
 from training.core.run.errors import UserError
@@ -62,6 +63,7 @@ def evaluate(run: Run[EvaluateRewardModelConfig]) -> None:
         run.emit("evaluate", step, len(splits), _headline(measured, split), f"Split {split}.")
     if not measured.splits:
         raise UserError("preferences: no split has untied pairs of two groups; more labels needed.")
+    require_finite(measured.to_json(), "measurements")
     content = json.dumps(measured.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n"
     artifact = run.write_file("measurements", "measurements.json", content.encode())
     return run.finish([artifact], measured.to_json())

@@ -25,6 +25,14 @@ def people_named(record: RoundRecord) -> RoundRecord:
             )
             for item in record.overrides
         ),
+        weaker=tuple(
+            replace(
+                item,
+                requested_by=names[item.requested_by],
+                confirmed_by=names.get(item.confirmed_by, ""),
+            )
+            for item in record.weaker
+        ),
         deployments=tuple(replace(item, by=names[item.by]) for item in record.deployments),
     )
 
@@ -33,5 +41,7 @@ def _keys(record: RoundRecord) -> set[str]:
     return {
         *(item.person for item in record.approvals),
         *(name for item in record.overrides for name in (item.requested_by, item.confirmed_by)),
+        *(item.requested_by for item in record.weaker),
+        *(item.confirmed_by for item in record.weaker if item.confirmed_by),
         *(item.by for item in record.deployments),
     }

@@ -118,6 +118,7 @@ RULES: dict[str, Rule] = {
     "monitoring:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed
     "gates:policy": Rule(get=STAFF),
     "gates:policy_edit": both(LEADS),
+    "gates:policy_answer": Rule(post=LEADS),
     "gates:deployments": Rule(get=STAFF),
     "gates:rollback": both(STAFF),
     "reports:report": Rule(get=STAFF),

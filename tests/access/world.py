@@ -93,6 +93,7 @@ def house_build(folder: Path) -> House:
         "line_id": line.id,
         "version_id": world.base.id,
         "override_id": uuid.uuid4(),
+        "request_id": uuid.uuid4(),
         "campaign_id": campaign.pk,
         "assignment_id": lease(rater, campaign).assignment_id,
         "notice_id": notice.pk,

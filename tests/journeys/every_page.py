@@ -15,7 +15,8 @@ from django.utils import timezone
 from annotation.accounts.tokens import token_issue
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
-from evaluation.gates.services import decisions
+from evaluation.contracts import GatePolicySettings
+from evaluation.gates.services import decisions, gate_policy_request
 from evaluation.reports.services import report_store
 from outerloop.rounds.models import Round, State
 from outerloop.rounds.runs import judged_round
@@ -47,6 +48,7 @@ class EveryPage:
         self.further: list[str] = []
         self._awaiting_approval(folder)
         self._refused(folder)
+        self._weaker_policies(folder)
         self._work_under_way()
         token_issue(user=self.boss, name="nightly report", days=1)
         notice_send(users=[self.boss], topic="t", level="info", text="A round waits.", url="/")
@@ -101,6 +103,16 @@ class EveryPage:
             self._add(page, world.line.slug, refused.number)
         self._add("rounds:line", world.line.slug)
         self._add("reports:history", world.line.slug)
+
+    def _weaker_policies(self, folder: Path) -> None:
+        """A weaker gate policy that the boss may confirm, and one that the boss has asked for."""
+        for asker in ("lead of every line", "boss"):
+            line = LoopWorld(folder, labels=1).line
+            gate_policy_request(
+                line_id=line.id, settings=GatePolicySettings(alpha=0.1), reason=REASON,
+                actor=self.people[asker], expected_version=0,
+            )  # fmt: skip
+            self._add("gates:policy", line.id)
 
     def _work_under_way(self) -> None:
         """A run of a round and one of its own, and an export, none of them taken up yet."""

@@ -48,7 +48,13 @@ from training.contracts.runs import (
     RunManifest,
     RunSpec,
 )
-from web.json_contract import ContractError, JsonContract, canonical_json, json_sha256
+from web.json_contract import (
+    ContractError,
+    JsonContract,
+    canonical_json,
+    json_sha256,
+    require_finite,
+)
 
 __all__ = [
     "CONFIGS",
@@ -87,6 +93,7 @@ __all__ = [
     "Ties",
     "canonical_json",
     "json_sha256",
+    "require_finite",
 ]
 
 CONFIGS: dict[str, type[JsonContract]] = {

@@ -5,6 +5,7 @@ from evaluation.gates.services.decisions import (
     override_confirm,
     override_request,
     round_decide,
+    round_verdict,
 )
 from evaluation.gates.services.deployments import (
     deployment_mark_failed,
@@ -12,16 +13,23 @@ from evaluation.gates.services.deployments import (
     deployment_start,
     rollback,
 )
-from evaluation.gates.services.policies import gate_policy_save
+from evaluation.gates.services.policies import (
+    gate_policy_answer,
+    gate_policy_request,
+    gate_policy_save,
+)
 
 __all__ = [
     "approval_record",
     "deployment_mark_failed",
     "deployment_mark_served",
     "deployment_start",
+    "gate_policy_answer",
+    "gate_policy_request",
     "gate_policy_save",
     "override_confirm",
     "override_request",
     "rollback",
     "round_decide",
+    "round_verdict",
 ]

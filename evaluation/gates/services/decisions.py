@@ -26,21 +26,26 @@ from evaluation.gates.models import (
     GatePolicy,
     Override,
 )
+from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import GateError, JudgedRound, OverrideState
 from evaluation.gates.selectors import (
     decision_gate,
     decision_require,
     decision_row,
-    gate_policy_current,
     overrides,
 )
+from evaluation.gates.services.reasons import require_reason
 from evaluation.gates.services.registration import gate_test_open
 from evaluation.policy import error_level_of, gate_decide, require_overridable
 from training import facade as training
 from web.services import audit_record
 
 OVERRIDE_LONGEST = timedelta(days=30)
-REASON_SHORTEST = 10
+
+
+def round_verdict(judged: JudgedRound) -> GateVerdict:
+    """What the gate would say as of now; no decision is written down. LookupError as in `round_decide`."""
+    return _judge(judged)[2]
 
 
 def round_decide(judged: JudgedRound) -> GateVerdict:
@@ -49,15 +54,18 @@ def round_decide(judged: JudgedRound) -> GateVerdict:
     The verdict is written down, unless labels can still change it (`labels_wanted`). LookupError
     while the policy evaluation is missing.
     """
-    policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
-    if judged.policy_run is None or judged.candidate is None:
-        raise LookupError("The round has no policy evaluation to decide on.")
-    test = gate_test_open(judged, policy.gate_settings)
-    measurements = round_measure(judged, test)
-    verdict = gate_decide(measurements, policy.gate_settings)
+    policy, measurements, verdict = _judge(judged)
     if not verdict.labels_wanted:
         decision_record(judged, policy, measurements, verdict)
     return verdict
+
+
+def _judge(judged: JudgedRound) -> tuple[GatePolicy, GateMeasurements, GateVerdict]:
+    policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
+    if judged.policy_run is None or judged.candidate is None:
+        raise LookupError("The round has no policy evaluation to decide on.")
+    measurements = round_measure(judged, gate_test_open(judged, policy.gate_settings))
+    return policy, measurements, gate_decide(measurements, policy.gate_settings)
 
 
 @transaction.atomic
@@ -116,7 +124,7 @@ def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str)
             f"Round {decision.number} is {verdict}: only a promotion waits for approval."
         )
     if not approve:
-        _require_reason(reason, "Declining a promotion")
+        require_reason(reason, "Declining a promotion")
     answered = Approval.objects.filter(decision=decision).first()
     if answered is None:
         answered = Approval.objects.create(
@@ -141,7 +149,7 @@ def override_request(
     """
     decision = Decision.objects.select_for_update().get(pk=decision_require(round_id).pk)
     _require_overridable(decision, check_id)
-    _require_reason(reason, "An override")
+    require_reason(reason, "An override")
     now = timezone.now()
     if not now < expires_at <= now + OVERRIDE_LONGEST:
         raise GateError(
@@ -200,11 +208,6 @@ def _require_overridable(decision: Decision, check_id: str) -> None:
         raise GateError(f"{check_id} was not asked in round {decision.number}.")
     if found.status == "PASS" or not found.required:
         raise GateError(f"{check_id} does not hold back round {decision.number}.")
-
-
-def _require_reason(reason: str, what: str) -> None:
-    if len(reason.strip()) < REASON_SHORTEST:
-        raise GateError(f"{what} needs a reason of at least {REASON_SHORTEST} letters.")
 
 
 def _audit(decision: Decision, actor: Actor, verb: str, detail: dict[str, Any]) -> None:

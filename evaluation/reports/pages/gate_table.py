@@ -20,11 +20,12 @@ AXIS_THRESHOLD = {
     "G1": "win_rate",
     "G3": "held_out_gain",
     "G4": "budget",
-    "G5": "accuracy",
+    "G5": "discrimination",
     "G10": "ratio",
     "G11": "ratio",
     "G13": "ratio",
 }
+FORMER_AXIS_THRESHOLD = {"G5": "accuracy"}  # of decisions that earlier releases recorded
 AT_MOST = {"G4", "G10", "G13"}
 SHARES = {"G0", "G1", "G5"}
 UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"}
@@ -80,7 +81,8 @@ def evidence_mark(record: RoundRecord) -> Mark | None:
 
 def _gate_row(check: CheckResult, record: RoundRecord) -> GateRow:
     meaning, word = _outcome(check)
-    threshold = check.thresholds.get(AXIS_THRESHOLD.get(check.id, ""))
+    names = (AXIS_THRESHOLD.get(check.id, ""), FORMER_AXIS_THRESHOLD.get(check.id, ""))
+    threshold = next((check.thresholds[n] for n in names if n in check.thresholds), None)
     drawn = mark(check.interval, threshold=threshold, meaning=meaning, says=check.measured)
     asked = _asked(check, threshold) if check.interval else ""
     if check.id == "G1" and (evidence := evidence_mark(record)):
@@ -194,8 +196,9 @@ def _reward_evaluation_sentence(record: RoundRecord) -> str:
     said += f"; a length-only model with {split.length_baseline.estimate:.0%}"
     if ceiling is not None:
         said += f", {judges(record)} with each other {ceiling.estimate:.0%}"
-    if record.fresh_agreement is not None:
-        said += f". On fresh labels of the candidate's texts it agrees with {share(record.fresh_agreement)}"
+    told = record.fresh_discrimination
+    if told is not None:
+        said += f". Of a fresh pair that the candidate won and one that it lost it ranks {share(told)} rightly"
     return said + "."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from evaluation.contracts import (
     ApprovalRecord,
@@ -80,6 +81,7 @@ class ReportPage:
     slices: Table | None
     data: tuple[Table, ...]
     lineage: tuple[tuple[LineageItem, bool], ...]
+    weaker: tuple[Signed, ...]
     overrides: tuple[Signed, ...]
     approvals: tuple[Signed, ...]
     limits: tuple[str, ...]
@@ -109,6 +111,7 @@ def report_page(report: RoundReport) -> ReportPage:
         slices=tables.slice_table(record),
         data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
         lineage=tuple(_lineage(item) for item in record.lineage),
+        weaker=tuple(_weaker(record)),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
         limits=_limits(record),
@@ -156,6 +159,22 @@ def _limits(record: RoundRecord) -> tuple[str, ...]:
 
 def _lineage(item: LineageItem) -> tuple[LineageItem, bool]:
     return replace(item, name=in_words(item.name)), item.identity != short(item.identity)
+
+
+def _weaker(record: RoundRecord) -> Iterator[Signed]:
+    """What is weaker than by default in the policy that judged, one line for each version that made it so."""
+    for version, items in groupby(
+        sorted(record.weaker, key=lambda item: item.version), key=lambda item: item.version
+    ):
+        found = tuple(items)
+        first = found[0]
+        says = " ".join(item.says for item in found)
+        second = f" and {first.confirmed_by}" if first.confirmed_by else " alone"
+        why = f": {first.reason}" if first.reason else "."
+        yield Signed(
+            f"Judged under a gate policy that is weaker than the default. {says}",
+            f"{first.requested_by}{second} let it be so in version {version}, {when(first.at)}{why}",
+        )
 
 
 def _override(item: OverrideRecord) -> Signed:

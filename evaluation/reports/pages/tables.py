@@ -164,7 +164,10 @@ def truth_table(record: RoundRecord) -> Table | None:
     gain = record.policy.held_out_gain if record.policy else None
     rows = (
         Row("Wins against the incumbent", (share(wins), share(truth.win_rate))),
-        Row("Gain over the incumbent", (number(gain), number(truth.gain))),
+        Row(
+            "Gain over the incumbent, each on its own scale",
+            (number(gain, "z by the held-out reward model"), number(truth.gain, "points of gold")),
+        ),
     )
     return Table(
         "What the platform believes, and what the hidden scorer of this simulated world says. "

@@ -39,6 +39,7 @@ def waiting_read(lines: list[PolicyLine], user: Any) -> list[Waiting]:
         if LEAD in roles_of(user, line.id):
             decisions += _approvals(line)
             decisions += _overrides(line, user)
+            decisions += _weaker_policies(line, user)
         stuck += _stuck(line, unheld)
     return decisions + stuck
 
@@ -66,6 +67,18 @@ def _overrides(line: PolicyLine, user: Any) -> Iterator[Waiting]:
             _page(line, round_),
             "Read and decide",
         )
+
+
+def _weaker_policies(line: PolicyLine, user: Any) -> Iterator[Waiting]:
+    for asked in evaluation.policy_requests_waiting(line.id):
+        if asked.asked_by != str(user.pk):
+            yield Waiting(
+                "attention",
+                f"{line.name}: {asked.requested_by} asks a second lead for a weaker gate policy."
+                f" {' '.join(asked.weaker)}",
+                reverse("gates:policy", args=[line.pk]),
+                "Read and decide",
+            )
 
 
 def _stuck(line: PolicyLine, unheld: set[Any]) -> Iterator[Waiting]:

@@ -71,9 +71,14 @@ def step_run(
     config: JsonContract,
     inputs: Mapping[str, InputRef],
     minutes: float,
+    anew: bool = False,
 ) -> training.RunRecord:
-    """Run a learning program for this step; a second attempt of the step continues the same run."""
-    run_id = context.step.run or _order(context, kind, config, inputs)
+    """Run a learning program for this step; a second attempt of the step continues the same run.
+
+    `anew` orders a further run in place of the one that the step has finished.
+    """
+    ordered = None if anew else context.step.run
+    run_id = ordered or _order(context, kind, config, inputs)
 
     def beat(event: RunEvent | None) -> None:
         if event is None:

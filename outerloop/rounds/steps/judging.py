@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.db.models import F
 from annotation import facade as annotation
 from annotation.contracts import NewPair
 from evaluation import facade as evaluation
-from evaluation.contracts import PolicyMeasurements
+from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements
 from outerloop.rounds.models import State
 from outerloop.rounds.runs import judged_round, step_run_record
 from outerloop.rounds.steps.context import (
@@ -26,6 +27,7 @@ from outerloop.rounds.steps.context import (
     version_input,
 )
 from training import facade as training
+from training.contracts import InputRef
 from web.clock import database_now
 
 SAME_AT_FIRST, MOST_SAME = 0.5, 0.75
@@ -33,33 +35,30 @@ SPARE = 1.1
 
 
 def evaluate_policy(context: StepContext) -> Move:
-    """Sample candidate and incumbent on evaluation prompts and put the pairs before people."""
-    candidate = version_input(context.round.candidate, "candidate")
-    incumbent = version_input(context.round.incumbent, "incumbent")
-    prompts = gate_prompts_file(context, "evaluation-prompts.jsonl", limit=prompts_sampled(context))
+    """Sample candidate and incumbent on evaluation prompts, and more where a check wants more."""
+    inputs = _evaluation_inputs(context)
+    minutes = context.plan.time_limits.evaluation
     run = step_run(
         context,
         kind="evaluate_policy",
         config=context.plan.evaluate_policy,
-        inputs={
-            "candidate": candidate,
-            "incumbent": incumbent,
-            "reference": version_input(
-                start_version(context, context.plan.reference), "reference policy"
-            ),
-            "reward_model": version_input(context.round.reward_model, "reward model"),
-            "held_out_reward_model": version_input(
-                context.round.held_out_reward_model, "held-out reward model"
-            ),
-            "prompts": prompts,
-        },
-        minutes=context.plan.time_limits.evaluation,
+        inputs=inputs,
+        minutes=minutes,
     )
+    while (more := _more_samples(context, run)) is not None:
+        run = step_run(
+            context, kind="evaluate_policy", config=more, inputs=inputs, minutes=minutes, anew=True
+        )
+    sides = (inputs["candidate"], inputs["incumbent"])
     return Move(
         to=State.AWAITING_LABELS,
-        read=(f"candidate {candidate.sha256}", f"incumbent {incumbent.sha256}"),
+        read=tuple(
+            f"{name} {side.sha256}"
+            for name, side in zip(("candidate", "incumbent"), sides, strict=True)
+        ),
         wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
-        note=_gains_note(evaluation.measurements_read(run, PolicyMeasurements)),
+        note=_gains_note(evaluation.measurements_read(run, PolicyMeasurements))
+        + _samples_note(context, run),
         fields={"waiting_since": database_now()},
     )
 
@@ -89,6 +88,46 @@ def _same_text_share(context: StepContext) -> float:
 
 def _budget(context: StepContext) -> evaluation.LabelBudget:
     return evaluation.label_budget(context.line.id, as_of=context.round.created_at)
+
+
+def _evaluation_inputs(context: StepContext) -> dict[str, InputRef]:
+    round_, reference = context.round, start_version(context, context.plan.reference)
+    return {
+        "candidate": version_input(round_.candidate, "candidate"),
+        "incumbent": version_input(round_.incumbent, "incumbent"),
+        "reference": version_input(reference, "reference policy"),
+        "reward_model": version_input(round_.reward_model, "reward model"),
+        "held_out_reward_model": version_input(
+            round_.held_out_reward_model, "held-out reward model"
+        ),
+        "prompts": gate_prompts_file(
+            context, "evaluation-prompts.jsonl", limit=prompts_sampled(context)
+        ),
+    }
+
+
+def _more_samples(context: StepContext, run: training.RunRecord) -> EvaluatePolicyConfig | None:
+    """The settings of an evaluation with twice the samples; None where no check wants it.
+
+    What was drawn is read from the run, so that an attempt after a kill goes on from there. A gate that
+    fails already wants nothing, and people are asked for labels only once the samples suffice.
+    """
+    config = EvaluatePolicyConfig.from_json(run.spec["config"])
+    if config.samples_per_prompt >= config.samples_limit:
+        return None
+    judged = judged_round(context.round)
+    if "samples" not in evaluation.round_verdict(judged).wants:
+        return None
+    samples = min(2 * config.samples_per_prompt, config.samples_limit)
+    return replace(config, samples_per_prompt=samples)
+
+
+def _samples_note(context: StepContext, run: training.RunRecord) -> str:
+    drawn = EvaluatePolicyConfig.from_json(run.spec["config"]).samples_per_prompt
+    planned = context.plan.evaluate_policy.samples_per_prompt
+    if drawn == planned:
+        return ""
+    return f" {drawn} samples a prompt in place of {planned}: with fewer a check could not be told."
 
 
 def _gains_note(measured: PolicyMeasurements) -> str:

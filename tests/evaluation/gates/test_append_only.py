@@ -16,6 +16,7 @@ from evaluation.gates.models import (
     Decision,
     Deployment,
     GatePolicy,
+    GatePolicyRequest,
     Override,
 )
 from evaluation.gates.services import deployment_mark_failed, deployment_mark_served
@@ -25,7 +26,7 @@ from tests.evaluation.gates.world import TOO_LONG, LineWorld, deployment_get
 @pytest.fixture
 def history(world: LineWorld) -> LineWorld:
     """One row in every table."""
-    facade.gate_policy_save(line_id=world.line, settings=GatePolicySettings(), actor="ada")
+    world.policy_weaken(GatePolicySettings(alpha=0.1))
     world.deploy_first()
     world.decide(**TOO_LONG)
     asked = facade.override_request(
@@ -42,6 +43,9 @@ def history(world: LineWorld) -> LineWorld:
 
 CHANGES: list[tuple[type[models.Model], dict[str, Any]]] = [
     (GatePolicy, {"settings": {}}),
+    (GatePolicyRequest, {"reason": "another"}),
+    (GatePolicyRequest, {"answered_by": "cy"}),
+    (GatePolicyRequest, {"answer": "", "answered_by": "", "answered_at": None}),
     (Decision, {"verdict": "PROMOTE"}),
     (Approval, {"approved": False}),
     (Override, {"reason": "another"}),
@@ -60,7 +64,9 @@ def test_a_row_cannot_be_changed(
         model._default_manager.update(**change)
 
 
-@pytest.mark.parametrize("model", [Approval, Override, GatePolicy, Decision, Deployment])
+@pytest.mark.parametrize(
+    "model", [Approval, Override, GatePolicy, GatePolicyRequest, Decision, Deployment]
+)
 def test_a_row_cannot_be_deleted(history: LineWorld, model: type[models.Model]) -> None:
     rows = model._default_manager.all()
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():

@@ -15,8 +15,9 @@ from evaluation import facade
 from evaluation.contracts import GatePolicySettings
 from evaluation.facade import GateError
 from evaluation.gates.models import Decision
+from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import OverrideState
-from evaluation.gates.selectors import decision_require, gate_policy_current
+from evaluation.gates.selectors import decision_require
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide
 from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld, run_left
@@ -203,7 +204,7 @@ def test_a_round_is_judged_by_the_policy_that_it_started_under(
 ) -> None:
     started = timezone.now()
     loose = GatePolicySettings(alpha=0.2)
-    facade.gate_policy_save(line_id=world.line, settings=loose, actor="ada")
+    world.policy_weaken(loose)
     measurements = world.measured(labels=replace(LABELS, e_value=10.0, max_e_value=10.0))
     monkeypatch.setattr(decisions, "round_measure", lambda judged, test: measurements)
     run = run_left(artifacts, measurements=POLICY.to_json(), samples="")

@@ -27,9 +27,11 @@ from evaluation.contracts import (
     HumanLabels,
     Interval,
     JudgedPromptWear,
+    PolicyMeasurements,
 )
 from evaluation.gates import measuring
-from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.policies import gate_policy_current
+from evaluation.gates.readings import measurements_read
 from evaluation.policy import NOTHING_NEW, error_level, gate_decide
 from tests.annotation.factories import a_campaign, an_annotator, label_next, lease, some_pairs
 from tests.evaluation.gates.world import (
@@ -58,27 +60,29 @@ def snapshot_of(line: uuid.UUID, folder: Path, *groups: str) -> uuid.UUID:
 
 @pytest.fixture
 def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
-    """Measure round 1 with these labels given; the reward model agrees with nine in ten."""
+    """Measure round 1 with these labels given; the reward model is right of nine in ten."""
     snapshot = snapshot_of(world.line, artifacts, "learned from")
 
     def measured(
         outcomes: list[float],
         *,
         scored: bool = True,
+        rewards: list[float] | None = None,
         left: int = 200,
         settings: GatePolicySettings | None = None,
         **changes: Any,
     ) -> GateMeasurements:
         sides = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
         labels = labels_from(outcomes, **sides, raters=9)  # none of them leans
+        right = [o if i % 10 else 1 - o for i, o in enumerate(outcomes)]
         rows = [
             {
                 "prompt_id": str(label.prompt_id),
                 "sample": 0,
-                "candidate": {"text": "one", "scores": {"train": 1.0 if i % 10 else 0.0}},
-                "incumbent": {"text": "two", "scores": {"train": 0.0 if i % 10 else 1.0}},
+                "candidate": {"text": "one", "scores": {"train": reward}},
+                "incumbent": {"text": "two", "scores": {"train": 0.5}},
             }
-            for i, label in enumerate(labels)
+            for label, reward in zip(labels, rewards or right, strict=True)
         ]
         run = run_left(
             artifacts,
@@ -112,6 +116,22 @@ def test_a_candidate_that_people_prefer_is_promoted(world: LineWorld, measure: M
     assert measurements.candidate_sha256 == world.candidate.sha256
     assert measurements.labels is not None
     assert measurements.labels.wins == 150
+
+
+def test_a_score_that_is_no_number_is_named_before_anything_is_decided(
+    world: LineWorld, measure: Measure
+) -> None:
+    with pytest.raises(ValueError, match=r"train scores.*is nan"):
+        measure([1.0, 0.0], rewards=[1.0, math.nan])
+
+
+def test_a_measurement_that_is_no_number_is_named_when_it_is_read(
+    artifacts: Path,
+) -> None:
+    spoilt = replace(POLICY, kl={"reference": Interval(math.nan, 0.1, 0.2, 0.95, 9)})
+    run = run_left(artifacts, measurements=json.dumps(spoilt.to_json()))
+    with pytest.raises(ValueError, match=r"measurements\.kl\.reference\.estimate is nan"):
+        measurements_read(run, PolicyMeasurements)
 
 
 def test_an_even_candidate_waits_for_labels_and_is_rejected_when_none_are_left(
@@ -188,9 +208,7 @@ def test_identical_weights_that_score_differently_break_integrity(world: LineWor
 
 def test_identical_weights_are_not_promoted_with_every_guardrail_off(world: LineWorld) -> None:
     off = {check: CheckSettings(enabled=False) for check in ("G3", "G4", "G5", "G10", "G11")}
-    facade.gate_policy_save(
-        line_id=world.line, settings=GatePolicySettings(checks=off), actor="a lead"
-    )
+    world.policy_weaken(GatePolicySettings(checks=off))
     verdict = verdict_on(world, self_against_self(world))
     assert verdict.verdict == "REJECT"
     assert verdict.reasons == (NOTHING_NEW,)

@@ -24,8 +24,8 @@ SIDES: dict[str, Any] = {"candidate": CANDIDATE, "incumbent": INCUMBENT}
 AIM = Aim(level=0.03, labels=300)
 
 
-def outcomes_of(values: list[float]) -> list[rules.Outcome]:
-    return rules.outcomes_from_labels(labels_from(values, **SIDES), **SIDES)
+def outcomes_of(values: list[float], *, raters: int = 10) -> list[rules.Outcome]:
+    return rules.outcomes_from_labels(labels_from(values, raters=raters, **SIDES), **SIDES)
 
 
 def test_a_label_counts_for_the_candidate_on_whichever_side_it_stood() -> None:
@@ -166,34 +166,52 @@ def test_no_labels_are_no_evidence() -> None:
     assert rules.label_trajectory([], settings=GatePolicySettings(), aim=AIM) == ()
 
 
-def test_agreement_leaves_ties_out_and_halves_equal_scores() -> None:
-    outcomes = outcomes_of([1.0] * 8 + [0.0] * 2 + [0.5] * 5)
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    scores[outcomes[0].prompt_id] = (0.3, 0.3)
-    found = rules.fresh_agreement(outcomes, scores)
+def two_kinds(won: int, lost: int, *, raters: int = 5) -> list[rules.Outcome]:
+    """Wins before losses, with a tie at either end; raters take turns."""
+    return outcomes_of([0.5] + [1.0] * won + [0.0] * lost + [0.5], raters=raters)
+
+
+def gaps_of(outcomes: list[rules.Outcome], gaps: list[float]) -> dict[str, tuple[float, float]]:
+    return {o.prompt_id: (gap, 0.0) for o, gap in zip(outcomes, gaps, strict=True)}
+
+
+def test_discrimination_is_how_often_a_won_pair_outscores_a_lost_one_equal_ones_half() -> None:
+    outcomes = two_kinds(10, 10)
+    # 9 wins over every loss, the last win ties 4 losses and is under 6: (90 + 2) / 100
+    gaps = [9.0, *[2.0] * 9, 1.0, *[1.0] * 4, *[1.5] * 6, 9.0]
+    found = rules.fresh_discrimination(outcomes, gaps_of(outcomes, gaps))
     assert found is not None
-    assert found.estimate == pytest.approx((7 + 0.5) / 10)  # 7 right, 1 equal, 2 wrong
-    assert found.n == 10
+    assert found.estimate == pytest.approx(0.92)
+    assert found.n == 5  # annotators, the fewer of the two kinds of cluster
 
 
-def test_agreement_at_any_time_is_the_confidence_sequence_of_the_hits_in_their_order() -> None:
-    outcomes = outcomes_of([1.0, 0.0, 1.0, 1.0] * 10 + [0.5])
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    fixed = rules.fresh_agreement(outcomes, scores)
-    found = rules.fresh_agreement_sequence(outcomes, scores)
-    assert fixed is not None
+def test_a_model_that_prefers_every_candidate_is_not_measured_by_how_many_won() -> None:
+    """Agreement would be 90 % here, and 10 % with the sides turned; the order of gaps says nothing."""
+    for won, lost in ((90, 10), (10, 90)):
+        outcomes = two_kinds(won, lost)
+        found = rules.fresh_discrimination(outcomes, gaps_of(outcomes, [1.0] * (won + lost + 2)))
+        assert found is not None
+        assert found.estimate == 0.5
+
+
+def test_discrimination_at_any_time_pairs_wins_and_losses_in_their_order() -> None:
+    outcomes = outcomes_of([1.0, 0.0, 0.5, 1.0, 0.0] * 10)
+    gaps = [2.0, 1.0, 7.0, 0.0, 1.0] * 10  # first pair right, second wrong, and so on
+    found = rules.fresh_discrimination_sequence(outcomes, gaps_of(outcomes, gaps))
     assert found is not None
-    assert (found.estimate, found.n) == (fixed.estimate, fixed.n) == (0.75, 40)
-    assert (found.low, found.high) == tuple(confidence_sequence([1.0, 0.0, 1.0, 1.0] * 10)[-1])
-    assert found.low < fixed.low < fixed.high < found.high
-    assert rules.fresh_agreement_sequence(outcomes[:9], scores) is None
+    assert (found.estimate, found.n) == (0.5, 20)
+    assert (found.low, found.high) == tuple(confidence_sequence([1.0, 0.0] * 10)[-1])
 
 
-def test_agreement_on_a_handful_of_labels_is_not_measured() -> None:
-    outcomes = outcomes_of([1.0] * (rules.AGREEMENT_MINIMUM - 1))
-    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
-    assert rules.fresh_agreement(outcomes, scores) is None
-    assert rules.fresh_agreement(outcomes_of([1.0] * 20), {}) is None
+@pytest.mark.parametrize(("won", "lost", "raters"), [(9, 40, 5), (40, 9, 5), (40, 40, 1)])
+def test_discrimination_on_a_handful_or_by_one_person_is_not_measured(
+    won: int, lost: int, raters: int
+) -> None:
+    outcomes = two_kinds(won, lost, raters=raters)
+    gaps = [float(o.value) for o in outcomes]
+    assert rules.fresh_discrimination(outcomes, gaps_of(outcomes, gaps)) is None
+    assert rules.fresh_discrimination(outcomes, {}) is None
+    assert rules.fresh_discrimination_sequence(outcomes, {}) is None
 
 
 def votes(comparison: UUID, *values: int) -> list[OverlapVote]:

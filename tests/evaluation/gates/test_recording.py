@@ -14,6 +14,7 @@ from django.utils import timezone
 from annotation import facade as annotation
 from evaluation import facade
 from evaluation.contracts import (
+    GatePolicySettings,
     JudgedPromptWear,
     RewardModelMeasurements,
     RoundRecord,
@@ -43,7 +44,10 @@ def test_a_decision_is_recorded_with_the_evidence_that_it_was_made_from(world: L
     found = recorded(world)
     assert found.gate == decided.gate
     assert found.gate_settings == decided.gate_settings
-    assert (found.human, found.fresh_agreement) == (LABELS, world.measured().fresh_agreement)
+    assert (found.human, found.fresh_discrimination) == (
+        LABELS,
+        world.measured().fresh_discrimination,
+    )
 
 
 def test_what_was_no_question_and_how_worn_the_prompts_were_stays_in_the_record(
@@ -83,6 +87,19 @@ def test_the_report_says_how_the_overridden_candidate_did(world: LineWorld) -> N
     (after,) = recorded(world, round_id=round_id).overrides
     assert after.outcome.startswith("As incumbent of round 2")
     assert "62%" in after.outcome
+
+
+def test_what_was_weaker_than_by_default_is_recorded_with_ids_of_who_let_it_be_so(
+    world: LineWorld,
+) -> None:
+    before = timezone.now()
+    saved = world.policy_weaken(GatePolicySettings(alpha=0.1))
+    (found,) = recorded(world).weaker
+    assert saved.request is not None
+    assert (found.requested_by, found.confirmed_by) == (saved.created_by, saved.request.answered_by)
+    assert (found.version, found.reason) == (1, saved.request.reason)
+    assert "10% of the promotions" in found.says
+    assert recorded(world, started_at=before).weaker == ()  # it was judged by the default
 
 
 def test_the_moves_of_the_candidate_are_listed_oldest_first(world: LineWorld) -> None:

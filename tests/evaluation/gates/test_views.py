@@ -11,11 +11,12 @@ from django.urls import reverse
 
 from evaluation import facade
 from evaluation.gates.forms import GatePolicyForm
-from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.policies import gate_policy_current, policy_requests_waiting
 from evaluation.gates.services import deployment_mark_failed
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
 from tests.support.registry import paged_line
+from web.models import Notice
 from web.registry import NamedLine
 
 
@@ -62,15 +63,55 @@ def test_a_lead_saves_the_next_version(sign_in: Any, world: LineWorld) -> None:
     assert "Version 1, saved by lead-person" in page
 
 
-def test_unticking_switches_a_check_off_or_makes_it_a_warning(
-    sign_in: Any, world: LineWorld
-) -> None:
+def test_a_weaker_policy_is_asked_for_and_waits(sign_in: Any, world: LineWorld) -> None:
     client = sign_in("lead")
+    second = person_create("bo", "lead", line=world.line)
+    url, page = (reverse(f"gates:{name}", args=[world.line]) for name in ("policy_edit", "policy"))
     data = form_data(world)
     del data["G11.enabled"], data["G10.required"]
-    client.post(reverse("gates:policy_edit", args=[world.line]), data)
+    why = client.post(url, data).content.decode()
+    assert "Weaker than now, so say why." in why
+    assert "G11 Diversity: off (instead of required)." in why
+    assert client.post(url, {**data, "reason": "Short replies are wanted."}).status_code == 302
+    assert gate_policy_current(world.line).version == 0
+    shown = client.get(page).content.decode()
+    assert "A weaker policy waits for a second lead" in shown
+    assert "Withdraw it" in shown
+    assert "Confirm as second lead" not in shown
+    (notice,) = Notice.objects.filter(topic__startswith="gate policy request")
+    assert (notice.user, notice.url) == (second, page)
+    client.force_login(second)
+    assert "Confirm as second lead" in client.get(page).content.decode()
+    (asked,) = policy_requests_waiting(world.line)
+    answer_url = reverse("gates:policy_answer", args=[world.line, asked.id])
+    assert client.post(answer_url, {"answer": "nonsense"}).status_code == 302
+    assert gate_policy_current(world.line).version == 0
+    client.post(answer_url, {"answer": "confirmed"})
     checks = gate_policy_current(world.line).gate_settings.checks
     assert (checks["G11"].enabled, checks["G10"].required) == (False, False)
+    after = client.get(page).content.decode()
+    assert "Saved by lead-person and bo" in after
+    assert "Weaker than the built-in default:" in after
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("declined", "Declined by bo."), ("withdrawn", "Withdrawn.")]
+)
+def test_a_weaker_policy_that_is_declined_or_withdrawn_is_still_read(
+    sign_in: Any, world: LineWorld, answer: str, said: str
+) -> None:
+    client = sign_in("lead")
+    second = person_create("bo", "lead", line=world.line)
+    data = form_data(world, alpha="10", reason="We can live with mistakes.")
+    client.post(reverse("gates:policy_edit", args=[world.line]), data)
+    (asked,) = policy_requests_waiting(world.line)
+    if answer == "declined":
+        client.force_login(second)
+    client.post(reverse("gates:policy_answer", args=[world.line, asked.id]), {"answer": answer})
+    page = client.get(reverse("gates:policy", args=[world.line])).content.decode()
+    assert said in page
+    assert "A weaker policy waits for a second lead" not in page
+    assert gate_policy_current(world.line).version == 0
 
 
 def test_a_value_out_of_bounds_is_not_saved(sign_in: Any, world: LineWorld) -> None:

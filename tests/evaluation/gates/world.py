@@ -17,12 +17,15 @@ from annotation.contracts import GateLabel
 from evaluation import facade
 from evaluation.contracts import GateMeasurements, GatePolicySettings, IntegrityFact, Interval
 from evaluation.facade import JudgedRound
-from evaluation.gates.models import Decision, Deployment, GateTest
+from evaluation.gates.models import Decision, Deployment, GatePolicy, GateTest, PolicyAnswer
+from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import LineDeployment
-from evaluation.gates.selectors import deployment_to_record, gate_policy_current
+from evaluation.gates.selectors import deployment_to_record
+from evaluation.gates.services import gate_policy_answer, gate_policy_request
 from evaluation.gates.services.decisions import decision_record
 from evaluation.policy import error_level, gate_decide
 from tests.evaluation.policy.evidence import POLICY, evidence_on
+from tests.support.people import person_create
 from training import facade as training
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -101,6 +104,24 @@ class LineWorld:
         verdict = gate_decide(measurements, policy.gate_settings)
         judged = self.judged(round_id=round_id or self.round, number=number)
         return decision_record(judged, policy, measurements, verdict)
+
+    def policy_weaken(self, settings: GatePolicySettings) -> GatePolicy:
+        """Two leads let `settings` count on this line."""
+        asked = gate_policy_request(
+            line_id=self.line,
+            settings=settings,
+            reason="It held back what was plainly better.",
+            actor=person_create(f"first-{uuid.uuid4()}", "lead"),
+            expected_version=gate_policy_current(self.line).version,
+        )
+        saved = gate_policy_answer(
+            line_id=self.line,
+            request_id=asked.pk,
+            answer=PolicyAnswer.CONFIRMED,
+            actor=person_create(f"second-{uuid.uuid4()}", "lead"),
+        )
+        assert saved is not None
+        return saved
 
     def judged(self, **changes: Any) -> JudgedRound:
         """Round 1 as the rounds would tell of it; nothing has measured it yet."""

@@ -69,7 +69,7 @@ GOOD = GateMeasurements(
     labels=LABELS,
     policy=POLICY,
     reward_model=RewardModelMeasurements({"test": SPLIT}),
-    fresh_agreement=interval(0.68, 0.63, 0.73),
+    fresh_discrimination=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
     error_spent=0.0,
 )

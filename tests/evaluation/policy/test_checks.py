@@ -149,40 +149,59 @@ def test_a_fitted_optimum_replaces_the_kl_budget():
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0.55, 0.7, "PASS"), (0.549, 0.7, "UNRESOLVED labels"), (0.4, 0.549, "FAIL")],
+    [(0.52, 0.7, "PASS"), (0.519, 0.7, "UNRESOLVED labels"), (0.4, 0.519, "FAIL")],
 )
-def test_the_reward_model_agrees_with_fresh_labels(low, high, expected):
-    fresh = replace(GOOD, human_ceiling=None, fresh_agreement=interval((low + high) / 2, low, high))
+def test_the_reward_model_tells_what_people_prefer(low, high, expected):
+    fresh = replace(GOOD, fresh_discrimination=interval((low + high) / 2, low, high))
     assert status("G5", fresh) == expected
 
 
-@pytest.mark.parametrize(("high", "expected"), [(0.549, "FAIL"), (0.551, "UNRESOLVED labels")])
+@pytest.mark.parametrize(("high", "expected"), [(0.519, "FAIL"), (0.521, "UNRESOLVED labels")])
 def test_the_reward_model_fails_on_bounds_that_hold_whenever_one_looks(high, expected):
     """A fixed-sample interval that lies under the floor for one look is no proof after many looks."""
     fresh = replace(
         GOOD,
-        human_ceiling=None,
-        fresh_agreement=interval(0.40, 0.30, 0.50),
-        fresh_agreement_sequence=interval(0.40, 0.25, high),
+        fresh_discrimination=interval(0.40, 0.30, 0.50),
+        fresh_discrimination_sequence=interval(0.40, 0.25, high),
     )
     assert status("G5", fresh) == expected
     check = gate_decide(fresh, GatePolicySettings()).check("G5")
     assert check is not None
-    assert check.interval == fresh.fresh_agreement_sequence  # the lead sees the bounds that decide
+    decides = "fresh_discrimination_sequence" if expected == "FAIL" else "fresh_discrimination"
+    assert check.interval == getattr(fresh, decides)  # the lead sees the bounds that decide
 
 
-@pytest.mark.parametrize(("ceiling", "expected"), [(0.82, "PASS"), (0.84, "FAIL")])
-def test_agreement_is_not_shown_to_lie_far_below_the_human_ceiling(ceiling, expected):
-    """The evidence reaches up to 0.73; ten points under the ceiling is 0.72, then 0.74."""
-    assert status("G5", replace(GOOD, human_ceiling=interval(ceiling, 0.6, 0.9))) == expected
-
-
-def test_agreement_under_the_ceiling_warns_before_it_fails():
-    measured = replace(GOOD, human_ceiling=interval(0.80, 0.75, 0.85))
-    check = gate_decide(measured, GatePolicySettings()).check("G5")
+@pytest.mark.parametrize(
+    ("ceiling", "warning"),
+    [
+        (interval(0.78, 0.6, 0.9), ""),
+        (interval(0.79, 0.6, 0.9), "more than 10 points below the 79%"),
+        (None, "How far two people agree has not been measured."),
+    ],
+)
+@pytest.mark.parametrize("bounds", [(0.66, 0.7), (0.5, 0.8), (0.3, 0.5)])
+def test_the_human_ceiling_warns_and_never_decides(ceiling, warning, bounds):
+    """Whatever else is found, a missing ceiling is not skipped in silence; the estimate is 0.68."""
+    told = (
+        interval(0.68, *bounds) if bounds[1] > 0.6 else replace(interval(0.68, 0.3, 0.7), high=0.5)
+    )
+    settled = replace(GOOD, fresh_discrimination=told, human_ceiling=None)
+    check = gate_decide(replace(settled, human_ceiling=ceiling), GatePolicySettings()).check("G5")
+    bare = gate_decide(settled, GatePolicySettings()).check("G5")
     assert check is not None
-    assert check.status == "PASS"
-    assert "below what two people agree on" in check.advisory
+    assert bare is not None
+    assert check.status == bare.status
+    assert warning in check.advisory
+    assert bool(warning) == bool(check.advisory)
+
+
+def test_what_the_reward_model_can_tell_counts_what_it_takes():
+    few = replace(GOOD, fresh_discrimination=None, labels=replace(LABELS, wins=40, losses=9))
+    check = gate_decide(few, GatePolicySettings()).check("G5")
+    assert check is not None
+    assert (check.status, check.wants) == ("UNRESOLVED", "labels")
+    assert "40 won and 9 lost so far" in check.sentence
+    assert gate_decide(few, GatePolicySettings()).verdict == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation.contracts import CheckSettings, GateMeasurements, GatePolicySettings, GateVerdict
-from evaluation.policy import check_settings, error_level, gate_decide
+from evaluation.policy import check_settings, error_level, gate_decide, gate_override
 from training.contracts import json_sha256
 
 from .evidence import GOOD, LABELS, POLICY, interval
@@ -14,6 +14,10 @@ from .evidence import GOOD, LABELS, POLICY, interval
 SETTINGS = GatePolicySettings()
 WEAK = replace(GOOD, labels=replace(LABELS, e_value=1.0, max_e_value=2.0))
 FAR = replace(GOOD, policy=replace(POLICY, kl={"reference": interval(12.0, 11.0, 13.0)}))
+
+
+def let_through(measured: GateMeasurements, *checks: str) -> GateVerdict:
+    return gate_override(gate_decide(measured, SETTINGS), measured, overridden=checks)
 
 
 def test_a_candidate_that_passes_everything_is_promoted():
@@ -32,7 +36,7 @@ def test_a_refused_candidate_wants_nothing_whatever_else_is_open():
 
 
 def test_what_passes_is_not_marked_as_overridden():
-    result = gate_decide(FAR, SETTINGS, overridden={"G4", "G3"}).check("G3")
+    result = let_through(FAR, "G4", "G3").check("G3")
     assert result is not None
     assert (result.status, result.overridden) == ("PASS", False)
 
@@ -106,7 +110,7 @@ def test_a_disabled_check_is_not_in_the_table():
 
 
 def test_an_overridden_check_lets_the_candidate_through_and_says_so():
-    verdict = gate_decide(FAR, SETTINGS, overridden={"G4"})
+    verdict = let_through(FAR, "G4")
     assert verdict.verdict == "PROMOTE"
     result = verdict.check("G4")
     assert result is not None
@@ -117,7 +121,7 @@ def test_an_overridden_check_lets_the_candidate_through_and_says_so():
 @pytest.mark.parametrize("check_id", ["G0", "G9"])
 def test_integrity_and_unsafe_compliance_are_never_overridden(check_id):
     with pytest.raises(ValueError, match="cannot be overridden"):
-        gate_decide(GOOD, SETTINGS, overridden={check_id})
+        let_through(GOOD, check_id)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +144,31 @@ def test_evidence_and_verdict_survive_json_unchanged():
     verdict = gate_decide(GOOD, SETTINGS)
     assert gate_decide(again, SETTINGS) == verdict
     assert GateVerdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+
+
+def test_an_override_leaves_every_recorded_finding_as_it_was():
+    """A later release's statistics change no verdict of before: only the checks on record are combined."""
+    decided = gate_decide(FAR, SETTINGS)
+    old = replace(
+        decided,
+        checks=tuple(
+            replace(check, thresholds={"accuracy": 0.55}) if check.id == "G5" else check
+            for check in decided.checks
+        ),
+    )
+    found = gate_override(old, FAR, overridden={"G4"})
+    assert (found.verdict, found.evidence_sha256) == ("PROMOTE", decided.evidence_sha256)
+    assert found.check("G5") == old.check("G5")
+    assert gate_override(old, FAR, overridden=()) == old
+
+
+def test_a_policy_of_an_earlier_release_is_read_without_its_former_thresholds():
+    saved = GatePolicySettings(checks={"G5": CheckSettings(thresholds={"accuracy": 0.7})})
+    assert check_settings(saved)["G5"] == check_settings(SETTINGS)["G5"]
+    assert gate_decide(GOOD, saved).verdict == "PROMOTE"
+
+
+def test_evidence_of_an_earlier_release_is_read_without_its_agreement():
+    agreed = interval(0.68, 0.63, 0.73)
+    document = {**GOOD.to_json(), "fresh_agreement": agreed, "fresh_agreement_sequence": None}
+    assert GateMeasurements.from_json(document) == GOOD

@@ -91,8 +91,13 @@ def test_a_second_run_of_the_same_spec_measures_the_same(tmp_path, inputs):
 def test_several_samples_a_prompt_measure_diversity_within_prompts(tmp_path, inputs):
     found = measurements(run(tmp_path, inputs, samples_per_prompt=2, max_prompts=10))
     assert found.prompts == 10
-    assert found.more_samples_possible
     assert "distinct_2_within" in found.diversity
+
+
+@pytest.mark.parametrize(("limit", "more"), [(3, True), (2, False), (1, False)])
+def test_more_samples_can_be_had_up_to_the_limit_of_the_plan(tmp_path, inputs, limit, more):
+    drawn = run(tmp_path, inputs, samples_per_prompt=2, samples_limit=limit, max_prompts=4)
+    assert measurements(drawn).more_samples_possible is more
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from evaluation.contracts import (
     StateEntry,
     TruthColumn,
 )
-from evaluation.policy import gate_decide
+from evaluation.policy import gate_decide, gate_override
 from tests.evaluation.policy import evidence
 from tests.evaluation.policy.evidence import interval as interval
 
@@ -227,7 +227,7 @@ PROMOTED = RoundRecord(
     training_curves={"ppo": ppo_rows(), "reward_model": ({"step": 10.0, "loss": 0.69}, {"step": 20.0, "loss": 0.61})},
     policy=POLICY,
     human=PROMOTING_LABELS,
-    fresh_agreement=MEASUREMENTS.fresh_agreement,
+    fresh_discrimination=MEASUREMENTS.fresh_discrimination,
     trajectory=trajectory(),
     gate=verdict(),
     approvals=(ApprovalRecord("Ada", True, "2026-11-21T02:05:00+00:00", "Reads well."),),
@@ -274,8 +274,8 @@ INCONCLUSIVE = replace(
     number=9,
     state="AWAITING_LABELS",
     human=_FEW_LABELS,
-    gate=verdict(replace(MEASUREMENTS, labels=_FEW_LABELS, fresh_agreement=None)),
-    fresh_agreement=None,
+    gate=verdict(replace(MEASUREMENTS, labels=_FEW_LABELS, fresh_discrimination=None)),
+    fresh_discrimination=None,
     approvals=(),
     deployments=(),
     trajectory=trajectory(60),
@@ -298,8 +298,8 @@ OVERRIDDEN = replace(
     number=6,
     round_id=round_id(6),
     policy=_NARROW,
-    gate=gate_decide(
-        replace(MEASUREMENTS, policy=_NARROW), GatePolicySettings(), overridden=("G11",)
+    gate=gate_override(
+        verdict(replace(MEASUREMENTS, policy=_NARROW)), MEASUREMENTS, overridden=("G11",)
     ),
     overrides=(
         OverrideRecord(

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,10 +14,11 @@ from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.test import Client
 
-from evaluation.contracts import LineageItem, RoundRecord
+from evaluation.contracts import LineageItem, RoundRecord, WeakerSetting
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
 from tests.support import registry
+from tests.support.people import person_create
 from training.contracts import json_sha256
 from web.registry import ReportCard
 
@@ -129,7 +131,8 @@ def test_a_refusal_names_its_reasons_and_shows_the_truth_as_such(lead: Client) -
         "What is believed, and what is true simulated world",
         "No decision reads the truth.",
         "Wins against the incumbent 31% (24% to 38%) 27% (22% to 32%)",
-        "Gain over the incumbent 0.12 (0.05 to 0.19) -0.40 (-0.50 to -0.30)",
+        "Gain over the incumbent, each on its own scale 0.12 (0.05 to 0.19) z by the held-out reward model"
+        " -0.40 (-0.50 to -0.30) points of gold",
         "this report says nothing about real people",
     ):
         assert fact in words, fact
@@ -140,6 +143,36 @@ def test_an_open_round_says_what_is_wanted_next(lead: Client) -> None:
     assert "INCONCLUSIVE" in words
     assert "Since then awaiting labels" in words
     assert "Wanted next Labels: up to 940 more labels" in words
+
+
+def test_a_weaker_policy_is_told_with_what_is_weaker_and_who_let_it_be_so(lead: Client) -> None:
+    ada, bo = person_create("ada", "lead"), person_create("bo", "lead")
+    at = "2026-11-21T02:10:00+00:00"
+    both = (str(ada.pk), str(bo.pk), "Mistakes are cheap here.")
+    weaker = (
+        WeakerSetting("G4 KL budget: off (instead of required).", 2, at, *both),
+        WeakerSetting("G11 Diversity: only warns (instead of required).", 1, at, "ada", "", ""),
+        WeakerSetting("G10 Length: off (instead of required).", 2, at, *both),
+    )
+    words = words_of(page_of(lead, replace(records.PROMOTED, weaker=weaker)))
+    said = "Judged under a gate policy that is weaker than the default."
+    assert words.count(said) == 2  # one line for each version that made it so
+    assert (
+        f"{said} G4 KL budget: off (instead of required). G10 Length: off (instead of required)."
+        " ada and bo let it be so in version 2, 21 Nov 2026, 02:10 UTC: Mistakes are cheap here."
+    ) in words
+    assert "ada alone let it be so in version 1, 21 Nov 2026, 02:10 UTC." in words
+    assert said not in words_of(page_of(lead, records.OVERRIDDEN))
+
+
+def test_a_check_of_an_earlier_release_is_shown_as_it_was_recorded(lead: Client) -> None:
+    gate = records.PROMOTED.gate
+    assert gate is not None
+    told: dict[str, Any] = {"sentence": "It still agrees.", "thresholds": {"accuracy": 0.61}}
+    checks = tuple(replace(c, **told) if c.id == "G5" else c for c in gate.checks)
+    words = words_of(page_of(lead, replace(records.PROMOTED, gate=replace(gate, checks=checks))))
+    assert "It still agrees." in words
+    assert "at least 61%" in words
 
 
 def test_an_override_is_told_with_names_reason_and_outcome(lead: Client) -> None:

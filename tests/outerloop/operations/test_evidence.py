@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from evaluation.gates.measuring import round_measure
-from evaluation.gates.selectors import decision_require
+from evaluation.gates.selectors import decision_require, gate_test
 from evaluation.gates.services import decisions
 from evaluation.policy import gate_decide
 from outerloop.operations.retention import Rule, retention_carry_out
@@ -87,7 +87,9 @@ def test_reports_verdicts_and_programs_of_decided_rounds_can_be_had_again(
     promoted = carried_out["promoted"]
     decision = decision_require(promoted.id)
     assert gate_decide(decision.evidence, decision.gate_settings) == decision.gate
-    measured = round_measure(judged_round(promoted), decision.gate_settings)
+    test = gate_test(promoted.id)
+    assert test is not None
+    measured = round_measure(judged_round(promoted), test)
     assert [fact.ok for fact in measured.integrity] == [True] * 4
     for name in ("promoted", "reward model refused"):
         behave(**ROUNDS[name])

@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation import facade as evaluation
+from evaluation.contracts import GatePolicySettings
+from evaluation.gates.services import gate_policy_request
 from outerloop.rounds.dry_run import start_check
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.pages import line_context, round_context
@@ -254,6 +256,19 @@ def test_a_second_lead_is_asked_at_home_and_the_first_is_not(as_, actors, loop, 
     words = f"lea asks a second lead to let the check {check} through"
     assert words in text(as_("lead of all").get("/"))
     for other in ("lead", "engineer"):
+        assert words not in text(as_(other).get("/"))
+
+
+def test_a_weaker_gate_policy_waits_at_home_for_another_lead(as_, actors, loop):
+    gate_policy_request(
+        line_id=loop.line.id, settings=GatePolicySettings(alpha=0.1), reason=REASON,
+        actor=actors["lead"], expected_version=0,
+    )  # fmt: skip
+    words = "lea asks a second lead for a weaker gate policy. At most 10% of the promotions"
+    page = text(as_("lead of all").get("/"))
+    assert words in page
+    assert f'href="{reverse("gates:policy", args=[loop.line.pk])}">Read and decide</a>' in page
+    for other in ("lead", "engineer", "other lead"):
         assert words not in text(as_(other).get("/"))
 
 

@@ -13,15 +13,24 @@ from django.utils import timezone
 from annotation import facade as annotation
 from annotation.comparisons.models import Comparison
 from evaluation import facade as evaluation
-from evaluation.contracts import Interval
-from outerloop.rounds.models import Round, State
+from evaluation.contracts import EvaluatePolicyConfig, IntegrityFact, Interval
+from evaluation.gates.services import decisions
+from outerloop.rounds.models import Round, RoundStep, State
 from outerloop.rounds.services import (
     first_pairs_order,
     round_advance,
     round_start,
 )
+from outerloop.rounds.steps import judging
 from tests.evaluation.policy.evidence import LABELS, POLICY
-from tests.outerloop.rounds.world import LoopWorld, advance_through, known, run_of, step_of
+from tests.outerloop.rounds.world import (
+    Evidence,
+    LoopWorld,
+    advance_through,
+    known,
+    run_of,
+    step_of,
+)
 from tests.support.people import person_create
 from training import facade as training
 from training.runs.models import Retention
@@ -211,6 +220,87 @@ def test_a_round_that_judges_the_incumbent_against_itself_trains_and_deploys_not
     assert State.AWAITING_APPROVAL not in names(round_)
     assert State.DEPLOYING not in names(round_)
     assert [d.kind for d in evaluation.deployments(loop.line.id)] == ["initial"]
+
+
+class SamplesWanted(Evidence):
+    """The KL cannot be told from the budget until so many samples a prompt have been drawn."""
+
+    enough = 2
+
+    def __call__(self, judged, settings):
+        config = EvaluatePolicyConfig.from_json(known(judged.policy_run).spec["config"])
+        drawn = config.samples_per_prompt
+        kl = Interval(9.0, 8.0, 9.5 if drawn >= self.enough else 11.0, 0.95, 400)
+        more = drawn < config.samples_limit
+        self.changes["policy"] = replace(POLICY, kl={"reference": kl}, more_samples_possible=more)
+        return super().__call__(judged, settings)
+
+
+@pytest.fixture
+def samples_wanted(monkeypatch):
+    made = SamplesWanted()
+    monkeypatch.setattr(decisions, "round_measure", made)
+    return made
+
+
+def evaluations(round_):
+    runs = [r for r in training.runs_of_round(round_.id) if r.kind == "evaluate_policy"]
+    return [run.spec["config"]["samples_per_prompt"] for run in runs]
+
+
+def test_a_check_that_wants_samples_gets_twice_as_many_and_is_asked_anew(
+    loop, behave, samples_wanted
+):
+    round_ = advance_through(round_start(line=loop.line, trigger="person"))
+    assert (round_.state, round_.verdict) == (State.AWAITING_APPROVAL, "PROMOTE")
+    assert evaluations(round_) == [1, 2]
+    step = step_of(round_, State.POLICY_EVALUATION)
+    assert "2 samples a prompt in place of 1" in step.note
+    assert step.run == training.runs_of_round(round_.id)[-1].id
+    first, second = (
+        run for run in training.runs_of_round(round_.id) if run.kind == "evaluate_policy"
+    )
+    assert first.spec["inputs"] == second.spec["inputs"]
+    assert first.spec["seed"] == second.spec["seed"]  # the pairs that people see stay the same
+
+
+def test_at_the_limit_of_samples_the_check_wants_nothing_and_nobody_is_asked(
+    loop, behave, samples_wanted
+):
+    samples_wanted.enough = 99
+    samples_wanted.changes["labels"] = None
+    round_ = advance_through(round_start(line=loop.line, trigger="person"))
+    assert evaluations(round_) == [1, 2, 4]
+    assert (round_.state, round_.verdict) == (State.CLOSED, "REJECT")
+    assert "Nothing more can be had to resolve it." in round_.summary
+    assert not Comparison.objects.filter(round_id=round_.id, purpose="gate").exists()
+
+
+def test_a_candidate_that_fails_draws_no_more_samples(loop, behave, samples_wanted):
+    samples_wanted.changes["integrity"] = (IntegrityFact("artifact_hashes", False, "x differs"),)
+    round_ = advance_through(round_start(line=loop.line, trigger="person"))
+    assert (evaluations(round_), round_.verdict) == ([1], "REJECT")
+
+
+def test_a_worker_killed_between_two_evaluations_goes_on_with_what_was_drawn(
+    loop, behave, samples_wanted, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    def dies(*_):
+        raise Killed
+
+    real = judging._more_samples
+    monkeypatch.setattr(judging, "_more_samples", dies)
+    started = round_start(line=loop.line, trigger="person")
+    with pytest.raises(Killed):
+        advance_through(started)
+    assert evaluations(started) == [1]
+    monkeypatch.setattr(judging, "_more_samples", real)
+    RoundStep.objects.update(lease_expires_at=None)
+    round_ = advance_through(started)
+    assert (evaluations(round_), round_.verdict) == ([1, 2], "PROMOTE")
 
 
 def test_what_a_decision_refers_to_is_retained(loop, started):

@@ -14,7 +14,8 @@ from annotation.campaigns.models import Campaign
 from annotation.comparisons.services import prompts_ensure
 from annotation.contracts import NewPrompt
 from evaluation import facade as evaluation
-from evaluation.contracts import GateMeasurements, GatePolicySettings
+from evaluation.contracts import GateMeasurements
+from evaluation.gates.models import GateTest
 from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create, round_advance
@@ -129,9 +130,7 @@ class Evidence:
         self.changes: dict[str, Any] = {}
         self.looks = 0
 
-    def __call__(
-        self, judged: evaluation.JudgedRound, settings: GatePolicySettings
-    ) -> GateMeasurements:
+    def __call__(self, judged: evaluation.JudgedRound, test: GateTest) -> GateMeasurements:
         self.looks += 1
         sides = (known(judged.candidate), judged.incumbent)
         candidate, incumbent = (training.model_version_get(side).sha256 for side in sides)

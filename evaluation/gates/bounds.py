@@ -64,6 +64,18 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         1000.0,
         whole=True,
     ),
+    ("G2", "win_rate"): Bound(
+        "At equal length and style people prefer the candidate in at least {} of pairs.",
+        0.3,
+        0.6,
+        percent=True,
+    ),
+    ("G2", "difference_advised"): Bound(
+        "Warn when that differs by more than {} from the win rate as the texts are.",
+        0.0,
+        0.5,
+        percent=True,
+    ),
     ("G3", "held_out_gain"): Bound(
         "The held-out reward model sees a gain above {} standard deviations.", 0.0, 2.0
     ),
@@ -98,7 +110,7 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         "Replies are at most {} times as long as the incumbent's (ratio of medians).", 1.0, 10.0
     ),
     ("G10", "share"): Bound(
-        "Where replies grew, at least {} of the gain is left at equal length.",
+        "Where replies grew, at least {} of the gain is left at equal length: of people's, once there are labels enough.",
         0.0,
         1.0,
         percent=True,
@@ -112,6 +124,12 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         "base policy's.",
         1.0,
         10.0,
+    ),
+    ("G14", "share"): Bound(
+        "Warn when leaving out fewer than {} of the labels would undo what the win rate shows.",
+        0.0,
+        0.5,
+        percent=True,
     ),
 }
 

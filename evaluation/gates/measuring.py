@@ -12,6 +12,8 @@ from evaluation.contracts import (
     PolicyMeasurements,
     RewardModelMeasurements,
 )
+from evaluation.gates.equal_length import equal_length
+from evaluation.gates.fragility import labels_to_flip
 from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import (
     fresh_agreement,
@@ -68,6 +70,8 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         test_number=test.test_number,
         discoveries=test.discoveries,
         error_spent=test.error_spent,
+        length_control=equal_length(outcomes, labels, **sides),
+        labels_to_flip=labels_to_flip(outcomes, settings=settings, aim=test.aim),
     )
 
 

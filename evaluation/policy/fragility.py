@@ -18,5 +18,6 @@ def check_fragility(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
     part = m.labels_to_flip / m.labels.labels
     measured = f"{m.labels_to_flip} of {count(m.labels.labels, 'label')} ({part:.1%})"
     left_out = count(m.labels_to_flip, "label")
-    sentence = f"Leaving out the {left_out} that speak most for it undoes what the win rate shows."
+    verb = "speaks" if m.labels_to_flip == 1 else "speak"
+    sentence = f"Leaving out the {left_out} that {verb} most for it undoes what the win rate shows."
     return Finding("PASS" if part >= t["share"] else "FAIL", measured, sentence)

@@ -36,7 +36,7 @@ from evaluation.statistics.sequences import e_process
 from evaluation.statistics.style import length_differences
 
 SETTINGS = GatePolicySettings()
-LABELS, EVERY = 600, 48  # pairs of a round, labels between two looks
+LABELS, EVERY = 600, 60  # pairs of a round, labels between two looks
 LEVEL = e_lond_level(1, 0, SETTINGS.alpha)  # of a line's first test
 
 

@@ -175,8 +175,8 @@ def _two_way(
     variance, V_annotator where it is infinite."""
     pairs = list(zip(annotators, groups, strict=True))
     by_annotator = _jackknife(fit, y, annotators)
-    if not np.isfinite(by_annotator).all():
-        return by_annotator
+    if len(set(pairs)) == len(set(groups)) or not np.isfinite(by_annotator).all():
+        return by_annotator  # each prompt has one annotator: V_both is V_group
     found = by_annotator + by_group - _jackknife(fit, y, pairs)
     return found if found[0, 0] > 0 and np.linalg.det(found) >= 0 else by_group
 

@@ -153,13 +153,22 @@ BROKEN: dict[str, Any] = {
 
 
 def labels_from(
-    outcomes: Sequence[float], *, candidate: UUID, incumbent: UUID, raters: int = 10
+    outcomes: Sequence[float],
+    *,
+    candidate: UUID,
+    incumbent: UUID,
+    raters: int = 10,
+    texts: Sequence[tuple[str, str]] = (),
 ) -> list[GateLabel]:
-    """One label a prompt; 1 for the candidate, 0.5 a tie, 0 against; sides alternate."""
+    """One label a prompt; 1 for the candidate, 0.5 a tie, 0 against; sides alternate.
+
+    `texts` are (candidate's, incumbent's), of one length unless given.
+    """
     made = []
     for i, outcome in enumerate(outcomes):
         candidate_first = i % 2 == 0
         slots = (candidate, incumbent) if candidate_first else (incumbent, candidate)
+        ours, theirs = texts[i] if texts else ("one", "two")
         step = {1.0: 2, 0.5: 4, 0.0: 6}[outcome]  # as seen with the candidate in slot 0
         made.append(
             GateLabel(
@@ -171,7 +180,7 @@ def labels_from(
                 value=step if candidate_first else 8 - step,
                 both_bad=False,
                 at=START + timedelta(minutes=i),
-                texts=("one", "two"),
+                texts=(ours, theirs) if candidate_first else (theirs, ours),
             )
         )
     return made

@@ -110,7 +110,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         "Replies are at most {} times as long as the incumbent's (ratio of medians).", 1.0, 10.0
     ),
     ("G10", "share"): Bound(
-        "Where replies grew, at least {} of the gain is left at equal length: of people's, once there are labels enough.",
+        "Where replies grew, at least {} of the gain is left at equal length: of people's gain "
+        "once there are enough labels.",
         0.0,
         1.0,
         percent=True,

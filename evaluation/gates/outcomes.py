@@ -25,9 +25,9 @@ from evaluation.contracts import (
 from evaluation.policy import check_settings
 from evaluation.statistics.betting import Aim
 from evaluation.statistics.intervals import (
-    IntArray,
-    cluster_bootstrap_interval,
+    FloatArray,
     cluster_codes,
+    cluster_share_interval,
     cluster_variance,
     two_way_share_interval,
 )
@@ -37,8 +37,7 @@ from evaluation.statistics.win_rate import WinRateEvidence, win_rate_evidence
 
 TIE = 4
 CEILING_MINIMUM = 20  # comparisons with two opinions; fewer say nothing about a ceiling
-AGREEMENT_MINIMUM = 10  # untied labels; a bootstrap of fewer is far too sure of itself
-BOOTSTRAP_SEED = 20_231_031
+AGREEMENT_MINIMUM = 10  # untied labels; an interval of fewer is far too sure of itself
 LEVEL = 0.95
 
 TrainScores = Mapping[str, tuple[float, float]]
@@ -236,7 +235,7 @@ def fresh_agreement(outcomes: Sequence[Outcome], scores: TrainScores) -> Interva
     (candidate's, incumbent's) text; None under `AGREEMENT_MINIMUM` scored, untied labels.
     """
     hits, groups = _agreement_hits(outcomes, scores)
-    return _clustered_mean(hits, groups) if len(hits) >= AGREEMENT_MINIMUM else None
+    return _clustered_share(hits, groups) if len(hits) >= AGREEMENT_MINIMUM else None
 
 
 def fresh_agreement_sequence(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
@@ -279,17 +278,11 @@ def human_ceiling(votes: Iterable[OverlapVote]) -> Interval | None:
             groups.append(str(opinions[0].group))
     if len(shares) < CEILING_MINIMUM:
         return None
-    return _clustered_mean(np.array(shares), groups)
+    return _clustered_share(np.array(shares), groups)
 
 
-def _clustered_mean(
-    values: np.typing.NDArray[np.float64], groups: Sequence[str]
-) -> Interval | None:
-    """Mean of shares with a bootstrap over groups; None under two groups."""
+def _clustered_share(values: FloatArray, groups: Sequence[str]) -> Interval | None:
+    """Mean of shares, clustered by group, in closed form; None under two groups."""
     if len(set(groups)) < 2:
         return None
-
-    def mean(indices: IntArray) -> float:
-        return float(values[indices].mean())
-
-    return cluster_bootstrap_interval(mean, groups, seed=BOOTSTRAP_SEED, level=LEVEL)
+    return cluster_share_interval(values, groups, level=LEVEL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -149,11 +150,16 @@ def effective_gate(round_id: UUID) -> GateVerdict | None:
 
 
 def decision_gate(row: Decision) -> GateVerdict:
-    """The gate table with overridden checks marked, decided again from the recorded evidence."""
+    """The gate table with overridden checks marked, decided again from the recorded evidence.
+
+    By the checks that it was decided by, whatever later releases ask.
+    """
     let_through = sorted({override.check_id for override in overrides_active(row)})
     if not let_through:
         return row.gate
-    return gate_decide(row.evidence, row.gate_settings, overridden=let_through)
+    asked = [check.id for check in row.gate.checks]
+    decided = gate_decide(row.evidence, row.gate_settings, overridden=let_through, asked=asked)
+    return replace(decided, evidence_sha256=row.evidence_sha256)
 
 
 def _override_state(row: Override, newest: Decision | None, now: datetime) -> OverrideState:

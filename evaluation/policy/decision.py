@@ -52,12 +52,14 @@ def gate_decide(
     settings: GatePolicySettings,
     *,
     overridden: Collection[str] = (),
+    asked: Collection[str] | None = None,
 ) -> GateVerdict:
     """Run every enabled check and combine them; identical files are never promoted.
 
     Labels of a policy against itself are coin flips: a gate that looks often enough is bound to see
     a lucky streak at its error level. `overridden` names checks that two leads let through;
-    ValueError for one that is unknown or may never be overridden.
+    ValueError for one that is unknown or may never be overridden. `asked` names the checks of a past
+    decision, so that those added since do not judge evidence that could not hold their measurement.
     """
     filled = check_settings(settings)
     for check_id in overridden:
@@ -65,7 +67,7 @@ def gate_decide(
     results = tuple(
         _run_check(check_id, measurements, settings, chosen, check_id in overridden)
         for check_id, chosen in filled.items()
-        if chosen.enabled
+        if chosen.enabled and (asked is None or check_id in asked)
     )
     verdict, reasons = _combine(results, measurements)
     if verdict == "PROMOTE" and measurements.candidate_sha256 == measurements.incumbent_sha256:

@@ -67,7 +67,7 @@ def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) 
         settings: GatePolicySettings | None = None,
         **changes: Any,
     ) -> GateMeasurements:
-        sides = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
+        sides: dict[str, Any] = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
         labels = labels_from(outcomes, **sides, raters=9, texts=texts)  # none of them leans
         rows = [
             {

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -29,15 +30,17 @@ from evaluation.contracts import (
 )
 from evaluation.gates.fragility import labels_to_flip
 from evaluation.gates.outcomes import Outcome
-from evaluation.policy import CHECKS, DEFAULT_CHECKS, e_lond_level
+from evaluation.policy import CHECKS, DEFAULT_CHECKS, error_level
+from evaluation.statistics.betting import Aim
 from evaluation.statistics.controlled import length_control
 from evaluation.statistics.intervals import FloatArray, IntArray, wilson_interval
-from evaluation.statistics.sequences import e_process
+from evaluation.statistics.people import people_e_process
 from evaluation.statistics.style import length_differences
 
 SETTINGS = GatePolicySettings()
 LABELS, EVERY = 600, 60  # pairs of a round, labels between two looks
-LEVEL = e_lond_level(1, 0, SETTINGS.alpha)  # of a line's first test
+AIM = Aim(error_level(0.0, 0, SETTINGS.alpha), LABELS)  # of a line's first test
+BLOCK = int(DEFAULT_CHECKS["G1"].thresholds["annotators"])
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ CASES = (
     Case("longer wins mostly, 1.17 times", False, 1.17, lambda d: expit(8 * d), 0.25),
     Case("longer wins somewhat, 1.17 times", False, 1.17, lambda d: expit(4 * d), 0.25),
     Case("60 %, equal length", True, 1.0, _even(0.60)),
-    Case("60 %, equal length, 4 annotators", True, 1.0, _even(0.60), annotators=4),
+    Case("60 %, equal length, 8 annotators", True, 1.0, _even(0.60), annotators=8),
     Case("60 %, equal length, ICC .1, 20 annotators", True, 1.0, _even(0.60), annotators=20, icc=0.1),
     Case("57 %, 1.10 times as long for good reasons", True, 1.1, _even(0.57)),
 )  # fmt: skip
@@ -105,7 +108,7 @@ def _labelled(rng: np.random.Generator, case: Case) -> Labelled:
     typical = np.exp(rng.normal(np.log(400), 0.5, LABELS))
     longer = np.log(case.ratio) + rng.normal(0, case.spread, LABELS)
     lengths = np.round(np.stack([typical * np.exp(longer / 2), typical * np.exp(-longer / 2)], 1))
-    annotators = rng.integers(0, case.annotators, LABELS)
+    annotators = np.arange(LABELS) % case.annotators
     p = case.prefers(longer)
     own = np.sqrt(case.icc * p * (1 - p)) * rng.normal(0, 1, case.annotators)[annotators]
     p = np.clip(p + own, 0, 1)
@@ -116,12 +119,17 @@ def _labelled(rng: np.random.Generator, case: Case) -> Labelled:
 
 def _looks(found: Labelled) -> Iterator[GateMeasurements]:
     """What the gate knows at each look once the win rate is shown."""
-    shown = np.maximum.accumulate(e_process(found.outcomes)) >= 1 / LEVEL
-    if not shown[-1]:
-        return
-    first = -(-(int(shown.argmax()) + 1) // EVERY) * EVERY
-    for n in range(first, LABELS + 1, EVERY):
-        yield _measured(found, n)
+    shown = _shown_at(found.outcomes, found.annotators)
+    if shown is not None:
+        for n in range(-(-shown // EVERY) * EVERY, LABELS + 1, EVERY):
+            yield _measured(found, n)
+
+
+def _shown_at(outcomes: FloatArray, annotators: IntArray) -> int | None:
+    """Labels at which G1 first shows a better candidate; its blocks follow each other as labels come."""
+    people = annotators.tolist()
+    found = people_e_process(outcomes, people, aim=AIM, null=0.5, block=BLOCK) >= 1 / AIM.level
+    return (int(found.argmax()) + 1) * BLOCK if found.any() else None
 
 
 def _measured(found: Labelled, n: int) -> GateMeasurements:
@@ -207,22 +215,25 @@ def length_together(draws: int, seed: int) -> Iterator[Row]:
 
 
 def g14(draws: int, seed: int) -> Iterator[Row]:
-    """Warnings at the look at which the win rate is first shown (advisory, looks of 12)."""
-    for i, rate in enumerate((0.50, 0.55, 0.60, 0.70)):
+    """Warnings at the block at which the win rate is first shown (it only warns); 12 annotators."""
+    for i, rate in enumerate((0.55, 0.60, 0.70)):
         rng = np.random.default_rng(seed + i)
         warned = [_warned((rng.random(LABELS) < rate).astype(float)) for _ in range(draws)]
         found = [w for w in warned if w is not None]
-        yield _row("G14", f"{rate:.0%} shown better", rate > 0.5, draws, found, seed + i)
+        yield _row("G14", f"{rate:.0%} shown better", True, draws, found, seed + i)
 
 
 def _warned(outcomes: FloatArray) -> bool | None:
     """None where the win rate is never shown."""
-    shown = np.maximum.accumulate(e_process(outcomes)) >= 1 / LEVEL
-    if not shown[-1]:
+    people = np.arange(LABELS) % 12
+    n = _shown_at(outcomes, people)
+    if n is None:
         return None
-    n = min(LABELS, -(-(int(shown.argmax()) + 1) // 12) * 12)
-    told = [Outcome(str(i), str(i), "", float(x)) for i, x in enumerate(outcomes[:n])]
-    flip = labels_to_flip(told, settings=SETTINGS, level=LEVEL)
+    told = [
+        Outcome(str(i), str(i), str(people[i]), float(outcomes[i]), float(outcomes[i]))
+        for i in range(n)
+    ]
+    flip = labels_to_flip(told, settings=SETTINGS, aim=AIM)
     assert flip is not None
     return flip / n < DEFAULT_CHECKS["G14"].thresholds["share"]
 
@@ -261,14 +272,18 @@ def main() -> None:
             told = f"{held.estimate:.1%} ({held.low:.1%} to {held.high:.1%})"
             should = "pass" if row.better else "hold"
             print(f"{name:<12}{row.case:<46}{should:>9}{row.promotable:>12}{told:>26}", flush=True)
-    document = {
+            results_write("guardrails", _document(arguments, rows), path=arguments.results)
+
+
+def _document(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]:
+    """What is known so far: written after every row, since all of them take half an hour."""
+    return {
         "draws": arguments.draws,
         "seed": arguments.seed,
         "labels": LABELS,
         "labels_between_looks": EVERY,
         "rows": [asdict(row) for row in rows],
     }
-    print(f"written to {results_write('guardrails', document, path=arguments.results)}")
 
 
 if __name__ == "__main__":

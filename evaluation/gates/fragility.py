@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from evaluation.contracts import GatePolicySettings
-from evaluation.gates.outcomes import Outcome
-from evaluation.policy import check_settings
-from evaluation.statistics.intervals import FloatArray
-from evaluation.statistics.sequences import e_process
+from evaluation.gates.outcomes import Outcome, label_evidence
+from evaluation.statistics.betting import Aim
+
+Shown = Callable[[list[Outcome]], bool]
 
 
 def labels_to_flip(
-    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, level: float
+    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
 ) -> int | None:
-    """Fewest labels without which G1 would not have shown what it shows; None while it shows nothing.
+    """How few labels undo what G1 has shown when they are left out; None while it shows nothing.
 
-    "Better" is shown at `level`, "worse" at the policy's alpha, as G1 does. The labels that speak most
-    for it go first, of equal ones the earliest, which count at the most looks; the evidence of the
-    rest, in its order, is what G1 would have seen.
+    The labels that speak most for it go first, of equal ones the earliest, which count at the most
+    looks; the evidence of the rest, in its order, is what G1 would have seen without them.
     """
-    null = check_settings(settings)["G1"].thresholds["win_rate"]
-    values = np.array([outcome.value for outcome in outcomes])
-    if _shown(values, null, level):
-        return _fewest(values, null, level)
-    if _shown(1 - values, 1 - null, settings.alpha):
-        return _fewest(1 - values, 1 - null, settings.alpha)
-    return None
+
+    def better(rest: list[Outcome]) -> bool:
+        found = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        return found is not None and found.max_e_value >= 1.0 / aim.level
+
+    def worse(rest: list[Outcome]) -> bool:
+        found = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        return found is not None and found.max_e_value_worse >= 1.0 / settings.alpha
+
+    if better(list(outcomes)):
+        return _fewest(outcomes, better, most=1)
+    return _fewest(outcomes, worse, most=0) if worse(list(outcomes)) else None
 
 
-def _fewest(values: FloatArray, null: float, level: float) -> int:
-    """Bisection: the evidence falls with every further label that is left out."""
-    order = np.argsort(-values, kind="stable")
-    shown, undone = 0, len(values)
-    while undone - shown > 1:
-        middle = (shown + undone) // 2
-        if _shown(np.delete(values, order[:middle]), null, level):
-            shown = middle
-        else:
-            undone = middle
+def _fewest(outcomes: Sequence[Outcome], shown: Shown, *, most: float) -> int:
+    """Bisection over how many go, those nearest to `most` first: with each the evidence gets weaker."""
+    order = sorted(range(len(outcomes)), key=lambda i: abs(most - outcomes[i].strength))
+    still, undone = 0, len(outcomes)
+    while undone - still > 1:
+        middle = (still + undone) // 2
+        left_out = set(order[:middle])
+        rest = [outcome for i, outcome in enumerate(outcomes) if i not in left_out]
+        still, undone = (middle, undone) if shown(rest) else (still, middle)
     return undone
-
-
-def _shown(values: FloatArray, null: float, level: float) -> bool:
-    """Whether the evidence against "the mean is at most `null`" ever reached 1/`level`."""
-    return len(values) > 0 and bool(e_process(values, null=null).max() >= 1.0 / level)

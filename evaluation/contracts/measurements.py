@@ -178,6 +178,25 @@ class JudgedPromptWear(JsonContract):
 
 
 @dataclass(frozen=True)
+class LengthControl(JsonContract):
+    """What people would say of two texts of equal length and style, by regression on their labels.
+
+    `win_rate` is that of the `labels` it rests on (texts that differ at all), `controlled` the one at
+    equal length and style; `share` is the gain left there over the gain, both win rate less 1/2,
+    None while no gain is shown. `differences` are those that were controlled for. The intervals in
+    `_sequence` hold at all looks together.
+    """
+
+    labels: int
+    win_rate: float
+    controlled: Interval
+    controlled_sequence: Interval
+    share: Interval | None
+    share_sequence: Interval | None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class GateMeasurements(JsonContract):
     """Everything that the checks read; None is "not measured (yet)".
 
@@ -186,6 +205,8 @@ class GateMeasurements(JsonContract):
     the online error control. Records of before have no `error_spent`: their level was e-LOND's.
     On `identical_pairs` of the sampled prompts the two policies wrote the same text: ties that nobody
     is asked about.
+    `labels_to_flip` is how few labels, the most favourable ones, undo what the win rate has shown
+    when they are left out.
     """
 
     former_fields: ClassVar = frozenset({"fresh_agreement", "fresh_agreement_sequence"})
@@ -207,3 +228,5 @@ class GateMeasurements(JsonContract):
     identical_pairs: int = 0
     wear: JudgedPromptWear | None = None
     fresh_discrimination_sequence: Interval | None = None  # the same, with bounds valid at any time
+    length_control: LengthControl | None = None
+    labels_to_flip: int | None = None

@@ -16,9 +16,8 @@ from evaluation.statistics.diversity import (
 )
 from evaluation.statistics.intervals import (
     FloatArray,
-    IntArray,
-    cluster_bootstrap_interval,
     cluster_mean_interval,
+    cluster_ratio_interval,
     cluster_share_interval,
 )
 from evaluation.statistics.length import length_free_share, median_ratio_interval
@@ -144,7 +143,9 @@ def _within_prompts(
     if len(set(clusters)) < 2:
         return None
     top, bottom = np.array([ours[p] for p in shared]), np.array([theirs[p] for p in shared])
-    return _ratio_of_means(top, bottom, clusters, config, seed)
+    return cluster_ratio_interval(
+        top, bottom, clusters, seed=seed, resamples=config.bootstrap_resamples, level=config.level
+    )
 
 
 def _spread_ratio(
@@ -154,22 +155,8 @@ def _spread_ratio(
     bottom = sides.get("reference", sides["incumbent"]).spread
     if top is None or bottom is None or not bottom.mean() > 0:
         return None
-    return _ratio_of_means(top, bottom, groups, config, seed)
-
-
-def _ratio_of_means(
-    top: FloatArray,
-    bottom: FloatArray,
-    clusters: Sequence[str],
-    config: EvaluatePolicyConfig,
-    seed: int,
-) -> Interval:
-    def ratio(rows: IntArray) -> float:
-        below = float(bottom[rows].mean())
-        return float(top[rows].mean()) / below if below > 0 else float("nan")
-
-    return cluster_bootstrap_interval(
-        ratio, clusters, seed=seed, resamples=config.bootstrap_resamples, level=config.level
+    return cluster_ratio_interval(
+        top, bottom, groups, seed=seed, resamples=config.bootstrap_resamples, level=config.level
     )
 
 

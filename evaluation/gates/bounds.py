@@ -78,6 +78,20 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         whole=True,
         weaker="lower",
     ),
+    ("G2", "win_rate"): Bound(
+        "At equal length and style people prefer the candidate in at least {} of pairs.",
+        0.3,
+        0.6,
+        percent=True,
+        weaker="lower",
+    ),
+    ("G2", "difference_advised"): Bound(
+        "Warn when that differs by more than {} from the win rate as the texts are.",
+        0.0,
+        0.5,
+        percent=True,
+        weaker="higher",
+    ),
     ("G3", "held_out_gain"): Bound(
         "The held-out reward model sees a gain above {} standard deviations.",
         0.0,
@@ -145,7 +159,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         weaker="higher",
     ),
     ("G10", "share"): Bound(
-        "Where replies grew, at least {} of the gain is left at equal length.",
+        "Where replies grew, at least {} of the gain is left at equal length: of people's gain "
+        "once there are enough labels.",
         0.0,
         1.0,
         percent=True,
@@ -171,6 +186,13 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         1.0,
         10.0,
         weaker="higher",
+    ),
+    ("G14", "share"): Bound(
+        "Warn when leaving out fewer than {} of the labels would undo what the win rate shows.",
+        0.0,
+        0.5,
+        percent=True,
+        weaker="lower",
     ),
 }
 

@@ -15,6 +15,8 @@ from evaluation.contracts import (
     PolicyMeasurements,
     RewardModelMeasurements,
 )
+from evaluation.gates.equal_length import equal_length
+from evaluation.gates.fragility import labels_to_flip
 from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import (
     fresh_discrimination,
@@ -79,6 +81,8 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         error_spent=test.error_spent,
         identical_pairs=texts.identical,
         wear=_wear(judged, labels),
+        length_control=equal_length(outcomes, labels, **sides),
+        labels_to_flip=labels_to_flip(outcomes, settings=settings, aim=test.aim),
     )
 
 

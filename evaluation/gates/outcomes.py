@@ -31,9 +31,8 @@ from evaluation.statistics.discrimination import (
 )
 from evaluation.statistics.intervals import (
     FloatArray,
-    IntArray,
-    cluster_bootstrap_interval,
     cluster_codes,
+    cluster_share_interval,
     cluster_variance,
     two_way_share_interval,
 )
@@ -43,7 +42,6 @@ from evaluation.statistics.win_rate import WinRateEvidence, win_rate_evidence
 TIE = 4
 CEILING_MINIMUM = 20  # comparisons with two opinions; fewer say nothing about a ceiling
 DISCRIMINATION_MINIMUM = 10  # wins and losses each; with fewer a lucky order looks like certainty
-BOOTSTRAP_SEED = 20_231_031
 LEVEL = 0.95
 
 TrainScores = Mapping[str, tuple[float, float]]
@@ -286,17 +284,11 @@ def human_ceiling(votes: Iterable[OverlapVote]) -> Interval | None:
             groups.append(str(opinions[0].group))
     if len(shares) < CEILING_MINIMUM:
         return None
-    return _clustered_mean(np.array(shares), groups)
+    return _clustered_share(np.array(shares), groups)
 
 
-def _clustered_mean(
-    values: np.typing.NDArray[np.float64], groups: Sequence[str]
-) -> Interval | None:
-    """Mean of shares with a bootstrap over groups; None under two groups."""
+def _clustered_share(values: FloatArray, groups: Sequence[str]) -> Interval | None:
+    """Mean of shares, clustered by group, in closed form; None under two groups."""
     if len(set(groups)) < 2:
         return None
-
-    def mean(indices: IntArray) -> float:
-        return float(values[indices].mean())
-
-    return cluster_bootstrap_interval(mean, groups, seed=BOOTSTRAP_SEED, level=LEVEL)
+    return cluster_share_interval(values, groups, level=LEVEL)

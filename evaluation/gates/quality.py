@@ -10,10 +10,11 @@ import numpy as np
 
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
 from evaluation.contracts import Interval, RaterLabels, RoundLabels
-from evaluation.gates.outcomes import BOOTSTRAP_SEED, human_ceiling
+from evaluation.gates.outcomes import human_ceiling
 from evaluation.statistics.agreement import krippendorff_alpha_interval, pairwise_agreement
 from evaluation.statistics.intervals import wilson_interval
 
+BOOTSTRAP_SEED = 20_231_031
 TIE = 4
 FEWEST_ITEMS = 20
 

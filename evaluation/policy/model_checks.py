@@ -1,4 +1,4 @@
-"""The checks that rest on the candidate's samples and the reward models: G3, G4, G6, G10 and on."""
+"""The checks that rest on the candidate's samples and the reward models: G3, G4, G6, G11, G13."""
 
 from __future__ import annotations
 
@@ -87,37 +87,6 @@ def check_calibration(m: GateMeasurements, settings: GatePolicySettings, t: Thre
         return Finding("FAIL", measured, sentence)
     kind = "overconfident" if split.temperature > 1 else "underconfident"
     return Finding("FAIL", measured, f"The reward model is {kind}.")
-
-
-def check_length(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G10: median length ratio; where texts grew, the share of the gain left at equal length."""
-    if m.policy is None:
-        return missing("Length", "samples")
-    ratio, share = m.policy.length_ratio, m.policy.length_free_share
-    measured = f"{number(ratio)} times the incumbent's median"
-    status = at_most(ratio, t["ratio"])
-    if status == "FAIL":
-        sentence = f"Replies are more than {t['ratio']:g} times as long."
-        return Finding("FAIL", measured, sentence, interval=ratio)
-    if ratio.estimate > 1.0 and share is not None:
-        measured += f"; {share.estimate:.0%} of the gain is left at equal length"
-        if share.estimate < t["share"]:  # the interval of a ratio of noisy gains decides nothing
-            sentence = f"Under {t['share']:.0%} of the gain is left at equal length."
-            return Finding("FAIL", measured, sentence, interval=ratio)
-    if status == "UNRESOLVED":
-        sentence = f"Replies may be more than {t['ratio']:g} times as long."
-        return Finding(status, measured, sentence, more_samples(m), ratio)
-    if ratio.estimate > 1.0 and share is None:
-        sentence = (
-            "Replies grew, and there is no gain whose share at equal length could be measured."
-        )
-        return Finding("UNRESOLVED", measured, sentence, more_samples(m), ratio)
-    sentence = "Replies did not grow."
-    if ratio.estimate > 1.0:
-        sentence = (
-            f"Replies grew, and at least {t['share']:.0%} of the gain is left at equal length."
-        )
-    return Finding("PASS", measured, sentence, interval=ratio)
 
 
 def check_diversity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from evaluation.contracts import CheckSettings
 from evaluation.policy.findings import CheckFunction
+from evaluation.policy.fragility import check_fragility
 from evaluation.policy.label_checks import check_discrimination, check_integrity, check_win_rate
+from evaluation.policy.length_checks import check_equal_length, check_length
 from evaluation.policy.model_checks import (
     check_calibration,
     check_disagreement,
     check_diversity,
     check_kl,
-    check_length,
     check_reward_gap,
 )
 
@@ -26,6 +27,7 @@ NEVER_OVERRIDDEN = frozenset({"G0", "G9"})  # integrity; unsafe compliance
 DEFAULT_CHECKS: dict[str, CheckSettings] = {
     "G0": CheckSettings(thresholds={"gold_accuracy": 0.70}),
     "G1": CheckSettings(thresholds={"win_rate": 0.50, "annotators": 8.0}),
+    "G2": CheckSettings(thresholds={"win_rate": 0.48, "difference_advised": 0.10}),
     "G3": CheckSettings(thresholds={"held_out_gain": 0.0, "share": 0.30, "share_advised": 0.60}),
     "G4": CheckSettings(thresholds={"budget": 10.0}),
     "G5": CheckSettings(thresholds={"discrimination": 0.52, "below_ceiling": 0.10}),
@@ -36,6 +38,7 @@ DEFAULT_CHECKS: dict[str, CheckSettings] = {
     "G10": CheckSettings(thresholds={"ratio": 1.25, "share": 0.30}),
     "G11": CheckSettings(thresholds={"ratio": 0.50, "ratio_advised": 0.85}),
     "G13": CheckSettings(required=False, thresholds={"ratio": 1.5}),
+    "G14": CheckSettings(required=False, thresholds={"share": 0.01}),
 }
 
 # What policies saved by earlier releases may still name, and no check reads any more.
@@ -54,6 +57,12 @@ CHECKS: dict[str, Check] = {
     "G0": Check("Integrity", "Can the evidence be trusted?", POLICY_EVALUATION, check_integrity),
     "G1": Check(
         "Human win rate", "Do people prefer the candidate?", POLICY_EVALUATION, check_win_rate
+    ),
+    "G2": Check(
+        "Win rate at equal length",
+        "Do people prefer it at equal length and style?",
+        POLICY_EVALUATION,
+        check_equal_length,
     ),
     "G3": Check(
         "Reward gap",
@@ -85,5 +94,11 @@ CHECKS: dict[str, Check] = {
         "Is the candidate still on ground that the reward models know?",
         REWARD_POLICY,
         check_disagreement,
+    ),
+    "G14": Check(
+        "Fragility",
+        "Does what the win rate shows hang on a few labels?",
+        POLICY_EVALUATION,
+        check_fragility,
     ),
 }

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import (
     FloatArray,
-    cluster_bootstrap_interval,
+    bootstrap_sums,
     cluster_mean_interval,
+    percentile_interval,
     wilson_interval,
 )
 
@@ -34,20 +35,8 @@ def krippendorff_alpha(ratings: npt.ArrayLike, *, metric: Metric = "nominal") ->
 
     Items with fewer than two ratings carry no pair and are left out.
     """
-    counts, values = _item_counts(ratings)
-    counts = counts[counts.sum(1) >= 2]
-    if len(counts) == 0:
-        return float("nan")
-    per_item = counts.sum(1)
-    pairs = counts[:, :, None] * counts[:, None, :]
-    pairs -= np.eye(len(values))[None] * counts[:, :, None]
-    coincidences = (pairs / (per_item - 1)[:, None, None]).sum(0)
-    totals = coincidences.sum(1)
-    distance = _distances(values, totals, metric)
-    expected = float((np.outer(totals, totals) * distance).sum()) / float(totals.sum() - 1)
-    if expected == 0:
-        return float("nan")
-    return 1 - float((coincidences * distance).sum()) / expected
+    coincidences, values = _coincidences(ratings)
+    return _alpha(coincidences.sum(0), values, metric)
 
 
 def krippendorff_alpha_interval(
@@ -58,15 +47,39 @@ def krippendorff_alpha_interval(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> Interval:
-    """alpha with a bootstrap interval over items."""
-    matrix = np.asarray(ratings, dtype=np.float64)
-    return cluster_bootstrap_interval(
-        lambda items: krippendorff_alpha(matrix[:, items], metric=metric),
-        range(matrix.shape[1]),
-        seed=seed,
-        resamples=resamples,
+    """alpha with a bootstrap interval over items, from the sums of their coincidences."""
+    coincidences, values = _coincidences(ratings)
+    items, shape = len(coincidences), (-1, len(values), len(values))
+    if items < 2:
+        raise ValueError(f"an interval needs at least 2 items, got {items}.")
+    sums = coincidences.reshape(items, -1)
+    drawn = bootstrap_sums(sums, seed=seed, resamples=resamples).reshape(shape)
+    return percentile_interval(
+        _alpha(coincidences.sum(0), values, metric),
+        np.array([_alpha(draw, values, metric) for draw in drawn]),
         level=level,
+        n=items,
+        method="cluster bootstrap",
     )
+
+
+def _coincidences(ratings: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """How often each item pairs two values, over its ratings less one: ([items, values, values], values)."""
+    counts, values = _item_counts(ratings)
+    per_item = counts.sum(1)
+    pairs = counts[:, :, None] * counts[:, None, :]
+    pairs -= np.eye(len(values))[None] * counts[:, :, None]
+    return pairs / np.maximum(per_item - 1, 1)[:, None, None], values
+
+
+def _alpha(coincidences: FloatArray, values: FloatArray, metric: Metric) -> float:
+    totals = coincidences.sum(0)
+    distance = _distances(values, totals, metric)
+    pairs = float(totals.sum())
+    expected = float((np.outer(totals, totals) * distance).sum()) / (pairs - 1) if pairs else 0.0
+    if expected == 0:
+        return float("nan")
+    return 1 - float((coincidences * distance).sum()) / expected
 
 
 def pairwise_agreement(ratings: npt.ArrayLike, *, level: float = 0.95) -> Interval:

@@ -17,9 +17,11 @@ IntArray = npt.NDArray[np.int64]
 __all__ = [
     "FloatArray",
     "IntArray",
+    "bootstrap_sums",
     "cluster_bootstrap_interval",
     "cluster_codes",
     "cluster_mean_interval",
+    "cluster_ratio_interval",
     "cluster_share_interval",
     "cluster_variance",
     "percentile_interval",
@@ -157,16 +159,55 @@ def cluster_bootstrap_interval(
     codes, count = cluster_codes(clusters)
     if count < 2:
         raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
-    members = [np.flatnonzero(codes == c) for c in range(count)]
+    rows, sizes = np.argsort(codes, kind="stable"), np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(seed)
-    draws = np.array(
+    draws = np.empty(resamples)
+    for i in range(resamples):
+        drawn = rng.integers(0, count, count)
+        ends = np.cumsum(sizes[drawn])
+        shifts = np.repeat(starts[drawn] - ends + sizes[drawn], sizes[drawn])
+        draws[i] = statistic(rows[shifts + np.arange(ends[-1])])
+    estimate = float(statistic(np.arange(len(codes))))
+    return percentile_interval(estimate, draws, level=level, n=count, method="cluster bootstrap")
+
+
+def cluster_ratio_interval(
+    top: FloatArray,
+    bottom: FloatArray,
+    clusters: Sequence[Hashable] | range,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of mean(top) / mean(bottom) when whole clusters are drawn with replacement.
+
+    The draws of `cluster_bootstrap_interval`, from the sums of the clusters instead of their rows.
+    Draws whose denominator is not positive are left out.
+    """
+    codes, count = cluster_codes(clusters)
+    if count < 2:
+        raise ValueError(f"an interval needs at least 2 clusters, got {count}.")
+    columns = [np.bincount(codes, weights=values) for values in (top, bottom)]
+    sums = np.stack(columns, axis=1).astype(np.float64)
+    drawn = np.vstack([sums.sum(0), bootstrap_sums(sums, seed=seed, resamples=resamples)])
+    ratios = np.full(len(drawn), np.nan)
+    np.divide(drawn[:, 0], drawn[:, 1], out=ratios, where=drawn[:, 1] > 0)
+    return percentile_interval(
+        float(ratios[0]), ratios[1:], level=level, n=count, method="cluster bootstrap"
+    )
+
+
+def bootstrap_sums(sums: FloatArray, *, seed: int, resamples: int) -> FloatArray:
+    """[resamples, k]: totals of `sums` [clusters, k] when clusters are drawn with replacement."""
+    rng, count = np.random.default_rng(seed), len(sums)
+    return np.stack(
         [
-            statistic(np.concatenate([members[c] for c in rng.integers(0, count, count)]))
+            np.bincount(rng.integers(0, count, count), minlength=count) @ sums
             for _ in range(resamples)
         ]
     )
-    estimate = float(statistic(np.arange(len(codes))))
-    return percentile_interval(estimate, draws, level=level, n=count, method="cluster bootstrap")
 
 
 def percentile_interval(

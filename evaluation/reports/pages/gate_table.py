@@ -18,6 +18,7 @@ from evaluation.statistics.planning import fixed_sample_labels
 AXIS_THRESHOLD = {
     "G0": "gold_accuracy",
     "G1": "win_rate",
+    "G2": "win_rate",
     "G3": "held_out_gain",
     "G4": "budget",
     "G5": "discrimination",
@@ -27,7 +28,7 @@ AXIS_THRESHOLD = {
 }
 FORMER_AXIS_THRESHOLD = {"G5": "accuracy"}  # of decisions that earlier releases recorded
 AT_MOST = {"G4", "G10", "G13"}
-SHARES = {"G0", "G1", "G5"}
+SHARES = {"G0", "G1", "G2", "G5"}
 UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"}
 
 

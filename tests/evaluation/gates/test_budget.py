@@ -21,7 +21,7 @@ from tests.support.people import person_create
 def save(world: LineWorld, labels: int, annotators: float) -> None:
     checks = {"G1": CheckSettings(thresholds={"annotators": annotators})}
     settings = GatePolicySettings(max_labels=labels, checks=checks)
-    facade.gate_policy_save(line_id=world.line, settings=settings, actor="a lead")
+    world.policy_weaken(settings)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import OverrideState
 from evaluation.gates.selectors import decision_require
 from evaluation.gates.services import decisions
-from evaluation.policy import gate_decide
+from evaluation.policy import DEFAULT_CHECKS, gate_decide
 from tests.evaluation.gates.world import BROKEN, TOO_LONG, LineWorld, run_left
 from tests.evaluation.policy.evidence import LABELS, POLICY
 from tests.support.people import person_create
@@ -117,6 +117,20 @@ def test_two_leads_let_a_failed_check_through(world: LineWorld) -> None:
         ("ada", "override_request"),
         ("bo", "override_confirm"),
     ]  # fmt: skip
+
+
+def test_a_past_decision_is_overridden_by_the_checks_that_it_was_made_with(
+    world: LineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier release did not ask G2, so its evidence holds nothing that G2 could read."""
+    with monkeypatch.context() as earlier:
+        earlier.delitem(DEFAULT_CHECKS, "G2")
+        decided = world.decide(**TOO_LONG, length_control=None)
+    assert facade.override_confirm(override_id=ask(world).id, actor="bo") == "PROMOTE"
+    gate = facade.effective_gate(world.round)
+    assert gate is not None
+    assert [check.id for check in gate.checks] == [check.id for check in decided.gate.checks]
+    assert gate.evidence_sha256 == decided.evidence_sha256
 
 
 def test_nobody_confirms_their_own_override(world: LineWorld) -> None:

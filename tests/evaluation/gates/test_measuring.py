@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -69,11 +69,12 @@ def measure(world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch) 
         scored: bool = True,
         rewards: list[float] | None = None,
         left: int = 200,
+        texts: Sequence[tuple[str, str]] = (),
         settings: GatePolicySettings | None = None,
         **changes: Any,
     ) -> GateMeasurements:
-        sides = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
-        labels = labels_from(outcomes, **sides, raters=9)  # none of them leans
+        sides: dict[str, Any] = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
+        labels = labels_from(outcomes, **sides, raters=9, texts=texts)  # none of them leans
         right = [o if i % 10 else 1 - o for i, o in enumerate(outcomes)]
         rows = [
             {
@@ -132,6 +133,27 @@ def test_a_measurement_that_is_no_number_is_named_when_it_is_read(
     run = run_left(artifacts, measurements=json.dumps(spoilt.to_json()))
     with pytest.raises(ValueError, match=r"measurements\.kl\.reference\.estimate is nan"):
         measurements_read(run, PolicyMeasurements)
+
+
+def test_a_win_rate_that_length_bought_is_not_promoted(world: LineWorld, measure: Measure) -> None:
+    """People choose the longer text, and the candidate writes it in two of three pairs."""
+    longer = [bool((i + i // 9) % 3) for i in range(207)]  # for every annotator
+    sizes = [(300 + i, 200) if ours else (200, 300 + i) for i, ours in enumerate(longer)]
+    texts = [("a" * ours, "a" * theirs) for ours, theirs in sizes]
+    chosen = [float(ours) for ours in longer]
+    verdict = verdict_on(world, measure(chosen, texts=texts))
+    assert verdict.check("G1").status == "PASS"  # type: ignore[union-attr]
+    assert verdict.check("G2").status == "UNRESOLVED"  # type: ignore[union-attr]
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert verdict_on(world, measure(chosen, texts=texts, left=0)).verdict == "REJECT"
+
+
+def test_how_few_labels_the_win_rate_hangs_on_is_measured(measure: Measure) -> None:
+    little, much = (measure(wins(share, 200)).labels_to_flip for share in (0.75, 0.9))
+    assert little is not None
+    assert much is not None
+    assert 0 < little < much
+    assert measure([1.0, 0.0] * 60).labels_to_flip is None
 
 
 def test_an_even_candidate_waits_for_labels_and_is_rejected_when_none_are_left(

@@ -162,7 +162,7 @@ def test_limits_say_what_not_to_conclude(
     simulated: bool,
     said: list[str],
 ) -> None:
-    sides = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
+    sides: dict[str, Any] = {"candidate": world.candidate.id, "incumbent": world.incumbent.id}
     labels = labels_from([1.0] * raters, **sides, raters=max(raters, 1))
     monkeypatch.setattr(annotation, "gate_labels", lambda **_: labels)
     split = replace(SPLIT, accuracy=interval(0.5, 0.5, 0.5 + width))

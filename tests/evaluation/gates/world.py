@@ -17,15 +17,14 @@ from annotation.contracts import GateLabel
 from evaluation import facade
 from evaluation.contracts import GateMeasurements, GatePolicySettings, IntegrityFact, Interval
 from evaluation.facade import JudgedRound
-from evaluation.gates.models import Decision, Deployment, GatePolicy, GateTest, PolicyAnswer
+from evaluation.gates.models import Decision, Deployment, GatePolicy, GateTest
 from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import LineDeployment
 from evaluation.gates.selectors import deployment_to_record
-from evaluation.gates.services import gate_policy_answer, gate_policy_request
 from evaluation.gates.services.decisions import decision_record
 from evaluation.policy import error_level, gate_decide
 from tests.evaluation.policy.evidence import POLICY, evidence_on
-from tests.support.people import person_create
+from tests.support.gate_policies import policy_weaken
 from training import facade as training
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -106,22 +105,7 @@ class LineWorld:
         return decision_record(judged, policy, measurements, verdict)
 
     def policy_weaken(self, settings: GatePolicySettings) -> GatePolicy:
-        """Two leads let `settings` count on this line."""
-        asked = gate_policy_request(
-            line_id=self.line,
-            settings=settings,
-            reason="It held back what was plainly better.",
-            actor=person_create(f"first-{uuid.uuid4()}", "lead"),
-            expected_version=gate_policy_current(self.line).version,
-        )
-        saved = gate_policy_answer(
-            line_id=self.line,
-            request_id=asked.pk,
-            answer=PolicyAnswer.CONFIRMED,
-            actor=person_create(f"second-{uuid.uuid4()}", "lead"),
-        )
-        assert saved is not None
-        return saved
+        return policy_weaken(self.line, settings)
 
     def judged(self, **changes: Any) -> JudgedRound:
         """Round 1 as the rounds would tell of it; nothing has measured it yet."""
@@ -189,13 +173,22 @@ BROKEN: dict[str, Any] = {
 
 
 def labels_from(
-    outcomes: Sequence[float], *, candidate: UUID, incumbent: UUID, raters: int = 10
+    outcomes: Sequence[float],
+    *,
+    candidate: UUID,
+    incumbent: UUID,
+    raters: int = 10,
+    texts: Sequence[tuple[str, str]] = (),
 ) -> list[GateLabel]:
-    """One label a prompt; 1 for the candidate, 0.5 a tie, 0 against; sides alternate."""
+    """One label a prompt; 1 for the candidate, 0.5 a tie, 0 against; sides alternate.
+
+    `texts` are (candidate's, incumbent's), of one length unless given.
+    """
     made = []
     for i, outcome in enumerate(outcomes):
         candidate_first = i % 2 == 0
         slots = (candidate, incumbent) if candidate_first else (incumbent, candidate)
+        ours, theirs = texts[i] if texts else ("one", "two")
         step = {1.0: 2, 0.5: 4, 0.0: 6}[outcome]  # as seen with the candidate in slot 0
         made.append(
             GateLabel(
@@ -207,7 +200,7 @@ def labels_from(
                 value=step if candidate_first else 8 - step,
                 both_bad=False,
                 at=START + timedelta(minutes=i),
-                texts=("one", "two"),
+                texts=(ours, theirs) if candidate_first else (theirs, ours),
             )
         )
     return made

@@ -10,6 +10,7 @@ from evaluation.contracts import (
     HumanLabels,
     IntegrityFact,
     Interval,
+    LengthControl,
     PolicyMeasurements,
     RewardModelMeasurements,
     SplitMeasurements,
@@ -62,6 +63,16 @@ SPLIT = SplitMeasurements(
     length_correlation=0.1,
 )
 
+EQUAL_LENGTH = LengthControl(
+    labels=400,
+    win_rate=0.625,
+    controlled=interval(0.6, 0.54, 0.66, 12),
+    controlled_sequence=interval(0.6, 0.52, 0.68),
+    share=interval(0.8, 0.6, 1.0),
+    share_sequence=interval(0.8, 0.4, 1.2),
+    differences=("length", "relative length"),
+)
+
 GOOD = GateMeasurements(
     candidate_sha256="c" * 64,
     incumbent_sha256="i" * 64,
@@ -72,6 +83,8 @@ GOOD = GateMeasurements(
     fresh_discrimination=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
     error_spent=0.0,
+    length_control=EQUAL_LENGTH,
+    labels_to_flip=12,
 )
 
 

@@ -33,7 +33,7 @@ def with_labels(**changes) -> GateMeasurements:
 
 def test_every_check_has_defaults_and_passes_on_good_evidence():
     assert set(CHECKS) == set(DEFAULT_CHECKS)
-    assert {"G0", "G1", "G3", "G4", "G5", "G10", "G11"} <= set(CHECKS)
+    assert {"G0", "G1", "G2", "G3", "G4", "G5", "G10", "G11"} <= set(CHECKS)
     assert {status(check_id, GOOD) for check_id in CHECKS} == {"PASS"}
 
 
@@ -41,7 +41,8 @@ def test_every_check_has_defaults_and_passes_on_good_evidence():
 def test_what_was_not_measured_is_unresolved_and_wants_what_can_be_had(check_id):
     """Hashes, splits and calibration are measured before people are asked: no more of them can be had."""
     bare = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
-    expected = {"G0": "", "G1": " labels", "G5": " labels", "G6": ""}
+    people = dict.fromkeys(("G1", "G2", "G5", "G14"), " labels")
+    expected = {"G0": "", "G6": "", **people}
     assert status(check_id, bare) == f"UNRESOLVED{expected.get(check_id, ' samples')}"
 
 

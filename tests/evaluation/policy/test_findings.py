@@ -17,7 +17,7 @@ from evaluation.contracts import (
 )
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
-from .evidence import GOOD, LABELS, POLICY, SPLIT, interval
+from .evidence import EQUAL_LENGTH, GOOD, LABELS, POLICY, SPLIT, interval
 
 BARE = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
 
@@ -32,6 +32,14 @@ def labels(**changes) -> GateMeasurements:
 
 def split(**changes) -> GateMeasurements:
     return replace(GOOD, reward_model=RewardModelMeasurements({"test": replace(SPLIT, **changes)}))
+
+
+def control(**changes) -> GateMeasurements:
+    return replace(GOOD, length_control=replace(EQUAL_LENGTH, **changes))
+
+
+def spent(measured: GateMeasurements) -> GateMeasurements:
+    return replace(measured, labels=replace(LABELS, labels_left=0))
 
 
 SAME = replace(policy(aa_difference=0.0), incumbent_sha256="c" * 64)
@@ -66,6 +74,17 @@ FOUND = [
     ("G1", labels(e_value=1.0, max_e_value=2.0, labels_left=0), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 2 for people like them (32.9 needed) | Not shown better: the round reached its label budget after 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
     ("G1", labels(e_value=1.0, max_e_value=2.0, expired=True), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 2 for people like them (32.9 needed) | Not shown better: the round reached its maximum age after 400 labels. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
     ("G1", labels(e_value=0.1, max_e_value=1.0, max_e_value_worse=20.0), "FAIL | 62% (57% to 68%), 250 of 400 labels; evidence 1 for people like them (32.9 needed) | People prefer the incumbent. | nothing | - | 0.57 to 0.68 | win_rate 0.500, e_value 32.899"),
+    ("G2", GOOD, "PASS | 60% (52% to 68%) at equal length and style; 62% as the texts are | At equal length and style people prefer the candidate in at least 48%. | nothing | - | 0.52 to 0.68 | -"),
+    ("G2", BARE, "UNRESOLVED | not measured yet | The win rate at equal length and style has not been measured yet. | labels | - | - | -"),
+    ("G2", spent(replace(GOOD, length_control=None)), "UNRESOLVED | not measured yet | The win rate at equal length and style has not been measured yet. | nothing | - | - | -"),
+    ("G2", control(controlled_sequence=interval(0.6, 0.48, 0.68)), "PASS | 60% (48% to 68%) at equal length and style; 62% as the texts are | At equal length and style people prefer the candidate in at least 48%. | nothing | - | 0.48 to 0.68 | -"),
+    ("G2", control(controlled_sequence=interval(0.6, 0.479, 0.7)), "UNRESOLVED | 60% (48% to 70%) at equal length and style; 62% as the texts are | Too few labels on texts of about equal length and style to say whether people prefer the candidate there in at least 48%. | labels | - | 0.479 to 0.7 | -"),
+    ("G2", control(controlled=interval(0.6, 0.47, 0.72)), "UNRESOLVED | 60% (47% to 72%) at equal length and style; 62% as the texts are | Too few labels on texts of about equal length and style to say whether people prefer the candidate there in at least 48%. | labels | - | 0.47 to 0.72 | -"),
+    ("G2", spent(control(controlled=interval(0.6, 0.47, 0.72))), "UNRESOLVED | 60% (47% to 72%) at equal length and style; 62% as the texts are | Too few labels on texts of about equal length and style to say whether people prefer the candidate there in at least 48%. | nothing | - | 0.47 to 0.72 | -"),
+    ("G2", control(win_rate=0.67, controlled=interval(0.4, 0.33, 0.47), controlled_sequence=interval(0.4, 0.31, 0.48)), "UNRESOLVED | 40% (31% to 48%) at equal length and style; 67% as the texts are | Too few labels on texts of about equal length and style to say whether people prefer the candidate there in at least 48%. | labels | At equal length and style the win rate is 27% lower: what people prefer has to do with how long or how formatted the texts are. | 0.31 to 0.48 | -"),
+    ("G2", control(win_rate=0.67, controlled=interval(0.4, 0.33, 0.47), controlled_sequence=interval(0.4, 0.31, 0.479)), "FAIL | 40% (31% to 48%) at equal length and style; 67% as the texts are | At equal length and style people prefer the candidate in less than 48%. | nothing | At equal length and style the win rate is 27% lower: what people prefer has to do with how long or how formatted the texts are. | 0.31 to 0.479 | -"),
+    ("G2", control(win_rate=0.75, controlled=interval(0.625, 0.54, 0.7)), "PASS | 60% (52% to 68%) at equal length and style; 75% as the texts are | At equal length and style people prefer the candidate in at least 48%. | nothing | At equal length and style the win rate is 12% lower: what people prefer has to do with how long or how formatted the texts are. | 0.52 to 0.68 | -"),
+    ("G2", control(win_rate=0.5, controlled=interval(0.625, 0.51, 0.7)), "PASS | 62% (51% to 70%) at equal length and style; 50% as the texts are | At equal length and style people prefer the candidate in at least 48%. | nothing | At equal length and style the win rate is 12% higher: what people prefer has to do with how long or how formatted the texts are. | 0.51 to 0.7 | -"),
     ("G3", GOOD, "PASS | held-out 0.80 (0.70 to 0.90), train 1.00 (0.90 to 1.10) (z) | A reward model that the training never saw confirms the gain. | nothing | - | 0.7 to 0.9 | -"),
     ("G3", BARE, "UNRESOLVED | not measured yet | The gain by the held-out reward model has not been measured yet. | samples | - | - | -"),
     ("G3", policy(held_out_gain=interval(-0.1, -0.2, 0.0)), "FAIL | held-out -0.10 (-0.20 to 0.00), train 1.00 (0.90 to 1.10) (z) | A reward model that the training never saw finds no gain. | nothing | - | -0.2 to 0 | -"),
@@ -97,15 +116,24 @@ FOUND = [
     ("G6", split(temperature=1.5), "PASS | ECE 0.050 (limit 0.086), temperature 1.50 | Stated confidence departs from how often people agree by no more than chance. | nothing | - | - | -"),
     ("G6", split(temperature=0.66), "FAIL | ECE 0.050 (limit 0.086), temperature 0.66 | The reward model is underconfident. | nothing | - | - | -"),
     ("G6", split(temperature=1.51), "FAIL | ECE 0.050 (limit 0.086), temperature 1.51 | The reward model is overconfident. | nothing | - | - | -"),
-    ("G10", GOOD, "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the gain is left at equal length | Replies grew, and at least 30% of the gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", GOOD, "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 80% (60% to 100%) of people's | Replies grew, and at least 30% of people's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
     ("G10", BARE, "UNRESOLVED | not measured yet | Length has not been measured yet. | samples | - | - | -"),
     ("G10", policy(length_ratio=interval(1.3, 1.26, 1.4)), "FAIL | 1.30 (1.26 to 1.40) times the incumbent's median | Replies are more than 1.25 times as long. | nothing | - | 1.26 to 1.4 | -"),
     ("G10", policy(length_ratio=interval(1.0, 0.9, 1.1)), "PASS | 1.00 (0.90 to 1.10) times the incumbent's median | Replies did not grow. | nothing | - | 0.9 to 1.1 | -"),
-    ("G10", policy(length_free_share=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | nothing | - | 1 to 1.1 | -"),
-    ("G10", policy(length_free_share=None, more_samples_possible=True), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | samples | - | 1 to 1.1 | -"),
+    ("G10", policy(length_free_share=None), "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% (60% to 100%) of people's | Replies grew, and at least 30% of people's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", replace(policy(length_free_share=None), length_control=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | labels | - | 1 to 1.1 | -"),
+    ("G10", replace(spent(policy(length_free_share=None)), length_control=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | nothing | - | 1 to 1.1 | -"),
+    ("G10", replace(spent(policy(length_free_share=None, more_samples_possible=True)), length_control=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median | Replies grew, and there is no gain whose share at equal length could be measured. | samples | - | 1 to 1.1 | -"),
+    ("G10", replace(GOOD, length_control=None), "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length | Replies grew, and at least 30% of the reward model's gain is left at equal length; of people's gain it has not been measured. | nothing | - | 1 to 1.1 | -"),
     ("G10", policy(length_free_share=None, length_ratio=interval(1.0, 0.9, 1.1)), "PASS | 1.00 (0.90 to 1.10) times the incumbent's median | Replies did not grow. | nothing | - | 0.9 to 1.1 | -"),
-    ("G10", policy(length_free_share=interval(0.29, 0.0, 1.0)), "FAIL | 1.05 (1.00 to 1.10) times the incumbent's median; 29% of the gain is left at equal length | Under 30% of the gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
-    ("G10", policy(length_ratio=interval(1.2, 1.1, 1.26), more_samples_possible=True), "UNRESOLVED | 1.20 (1.10 to 1.26) times the incumbent's median; 80% of the gain is left at equal length | Replies may be more than 1.25 times as long. | samples | - | 1.1 to 1.26 | -"),
+    ("G10", policy(length_free_share=interval(0.29, 0.0, 1.0)), "FAIL | 1.05 (1.00 to 1.10) times the incumbent's median; 29% of the reward model's gain is left at equal length | Under 30% of the reward model's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", policy(length_ratio=interval(1.2, 1.1, 1.26), more_samples_possible=True), "UNRESOLVED | 1.20 (1.10 to 1.26) times the incumbent's median; 80% of the reward model's gain is left at equal length; 80% (60% to 100%) of people's | Replies may be more than 1.25 times as long. | samples | - | 1.1 to 1.26 | -"),
+    ("G10", control(share=None, share_sequence=None), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length | Replies grew, and people's gain is not sure enough to say how much of it is left at equal length. | labels | - | 1 to 1.1 | -"),
+    ("G10", spent(control(share=None, share_sequence=None)), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length | Replies grew, and people's gain is not sure enough to say how much of it is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", control(share=interval(0.5, 0.29, 0.7)), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 50% (29% to 70%) of people's | Replies grew, and less than 30% of people's gain may be left at equal length. | labels | - | 1 to 1.1 | -"),
+    ("G10", control(share=interval(0.1, -0.1, 0.25), share_sequence=interval(0.1, -0.3, 0.31)), "UNRESOLVED | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 10% (-10% to 25%) of people's | Replies grew, and less than 30% of people's gain may be left at equal length. | labels | - | 1 to 1.1 | -"),
+    ("G10", control(share=interval(0.1, -0.1, 0.25), share_sequence=interval(0.1, -0.3, 0.29)), "FAIL | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 10% (-30% to 29%) of people's | Replies grew, and under 30% of people's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
+    ("G10", control(share=interval(0.5, 0.3, 0.7), share_sequence=None), "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 50% (30% to 70%) of people's | Replies grew, and at least 30% of people's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
     ("G11", GOOD, "PASS | distinct word pairs 0.90 (0.88 to 0.95) of the incumbent's | Every measured diversity is at least 50% of the incumbent's. | nothing | - | 0.88 to 0.95 | -"),
     ("G11", BARE, "UNRESOLVED | not measured yet | Diversity has not been measured yet. | samples | - | - | -"),
     ("G11", policy(diversity={}), "UNRESOLVED | not measured yet | Diversity has not been measured yet. | nothing | - | - | -"),
@@ -118,6 +146,13 @@ FOUND = [
     ("G13", policy(ensemble_std_ratio=None), "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | nothing | - | - | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.4, 1.3, 1.6), more_samples_possible=True), "UNRESOLVED | 1.40 (1.30 to 1.60) times | On the candidate's texts the reward models may differ over 1.5 times as much as on the base policy's. | samples | - | 1.3 to 1.6 | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0)), "FAIL | 1.80 (1.60 to 2.00) times | On the candidate's texts the reward models differ over 1.5 times as much as on the base policy's. | nothing | - | 1.6 to 2 | -"),
+    ("G14", GOOD, "PASS | 12 of 400 labels (3.0%) | Leaving out the 12 labels that speak most for it undoes what the win rate shows. | nothing | - | - | -"),
+    ("G14", replace(GOOD, labels_to_flip=4), "PASS | 4 of 400 labels (1.0%) | Leaving out the 4 labels that speak most for it undoes what the win rate shows. | nothing | - | - | -"),
+    ("G14", replace(GOOD, labels_to_flip=3), "FAIL | 3 of 400 labels (0.8%) | Leaving out the 3 labels that speak most for it undoes what the win rate shows. | nothing | - | - | -"),
+    ("G14", replace(GOOD, labels_to_flip=1), "FAIL | 1 of 400 labels (0.2%) | Leaving out the 1 label that speaks most for it undoes what the win rate shows. | nothing | - | - | -"),
+    ("G14", BARE, "UNRESOLVED | not measured yet | On how many labels the win rate hangs has not been measured yet. | labels | - | - | -"),
+    ("G14", replace(GOOD, labels_to_flip=None), "UNRESOLVED | nothing shown yet | The win rate has shown nothing yet that could hang on a few labels. | labels | - | - | -"),
+    ("G14", spent(replace(GOOD, labels_to_flip=None)), "UNRESOLVED | nothing shown yet | The win rate has shown nothing yet that could hang on a few labels. | nothing | - | - | -"),
     ("G4", policy(kl={"reference": interval(11.0, 10.0, 12.0)}), "UNRESOLVED | 11.00 (10.00 to 12.00) nats | The candidate is not clearly within the budget of 10.0 nats. | nothing | - | 10 to 12 | budget 10.000"),
     ("G4", policy(kl={"reference": interval(12.0, 11.0, 13.0)}, more_samples_possible=True), "FAIL | 12.00 (11.00 to 13.00) nats | The candidate is beyond the budget of 10.0 nats. | nothing | - | 11 to 13 | budget 10.000"),
     ("G11", policy(diversity={"distinct_2": interval(0.45, 0.4, 0.5)}), "UNRESOLVED | distinct word pairs 0.45 (0.40 to 0.50) of the incumbent's | A diversity may be under 50% of the incumbent's. | nothing | - | 0.4 to 0.5 | -"),

@@ -73,6 +73,24 @@ def test_alpha_interval_holds_the_estimate_and_repeats():
     assert first == krippendorff_alpha_interval(MISSING, seed=4, resamples=200)
 
 
+@pytest.mark.parametrize("metric", ["nominal", "ordinal", "interval"])
+def test_alpha_interval_is_the_bootstrap_of_the_items(metric):
+    rng = np.random.default_rng(2)
+    matrix = rng.integers(1, 4, (4, 40)).astype(float)
+    matrix[1] = matrix[0]
+    matrix[rng.random(matrix.shape) < 0.3] = np.nan
+    draws = np.random.default_rng(5)
+    alphas = [
+        krippendorff_alpha(matrix[:, draws.integers(0, 40, 40)], metric=metric) for _ in range(200)
+    ]
+    found = krippendorff_alpha_interval(matrix, seed=5, metric=metric, resamples=200)
+    assert found.estimate == pytest.approx(krippendorff_alpha(matrix, metric=metric))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(alphas, [0.025, 0.975])))
+    assert found.n == 40
+    with pytest.raises(ValueError, match="at least 2 items"):
+        krippendorff_alpha_interval([[1.0], [1.0]], seed=0)
+
+
 def test_pairwise_agreement_counts_pairs_of_people():
     found = pairwise_agreement(np.array([[1, 2, N], [1, 3, N], [2, 3, 4]]))
     assert found.estimate == pytest.approx(2 / 6)  # item 1: 1 of 3 pairs, item 2: 1 of 3

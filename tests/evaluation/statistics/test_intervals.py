@@ -8,6 +8,7 @@ from scipy import stats
 from evaluation.statistics.intervals import (
     cluster_bootstrap_interval,
     cluster_mean_interval,
+    cluster_ratio_interval,
     cluster_share_interval,
     two_way_share_interval,
     wilson_interval,
@@ -141,3 +142,37 @@ def test_where_the_crossings_take_everything_the_larger_variance_stays():
 def test_one_cluster_of_a_kind_has_no_interval():
     with pytest.raises(ValueError, match="2 clusters of each kind, got 1"):
         two_way_share_interval([1, 0], ["a", "a"], ["p", "q"])
+
+
+def test_a_ratio_from_sums_is_the_bootstrap_of_the_rows():
+    rng = np.random.default_rng(8)
+    top, bottom, groups = rng.random(90), rng.random(90) + 0.5, (np.arange(90) % 31).tolist()
+    rows = cluster_bootstrap_interval(
+        lambda r: float(top[r].mean() / bottom[r].mean()), groups, seed=9, resamples=300
+    )
+    sums = cluster_ratio_interval(top, bottom, groups, seed=9, resamples=300)
+    assert (sums.estimate, sums.low, sums.high, sums.n) == pytest.approx(
+        (rows.estimate, rows.low, rows.high, 31)
+    )
+
+
+def test_a_ratio_over_nothing_is_an_error():
+    with pytest.raises(ValueError, match="undefined on too many"):
+        cluster_ratio_interval(np.ones(6), np.zeros(6), range(6), seed=0)
+    with pytest.raises(ValueError, match="at least 2 clusters"):
+        cluster_ratio_interval(np.ones(6), np.ones(6), [1] * 6, seed=0)
+
+
+def test_the_bootstrap_draws_whole_clusters_wherever_their_rows_stand():
+    """Every draw holds each cluster's rows together, as often as the cluster was drawn."""
+    groups = [0, 1, 2, 1, 0, 2, 2]
+    seen: list[list[int]] = []
+
+    def remember(rows) -> float:
+        seen.append(np.bincount(rows, minlength=7).tolist())
+        return 0.0
+
+    cluster_bootstrap_interval(remember, groups, seed=3, resamples=40)
+    for times in seen:
+        assert all(times[i] == times[groups.index(g)] for i, g in enumerate(groups))
+        assert sum(times[groups.index(g)] for g in (0, 1, 2)) == 3

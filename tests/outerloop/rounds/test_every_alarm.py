@@ -27,6 +27,7 @@ from web.models import Notice
 
 # Where an alarm is given -> how many there are; each has its test below.
 ALARMS = {
+    "evaluation/gates/notices.py": 1,
     "evaluation/gates/serving/notices.py": 1,
     "outerloop/rounds/alarms.py": 5,
     "outerloop/rounds/overriding.py": 1,
@@ -133,6 +134,22 @@ def test_an_override_that_waits_for_a_second_lead(loop, behave, evidence, heard,
 
     found = heard(ask)
     assert told(found, "leo asks you to confirm an override") == {"lea"}
+
+
+def test_a_weaker_gate_policy_that_waits_for_a_second_lead(loop, heard, people, client):
+    asking = person_create("leo", "lead", line=loop.line.id)
+
+    def ask():
+        client.force_login(asking, backend="django.contrib.auth.backends.ModelBackend")
+        address = reverse("gates:policy_edit", args=[loop.line.id])
+        form = client.get(address).context["form"]
+        sent = {name: form[name].value() for name in form.fields}
+        sent = {name: value for name, value in sent.items() if value not in (None, False)}
+        changed = {**sent, "max_labels": 900, "alpha": 10, "reason": REASON}
+        assert client.post(address, changed).status_code == 302
+
+    found = heard(ask)
+    assert told(found, "leo asks you to confirm a weaker gate policy") == {"lea"}
 
 
 def test_each_alarm_of_the_product_has_its_test_here():

@@ -10,7 +10,6 @@ import pytest
 from annotation import facade as annotation
 from annotation.comparisons.models import Comparison, GateQueue
 from annotation.comparisons.services import assignment_skip
-from evaluation import facade as evaluation
 from evaluation.contracts import CheckSettings, GatePolicySettings
 from outerloop.rounds.models import Round, State
 from outerloop.rounds.services import round_advance, round_cancel, round_start
@@ -18,6 +17,7 @@ from tests.annotation.factories import an_annotator, label_next, lease
 from tests.evaluation.policy.evidence import POLICY
 from tests.outerloop.rounds.test_steps import TOO_LONG
 from tests.outerloop.rounds.world import advance_through, run_of, step_of
+from tests.support.gate_policies import policy_weaken
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def asking(loop, behave, evidence):
 def policy_save(loop, **settings) -> None:
     checks = {"G1": CheckSettings(thresholds={"annotators": 4.0})}
     asked = GatePolicySettings(**{"max_labels": 20, "checks": checks, **settings})
-    evaluation.gate_policy_save(line_id=loop.line.id, settings=asked, actor="a lead")
+    policy_weaken(loop.line.id, asked)
 
 
 def offered(loop) -> Round:

@@ -8,12 +8,15 @@ from uuid import UUID
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates.models import GatePolicy, PolicyAnswer
 from evaluation.gates.policies import gate_policy_current
-from evaluation.gates.services import gate_policy_answer, gate_policy_request
+from evaluation.gates.services import gate_policy_answer, gate_policy_request, gate_policy_save
+from evaluation.gates.weakening import weakenings
 from tests.support.people import person_create
 
 
-def policy_weaken(line_id: UUID, settings: GatePolicySettings) -> GatePolicy:
-    """Two leads let `settings` count on a line."""
+def policy_put(line_id: UUID, settings: GatePolicySettings) -> GatePolicy:
+    """Let `settings` count on a line: two leads do where they are weaker."""
+    if not weakenings(gate_policy_current(line_id).gate_settings, settings):
+        return gate_policy_save(line_id=line_id, settings=settings, actor="a lead")
     asked = gate_policy_request(
         line_id=line_id,
         settings=settings,

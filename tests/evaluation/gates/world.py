@@ -24,7 +24,7 @@ from evaluation.gates.selectors import deployment_to_record
 from evaluation.gates.services.decisions import decision_record
 from evaluation.policy import error_level, gate_decide
 from tests.evaluation.policy.evidence import POLICY, evidence_on
-from tests.support.gate_policies import policy_weaken
+from tests.support.gate_policies import policy_put
 from training import facade as training
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ class LineWorld:
         return decision_record(judged, policy, measurements, verdict)
 
     def policy_weaken(self, settings: GatePolicySettings) -> GatePolicy:
-        return policy_weaken(self.line, settings)
+        return policy_put(self.line, settings)
 
     def judged(self, **changes: Any) -> JudgedRound:
         """Round 1 as the rounds would tell of it; nothing has measured it yet."""

@@ -17,7 +17,7 @@ from tests.annotation.factories import an_annotator, label_next, lease
 from tests.evaluation.policy.evidence import POLICY
 from tests.outerloop.rounds.test_steps import TOO_LONG
 from tests.outerloop.rounds.world import advance_through, run_of, step_of
-from tests.support.gate_policies import policy_weaken
+from tests.support.gate_policies import policy_put
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def asking(loop, behave, evidence):
 def policy_save(loop, **settings) -> None:
     checks = {"G1": CheckSettings(thresholds={"annotators": 4.0})}
     asked = GatePolicySettings(**{"max_labels": 20, "checks": checks, **settings})
-    policy_weaken(loop.line.id, asked)
+    policy_put(loop.line.id, asked)
 
 
 def offered(loop) -> Round:

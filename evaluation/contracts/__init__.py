@@ -29,11 +29,15 @@ from evaluation.contracts.measurements import (
     Interval,
     JudgedPromptWear,
     PolicyMeasurements,
+    RateName,
     ReliabilityBin,
     RewardModelMeasurements,
     SideSummary,
     SliceAccuracy,
     SplitMeasurements,
+    SuiteExample,
+    SuiteRate,
+    TypeRate,
 )
 from evaluation.contracts.record import (
     ApprovalRecord,
@@ -52,9 +56,18 @@ from evaluation.contracts.record import (
     TruthColumn,
     WeakerSetting,
 )
+from evaluation.contracts.suites import (
+    ANSWER,
+    REFUSE,
+    Suite,
+    SuiteItem,
+    SuiteKind,
+)
 
 __all__ = [
+    "ANSWER",
     "CONFIGS",
+    "REFUSE",
     "ApprovalRecord",
     "CheckResult",
     "CheckSettings",
@@ -75,6 +88,7 @@ __all__ = [
     "Outcomes",
     "OverrideRecord",
     "PolicyMeasurements",
+    "RateName",
     "RaterLabels",
     "ReliabilityBin",
     "RewardModelMeasurements",
@@ -88,7 +102,13 @@ __all__ = [
     "SliceAccuracy",
     "SplitMeasurements",
     "StateEntry",
+    "Suite",
+    "SuiteExample",
+    "SuiteItem",
+    "SuiteKind",
+    "SuiteRate",
     "TruthColumn",
+    "TypeRate",
     "Verdict",
     "Wants",
     "WeakerSetting",

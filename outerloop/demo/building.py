@@ -24,10 +24,11 @@ from evaluation.contracts import (
 )
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
-from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts
+from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts, safety_suite
 from outerloop.rounds.models import PolicyLine
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
+from outerloop.rounds.suites import suite_attach
 from training import facade as training
 from training.contracts import InputRef, RunEvent, SamplePairsConfig
 from web.files import file_write
@@ -139,6 +140,18 @@ def prompts_import(line: PolicyLine, demo: DemoSettings, seed: int) -> int:
         for p in prompts(seed, demo.prompts)
     ]
     return len(annotation.prompts_create(line_id=line.id, prompts=rows, shares=demo.split_shares))
+
+
+def suite_ensure(line: PolicyLine, demo: DemoSettings, seed: int) -> None:
+    """The help desk's safety suite; one that a lead has detached stays so."""
+    if not line.suites.exists():
+        suite_attach(
+            line=line,
+            name="help desk",
+            kind="safety",
+            content=safety_suite(seed, taken=demo.prompts),
+            actor="demo",
+        )
 
 
 def first_policy_train(line: PolicyLine, demo: DemoSettings, seed: int, report: Report) -> UUID:

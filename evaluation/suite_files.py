@@ -89,7 +89,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SuiteError(f"Line {number} is not valid JSON: {error}.") from error
         if not isinstance(row, dict):
             raise SuiteError(f"Line {number} is no JSON object.")
@@ -111,7 +111,7 @@ def _safety(row: Mapping[str, Any], line: int) -> SuiteItem:
         id=_id(row, line),
         wanted=_LABELS[label],
         prompt=_text(row, line, "prompt"),
-        type=str(row.get("type") or ""),
+        type=_whole(str(row.get("type") or ""), line),
     )
 
 
@@ -120,7 +120,7 @@ def _minimal_pair(row: Mapping[str, Any], line: int) -> SuiteItem:
         id=_id(row, line),
         wanted=_text(row, line, "sentence_good", "good"),
         unwanted=_text(row, line, "sentence_bad", "bad"),
-        type=str(row.get("UID") or row.get("type") or ""),
+        type=_whole(str(row.get("UID") or row.get("type") or ""), line),
     )
 
 
@@ -132,13 +132,24 @@ def _exact_match(row: Mapping[str, Any], line: int) -> SuiteItem:
         id=_id(row, line),
         wanted=f"{number:.12g}",
         prompt=_text(row, line, "question", "prompt"),
-        type=str(row.get("type") or ""),
+        type=_whole(str(row.get("type") or ""), line),
     )
 
 
 def _id(row: Mapping[str, Any], line: int) -> str:
     """The row's own id, else its line: items of one suite are told apart by it."""
-    return str(row.get("id") or f"line {line}")
+    return _whole(str(row.get("id") or f"line {line}"), line)
+
+
+def _whole(text: str, line: int) -> str:
+    """`text`, unless it cannot be written down: JSON may spell half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SuiteError(
+            f"Line {line} contains half of a surrogate pair, which is no character."
+        ) from error
+    return text
 
 
 def _text(row: Mapping[str, Any], line: int, *names: str) -> str:
@@ -146,5 +157,5 @@ def _text(row: Mapping[str, Any], line: int, *names: str) -> str:
     for name in names:
         value = row.get(name)
         if isinstance(value, str | int | float) and str(value).strip():
-            return str(value).strip()
+            return _whole(str(value).strip(), line)
     raise SuiteError(f"Line {line} has no {' or '.join(names)}.")

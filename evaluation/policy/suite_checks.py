@@ -108,9 +108,9 @@ def _worst(
 
 
 def _loss(rate: SuiteRate) -> Interval:
-    """Accuracy of the incumbent minus that of the candidate."""
+    """Accuracy of the incumbent minus that of the candidate; 0.0, never -0.0, which no database keeps."""
     d = rate.difference
-    return Interval(-d.estimate, -d.high, -d.low, d.level, d.n, d.method)
+    return Interval(0.0 - d.estimate, 0.0 - d.high, 0.0 - d.low, d.level, d.n, d.method)
 
 
 def _above_chance(rate: SuiteRate, margin: float) -> bool:

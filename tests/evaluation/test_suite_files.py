@@ -83,6 +83,8 @@ def test_the_last_number_of_a_text(text, number):
         (b'{"question": "a", "answer": "none"}\n', "exact_match", "Line 1: the answer holds no"),
         (b'{"sentence_good": "a"}\n', "minimal_pairs", "Line 1 has no sentence_bad or bad"),
         (b"{}\n[]\n", "minimal_pairs", "Line 1 has no sentence_good or good"),
+        (b'{"question": "\\ud800", "answer": "1"}\n', "exact_match", "half of a surrogate pair"),
+        (b'{"question": ' + b"[" * 100_000, "exact_match", "Line 1 is not valid JSON"),
         (b"\x1f\x8bno", "safety", "no whole gzip file"),
     ],
 )

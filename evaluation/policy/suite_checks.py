@@ -46,7 +46,7 @@ def check_capability(m: GateMeasurements, settings: GatePolicySettings, t: Thres
     figures = "; ".join(f"{rate.suite} {points(loss)}" for rate, loss in losses)
     status, rate, loss = _worst(losses, {rate.rate: margin for rate in said})
     words = {
-        "PASS": f"On no suite does the candidate lose as much as {margin:.0%}.",
+        "PASS": f"On no suite has the candidate lost more than {margin:.0%}.",
         "FAIL": f"On {rate.suite} the candidate has lost more than {margin:.0%}.",
         "UNRESOLVED": f"A loss of {margin:.0%} on {rate.suite} cannot be ruled out:"
         f" {_wanted(rate, margin)}.",

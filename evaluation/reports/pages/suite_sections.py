@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluation.contracts import PolicyMeasurements, RateName, RoundRecord, SuiteRate
 from evaluation.formatting import count, number, points, share
@@ -40,7 +40,10 @@ class Example:
 
 @dataclass(frozen=True)
 class SuiteSection:
-    """`folded` tables and `examples` open on demand; without tables `says` is all there is."""
+    """`folded` tables and `examples` open on demand; without tables `says` is all there is.
+
+    Rows say how many items and replies to each stand behind a rate: 400 × 4.
+    """
 
     says: str
     tables: tuple[Table, ...] = ()
@@ -53,12 +56,13 @@ def safety_section(record: RoundRecord) -> SuiteSection:
     if policy is None:
         return SuiteSection("The policy has not been evaluated, so nothing is known of its safety.")
     rates = policy.rates("benign_refusal", "unsafe_compliance")
+    rows = tuple(_rate_row(rate) for rate in rates)
+    table = Table("Safety suites, paired by prompt.", (*SIDES, "difference"), rows)
+    watched = DETECTOR
+    if not rates:
+        watched = f"No safety suite is attached: safety was not watched. {DETECTOR}"
     manners = _manners_table(policy)
-    tables = (_rates_table("Safety suites, paired by prompt.", rates), manners)
-    watched = (
-        DETECTOR if rates else f"No safety suite is attached: safety was not watched. {DETECTOR}"
-    )
-    return _section(watched, rates, tables)
+    return _section(watched, rates, table, (manners,) if manners else ())
 
 
 def capability_section(record: RoundRecord) -> SuiteSection:
@@ -70,39 +74,33 @@ def capability_section(record: RoundRecord) -> SuiteSection:
     rates = policy.rates("accuracy")
     if not rates:
         return SuiteSection("No capability suite is attached: capability was not watched.")
+    rows = tuple(
+        replace(row, cells=(*row.cells, f"{rate.chance:.0%}"))
+        for rate in rates
+        for row in (_rate_row(rate),)
+    )
+    table = Table("Capability suites, paired by item.", (*SIDES, "difference", "by guessing"), rows)
     says = "The same items for both policies. A suite on which the incumbent guesses says nothing."
-    return _section(says, rates, (_rates_table("Capability suites, paired by item.", rates),))
+    return _section(says, rates, table, ())
 
 
-def _section(says: str, rates: list[SuiteRate], tables: tuple[Table | None, ...]) -> SuiteSection:
+def _section(
+    says: str, rates: list[SuiteRate], table: Table, folded: tuple[Table, ...]
+) -> SuiteSection:
+    by_type = tuple(found for rate in rates if (found := _types_table(rate)))
     return SuiteSection(
         says,
-        tuple(table for table in tables if table),
-        tuple(table for rate in rates if (table := _types_table(rate))),
+        (table,) if rates else (),
+        (*by_type, *folded),
         tuple(example for rate in rates for example in _examples(rate)),
     )
 
 
-def _rates_table(caption: str, rates: list[SuiteRate]) -> Table | None:
-    if not rates:
-        return None
-    headings = (*SIDES, "difference", "by guessing")
-    return Table(caption, headings, tuple(_rate_row(rate) for rate in rates))
-
-
 def _rate_row(rate: SuiteRate) -> Row:
-    drawn = (
-        f", {count(rate.draws, 'reply') if rate.draws == 1 else f'{rate.draws} replies'} to each"
-    )
-    asked = f"{count(rate.items, 'item')}{drawn if rate.draws else ''}"
+    asked = f"{rate.items:,} × {rate.draws}" if rate.draws else count(rate.items, "item")
     return Row(
-        f"{RATES[rate.rate]}: {rate.suite}, {asked}",
-        (
-            share(rate.candidate),
-            share(rate.incumbent),
-            points(rate.difference),
-            f"{rate.chance:.0%}",
-        ),
+        f"{RATES[rate.rate]} ({rate.suite}, {asked})",
+        (share(rate.candidate), share(rate.incumbent), points(rate.difference)),
     )
 
 

@@ -36,11 +36,10 @@ def test_safety_rates_stand_beside_each_other_with_what_the_detector_is_worth():
     )
     assert "finds 91% of what people call a full refusal" in section.says
     assert cells(section.tables[0]) == {
-        "Refused, of what should be answered: XSTest, 400 items, 4 replies to each": (
+        "Refused, of what should be answered (XSTest, 400 × 4)": (
             "14% (11% to 17%)",
             "50% (48% to 52%)",
             "+4.0 points (+2.0 to +6.0)",
-            "0%",
         )
     }
 
@@ -64,7 +63,7 @@ def test_capability_names_its_chance_and_draws():
     section = capability_section(
         with_suites(rate("accuracy", -0.02, 0.01, incumbent=0.8, chance=0.5, draws=0))
     )
-    assert cells(section.tables[0])["Right: BLiMP, 400 items"][1:] == (
+    assert cells(section.tables[0])["Right (BLiMP, 400 items)"][1:] == (
         "80% (78% to 82%)",
         "-2.0 points (-3.0 to -1.0)",
         "50%",
@@ -72,9 +71,9 @@ def test_capability_names_its_chance_and_draws():
 
 
 def test_manners_of_the_replies_stand_in_a_table_where_they_were_measured():
-    (table,) = safety_section(with_suites()).tables
+    (table,) = safety_section(with_suites()).folded
     assert cells(table)["Words"] == ("12.3 (11.0 to 13.5)",) * 2
     assert cells(table)["Full refusal"] == ("10% (5% to 15%)",) * 2
     older = replace(records.SIDE, manners={})
     policy = replace(RECORD.policy, suites=(), sides={"candidate": older, "incumbent": older})
-    assert safety_section(replace(RECORD, policy=policy)).tables == ()
+    assert safety_section(replace(RECORD, policy=policy)).folded == ()

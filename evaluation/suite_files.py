@@ -41,6 +41,9 @@ def suite_read(content: bytes, *, name: str, kind: SuiteKind) -> Suite:
     repeated = [i for i, n in Counter(item.id for item in items).items() if n > 1]
     if repeated:
         raise SuiteError(f"Two items have the id {repeated[0]!r}; every item needs its own.")
+    alone = [label for label, n in Counter(item.wanted for item in items).items() if n < 2]
+    if kind == "safety" and alone:
+        raise SuiteError(f"Only one prompt should be met by {alone[0]!r}; a rate needs at least 2.")
     return Suite(name, kind, items)
 
 

@@ -7,8 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from evaluation.contracts import Suite
+from outerloop.rounds.dry_run import start_check
 from outerloop.rounds.models import LineSuite, State
-from outerloop.rounds.services import round_start, start_check
+from outerloop.rounds.services import round_start
 from outerloop.rounds.suites import (
     SuiteRefused,
     suite_attach,

@@ -20,7 +20,7 @@ from annotation.campaigns.services import (
 from annotation.comparisons.models import Comparison, Judgment, Prompt
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
-from evaluation.gates.selectors import gate_policy_current
+from evaluation.gates.policies import gate_policy_current
 from evaluation.policy import check_settings
 from outerloop.demo import building
 from outerloop.demo import loop as demo

@@ -58,7 +58,6 @@ def demo_run(order: DemoOrder, narrator: Narrator) -> dict[str, Any]:
     line = building.line_ensure(slug=order.slug, name=order.name, demo=demo, seed=seed)
     cast = Cast(order, line, narrator)
     narrator.say(f"{building.prompts_import(line, demo, seed)} prompts; 4 simulated annotators")
-    building.suite_ensure(line, demo, seed)
     building.first_policy_train(line, demo, seed, _program_report(narrator, "first policy"))
     report = _program_report(narrator, "held-out questions")
     first = building.first_policy_check(line, demo, seed, report)

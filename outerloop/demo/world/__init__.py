@@ -7,7 +7,6 @@ benchmark can all use it.
 from outerloop.demo.world.completions import demonstrations
 from outerloop.demo.world.facts import FACTS, KIND_SHARES, Fact, Kind
 from outerloop.demo.world.prompts import DemoPrompt, fact_asked, of_this_world, prompts
-from outerloop.demo.world.safety import safety_suite
 
 __all__ = [
     "FACTS",
@@ -19,5 +18,4 @@ __all__ = [
     "fact_asked",
     "of_this_world",
     "prompts",
-    "safety_suite",
 ]

@@ -94,11 +94,6 @@ def prompts(seed: int, n: int, *, pool: Pool = "campaign") -> list[DemoPrompt]:
     return [demo_prompt(available[kind].pop()) for kind in kinds]
 
 
-def prompts_of_kind(kind: Kind) -> list[DemoPrompt]:
-    """Every prompt of a kind that a campaign may hold."""
-    return [demo_prompt(text) for text in _wordings_by_kind("campaign")[kind]]
-
-
 def _kinds(n: int) -> list[Kind]:
     """The kinds of `n` prompts, each share rounded so that they add up."""
     kinds: list[Kind] = []

@@ -20,8 +20,6 @@ from annotation.campaigns.services import (
 from annotation.comparisons.models import Comparison, Judgment, Prompt
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
-from evaluation.gates.policies import gate_policy_current
-from evaluation.policy import check_settings
 from outerloop.demo import building
 from outerloop.demo import loop as demo
 from outerloop.demo.building import DemoFailed
@@ -44,7 +42,6 @@ from outerloop.rounds.services import (
     round_start,
 )
 from outerloop.rounds.steps import Move, Wait
-from outerloop.rounds.suites import suite_detach, suites_attached
 from tests.annotation.factories import a_simulation, an_annotator, label_next
 from tests.outerloop.rounds.conftest import sent, steps, store
 from tests.outerloop.rounds.world import policy_import, step_of
@@ -137,21 +134,6 @@ def foreign_pairs(cast: Cast, count: int) -> list[Comparison]:
 
 def labelled(cast: Cast, wanted: int) -> int:
     return label(line_id=cast.line.id, wanted=wanted, seed=3)
-
-
-def test_the_line_answers_the_help_desk_s_safety_suite_until_a_lead_detaches_it(cast: Cast) -> None:
-    for _ in range(2):
-        building.suite_ensure(cast.line, SMALL, 3)
-    (suite,) = suites_attached(cast.line)
-    assert (suite.kind, suite.items) == ("safety", 384)
-    suite_detach(line=cast.line, suite_id=suite.pk, actor="lead")
-    building.suite_ensure(cast.line, SMALL, 3)
-    assert suites_attached(cast.line) == []
-
-
-def test_the_gate_of_the_demo_allows_what_its_noisy_policies_can_show(cast: Cast) -> None:
-    settings = gate_policy_current(cast.line.id).gate_settings
-    assert check_settings(settings)["G9"].thresholds == building.SAFETY
 
 
 def test_the_demo_keeps_to_its_own_campaign_beside_a_newer_one(cast: Cast) -> None:

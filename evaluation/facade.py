@@ -39,12 +39,14 @@ from evaluation.gates.serving.client import (
 from evaluation.reports.ratings import rounds_rated
 from evaluation.reports.selectors import report_exists, report_get
 from evaluation.reports.services import report_store
+from evaluation.suite_files import SuiteError, suite_read, suite_write
 
 __all__ = [
     "GateError",
     "JudgedRound",
     "LabelBudget",
     "LineDeployment",
+    "SuiteError",
     "approval_get",
     "approval_record",
     "decided_on",
@@ -73,5 +75,7 @@ __all__ = [
     "rounds_decided",
     "rounds_rated",
     "samples_read",
+    "suite_read",
+    "suite_write",
     "versions_referred",
 ]

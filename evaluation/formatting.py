@@ -51,6 +51,14 @@ def number(found: Interval | None, unit: str = "", digits: int = 2) -> str:
     return f"{point} ({low} to {high}) {unit}".rstrip()
 
 
+def points(difference: Interval) -> str:
+    """+1.2 points (-0.4 to +2.8): a difference of two shares"""
+    low, point, high = (
+        f"{100 * v + 0.0:+.1f}" for v in (difference.low, difference.estimate, difference.high)
+    )
+    return f"{point} points ({low} to {high})"
+
+
 def plain(value: float | None, digits: int = 2) -> str:
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
 

@@ -30,11 +30,15 @@ from evaluation.contracts.measurements import (
     JudgedPromptWear,
     LengthControl,
     PolicyMeasurements,
+    RateName,
     ReliabilityBin,
     RewardModelMeasurements,
     SideSummary,
     SliceAccuracy,
     SplitMeasurements,
+    SuiteExample,
+    SuiteRate,
+    TypeRate,
 )
 from evaluation.contracts.record import (
     ApprovalRecord,
@@ -53,9 +57,18 @@ from evaluation.contracts.record import (
     TruthColumn,
     WeakerSetting,
 )
+from evaluation.contracts.suites import (
+    ANSWER,
+    REFUSE,
+    Suite,
+    SuiteItem,
+    SuiteKind,
+)
 
 __all__ = [
+    "ANSWER",
     "CONFIGS",
+    "REFUSE",
     "ApprovalRecord",
     "CheckResult",
     "CheckSettings",
@@ -77,6 +90,7 @@ __all__ = [
     "Outcomes",
     "OverrideRecord",
     "PolicyMeasurements",
+    "RateName",
     "RaterLabels",
     "ReliabilityBin",
     "RewardModelMeasurements",
@@ -90,7 +104,13 @@ __all__ = [
     "SliceAccuracy",
     "SplitMeasurements",
     "StateEntry",
+    "Suite",
+    "SuiteExample",
+    "SuiteItem",
+    "SuiteKind",
+    "SuiteRate",
     "TruthColumn",
+    "TypeRate",
     "Verdict",
     "Wants",
     "WeakerSetting",

@@ -23,8 +23,9 @@ class EvaluateRewardModelConfig(JsonContract):
 @dataclass(frozen=True)
 class EvaluatePolicyConfig(JsonContract):
     """Inputs of the run: `candidate`, `incumbent`, `reference`, `reward_model`,
-    `held_out_reward_model`, `prompts`. Candidate and incumbent draw each prompt with the same seed,
-    made from the run's seed and the prompt, so identical weights give identical texts."""
+    `held_out_reward_model`, `prompts`, and any number of suites, named "suite_1" and on. Candidate and
+    incumbent draw each prompt with the same seed, made from the run's seed and the prompt, so
+    identical weights give identical texts."""
 
     sampling: Sampling = field(default_factory=Sampling)
     samples_per_prompt: int = 1  # from 2 on, diversity within prompts is measured too
@@ -35,6 +36,11 @@ class EvaluatePolicyConfig(JsonContract):
     level: float = 0.95
     bootstrap_resamples: int = 2000
     distinct_tokens: int = 2000  # distinct-n counts this many tokens of each side, or all if fewer
+    suite_samples: int = 4  # replies to each item of a suite that is answered
+
+    def __post_init__(self) -> None:
+        if self.suite_samples < 1:
+            raise ValueError("suite_samples must be at least 1.")
 
 
 CONFIGS: dict[str, type[JsonContract]] = {

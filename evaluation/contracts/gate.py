@@ -65,7 +65,8 @@ class CheckResult(JsonContract):
 
     `link` is the link of the loop that the check watches. `interval` and `thresholds` are drawn on
     one axis. `advisory` is a warning that does not change the status. `overridden` is true where
-    two leads let a check through that did not pass.
+    two leads let a check through that did not pass. A check that is not `in_force` had nothing to rest
+    on, no suite say: it is no longer required, and its sentence says what was not watched.
     """
 
     id: str
@@ -82,6 +83,7 @@ class CheckResult(JsonContract):
     advisory: str = ""
     overridden: bool = False
     overridable: bool = True
+    in_force: bool = True
 
 
 @dataclass(frozen=True)

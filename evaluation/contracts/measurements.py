@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from training.contracts import JsonContract
+
+RateName = Literal["benign_refusal", "unsafe_compliance", "accuracy"]
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,53 @@ class RewardModelMeasurements(JsonContract):
 
 
 @dataclass(frozen=True)
+class SuiteExample(JsonContract):
+    """An item on which the candidate does worse than the incumbent, with what both wrote."""
+
+    prompt: str
+    candidate: str
+    incumbent: str
+
+
+@dataclass(frozen=True)
+class TypeRate(JsonContract):
+    """A rate of both sides on the items of one type."""
+
+    type: str
+    items: int
+    candidate: float
+    incumbent: float
+
+
+@dataclass(frozen=True)
+class SuiteRate(JsonContract):
+    """A rate of a suite on both sides, paired by item; `sha256` is the suite's file.
+
+    `difference` is candidate minus incumbent, `spread` the standard deviation of that difference over
+    items. `draws` counts replies to each item, 0 where likelihoods were compared. `chance` is the rate
+    of somebody who guesses.
+    """
+
+    suite: str
+    sha256: str
+    rate: RateName
+    items: int
+    draws: int
+    candidate: Interval
+    incumbent: Interval
+    difference: Interval
+    spread: float
+    chance: float = 0.0
+    types: tuple[TypeRate, ...] = ()
+    examples: tuple[SuiteExample, ...] = ()
+
+
+@dataclass(frozen=True)
 class SideSummary(JsonContract):
-    """One policy's completions of the evaluation prompts; scores are normalised (z)."""
+    """One policy's completions of the evaluation prompts; scores are normalised (z).
+
+    `manners` maps what `evaluation.safety.refusal.MANNERS` names to its mean over completions.
+    """
 
     train_score: Interval
     held_out_score: Interval
@@ -101,6 +148,7 @@ class SideSummary(JsonContract):
     distinct_1: float
     distinct_2: float
     ensemble_std: Interval | None = None
+    manners: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +158,7 @@ class PolicyMeasurements(JsonContract):
     `kl` maps "reference" and "incumbent" to the exact KL per sequence in nats.
     `length_free_share` is the share of the train gain that is left at equal length; None where the
     gain is not positive. `aa_difference` is the largest difference of any score between the two
-    sides, measured only when both hold the same weights.
+    sides, measured only when both hold the same weights. `suites` is empty where no suite is attached.
     """
 
     prompts: int
@@ -127,6 +175,11 @@ class PolicyMeasurements(JsonContract):
     ensemble_std_ratio: Interval | None = None
     aa_difference: float | None = None
     more_samples_possible: bool = False
+    suites: tuple[SuiteRate, ...] = ()
+
+    def rates(self, *names: RateName) -> list[SuiteRate]:
+        """The measured rates of these names."""
+        return [rate for rate in self.suites if rate.rate in names]
 
 
 @dataclass(frozen=True)

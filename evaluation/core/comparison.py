@@ -9,6 +9,7 @@ import numpy as np
 
 from evaluation.contracts import EvaluatePolicyConfig, Interval, PolicyMeasurements, SideSummary
 from evaluation.core.completions import DrawnCompletion
+from evaluation.safety.refusal import MANNERS, manners_read
 from evaluation.statistics.diversity import (
     distinct_n,
     distinct_ratio_interval,
@@ -172,14 +173,22 @@ def _summary(side: Side, groups: Sequence[str], level: float, tokens: int) -> Si
     def mean(values: FloatArray) -> Interval:
         return cluster_mean_interval(values, groups, level=level)
 
-    ended = [float(c.ended) for c in side.completions]
+    def share(values: FloatArray) -> Interval:
+        return cluster_share_interval(values, groups, level=level)
+
+    ended = np.array([float(c.ended) for c in side.completions])
+    said = [manners_read(c.text) for c in side.completions]
     return SideSummary(
         train_score=mean(side.train),
         held_out_score=mean(side.held_out),
         tokens=mean(side.lengths),
         tokens_median=float(np.median(side.lengths)),
-        ended_share=cluster_share_interval(ended, groups, level=level),
+        ended_share=share(ended),
         distinct_1=distinct_n(side.texts, 1, tokens=tokens) if tokens else 0.0,
         distinct_2=distinct_n(side.texts, 2, tokens=tokens) if tokens else 0.0,
         ensemble_std=None if side.spread is None else mean(side.spread),
+        manners={
+            name: (mean if name == "words" else share)(np.array([one[name] for one in said]))
+            for name in MANNERS
+        },
     )

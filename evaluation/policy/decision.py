@@ -119,7 +119,7 @@ def _run_check(
         name=check.name,
         question=check.question,
         link=check.link,
-        required=bool(chosen.required),
+        required=bool(chosen.required) and found.in_force,
         status=found.status,
         measured=found.measured,
         sentence=found.sentence,
@@ -127,6 +127,7 @@ def _run_check(
         interval=found.interval,
         thresholds=found.thresholds or chosen.thresholds,
         advisory=found.advisory,
+        in_force=found.in_force,
         overridable=check_id not in NEVER_OVERRIDDEN,
     )
 

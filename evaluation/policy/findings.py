@@ -18,7 +18,10 @@ from evaluation.contracts import (
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check function found; `gate_decide` adds the check's name and settings."""
+    """What a check function found; `gate_decide` adds the check's name and settings.
+
+    A check that is not `in_force` has nothing to rest on (no suite is attached): it blocks nothing.
+    """
 
     status: CheckStatus
     measured: str
@@ -27,6 +30,7 @@ class Finding:
     interval: Interval | None = None
     advisory: str = ""
     thresholds: dict[str, float] | None = None  # where they differ from the settings'
+    in_force: bool = True
 
 
 Thresholds = dict[str, float]

@@ -2,9 +2,10 @@
 
     accelerate launch -m evaluation.recipes.evaluate_policy RUN/spec.json
 
-Inputs: candidate, incumbent, reference, reward_model, held_out_reward_model, prompts. Writes three
-file artifacts: "samples" (samples.jsonl, one prompt's completions a line), "highlights" (a JSON
-list of `SamplePair`) and "measurements" (`PolicyMeasurements`). All sides draw with the same
+Inputs: candidate, incumbent, reference, reward_model, held_out_reward_model, prompts, and suites
+("suite_1" and on) that candidate and incumbent answer besides. Writes three file artifacts: "samples"
+(samples.jsonl, one prompt's completions a line), "highlights" (a JSON list of `SamplePair`) and
+"measurements" (`PolicyMeasurements`). All sides draw with the same
 settings and the same seed for each prompt, so that an A/A comparison differs by exactly nothing.
 """
 
@@ -20,12 +21,14 @@ import numpy as np
 import torch
 
 from annotation.rows import PromptRow
-from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements
+from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements, SuiteRate
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
+from evaluation.core.suites import suite_measure
 from evaluation.statistics.intervals import FloatArray
+from evaluation.suite_files import suite_from_bytes
 from training.contracts import ArtifactRef, require_finite
 from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
@@ -35,7 +38,8 @@ from training.core.run.run_directory import Run, recipe_main
 
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")
-STEPS = 6
+SUITE = "suite_"
+STEPS = 7
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Evidence:
     rows: tuple[PromptRow, ...]
     sides: Mapping[str, Side]
     kl: Mapping[str, FloatArray]
+    suites: tuple[SuiteRate, ...]
 
     @property
     def groups(self) -> list[str]:
@@ -75,7 +80,7 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     drawn = _draw(run, policies, chosen)
     kl = _divergence(run, policies, drawn["candidate"])
     sides = _score(run, drawn, rows)
-    return Evidence(rows, sides, kl)
+    return Evidence(rows, sides, kl, _suites(run, policies))
 
 
 def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasurements:
@@ -90,7 +95,7 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         identical=_sha(run, "candidate") == _sha(run, "incumbent"),
     )
     more = run.config.samples_per_prompt < run.config.samples_limit
-    return replace(found, more_samples_possible=more)
+    return replace(found, more_samples_possible=more, suites=evidence.suites)
 
 
 def write(
@@ -202,6 +207,21 @@ def _side(
         ),
         spread=np.asarray(scores.spread.double().numpy()) if len(train.members) > 1 else None,
     )
+
+
+def _suites(
+    run: Run[EvaluatePolicyConfig], policies: Mapping[str, LoadedModel]
+) -> tuple[SuiteRate, ...]:
+    """Every suite that the order names, answered by candidate and incumbent."""
+    rates: list[SuiteRate] = []
+    for name in sorted(name for name in run.inputs if name.startswith(SUITE)):
+        run.check_cancel()
+        suite = suite_from_bytes(run.input(name).read_bytes())
+        rates += suite_measure(
+            suite, policies, sha256=_sha(run, name), config=run.config, seed=run.spec.seed
+        )
+        run.emit("suites", 6, STEPS, message=f"{suite.name}: {len(suite.items)} items answered.")
+    return tuple(rates)
 
 
 # ---------------------------------------------------------------------------- writing

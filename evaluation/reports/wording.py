@@ -94,8 +94,10 @@ def _named(names: list[str], thing: str, state: str) -> str:
 
 
 def advisories(gate: GateVerdict) -> list[str]:
-    """What warns and does not block: advisory notes, and advisory checks that did not pass."""
+    """What warns and does not block: advisory notes, advisory checks that did not pass, and what was
+    not watched."""
     found = [c.advisory for c in gate.checks if c.advisory]
+    found += [c.sentence for c in gate.checks if not c.in_force]
     return found + [c.sentence for c in gate.checks if not c.required and c.status == "FAIL"]
 
 

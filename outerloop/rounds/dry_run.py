@@ -12,6 +12,7 @@ from training.contracts import ContractError
 from .models import PolicyLine
 from .plan import optimizer_words
 from .selectors import active_round, fresh_labels, line_plan
+from .suites import suites_attached, suites_words
 
 CANDIDATES = {"trained": "a newly trained policy", "incumbent": "the deployed policy itself"}
 STARTS = {"base": "the base policy", "incumbent": "the deployed policy"}
@@ -48,6 +49,7 @@ def start_check(*, line: PolicyLine, forced: bool = False) -> StartCheck:
         ("Policy trained by", optimizer_words(plan)),
         ("Evaluation prompts", f"{wear.prompts:,}, of which {wear.fresh:,} are fresh"),
         ("Labels for the gate", f"{labels:,} at most"),
+        ("Suites", suites_words(suites_attached(line))),
         ("A promotion", "is deployed at once" if line.deploys_by_itself else "waits for a lead"),
     )
     notes = (evaluation.prompts_short(line.id), _worn(wear, labels))

@@ -13,10 +13,11 @@ from django.utils import timezone
 from training.contracts import ContractError
 from web.forms import choices_set
 
-from .models import PolicyLine
+from .models import SUITE_KINDS, PolicyLine
 from .plan import RoundPlan, plan_read
 from .schedule import time_zone_validate
 
+SUITE_BYTES = 20_000_000
 DAYS = [
     ("*", "every night"),
     ("1,2,3,4,5", "Monday to Friday"),
@@ -103,6 +104,21 @@ class PlanForm(forms.Form):
             raise ValidationError(f"Line {error.lineno} is not valid JSON: {error.msg}.") from error
         except ContractError as error:
             raise ValidationError(str(error)) from error
+
+
+class SuiteForm(forms.Form):
+    name = forms.CharField(max_length=60, help_text="What reports call it.")
+    kind = forms.ChoiceField(label="What it asks", choices=SUITE_KINDS)
+    file = forms.FileField(
+        help_text="CSV or JSON lines, at most 20 MB, plain or as .gz: XSTest's columns (prompt, type, "
+        "label), BLiMP's fields (sentence_good, sentence_bad), GSM8K's (question, answer)."
+    )
+
+    def clean_file(self) -> bytes:
+        file = self.cleaned_data["file"]
+        if file.size > SUITE_BYTES:
+            raise ValidationError(f"The file has {file.size:,} bytes, more than 20 MB.")
+        return bytes(file.read())
 
 
 class DecisionForm(forms.Form):

@@ -29,6 +29,11 @@ class State(models.TextChoices):
 
 
 ENDS = (State.CLOSED, State.FAILED, State.CANCELLED)
+SUITE_KINDS = [
+    ("safety", "Safety: what should be answered, and what refused"),
+    ("minimal_pairs", "Minimal pairs: the right sentence against the wrong one"),
+    ("exact_match", "Exact match: questions whose answer is a number"),
+]
 WAITING = (State.AWAITING_LABELS, State.AWAITING_APPROVAL)
 
 
@@ -156,3 +161,33 @@ class StartAttempt(models.Model):
 
     def __str__(self) -> str:
         return self.reason or f"started {self.round}"
+
+
+class LineSuite(models.Model):
+    """A suite that the candidates of a line answer. A round takes those that were attached when it
+    started; what was detached is kept, as reports speak of it."""
+
+    line = models.ForeignKey(PolicyLine, on_delete=models.PROTECT, related_name="suites")
+    name = models.CharField(max_length=60)
+    kind = models.CharField(
+        max_length=14,
+        choices=SUITE_KINDS,
+    )
+    content = models.TextField(help_text="The suite as one line of JSON.")
+    sha256 = models.CharField(max_length=64, editable=False)
+    items = models.PositiveIntegerField()
+    attached_at = models.DateTimeField(auto_now_add=True)
+    detached_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["attached_at", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["line", "name"],
+                name="suite_name_once_per_line",
+                condition=models.Q(detached_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -12,6 +12,12 @@ urlpatterns = [
     path("lines/<slug:slug>/promotions/", views.promotions_page, name="promotions"),
     path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
     path("lines/<slug:slug>/plan/optimizer/", views.optimizer_save, name="optimizer"),
+    path("lines/<slug:slug>/suites/", views.suites_page, name="suites"),
+    path(
+        "lines/<slug:slug>/suites/<int:suite_id>/detach/",
+        views.suite_detach,
+        name="suite_detach",
+    ),
     path("lines/<slug:slug>/start/", views.start, name="start"),
     path("lines/<slug:slug>/first-pairs/", views.first_pairs, name="first_pairs"),
     path("lines/<slug:slug>/dry-run/", views.dry_run, name="dry_run"),

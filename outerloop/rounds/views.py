@@ -18,7 +18,7 @@ from training.contracts import ContractError
 from web.access import ENGINEER, LEAD, STAFF, person, roles_of
 from web.registry import LineAction, registered
 
-from . import overriding, services
+from . import overriding, services, suites
 from .access import line_for, lines_for, round_for
 from .dry_run import start_check
 from .forms import (
@@ -28,6 +28,7 @@ from .forms import (
     PlanForm,
     PromotionsForm,
     ScheduleForm,
+    SuiteForm,
 )
 from .models import PolicyLine, Round
 from .pages import line_context, lines_context, round_context
@@ -129,6 +130,46 @@ def _optimizer_form(line: PolicyLine) -> OptimizerForm:
 
 def _plan_text(line: PolicyLine) -> str:
     return json.dumps(line_plan(line).to_json(), indent=2)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def suites_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """The suites that candidates of the line answer, and the form that attaches one."""
+    line = line_for(request, slug, ENGINEER, LEAD)
+    form = SuiteForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            suite = suites.suite_attach(
+                line=line,
+                name=data["name"],
+                kind=data["kind"],
+                content=data["file"],
+                actor=str(person(request).pk),
+            )
+        except suites.SuiteRefused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"{suite} is attached; the next round answers it.")
+            return redirect("rounds:suites", slug=slug)
+    context = {
+        "line": line,
+        "form": form,
+        "suites": suites.suites_attached(line),
+        "may_detach": LEAD in roles_of(request.user, line.id),
+    }
+    return render(request, "rounds/suites.html", context)
+
+
+@login_required
+@require_POST
+def suite_detach(request: HttpRequest, slug: str, suite_id: int) -> HttpResponse:
+    """Watch less from the next round on: for leads alone to say."""
+    line = line_for(request, slug, LEAD)
+    suites.suite_detach(line=line, suite_id=suite_id, actor=str(person(request).pk))
+    messages.success(request, "The suite is detached; rounds under way keep it.")
+    return redirect("rounds:suites", slug=slug)
 
 
 @login_required

@@ -63,6 +63,8 @@ RULES: dict[str, Rule] = {
     "rounds:schedule": both(STAFF),
     "rounds:promotions": both(LEADS),
     "rounds:plan": Rule(get=STAFF, post=ENGINEERS),
+    "rounds:suites": both(STAFF),
+    "rounds:suite_detach": Rule(post=LEADS),
     "rounds:optimizer": Rule(post=ENGINEERS, body={"optimizer": "ppo", "adapter": "none"}),
     "rounds:start": Rule(post=ENGINEERS),
     "rounds:first_pairs": Rule(post=ENGINEERS),

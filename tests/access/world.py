@@ -20,7 +20,7 @@ from evaluation.reports.services import report_store
 from outerloop.rounds.models import State
 from tests.annotation.factories import lease, some_pairs
 from tests.evaluation.reports import records
-from tests.outerloop.rounds.world import LoopWorld, bare_line
+from tests.outerloop.rounds.world import LoopWorld, bare_line, safety_suite
 from tests.support.people import person_create
 from training.facade import run_create
 from web.models import Notice
@@ -94,6 +94,7 @@ def house_build(folder: Path) -> House:
         "version_id": world.base.id,
         "override_id": uuid.uuid4(),
         "request_id": uuid.uuid4(),
+        "suite_id": safety_suite(line).pk,
         "campaign_id": campaign.pk,
         "assignment_id": lease(rater, campaign).assignment_id,
         "notice_id": notice.pk,

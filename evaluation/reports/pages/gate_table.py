@@ -22,13 +22,15 @@ AXIS_THRESHOLD = {
     "G3": "held_out_gain",
     "G4": "budget",
     "G5": "discrimination",
+    "G8": "margin",
+    "G9": "rise",
     "G10": "ratio",
     "G11": "ratio",
     "G13": "ratio",
 }
 FORMER_AXIS_THRESHOLD = {"G5": "accuracy"}  # of decisions that earlier releases recorded
-AT_MOST = {"G4", "G10", "G13"}
-SHARES = {"G0", "G1", "G2", "G5"}
+AT_MOST = {"G4", "G8", "G9", "G10", "G13"}
+SHARES = {"G0", "G1", "G2", "G5", "G8", "G9"}
 UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"}
 
 
@@ -101,6 +103,8 @@ def _outcome(check: CheckResult) -> tuple[str, str]:
     """(meaning, word) of a check's result."""
     if check.overridden:
         return "attention", "Let through"
+    if not check.in_force:
+        return "neutral", "Not watched"
     if check.status == "PASS":
         return "good", "Pass"
     if not check.required:

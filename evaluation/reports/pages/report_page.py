@@ -27,6 +27,11 @@ from evaluation.reports.pages.gate_table import (
 )
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
 from evaluation.reports.pages.samples import Sample, samples
+from evaluation.reports.pages.suite_sections import (
+    SuiteSection,
+    capability_section,
+    safety_section,
+)
 from evaluation.reports.wording import (
     VERDICT_MEANING,
     effect_sentence,
@@ -84,6 +89,8 @@ class ReportPage:
     weaker: tuple[Signed, ...]
     overrides: tuple[Signed, ...]
     approvals: tuple[Signed, ...]
+    safety: SuiteSection
+    capability: SuiteSection
     limits: tuple[str, ...]
     wanted: tuple[str, ...]
 
@@ -114,6 +121,8 @@ def report_page(report: RoundReport) -> ReportPage:
         weaker=tuple(_weaker(record)),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
+        safety=safety_section(record),
+        capability=capability_section(record),
         limits=_limits(record),
         wanted=tuple(wanted_next(record)),
     )

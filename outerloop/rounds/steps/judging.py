@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
@@ -23,9 +24,11 @@ from outerloop.rounds.steps.context import (
     completion_new,
     gate_prompts_file,
     start_version,
+    step_file,
     step_run,
     version_input,
 )
+from outerloop.rounds.suites import suites_attached
 from training import facade as training
 from training.contracts import InputRef
 from web.clock import database_now
@@ -103,6 +106,7 @@ def _evaluation_inputs(context: StepContext) -> dict[str, InputRef]:
         "prompts": gate_prompts_file(
             context, "evaluation-prompts.jsonl", limit=prompts_sampled(context)
         ),
+        **_suite_inputs(context),
     }
 
 
@@ -128,6 +132,15 @@ def _samples_note(context: StepContext, run: training.RunRecord) -> str:
     if drawn == planned:
         return ""
     return f" {drawn} samples a prompt in place of {planned}: with fewer a check could not be told."
+
+
+def _suite_inputs(context: StepContext) -> dict[str, InputRef]:
+    """The suites that were attached when the round started, "suite_1" and on."""
+    suites = suites_attached(context.line, as_of=context.round.created_at)
+    return {
+        f"suite_{n}": step_file(context, f"suite-{n}.json", [json.loads(suite.content)])
+        for n, suite in enumerate(suites, start=1)
+    }
 
 
 def _gains_note(measured: PolicyMeasurements) -> str:

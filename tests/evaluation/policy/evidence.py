@@ -12,14 +12,42 @@ from evaluation.contracts import (
     Interval,
     LengthControl,
     PolicyMeasurements,
+    RateName,
     RewardModelMeasurements,
     SplitMeasurements,
+    SuiteRate,
 )
 
 
 def interval(estimate: float, low: float, high: float, n: int = 400) -> Interval:
     return Interval(estimate, low, high, 0.95, n)
 
+
+def rate(
+    name: RateName, difference: float, room: float, *, incumbent: float = 0.5, **fields: Any
+) -> SuiteRate:
+    """A suite of 400 items whose difference is known to `room` either side."""
+    return SuiteRate(
+        **{
+            "suite": "BLiMP" if name == "accuracy" else "XSTest",
+            "sha256": "5" * 64,
+            "rate": name,
+            "items": 400,
+            "draws": 4,
+            "candidate": interval(incumbent + difference, 0.0, 1.0),
+            "incumbent": interval(incumbent, incumbent - 0.02, incumbent + 0.02),
+            "difference": interval(difference, difference - room, difference + room),
+            "spread": 0.3,
+            **fields,
+        }
+    )
+
+
+SUITES = (
+    rate("benign_refusal", 0.01, 0.02),
+    rate("unsafe_compliance", -0.01, 0.02),
+    rate("accuracy", -0.01, 0.01, incumbent=0.7, chance=0.5),
+)
 
 LABELS = HumanLabels(
     labels=400,
@@ -47,6 +75,7 @@ POLICY = PolicyMeasurements(
     diversity={"distinct_2": interval(0.9, 0.88, 0.95)},
     ensemble_std_ratio=interval(1.1, 1.0, 1.2),
     aa_difference=None,
+    suites=SUITES,
 )
 
 SPLIT = SplitMeasurements(

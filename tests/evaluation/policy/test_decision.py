@@ -25,7 +25,7 @@ def test_a_candidate_that_passes_everything_is_promoted():
     assert verdict.verdict == "PROMOTE"
     assert verdict.wants == ()
     assert verdict.reasons == ("Every required check passes.",)
-    assert [check.id for check in verdict.checks if not check.overridable] == ["G0"]
+    assert [check.id for check in verdict.checks if not check.overridable] == ["G0", "G9"]
     assert verdict.evidence_sha256 == json_sha256(
         {"measurements": GOOD.to_json(), "settings": SETTINGS.to_json()}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from evaluation.policy import gate_decide
 from evaluation.statistics.betting import Aim
 from training.contracts import canonical_json
 
-from .evidence import GOOD, LABELS, POLICY
+from .evidence import EQUAL_LENGTH, GOOD, LABELS, POLICY
 
 SETTINGS = GatePolicySettings()
 NEEDED = 1 / (0.05 * 6 / math.pi**2)  # of a line's first test
@@ -56,6 +57,13 @@ SAMPLED = st.builds(
     diversity=mostly(POLICY.diversity, st.dictionaries(st.just("distinct_1"), interval(0.2, 1))),
     more_samples_possible=st.booleans(),
 )
+CONTROLLED = st.builds(
+    lambda **measured: replace(EQUAL_LENGTH, **measured),
+    controlled=interval(0.3, 0.8),
+    controlled_sequence=interval(0.3, 0.8),
+    share=st.none() | interval(-0.5, 1.5),
+    share_sequence=st.none() | interval(-0.5, 1.5),
+)
 EVIDENCE = st.builds(
     lambda **measured: replace(GOOD, **measured),
     integrity=mostly(GOOD.integrity, st.just(())),
@@ -63,13 +71,15 @@ EVIDENCE = st.builds(
     labels=mostly(LABELS, st.none()) | LABELLED,
     policy=mostly(POLICY, st.none()) | SAMPLED,
     fresh_discrimination=mostly(GOOD.fresh_discrimination, st.none() | interval(0.3, 0.9)),
+    length_control=mostly(EQUAL_LENGTH, st.none() | CONTROLLED),
 )
 
 
 def shows_it_all(m: GateMeasurements) -> bool:
     """The thresholds of the default policy, written out a second time by hand."""
     p, told, labels = m.policy, m.fresh_discrimination, m.labels
-    if p is None or told is None or labels is None or "reference" not in p.kl:
+    even = m.length_control
+    if p is None or told is None or labels is None or even is None or "reference" not in p.kl:
         return False
     seen = p.held_out_gain.estimate / p.train_gain.estimate if p.train_gain.estimate > 0 else 9.0
     longer = p.length_ratio.estimate > 1
@@ -82,7 +92,9 @@ def shows_it_all(m: GateMeasurements) -> bool:
         and p.kl["reference"].high <= 10
         and told.low >= 0.52
         and p.length_ratio.high <= 1.25
-        and (not longer or (p.length_free_share or Interval(0, 0, 0, 0.95, 1)).estimate >= 0.3)
+        and min(even.controlled.low, even.controlled_sequence.low) >= 0.48
+        and (not longer or p.length_free_share is None or p.length_free_share.estimate >= 0.3)
+        and (not longer or (even.share is not None and even.share.low >= 0.3))
         and bool(p.diversity)
         and all(ratio.low >= 0.5 for ratio in p.diversity.values())
     )
@@ -105,6 +117,12 @@ def test_only_evidence_that_shows_everything_promotes_and_verdicts_replay() -> N
 
     holds()
     assert min(said[verdict] for verdict in ("PROMOTE", "REJECT", "INCONCLUSIVE")) >= 20, said
+
+
+def spelled(path: tuple[Any, ...]) -> str:
+    """policy.suites[1].spread"""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).removeprefix(".")
 
 
 def numbers(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -130,7 +148,7 @@ def test_a_number_that_is_none_is_named_and_decides_nothing(
     for name in path[:-1]:
         place = place[name]
     place[path[-1]] = wrong
-    with pytest.raises(ValueError, match=r"\.".join(map(str, path[:-1])) or path[-1]) as error:
+    with pytest.raises(ValueError, match=re.escape(spelled(path[:-1])) or path[-1]) as error:
         gate_decide(GateMeasurements.from_json(document), SETTINGS)
     assert str(path[-1]) in str(error.value)
 

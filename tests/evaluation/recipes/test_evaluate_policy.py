@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.contracts import PolicyMeasurements, SamplePair
+from evaluation.contracts import PolicyMeasurements, SamplePair, Suite, SuiteItem
 from evaluation.recipes import evaluate_policy
+from evaluation.safety.refusal import MANNERS, manners_read
+from evaluation.suite_files import suite_write
 from tests.support.tiny_models import TEXTS, json_lines, tiny_policy_artifact, write_spec
 from training.contracts import RunManifest
 from training.digests import path_sha256
@@ -56,7 +58,7 @@ def test_a_run_writes_samples_highlights_and_measurements_with_their_hashes(tmp_
     assert found.kl["reference"].low > 0
     assert found.aa_difference is None
     assert found.ensemble_std_ratio is not None
-    assert manifest.results == found.to_json()
+    assert manifest.results == json.loads(json.dumps(found.to_json()))
     for pair in json.loads((tmp_path / "highlights.json").read_text()):
         SamplePair.from_json(pair)
 
@@ -98,6 +100,42 @@ def test_several_samples_a_prompt_measure_diversity_within_prompts(tmp_path, inp
 def test_more_samples_can_be_had_up_to_the_limit_of_the_plan(tmp_path, inputs, limit, more):
     drawn = run(tmp_path, inputs, samples_per_prompt=2, samples_limit=limit, max_prompts=4)
     assert measurements(drawn).more_samples_possible is more
+
+
+def test_suites_are_answered_by_both_sides_and_read_from_their_files(tmp_path, inputs):
+    pairs = Suite(
+        "pairs",
+        "minimal_pairs",
+        tuple(SuiteItem(f"{i}", TEXTS[i], unwanted=TEXTS[i + 1]) for i in range(4)),
+    )
+    safety = Suite(
+        "own", "safety", tuple(SuiteItem(f"{i}", "answer", prompt=TEXTS[i]) for i in range(3))
+    )
+    files = {}
+    for n, suite in enumerate((safety, pairs), start=1):
+        path = tmp_path / f"suite-{n}.json"
+        path.write_text(suite_write(suite))
+        files[f"suite_{n}"] = path
+    found = measurements(run(tmp_path / "run", {**inputs, **files}, suite_samples=2)).suites
+    assert [(rate.suite, rate.rate, rate.items) for rate in found] == [
+        ("own", "benign_refusal", 3),
+        ("pairs", "accuracy", 4),
+    ]
+    assert found[0].sha256 == path_sha256(files["suite_1"])
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "own: 3 items answered." in events
+
+
+def test_manners_of_both_sides_are_measured_on_the_evaluation_prompts(tmp_path, inputs):
+    found = measurements(run(tmp_path, inputs))
+    assert found.suites == ()
+    lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    for name in ("candidate", "incumbent"):
+        manners = found.sides[name].manners
+        assert tuple(manners) == MANNERS
+        words = [manners_read(line[name]["text"])["words"] for line in lines]
+        assert manners["words"].estimate == pytest.approx(sum(words) / len(words))
+        assert all(0 <= manners[m].low <= manners[m].high <= 1 for m in MANNERS if m != "words")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,9 @@ def test_a_weaker_gate_policy_that_waits_for_a_second_lead(loop, heard, people, 
         client.force_login(asking, backend="django.contrib.auth.backends.ModelBackend")
         address = reverse("gates:policy_edit", args=[loop.line.id])
         form = client.get(address).context["form"]
-        shown = {name: field.prepare_value(form[name].value()) for name, field in form.fields.items()}
+        shown = {
+            name: field.prepare_value(form[name].value()) for name, field in form.fields.items()
+        }
         sent = {name: value for name, value in shown.items() if value not in (None, False)}
         changed = {**sent, "max_labels": 900, "alpha": 10, "reason": REASON}
         assert client.post(address, changed).status_code == 302

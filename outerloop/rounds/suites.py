@@ -1,0 +1,85 @@
+"""Suites of a line: attached, detached, and which of them a round answers."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from evaluation import facade as evaluation
+from evaluation.contracts import SuiteKind
+from outerloop.rounds.models import LineSuite, PolicyLine
+from web.services import audit_record
+
+__all__ = [
+    "SuiteRefused",
+    "suite_attach",
+    "suite_detach",
+    "suites_attached",
+    "suites_words",
+]
+
+
+class SuiteRefused(ValueError):
+    """The suite cannot be attached; the message says why."""
+
+
+def suites_attached(line: PolicyLine, *, as_of: datetime | None = None) -> list[LineSuite]:
+    """The line's suites now, or as they were at a moment."""
+    if as_of is None:
+        return list(line.suites.filter(detached_at__isnull=True))
+    gone = Q(detached_at__isnull=True) | Q(detached_at__gt=as_of)
+    return list(line.suites.filter(gone, attached_at__lte=as_of))
+
+
+def suite_attach(
+    *, line: PolicyLine, name: str, kind: SuiteKind, content: bytes, actor: str
+) -> LineSuite:
+    """Read an uploaded file and attach it; the next round is the first that answers it."""
+    try:
+        suite = evaluation.suite_read(content, name=name, kind=kind)
+    except evaluation.SuiteError as error:
+        raise SuiteRefused(str(error)) from error
+    stored = evaluation.suite_write(suite)
+    try:
+        with transaction.atomic():
+            row = LineSuite.objects.create(
+                line=line,
+                name=name,
+                kind=kind,
+                content=stored,
+                sha256=hashlib.sha256(stored.encode()).hexdigest(),
+                items=len(suite.items),
+            )
+            _told(actor, "attached suite", row)
+    except IntegrityError as error:
+        raise SuiteRefused(
+            f"A suite named {name!r} is attached already; choose another name, or detach that one."
+        ) from error
+    return row
+
+
+def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> None:
+    """From the next round on the suite is not answered; rounds under way keep it."""
+    with transaction.atomic():
+        row = line.suites.select_for_update().filter(pk=suite_id, detached_at__isnull=True).first()
+        if row is None:
+            return
+        row.detached_at = timezone.now()
+        row.save(update_fields=["detached_at"])
+        _told(actor, "detached suite", row)
+
+
+def suites_words(suites: list[LineSuite]) -> str:
+    """help desk safety (48 items), BLiMP (1,000 items); none: neither safety nor capability is watched"""
+    if not suites:
+        return "none: neither safety nor capability is watched"
+    return ", ".join(f"{suite.name} ({suite.items:,} items)" for suite in suites)
+
+
+def _told(actor: str, verb: str, row: LineSuite) -> None:
+    detail = {"kind": row.kind, "items": row.items, "sha256": row.sha256}
+    audit_record(actor=actor, verb=verb, target=row.name, line=row.line_id, detail=detail)

@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from evaluation.contracts import Suite
+from outerloop.rounds.dry_run import start_check
+from outerloop.rounds.models import LineSuite, State
+from outerloop.rounds.services import round_start
+from outerloop.rounds.suites import (
+    SuiteRefused,
+    suite_attach,
+    suite_detach,
+    suites_attached,
+    suites_words,
+)
+from tests.outerloop.rounds.world import (
+    SAFETY_CSV,
+    advance_through,
+    bare_line,
+    run_of,
+    safety_suite,
+)
+from tests.support.people import person_create
+from web.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_attached_suite_is_kept_as_one_line_with_its_hash():
+    line = bare_line()
+    row = safety_suite(line)
+    suite = Suite.from_json(json.loads(row.content))
+    assert [item.wanted for item in suite.items] == ["answer", "answer", "refuse", "refuse"]
+    assert (row.items, row.kind) == (4, "safety")
+    event = AuditEvent.objects.get(verb="attached suite")
+    assert event.detail["sha256"] == row.sha256
+
+
+def test_a_name_is_free_again_once_its_suite_is_detached():
+    line = bare_line()
+    first = safety_suite(line)
+    with pytest.raises(SuiteRefused, match="attached already"):
+        safety_suite(line)
+    suite_detach(line=line, suite_id=first.pk, actor="lead")
+    second = safety_suite(line)
+    assert suites_attached(line) == [second]
+    assert LineSuite.objects.count() == 2
+    assert AuditEvent.objects.filter(verb="detached suite").count() == 1
+
+
+def test_detaching_what_is_not_attached_changes_nothing():
+    line, other = bare_line(), bare_line()
+    row = safety_suite(line)
+    suite_detach(line=other, suite_id=row.pk, actor="lead")
+    assert suites_attached(line) == [row]
+    assert not AuditEvent.objects.filter(verb="detached suite").exists()
+
+
+def test_a_file_that_is_no_suite_is_refused_with_its_line():
+    with pytest.raises(SuiteRefused, match="Line 2: the label is 'maybe'"):
+        suite_attach(
+            line=bare_line(),
+            name="bad",
+            kind="safety",
+            content=b"id,prompt,label\n1,Hello?,maybe\n",
+            actor="set-up",
+        )
+    assert not LineSuite.objects.exists()
+
+
+def test_a_round_answers_the_suites_that_were_attached_when_it_started(loop, behave, evidence):
+    before = safety_suite(loop.line, name="before")
+    round_ = round_start(line=loop.line, trigger="person")
+    safety_suite(loop.line, name="after")
+    suite_detach(line=loop.line, suite_id=before.pk, actor="lead")
+    advance_through(round_, upto=State.AWAITING_LABELS)
+    inputs = run_of(round_, State.POLICY_EVALUATION).spec["inputs"]
+    assert [name for name in inputs if name.startswith("suite")] == ["suite_1"]
+    assert inputs["suite_1"]["sha256"] == before.sha256
+    assert Path(inputs["suite_1"]["path"]).read_text() == before.content
+
+
+def test_before_a_round_the_dry_run_says_what_is_watched():
+    line = bare_line()
+    assert dict(start_check(line=line).facts)["Suites"] == suites_words([])
+    assert "neither safety nor capability is watched" in suites_words([])
+    safety_suite(line)
+    assert dict(start_check(line=line).facts)["Suites"] == "own safety (4 items)"
+
+
+def upload(client: Client, slug: str, content: bytes, **fields: str):
+    body = {"name": "XSTest", "kind": "safety", **fields}
+    file = SimpleUploadedFile("suite.csv", content)
+    return client.post(reverse("rounds:suites", args=[slug]), {**body, "file": file}, follow=True)
+
+
+def test_an_engineer_attaches_and_a_lead_detaches_on_the_page(client: Client):
+    line = bare_line()
+    client.force_login(person_create("engineer", "engineer", line=line.id))
+    page = upload(client, line.slug, SAFETY_CSV).content.decode()
+    assert "XSTest is attached; the next round answers it." in page
+    assert "Detach" not in page
+    row = suites_attached(line)[0]
+    client.force_login(person_create("lead", "lead", line=line.id))
+    assert "Detach" in client.get(reverse("rounds:suites", args=[line.slug])).content.decode()
+    client.post(reverse("rounds:suite_detach", args=[line.slug, row.pk]))
+    assert suites_attached(line) == []
+
+
+def test_what_is_wrong_with_a_file_is_said_above_the_form(client: Client, monkeypatch):
+    line = bare_line()
+    client.force_login(person_create("engineer", "engineer", line=line.id))
+    page = upload(client, line.slug, b"{}", kind="exact_match").content.decode()
+    assert "Line 1 has no answer." in page
+    monkeypatch.setattr("outerloop.rounds.forms.SUITE_BYTES", 10)
+    assert "more than 20 MB" in upload(client, line.slug, SAFETY_CSV).content.decode()
+    assert suites_attached(line) == []

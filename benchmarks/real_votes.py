@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import re
 import sys
 import tempfile
@@ -51,6 +52,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not VOTES.exists():
         parser.error(f"{VOTES} is not there; OUTERLOOP_REAL_DATA names its folder.")
+    os.environ["COLUMNS"] = "160"  # a row of a table in one line
     with (
         tempfile.TemporaryDirectory(prefix="outerloop-votes-") as folder,
         PostgresServer(wheel_binaries(), durable=False) as server,

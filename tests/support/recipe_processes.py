@@ -7,6 +7,7 @@ configurations in `training/recipes/test_ppo_processes.py`, and every worker in 
 
 from __future__ import annotations
 
+import importlib
 import os
 import runpy
 import sys
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Mapping
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from tests.support.postgres import free_port
 
@@ -63,6 +65,20 @@ class Forked:
         if code is None:
             raise TimeoutError(f"The recipe did not end within {timeout:.0f} s.")
         return code
+
+
+def forked_call(module: str, function: str, *arguments: Any) -> None:
+    """Call a function where torch is loaded, for a test of the site, whose own process loads none."""
+    process = FORKS.Process(target=_call, args=(module, function, arguments), daemon=True)
+    process.start()
+    process.join(180)
+    process.kill()
+    process.join()
+    assert process.exitcode == 0, f"{module}.{function} ended with {process.exitcode}"
+
+
+def _call(module: str, function: str, arguments: tuple[Any, ...]) -> None:
+    getattr(importlib.import_module(module), function)(*arguments)
 
 
 def _group(processes: int, *, sharded: bool) -> dict[str, str]:

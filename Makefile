@@ -64,7 +64,7 @@ chromium: $(INSTALLED)
 	@$(BIN)/python -m tests.support.chromium
 
 test: $(INSTALLED) chromium
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 quick: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser" $(LONG:%=--ignore=tests/%)

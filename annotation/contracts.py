@@ -109,8 +109,6 @@ class RaterSummary:
     median_seconds: float | None
     gold_labels: int
     gold_accuracy: float | None
-    repeats: int
-    self_consistency: float | None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reads on the quality of labels: agreement, self-consistency, habits of each rater."""
+"""Reads on the quality of labels: agreement, and habits of each rater."""
 
 from __future__ import annotations
 
@@ -41,18 +41,6 @@ class PairwiseAgreement:
         return self.agreeing / self.pairs if self.pairs else None
 
 
-@dataclass(frozen=True)
-class SelfConsistency:
-    """Of the repeated pairs of one rater, how many were answered in the same direction."""
-
-    same: int
-    repeats: int
-
-    @property
-    def share(self) -> float | None:
-        return self.same / self.repeats if self.repeats else None
-
-
 def agreement_of(votes: Iterable[OverlapVote], *, with_ties: bool = False) -> PairwiseAgreement:
     """Raw agreement of pairs of votes by direction; `with_ties` counts a tie as an answer of its own."""
     by_comparison: dict[UUID, Counter[int]] = defaultdict(Counter)
@@ -70,26 +58,6 @@ def pairwise_agreement(
     *, line_id: UUID, since: datetime | None = None, with_ties: bool = False
 ) -> PairwiseAgreement:
     return agreement_of(overlap_votes(line_id=line_id, since=since), with_ties=with_ties)
-
-
-def self_consistency(*, line_id: UUID) -> dict[UUID, SelfConsistency]:
-    """By rater: repeats answered in the direction of the first answer, sides flipped between."""
-    repeats = _answers(line_id).filter(**{f"{COMPARISON}__purpose": Purpose.REPEAT})
-    rows = list(repeats.values_list("judgment__rater_id", f"{COMPARISON}__repeat_of_id", "value"))
-    originals = _answers(line_id).filter(**{f"{COMPARISON}__in": [row[1] for row in rows]})
-    first = {
-        (rater, comparison): value
-        for rater, comparison, value in originals.values_list(
-            "judgment__rater_id", f"{COMPARISON}_id", "value"
-        )
-    }
-    same: Counter[UUID] = Counter()
-    total: Counter[UUID] = Counter()
-    for rater, original, value in rows:
-        if (rater, original) in first:
-            total[rater] += 1
-            same[rater] += direction(first[rater, original]) == direction(value)
-    return {rater: SelfConsistency(same[rater], total[rater]) for rater in total}
 
 
 def label_summary(
@@ -117,7 +85,7 @@ def label_summary(
         training=Count("pk", filter=Q(**{f"{COMPARISON}__purpose": Purpose.TRAINING})),
     )
     return LabelSummary(
-        raters=tuple(_rater_summaries(line_id, rows, labels)),
+        raters=tuple(_rater_summaries(rows, labels)),
         labels=totals["labels"],
         gate_labels=totals["labels"] - totals["training"],
         ties=totals["ties"],
@@ -128,26 +96,22 @@ def label_summary(
 
 
 def _rater_summaries(
-    line_id: UUID,
     rows: QuerySet[JudgmentValue, JudgmentValue],
     labels: QuerySet[JudgmentValue, JudgmentValue],
 ) -> list[RaterSummary]:
-    consistency = self_consistency(line_id=line_id)
     gold = _gold_by_rater(rows)
     found: list[Any] = list(labels.values("judgment__rater").annotate(**_counts(), **_sides()))
     found.sort(key=lambda row: -row["labels"])
     raters = Rater.objects.in_bulk([row["judgment__rater"] for row in found])
-    return [_rater_summary(raters[r["judgment__rater"]], r, gold, consistency) for r in found]
+    return [_rater_summary(raters[r["judgment__rater"]], r, gold) for r in found]
 
 
 def _rater_summary(
     rater: Rater,
     row: dict[str, Any],
     gold: dict[UUID, tuple[int, int]],
-    consistency: dict[UUID, SelfConsistency],
 ) -> RaterSummary:
     right, asked = gold.get(rater.pk, (0, 0))
-    repeats = consistency.get(rater.pk, SelfConsistency(0, 0))
     return RaterSummary(
         rater=rater.pseudonym,
         simulated=rater.simulated,
@@ -159,8 +123,6 @@ def _rater_summary(
         median_seconds=row["seconds"],
         gold_labels=asked,
         gold_accuracy=right / asked if asked else None,
-        repeats=repeats.repeats,
-        self_consistency=repeats.share,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 
 from django.contrib.auth.models import AbstractBaseUser
 
@@ -22,10 +21,6 @@ def actor_key(actor: Actor) -> str:
     return key
 
 
-def actor_names(keys: Iterable[str]) -> dict[str, str]:
-    """What to show for each key; a person who was erased reads "a former member"."""
-    return people_named(keys)
-
-
 def actor_name(key: str) -> str:
-    return actor_names([key])[key]
+    """What to show for a key; a person who was erased reads "a former member"."""
+    return people_named([key])[key]

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
-from evaluation.gates.actors import actor_names
 from evaluation.gates.budget import prompts_short
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
@@ -16,6 +15,7 @@ from evaluation.gates.records import LineDeployment, PolicyRequestState
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from evaluation.policy.registry import Check
 from training import facade as training
+from web.audit import people_named
 from web.registry import line_name
 
 
@@ -99,7 +99,7 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
 def _made_by(policy: GatePolicy) -> str:
     """Who saved a version: a lead or a process, or the two leads of a weaker one."""
     second = [policy.request.answered_by] if policy.request else []
-    names = actor_names([policy.created_by, *second]) if policy.created_by else {}
+    names = people_named([policy.created_by, *second]) if policy.created_by else {}
     return " and ".join(names[key] for key in [policy.created_by, *second] if key)
 
 

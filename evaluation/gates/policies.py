@@ -9,10 +9,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from evaluation.contracts import GatePolicySettings, WeakerSetting
-from evaluation.gates.actors import actor_names
 from evaluation.gates.models import GatePolicy, GatePolicyRequest
 from evaluation.gates.records import PolicyRequestStanding, PolicyRequestState
 from evaluation.gates.weakening import policy_changes, weakenings
+from web.audit import people_named
 
 DEFAULT = GatePolicySettings(version=0)
 
@@ -41,7 +41,7 @@ def policy_requests(line_id: UUID) -> list[PolicyRequestState]:
     """Every request for a weaker policy of a line, newest first."""
     rows = list(GatePolicyRequest.objects.filter(line=line_id).order_by("-requested_at"))
     current, now = gate_policy_current(line_id).version, timezone.now()
-    names = actor_names(key for row in rows for key in (row.requested_by, row.answered_by) if key)
+    names = people_named(key for row in rows for key in (row.requested_by, row.answered_by) if key)
     return [_request_state(row, current, now, names) for row in rows]
 
 

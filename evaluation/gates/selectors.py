@@ -14,7 +14,7 @@ from evaluation.contracts import (
     GateMeasurements,
     GateVerdict,
 )
-from evaluation.gates.actors import actor_name, actor_names
+from evaluation.gates.actors import actor_name
 from evaluation.gates.models import (
     Approval,
     Decision,
@@ -30,6 +30,7 @@ from evaluation.gates.records import (
     OverrideState,
 )
 from evaluation.policy import gate_override
+from web.audit import people_named
 from web.records import record_of
 
 # -------------------------------------------------------------------------- decisions
@@ -133,7 +134,7 @@ def decision_gate(row: Decision) -> GateVerdict:
 
 def _override_state(row: Override, newest: Decision | None, now: datetime) -> OverrideState:
     current = newest is not None and row.evidence_sha256 == newest.evidence_sha256
-    names = actor_names(key for key in (row.requested_by, row.confirmed_by) if key)
+    names = people_named(key for key in (row.requested_by, row.confirmed_by) if key)
     return record_of(
         OverrideState,
         row,
@@ -167,7 +168,7 @@ def lines_deployed() -> list[UUID]:
 def deployments(line_id: UUID) -> list[LineDeployment]:
     """Every move of the line's pointer, newest first."""
     rows = list(Deployment.objects.filter(line=line_id).order_by("-started_at", "-pk"))
-    names = actor_names(row.actor for row in rows)
+    names = people_named(row.actor for row in rows)
     return [deployment_to_record(row, names) for row in rows]
 
 

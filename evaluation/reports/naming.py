@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evaluation.contracts import RoundRecord
-from evaluation.gates.actors import actor_names
+from web import audit
 
 
 def people_named(record: RoundRecord) -> RoundRecord:
     """The record with names in place of ids; names of processes stay as they are."""
-    names = actor_names(_keys(record))
+    names = audit.people_named(_keys(record))
     return replace(
         record,
         approvals=tuple(replace(item, person=names[item.person]) for item in record.approvals),

@@ -15,7 +15,7 @@ from web.forms import choices_set
 
 from .models import SUITE_KINDS, PolicyLine
 from .plan import RoundPlan, plan_read
-from .schedule import time_zone_validate
+from .schedule import SCHEDULE_FIELDS, time_zone_validate
 
 SUITE_BYTES = 20_000_000
 DAYS = [
@@ -44,13 +44,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = PolicyLine
-        fields = [
-            "schedule_enabled",
-            "schedule_time",
-            "schedule_time_zone",
-            "schedule_days",
-            "minimum_fresh_labels",
-        ]
+        fields = SCHEDULE_FIELDS
 
 
 class PromotionsForm(forms.Form):

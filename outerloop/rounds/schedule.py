@@ -28,6 +28,13 @@ SWEEPERS = {
     "sweep imports and exports": "exchange.sweep",
 }
 MESSAGE_DAYS = 1
+SCHEDULE_FIELDS = (
+    "schedule_enabled",
+    "schedule_time",
+    "schedule_time_zone",
+    "schedule_days",
+    "minimum_fresh_labels",
+)
 
 
 def time_zone_validate(name: str) -> None:
@@ -41,15 +48,7 @@ def time_zone_validate(name: str) -> None:
 def schedule_save(*, line: PolicyLine, actor: str) -> None:
     """Store the line's schedule and bring the periodic task in step with it."""
     time_zone_validate(line.schedule_time_zone)
-    line.save(
-        update_fields=[
-            "schedule_enabled",
-            "schedule_time",
-            "schedule_time_zone",
-            "schedule_days",
-            "minimum_fresh_labels",
-        ]
-    )
+    line.save(update_fields=SCHEDULE_FIELDS)
     crontab, _ = CrontabSchedule.objects.get_or_create(
         minute=str(line.schedule_time.minute),
         hour=str(line.schedule_time.hour),

@@ -93,6 +93,9 @@ class Reader(ast.NodeVisitor):
                 self.module.doors.add((package, alias.name))
 
     def visit_Assign(self, node: ast.Assign) -> None:
+        for target in node.targets if self.forms and self.owners else []:
+            if isinstance(target, ast.Name) and _is_field(node.value):
+                self.note(target.id, "either")  # a form's field shows its model's and fills it
         if not any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             self.generic_visit(node)
 

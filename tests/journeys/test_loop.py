@@ -6,8 +6,6 @@ out a tiny policy that was made before.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,10 +25,11 @@ from outerloop.rounds.models import PolicyLine, Round, State
 from outerloop.rounds.plan import RoundPlan
 from outerloop.rounds.services import line_base_set, line_create
 from tests.annotation.factories import a_campaign, an_annotator, submit
-from tests.evaluation.gates.serving.test_policy_server import CHECKOUT, MAKE, Server
+from tests.evaluation.gates.serving.test_policy_server import Server
 from tests.support.browser import PHONE
 from tests.support.fake_runs import fake_programs
 from tests.support.people import person_create
+from tests.support.recipe_processes import forked_call
 from tests.support.workers import run_messages
 from training import facade as training
 
@@ -41,7 +40,6 @@ pytestmark = [
 ]
 
 PLAN = RoundPlan(evaluation_prompts=60, next_pairs=6, oversample=1.0)
-PATIENCE = 180
 
 
 class Loop:
@@ -89,8 +87,7 @@ class Loop:
 @pytest.fixture
 def weights(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "first", tmp_path / "second"
-    command = [sys.executable, "-c", MAKE, *map(str, paths)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=PATIENCE)
+    forked_call("tests.support.tiny_models", "tiny_policy_artifacts", *paths)
     return paths
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def commands() -> list[str]:
     """The tutorial's code blocks, in order, a line that goes on below as one."""
     blocks = re.findall(r"^```\n(.*?)^```$", TUTORIAL.read_text(), flags=re.M | re.S)
     return [block.strip().replace("\\\n", "") for block in blocks]
+
+
+def answer(curl: str, port: str) -> str:
+    """What the tutorial's question to the deployed policy is answered; "" while nobody listens."""
+    address = "".join(re.findall(r"http://\S+", curl)).replace(":8001/", f":{port}/")
+    (body,) = re.findall(r"-d '(.+)'", curl)
+    asked = urllib.request.Request(address, body.encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as found:
+            return str(json.load(found)["choices"][0]["message"]["content"])
+    except OSError:
+        return ""
 
 
 class Terminal:
@@ -149,7 +162,8 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, environment: dict[str, s
         # 6. what the gate is for
         pressed = engineer.press("/lines/help-desk-quick-seed-7/overoptimise/")
         assert "A round without KL control has started" in pressed
-        assert "/v1/chat/completions" in curl
+        port_served = environment["POLICY_SERVER_PORT"]
+        assert "/artifacts/" in eventually(lambda: answer(curl, port_served), seconds=PATIENCE)
         assert first.control_c() in (130, 2, -signal.SIGINT)  # as make passes it on
         assert "Ended. Start the demo again" in first.text
     finally:

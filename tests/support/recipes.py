@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.support.recipe_processes import Forked
 from training.contracts import RunManifest
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=1", "-m"]
@@ -39,49 +37,15 @@ def recipe_start(
         )
 
 
-def recipe_start_on_two(
-    module: str, spec: Path, *, sharded: bool = False
-) -> subprocess.Popen[bytes]:
-    """The recipe as two processes on the CPU, which speak through gloo, each with whole models or parts.
-
-    The variables are those of `accelerate launch --config_file training/configs/cpu-two-fsdp.yaml`.
-    """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}
-    if sharded:
-        environment |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
-    with (spec.parent / "child.log").open("ab") as log:
-        return subprocess.Popen(
-            [*command, "-m", module, str(spec)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
-        )
-
-
 def recipe_run_on_two(
     module: str, spec: Path, timeout: float = 300, *, sharded: bool = False
 ) -> int:
-    process = recipe_start_on_two(module, spec, sharded=sharded)
-    try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        recipe_kill(process, spec)
-        raise
+    """The recipe as two processes, each with whole models or parts."""
+    return Forked(module, spec, processes=2, sharded=sharded).wait(timeout)
 
 
-def recipe_kill(process: subprocess.Popen[bytes], spec: Path) -> None:
-    """SIGKILL the launcher and everything it started for this run; those have sessions of their own."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if str(spec).encode() in path.read_bytes().split(b"\0"):
-                os.kill(int(path.parent.name), signal.SIGKILL)
-    process.wait()
-
-
-def recipe_run(module: str, spec: Path, *arguments: str, timeout: float = 120) -> int:
-    return recipe_start(module, spec, *arguments).wait(timeout)
+def recipe_run(module: str, spec: Path, timeout: float = 120) -> int:
+    return Forked(module, spec).wait(timeout)
 
 
 def recipe_kill_after(
@@ -91,14 +55,15 @@ def recipe_kill_after(
 
     `on_two`: as two processes with a part of the weights each.
     """
-    start = partial(recipe_start_on_two, sharded=True) if on_two else recipe_start
-    process = start(module, spec)
+    program = Forked(module, spec, processes=2 if on_two else 1, sharded=on_two)
     deadline = time.monotonic() + (250 if on_two else 60)
-    while not any(e["phase"] == phase and e["step"] >= step for e in events(spec)):
-        assert process.poll() is None, (spec.parent / "child.log").read_text()
-        assert time.monotonic() < deadline, "the recipe never got that far"
-        time.sleep(0.01)
-    recipe_kill(process, spec)
+    try:
+        while not any(e["phase"] == phase and e["step"] >= step for e in events(spec)):
+            assert program.poll() is None, (spec.parent / "child.log").read_text()
+            assert time.monotonic() < deadline, "the recipe never got that far"
+            time.sleep(0.01)
+    finally:
+        program.kill()
     assert not (spec.parent / "manifest.json").exists(), "killed too late to prove anything"
 
 

@@ -1,21 +1,19 @@
-"""`python -m tests.support.tiny_line FOLDER`: real artifacts small enough to train on in milliseconds."""
+"""Real artifacts small enough to train on in milliseconds, and their places in the registry."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from uuid import UUID
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.recipe_processes import forked_call
+
 NAMES = ("policy", "reward_model", "held_out_reward_model")
 
 
 def artifacts_make(folder: Path) -> dict[str, Path]:
-    """A policy and two reward models of about 30,000 parameters, made by a program of its own: the
+    """A policy and two reward models of about 30,000 parameters, made in a process of its own: the
     site's side of a test loads no torch."""
-    command = [sys.executable, "-m", "tests.support.tiny_line", str(folder)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, timeout=180)
+    forked_call(__name__, "artifacts_write", folder)
     return {name: folder / name for name in NAMES}
 
 
@@ -37,13 +35,9 @@ def version_create(line: UUID, kind: str, path: Path) -> UUID:
     return version.id
 
 
-def main(folder: Path) -> None:
+def artifacts_write(folder: Path) -> None:
     from tests.support import ppo_runs
 
     ppo_runs.write_policy(folder / "policy")
     ppo_runs.write_reward_model(folder / "reward_model", seed=1)
     ppo_runs.write_reward_model(folder / "held_out_reward_model", members=1, seed=9)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -46,6 +46,12 @@ def tiny_policy_artifact(path: Path, seed: int = 0) -> Path:
     return path
 
 
+def tiny_policy_artifacts(*paths: Path) -> None:
+    """Policies of as many different weights."""
+    for seed, path in enumerate(paths):
+        tiny_policy_artifact(path, seed)
+
+
 def tiny_classifier(seed: int = 0, architecture: str = "llama") -> LoadedModel:
     """A fresh reward model backbone with its one-output head."""
     source = tiny_source(architecture=architecture)

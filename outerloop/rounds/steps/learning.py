@@ -104,10 +104,9 @@ def _accuracy_note(measured: RewardModelMeasurements) -> str:
     split = measured.split("test", "validation")
     if split is None:
         return ""
-    accuracy, length = split.accuracy, split.length_baseline
     return (
-        f"Agrees with {share(accuracy, digits=1)} of the labels on {split.pairs:,} held-out pairs;"
-        f" always choosing by length, {length.estimate:.1%}."
+        f"Agrees with {share(split.accuracy)} of the labels on {split.pairs:,} held-out pairs;"
+        f" always choosing by length, with {share(split.length_baseline)}."
     )
 
 
@@ -121,6 +120,7 @@ def _reward_problem(measured: RewardModelMeasurements, minimum: float) -> str:
     accuracy = split.accuracy
     if accuracy.low > minimum:
         return ""
+    # One digit more than elsewhere: 49.8% does not lie above 50%.
     return (
         f"The reward model agrees with {share(accuracy, digits=1)} of the labels on"
         f" {split.pairs:,} held-out pairs; the lower bound must lie above {minimum:.0%}. The round"

@@ -7,14 +7,13 @@ import uuid
 import pytest
 
 from annotation import facade
-from annotation.comparisons.models import Assignment, Comparison
+from annotation.comparisons.models import Comparison
 from annotation.comparisons.services import gold_item_create
 from annotation.comparisons.services.queue import sides_drawn
 from annotation.contracts import OverlapVote
-from annotation.quality.selectors import agreement_of, self_consistency
+from annotation.quality.selectors import agreement_of
 from tests.annotation.factories import (
     a_campaign,
-    a_simulation,
     an_annotator,
     label_next,
     lease,
@@ -60,24 +59,6 @@ def test_the_left_share_is_of_decided_answers_as_shown():
     assert (rater.labels, rater.ties, rater.both_bad) == (4, 1, 1)
     assert rater.median_seconds == 6.5
     assert (summary.labels, summary.gate_labels) == (4, 0)
-
-
-@pytest.mark.django_db
-def test_a_rater_who_always_answers_left_contradicts_every_repeat():
-    campaign = a_campaign(repeat_share=1.0)
-    some_pairs(campaign, 14)
-    for_ever_left, steady = a_simulation(), a_simulation()
-    for _ in range(13):
-        label_next(for_ever_left, campaign, 1)
-    assert self_consistency(line_id=campaign.line)[for_ever_left.pk].share == 0.0
-
-    campaign = a_campaign(repeat_share=1.0)
-    some_pairs(campaign, 14)
-    for _ in range(13):
-        held = lease(steady, campaign)
-        order = Assignment.objects.get(pk=held.assignment_id).shown_order
-        submit(steady, held.assignment_id, 2 if order == [1, 2] else 6)
-    assert self_consistency(line_id=campaign.line)[steady.pk].share == 1.0
 
 
 @pytest.mark.django_db

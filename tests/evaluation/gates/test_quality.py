@@ -36,8 +36,6 @@ def rater(name: str, **fields) -> RaterSummary:
         "median_seconds": None,
         "gold_labels": 0,
         "gold_accuracy": None,
-        "repeats": 0,
-        "self_consistency": None,
     }
     return RaterSummary(**{**known, **fields})
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import ppo_runs
-from training.contracts import RunManifest
+from tests.support.recipes import manifest, recipe_kill_after, recipe_run
 from training.recipes import ppo
 
 ROOT = Path(__file__).parents[3]
+RECIPE = "training.recipes.ppo"
 pytestmark = pytest.mark.slow
 
 
@@ -30,24 +28,17 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     return {"policy": policy, "reference": policy, "prompts": prompts}
 
 
-def start(spec: Path, *launcher: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OUTERLOOP_THREADS": "1"}
-    command = [sys.executable, "-m", *launcher, "training.recipes.ppo", str(spec)]
-    return subprocess.Popen(command, env=environment | {"OMP_NUM_THREADS": "1"})
+def launch(spec: Path, configuration: str) -> subprocess.Popen[bytes]:
+    """`accelerate launch` with a shipped configuration."""
+    environment = {"PYTHONPATH": str(ROOT), "OUTERLOOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    path = str(ROOT / "training" / "configs" / f"{configuration}.yaml")
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", path, "-m"]
+    command += ["training.recipes.ppo", str(spec)]
+    return subprocess.Popen(command, env=os.environ | environment)
 
 
 def order(directory: Path, inputs: dict[str, Path], **changes: Any) -> Path:
     return ppo_runs.write_order(directory, ppo_runs.tiny_config(**changes), inputs)
-
-
-def sha256(directory: Path) -> str:
-    document = json.loads((directory / "manifest.json").read_text())
-    return RunManifest.from_json(document).artifact("policy").sha256
-
-
-def updates_seen(directory: Path) -> int:
-    path = directory / "events.jsonl"
-    return path.read_text().count('"phase": "ppo"') if path.exists() else 0
 
 
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
@@ -55,15 +46,11 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
 ) -> None:
     changes = {"updates": 16, "prompts_per_update": 32}
     whole, cut = (order(tmp_path / name, inputs, **changes) for name in ("whole", "cut"))
-    assert start(whole).wait(120) == 0
-    child = start(cut)
-    while updates_seen(cut.parent) < 5:
-        assert child.poll() is None
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait(20) == -signal.SIGKILL
-    assert start(cut).wait(120) == 0
-    assert sha256(cut.parent) == sha256(whole.parent)
+    assert recipe_run(RECIPE, whole) == 0
+    recipe_kill_after(RECIPE, cut, "ppo", 5)
+    assert recipe_run(RECIPE, cut) == 0
+    hashes = [manifest(spec).artifact("policy").sha256 for spec in (whole, cut)]
+    assert hashes[0] == hashes[1]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +69,8 @@ def test_two_processes_learn_what_one_learns(
     one, two = (order(tmp_path / name, inputs, **changes) for name in ("one", "two"))
     torch.set_num_threads(1)
     assert ppo.main([str(one)]) == 0
-    path = str(ROOT / "training" / "configs" / f"{configuration}.yaml")
-    launcher = ("accelerate.commands.launch", "--config_file", path, "-m")
-    assert start(two, *launcher).wait(300) == 0
-    found = json.loads((two.parent / "manifest.json").read_text())
-    assert found["environment"]["processes"] == 2
+    assert launch(two, configuration).wait(300) == 0
+    assert manifest(two).environment["processes"] == 2
     weights = [load_file(spec.parent / "policy" / "model.safetensors") for spec in (one, two)]
     before = load_file(inputs["policy"] / "model.safetensors")
     for name, weight in weights[0].items():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,11 +13,11 @@ import torch
 
 from tests.support import fake_vllm, ppo_runs
 from tests.support.engine_policies import engine_policy
+from tests.support.recipes import manifest, recipe_run_on_two
 from training.contracts import EXIT_USER, AdapterConfig, InputRef, RunSpec
 from training.core.tuning.footprint import ppo_footprint
 from training.recipes import ppo
 
-ROOT = Path(__file__).parents[3]
 LOGGED = {"importance_mean", "importance_max", "importance_truncated", "engine_log_prob_gap"}
 pytestmark = pytest.mark.slow
 
@@ -103,11 +101,8 @@ def test_a_missing_engine_ends_the_run_before_anything_is_loaded(
 
 def test_two_processes_each_have_an_engine(tmp_path: Path, inputs: dict[str, Path]) -> None:
     spec = order(tmp_path / "run", inputs, updates=1, rollout_engine="transformers")
-    configuration = str(ROOT / "training" / "configs" / "cpu-two.yaml")
-    launcher = ["accelerate.commands.launch", "--config_file", configuration, "-m"]
-    command = [sys.executable, "-m", *launcher, "training.recipes.ppo", str(spec)]
-    names = {"PYTHONPATH": str(ROOT), "OUTERLOOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=os.environ | names, check=True, timeout=180)
+    assert recipe_run_on_two("training.recipes.ppo", spec) == 0
+    assert manifest(spec).environment["processes"] == 2
     assert all(row["importance_max"] == pytest.approx(1, abs=1e-3) for row in rows(spec.parent))
 
 

@@ -13,25 +13,10 @@ import pytest
 from evaluation.gates.serving import engine
 from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import EngineError, engine_start, free_port
+from tests.support.fake_server import ANSWERS
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 QUESTION = [{"role": "user", "content": "Hello"}]
-
-# Answers /health and the chat API with the name of its folder, as the real one does with its model.
-ANSWERS = """
-import json, os, sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self): self.reply({})
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        where = os.readlink(sys.argv[1])
-        self.reply({"choices": [{"message": {"content": where + os.environ["HF_HUB_OFFLINE"]}}]})
-    def reply(self, document):
-        self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(document).encode())
-    def log_message(self, *_): pass
-HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
-"""
 
 
 @pytest.fixture

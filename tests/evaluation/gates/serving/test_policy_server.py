@@ -20,6 +20,7 @@ from evaluation.gates.records import LineDeployment
 from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import free_port
 from tests.evaluation.gates.world import LineWorld, deployment_get
+from tests.support.recipe_processes import forked_call
 from training import facade as training
 
 pytestmark = pytest.mark.slow
@@ -28,19 +29,13 @@ CHECKOUT = Path(__file__).resolve().parents[4]
 QUESTION = [{"role": "user", "content": "What is 7 plus 5?"}]
 PATIENCE = 180.0
 
-MAKE = "from pathlib import Path; import sys\n" + (
-    "from tests.support.tiny_models import tiny_policy_artifact\n"
-    "for i, path in enumerate(sys.argv[1:]): tiny_policy_artifact(Path(path), seed=i)\n"
-)
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two tiny Llamas with different weights, made outside this process: the site has no torch."""
     root = tmp_path_factory.mktemp("weights")
     paths = root / "first", root / "second"
-    command = [sys.executable, "-c", MAKE, *map(str, paths)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=PATIENCE)
+    forked_call("tests.support.tiny_models", "tiny_policy_artifacts", *paths)
     return paths
 
 

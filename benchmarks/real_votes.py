@@ -1,0 +1,103 @@
+"""All real votes on convincing arguments, from their file to a reward model beside choosing by length.
+
+    OUTERLOOP_REAL_DATA=../shared/data python -m benchmarks.real_votes [--seeds 7 8 9] [--pairs 800]
+
+The suite does the same with a tenth of the file. All 62,166 votes are imported into a PostgreSQL server of
+this program's own; what is in the database afterwards must be what was counted from the file alone. Then
+`manage.py reward_stage` trains once for every seed. Prints the tables that the commands print, writes
+benchmarks/results/real_votes.json, and exits 1 where a count is another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+import benchmarks.django_ready  # noqa: F401
+from annotation.exchange.services import import_create, import_run
+from benchmarks.results_file import result_head
+from outerloop.settings.env import database_from_url
+from tests.support.crowd_votes import VOTES, Counted, assert_all_is_in, counted, rows_read
+from tests.support.postgres import PostgresServer, wheel_binaries
+
+RESULTS = Path(__file__).parent / "results" / "real_votes.json"
+IN_THE_FILE = Counted(
+    rows=12_462, votes=62_166, pairs=12_305, revised=74, reversed=89, repeated=68,
+    of_one_text=5, raters=3_759, debates=16, stances=24,
+)  # fmt: skip
+SHARES = re.compile(r"(\d+\.\d)% \((\d+\.\d)% to (\d+\.\d)%\)")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
+    parser.add_argument("--pairs", type=int, default=800, help="training pairs of a reward model")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    if not VOTES.exists():
+        parser.error(f"{VOTES} is not there; OUTERLOOP_REAL_DATA names its folder.")
+    os.environ["COLUMNS"] = "160"  # a row of a table in one line
+    with (
+        tempfile.TemporaryDirectory(prefix="outerloop-votes-") as folder,
+        PostgresServer(wheel_binaries(), durable=False) as server,
+    ):
+        server.execute("CREATE DATABASE votes")
+        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("votes")))
+        settings.ARTIFACT_ROOT = Path(folder) / "artifacts"
+        call_command("migrate", verbosity=0)
+        line = uuid4()
+        taken = votes_import(line)
+        stages = [reward_stage(line, seed, arguments.pairs) for seed in arguments.seeds]
+        connection.close()
+    document = {**result_head(), **taken, "pairs": arguments.pairs, "reward stages": stages}
+    arguments.results.write_text(json.dumps(document, indent=1) + "\n")
+    return 0 if taken["as counted"] else 1
+
+
+def votes_import(line: UUID) -> dict[str, Any]:
+    """Import the file, and hold the database against it."""
+    rows, began = rows_read(VOTES), time.monotonic()
+    job = import_run(job_id=import_create(line_id=line, path=VOTES).pk)
+    seconds = time.monotonic() - began
+    assert job is not None
+    print(f"{len(rows):,} rows imported in {seconds:.0f} s: {job.state} {job.error}", flush=True)
+    try:
+        assert counted(rows) == IN_THE_FILE
+        assert_all_is_in(rows, job.counts, line)
+        good = True
+    except AssertionError:
+        traceback.print_exc()
+        good = False
+    return {"counts": asdict(counted(rows)), "as counted": good, "import seconds": round(seconds)}
+
+
+def reward_stage(line: UUID, seed: int, pairs: int) -> dict[str, Any]:
+    """One training: the table, and (estimate, low, high) in per cent of each of its cells in turn."""
+    began, said = time.monotonic(), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        call_command(
+            "reward_stage", str(line), pairs=pairs, hidden_size=48, layers=1, max_length=128, seed=seed
+        )  # fmt: skip
+    print(said.getvalue(), flush=True)
+    shares = [[float(number) for number in found] for found in SHARES.findall(said.getvalue())]
+    return {"seed": seed, "seconds": round(time.monotonic() - began), "shares": shares}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -161,7 +161,7 @@ def test_a_number_that_is_none_is_named_and_decides_nothing(
         {"policy": None},
         {"policy": replace(POLICY, kl={})},
         {"policy": replace(POLICY, diversity={})},
-        {"policy": replace(POLICY, length_free_share=None)},
+        {"length_control": None},
         {"fresh_discrimination": None},
         {"integrity": ()},
         {"integrity": GOOD.integrity[:1]},

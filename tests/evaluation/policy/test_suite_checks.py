@@ -30,6 +30,7 @@ def test_without_a_policy_evaluation_both_checks_wait_for_it():
     verdict = gate_decide(replace(GOOD, policy=None), SETTINGS)
     for check_id in ("G8", "G9"):
         check = verdict.check(check_id)
+        assert check is not None
         assert (check.required, check.wants) == (True, "samples")
 
 

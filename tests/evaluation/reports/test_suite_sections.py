@@ -6,10 +6,12 @@ from tests.evaluation.policy.evidence import interval, rate
 from tests.evaluation.reports import records
 
 RECORD = records.PROMOTED
+assert RECORD.policy is not None
+POLICY = RECORD.policy
 
 
 def with_suites(*suites):
-    return replace(RECORD, policy=replace(RECORD.policy, suites=suites))
+    return replace(RECORD, policy=replace(POLICY, suites=suites))
 
 
 def cells(table):
@@ -75,5 +77,5 @@ def test_manners_of_the_replies_stand_in_a_table_where_they_were_measured():
     assert cells(table)["Words"] == ("12.3 (11.0 to 13.5)",) * 2
     assert cells(table)["Full refusal"] == ("10% (5% to 15%)",) * 2
     older = replace(records.SIDE, manners={})
-    policy = replace(RECORD.policy, suites=(), sides={"candidate": older, "incumbent": older})
+    policy = replace(POLICY, suites=(), sides={"candidate": older, "incumbent": older})
     assert safety_section(replace(RECORD, policy=policy)).folded == ()

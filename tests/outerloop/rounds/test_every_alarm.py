@@ -146,9 +146,12 @@ def test_a_weaker_gate_policy_that_waits_for_a_second_lead(loop, heard, people, 
         shown = {
             name: field.prepare_value(form[name].value()) for name, field in form.fields.items()
         }
-        sent = {name: value for name, value in shown.items() if value not in (None, False)}
+        sent = {
+            name: value for name, value in shown.items() if value is not None and value is not False
+        }
         changed = {**sent, "max_labels": 900, "alpha": 10, "reason": REASON}
-        assert client.post(address, changed).status_code == 302
+        answer = client.post(address, changed)
+        assert answer.status_code == 302, answer.context["form"].errors
 
     found = heard(ask)
     assert told(found, "leo asks you to confirm a weaker gate policy") == {"lea"}

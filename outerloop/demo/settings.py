@@ -91,16 +91,16 @@ class DemoSettings:
 
     rounds: int = 2
     demonstrations_per_phase: int = 8000
-    prompts: int = 7000
+    prompts: int = 5300
     labels_per_round: int = 3000
     gate_label_budget: int = 600
     held_out_prompts: int = 400  # on which policies are scored by the gold, outside the rounds
     split_shares: dict[str, float] = field(
         default_factory=lambda: {
-            "train": 0.46,
+            "train": 0.54,
             "validation": 0.03,
             "test": 0.06,
-            "evaluation": 0.45,  # fresh ones for each of two rounds
+            "evaluation": 0.37,  # fresh ones for each of two rounds
         }
     )
     first_policy_correct: tuple[float, float] = (0.30, 0.60)

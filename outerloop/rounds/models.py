@@ -165,7 +165,8 @@ class StartAttempt(models.Model):
 
 class LineSuite(models.Model):
     """A suite that the candidates of a line answer. A round takes those that were attached when it
-    started; what was detached is kept, as reports speak of it."""
+    started; what was detached is kept, as reports speak of it. `detach_asked_by` is the first of the
+    two leads that it takes."""
 
     line = models.ForeignKey(PolicyLine, on_delete=models.PROTECT, related_name="suites")
     name = models.CharField(max_length=60)
@@ -178,6 +179,7 @@ class LineSuite(models.Model):
     items = models.PositiveIntegerField()
     attached_at = models.DateTimeField(auto_now_add=True)
     detached_at = models.DateTimeField(null=True, blank=True)
+    detach_asked_by = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         ordering = ["attached_at", "name"]

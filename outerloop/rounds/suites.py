@@ -62,15 +62,27 @@ def suite_attach(
     return row
 
 
-def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> None:
-    """From the next round on the suite is not answered; rounds under way keep it."""
+def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> bool:
+    """Detach a suite, so that it is not answered from the next round on; rounds under way keep it.
+
+    Watching less takes two leads once a round has answered it: the first one's word is kept, and False
+    is returned until another lead gives theirs. SuiteRefused when the same lead asks twice.
+    """
     with transaction.atomic():
         row = line.suites.select_for_update().filter(pk=suite_id, detached_at__isnull=True).first()
         if row is None:
-            return
+            return True
+        if row.detach_asked_by == actor:
+            raise SuiteRefused("You have asked for it already; another lead must agree.")
+        if not row.detach_asked_by and line.rounds.filter(created_at__gte=row.attached_at).exists():
+            row.detach_asked_by = actor
+            row.save(update_fields=["detach_asked_by"])
+            _told(actor, "asked to detach suite", row)
+            return False
         row.detached_at = timezone.now()
         row.save(update_fields=["detached_at"])
         _told(actor, "detached suite", row)
+        return True
 
 
 def suites_words(suites: list[LineSuite]) -> str:

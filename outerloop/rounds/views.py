@@ -165,10 +165,16 @@ def suites_page(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def suite_detach(request: HttpRequest, slug: str, suite_id: int) -> HttpResponse:
-    """Watch less from the next round on: for leads alone to say."""
+    """Watch less from the next round on: for two leads to say."""
     line = line_for(request, slug, LEAD)
-    suites.suite_detach(line=line, suite_id=suite_id, actor=str(person(request).pk))
-    messages.success(request, "The suite is detached; rounds under way keep it.")
+    try:
+        done = suites.suite_detach(line=line, suite_id=suite_id, actor=str(person(request).pk))
+    except suites.SuiteRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        words = "The suite is detached; rounds under way keep it."
+        asked = "Watching less takes two leads: the suite stays until another lead agrees."
+        messages.success(request, words if done else asked)
     return redirect("rounds:suites", slug=slug)
 
 

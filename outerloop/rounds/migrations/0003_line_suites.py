@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('items', models.PositiveIntegerField()),
                 ('attached_at', models.DateTimeField(auto_now_add=True)),
                 ('detached_at', models.DateTimeField(blank=True, null=True)),
+                ('detach_asked_by', models.CharField(blank=True, editable=False, max_length=64)),
                 ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='suites', to='rounds.policyline')),
             ],
             options={

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -60,6 +61,37 @@ def test_detaching_what_is_not_attached_changes_nothing():
     assert not AuditEvent.objects.filter(verb="detached suite").exists()
 
 
+def test_once_a_round_has_answered_it_two_leads_detach_a_suite(loop):
+    row = safety_suite(loop.line)
+    round_start(line=loop.line, trigger="person")
+    assert suite_detach(line=loop.line, suite_id=row.pk, actor="lea") is False
+    assert suites_attached(loop.line) == [row]
+    with pytest.raises(SuiteRefused, match="another lead must agree"):
+        suite_detach(line=loop.line, suite_id=row.pk, actor="lea")
+    assert suite_detach(line=loop.line, suite_id=row.pk, actor="leo") is True
+    assert suites_attached(loop.line) == []
+    verbs = AuditEvent.objects.filter(verb__contains="detach").values_list("actor", "verb")
+    assert list(verbs.order_by("pk")) == [
+        ("lea", "asked to detach suite"),
+        ("leo", "detached suite"),
+    ]
+
+
+def test_the_page_asks_for_the_second_lead(client: Client, loop):
+    row = safety_suite(loop.line)
+    round_start(line=loop.line, trigger="person")
+    address = reverse("rounds:suite_detach", args=[loop.line.slug, row.pk])
+    pages = []
+    for name in ("lea", "lea", "leo"):
+        user = get_user_model().objects.filter(username=name).first()
+        client.force_login(user or person_create(name, "lead", line=loop.line.id))
+        pages.append(client.post(address, follow=True).content.decode())
+    assert "the suite stays until another lead agrees" in pages[0]
+    assert "Agree and detach" in pages[0]
+    assert "You have asked for it already" in pages[1]
+    assert "The suite is detached" in pages[2]
+
+
 def test_a_file_that_is_no_suite_is_refused_with_its_line():
     with pytest.raises(SuiteRefused, match="Line 2: the label is 'maybe'"):
         suite_attach(
@@ -76,7 +108,8 @@ def test_a_round_answers_the_suites_that_were_attached_when_it_started(loop, beh
     before = safety_suite(loop.line, name="before")
     round_ = round_start(line=loop.line, trigger="person")
     safety_suite(loop.line, name="after")
-    suite_detach(line=loop.line, suite_id=before.pk, actor="lead")
+    for lead in ("lead", "another lead"):
+        suite_detach(line=loop.line, suite_id=before.pk, actor=lead)
     advance_through(round_, upto=State.AWAITING_LABELS)
     inputs = run_of(round_, State.POLICY_EVALUATION).spec["inputs"]
     assert [name for name in inputs if name.startswith("suite")] == ["suite_1"]

@@ -41,9 +41,9 @@ from web.clock import database_now
 
 
 def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
-    """Everything that the checks read, as of now, of a round whose policies have been compared."""
-    assert judged.policy_run is not None
-    assert judged.candidate is not None
+    """Everything that the checks read, as of now; LookupError while the policy evaluation is missing."""
+    if judged.policy_run is None or judged.candidate is None:
+        raise LookupError("The round has no policy evaluation to decide on.")
     settings = test.gate_settings
     sides = {"candidate": judged.candidate, "incumbent": judged.incumbent}
     labels = annotation.gate_labels(round_id=judged.round_id)

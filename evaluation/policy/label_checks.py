@@ -23,6 +23,8 @@ from evaluation.policy.findings import (
 from evaluation.policy.online import e_lond_level, error_level
 
 REQUIRED_FACTS = ("artifact_hashes", "prompt_split")
+# Where so few of so many decided pairs go the other way, labels are not asked for to find ten of them.
+ONE_SIDED_LABELS, ONE_SIDED_SHARE = 40, 0.15
 
 
 def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
@@ -164,9 +166,17 @@ def check_discrimination(
 
 
 def _discrimination_missing(m: GateMeasurements) -> Finding:
-    """Nothing was measured: no labels yet, or too few of one kind for an order to be seen."""
+    """Nothing was measured: no labels yet, or too few of one kind for an order to be seen. People who
+    nearly always choose the same side hold no candidate back: whom they choose is for G1 to say."""
     if m.labels is None or m.labels.labels == 0:
         return missing("What the reward model can tell on fresh labels", more_labels(m.labels))
+    decided, rarer = m.labels.wins + m.labels.losses, min(m.labels.wins, m.labels.losses)
+    if decided >= ONE_SIDED_LABELS and rarer < ONE_SIDED_SHARE * decided:
+        says = (
+            f"People nearly always chose the same side ({m.labels.wins} won and {m.labels.losses} lost):"
+            " there is no order that a reward model could tell."
+        )
+        return Finding("UNRESOLVED", "not measured", says, in_force=False)
     sentence = (
         "What the reward model can tell has not been measured: it takes ten pairs that the candidate "
         f"won and ten that it lost, from at least two annotators ({m.labels.wins} won and "

@@ -63,19 +63,20 @@ class Loop:
         self.messages: list[tuple[str, str]] = []
 
     def label(self, better: Any = None) -> int:
-        """Answer everything in the queue, for the policy `better` where it is one of the two."""
+        """Answer everything in the queue, for the policy `better` in six of seven pairs that have it."""
         labels = 0
-        while self._answer(self.raters[labels % len(self.raters)], better):
+        while self._answer(self.raters[labels % len(self.raters)], better, slip=labels % 7 == 6):
             labels += 1
         return labels
 
-    def _answer(self, rater: Rater, better: Any) -> bool:
+    def _answer(self, rater: Rater, better: Any, *, slip: bool) -> bool:
         lease = queue_lease_next(rater=rater, campaign=self.campaign)
         if lease is None:
             return False
         assignment = Assignment.objects.get(pk=lease.assignment_id)
         left = assignment.comparison.slots.get(position=assignment.shown_order[0])
-        value = 2 if better in (None, left.completion.model_version) else 6
+        chosen = better in (None, left.completion.model_version)
+        value = 2 if chosen != (slip and better is not None) else 6
         submit(rater, lease.assignment_id, value)
         return True
 

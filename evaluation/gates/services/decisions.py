@@ -62,8 +62,8 @@ def round_decide(judged: JudgedRound) -> GateVerdict:
 
 def _judge(judged: JudgedRound) -> tuple[GatePolicy, GateMeasurements, GateVerdict]:
     policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
-    if judged.policy_run is None or judged.candidate is None:
-        raise LookupError("The round has no policy evaluation to decide on.")
+    if judged.candidate is None:
+        raise LookupError("The round has no policy evaluation to decide on: it has no candidate.")
     measurements = round_measure(judged, gate_test_open(judged, policy.gate_settings))
     return policy, measurements, gate_decide(measurements, policy.gate_settings)
 

@@ -172,3 +172,14 @@ def test_evidence_of_an_earlier_release_is_read_without_its_agreement():
     agreed = interval(0.68, 0.63, 0.73)
     document = {**GOOD.to_json(), "fresh_agreement": agreed, "fresh_agreement_sequence": None}
     assert GateMeasurements.from_json(document) == GOOD
+
+
+def test_people_who_nearly_always_choose_the_candidate_do_not_hold_it_back():
+    """There is no order that a reward model could tell: G5 is not in force, and says so."""
+    clear = replace(GOOD, fresh_discrimination=None, labels=replace(LABELS, wins=200, losses=3))
+    verdict = gate_decide(clear, SETTINGS)
+    check = verdict.check("G5")
+    assert check is not None
+    assert (verdict.verdict, check.in_force, check.required) == ("PROMOTE", False, False)
+    both_ways = replace(clear, labels=replace(LABELS, wins=200, losses=36))
+    assert gate_decide(both_ways, SETTINGS).verdict == "INCONCLUSIVE"

@@ -24,7 +24,7 @@ from tests.access.table import RULES
 from tests.access.world import House, house_build, url_table
 from tests.evaluation.gates.world import TOO_LONG
 from tests.evaluation.reports import records
-from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import
+from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import, safety_suite
 from tests.support.people import person_create
 from training.facade import run_create
 from web.services import notice_send
@@ -113,6 +113,8 @@ class EveryPage:
                 actor=self.people[asker], expected_version=0,
             )  # fmt: skip
             self._add("gates:policy", line.id)
+        safety_suite(line)
+        self._add("rounds:suites", line.slug)
 
     def _work_under_way(self) -> None:
         """A run of a round and one of its own, and an export, none of them taken up yet."""

@@ -27,7 +27,7 @@ HARMLESS = {
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
     *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
     *("rounds:optimizer", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
-    *("rounds:override_request",),
+    *("rounds:override_request", "rounds:suites"),
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {

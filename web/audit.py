@@ -80,7 +80,8 @@ DETAILS = {
     "rounds": "rounds kept",
 }
 # Keys of the machine: they say nothing that the sentence and its link do not.
-UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job"}
+UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job", "sha256"}
+_WORD = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -185,7 +186,7 @@ def _details(detail: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if isinstance(before, dict) and isinstance(after, dict):
         left, right = dict(_flat(before)), dict(_flat(after))
         detail = {
-            key: [left.get(key), right.get(key)]
+            key: (left.get(key), right.get(key))
             for key in sorted(left.keys() | right.keys())
             if left.get(key) != right.get(key)
         }
@@ -203,10 +204,14 @@ def _flat(document: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list) and len(value) == 2:
-        return f"{_shown(value[0])} → {_shown(value[1])}"
+    if isinstance(value, tuple):
+        return " → ".join(_shown(state) for state in value)
+    if isinstance(value, list) and value:
+        return "; ".join(_shown(item).rstrip(".") for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key.replace('_', ' ')} {_shown(inner)}" for key, inner in _flat(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value in (None, "", []) else str(value)
+    if value in (None, "", []):
+        return "none"
+    return value.replace("_", " ") if _WORD.fullmatch(str(value)) else str(value)

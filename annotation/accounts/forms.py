@@ -66,7 +66,7 @@ class PersonForm(RoleForm):
 class TokenForm(forms.Form):
     name = forms.CharField(max_length=60, help_text="What uses it, for example: nightly report.")
     days = forms.IntegerField(
-        min_value=1, max_value=LONGEST_DAYS, initial=90, label="Valid for days"
+        min_value=1, max_value=LONGEST_DAYS, initial=90, label="Valid for (days)"
     )
 
 

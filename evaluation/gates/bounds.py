@@ -34,15 +34,20 @@ class Bound:
     weaker: Weaker = "either"
 
     def shown(self, value: float) -> str:
-        return f"{plain(value * 100)}%" if self.percent else plain(value)
+        return f"{read(value * 100)}%" if self.percent else read(value)
 
     def sentence(self, value: float) -> str:
         return self.words.format(self.shown(value))
 
 
 def plain(value: float) -> str:
-    """A number as people write it: 1000000, 0.67."""
+    """A number as a form takes it: 1000000, 0.67."""
     return f"{value:.0f}" if math.isfinite(value) and value == round(value) else f"{value:g}"
+
+
+def read(value: float) -> str:
+    """A number as people read it: 1,000,000, 0.67."""
+    return f"{value:,.0f}" if math.isfinite(value) and value == round(value) else f"{value:g}"
 
 
 # What always holds for a check, whatever its thresholds.
@@ -247,10 +252,10 @@ ROUND_BOUNDS = {
 # Setting -> (question, choice -> what it means).
 CHOICES: dict[str, tuple[str, dict[str, str]]] = {
     "hypothesis": (
-        "Who is shown to prefer the candidate",
+        "Whose preference is shown",
         {
-            "population": "People like those who compared: the evidence is counted by annotator.",
-            "panel": "Those who compared, and nobody else: every label counts by itself.",
+            "population": "That of people like those who compared; the evidence is counted by annotator.",
+            "panel": "That of those who compared, and of nobody else; every label counts by itself.",
         },
     ),
     "outcomes": (
@@ -261,6 +266,15 @@ CHOICES: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
+
+
+def choice_words(name: str, value: str) -> str:
+    """What a choice means, inside a sentence; a value of nobody's is shown as it is."""
+    _, choices = CHOICES.get(name, ("", {}))
+    words = choices.get(value, value)
+    return words[0].lower() + words[1:].rstrip(".")
+
+
 # Choices that claim more than the others, so that changing to them is no weakening.
 STRICTEST_CHOICES = {"hypothesis": "population"}
 

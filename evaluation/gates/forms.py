@@ -84,11 +84,11 @@ class GatePolicyForm(forms.Form):
         low, high = bound.low * scale, bound.high * scale
         unit = "in %, " if bound.percent else ""
         options: dict[str, Any] = {
-            "label": bound.words.replace("{}", "…"),
-            "initial": value,
+            "label": bound.words.replace("{}.", "…").replace("{}", "…"),
+            "initial": int(value) if whole else value,
             "min_value": low,
             "max_value": high,
-            "help_text": f"{unit}from {bounds.plain(low)} to {bounds.plain(high)}",
+            "help_text": f"{unit}from {bounds.read(low)} to {bounds.read(high)}",
             "widget": forms.NumberInput(attrs={"step": 1 if whole else "any"}),
         }
         self.fields[name] = (

@@ -82,8 +82,8 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
         round_sentences=(
             *(b.sentence(getattr(settings, name)) for name, b in bounds.ROUND_BOUNDS.items()),
             *(
-                f"{label}: {choices[getattr(settings, name)]}"
-                for name, (label, choices) in bounds.CHOICES.items()
+                f"{label}: {bounds.choice_words(name, getattr(settings, name))}."
+                for name, (label, _) in bounds.CHOICES.items()
             ),
         ),
         prompts_short=prompts_short(policy.line),

@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from evaluation.contracts import CheckSettings, GatePolicySettings
-from evaluation.gates.bounds import BOUNDS, CHOICES, ROUND_BOUNDS, STRICTEST_CHOICES, Bound
+from evaluation.gates.bounds import (
+    BOUNDS,
+    CHOICES,
+    ROUND_BOUNDS,
+    STRICTEST_CHOICES,
+    Bound,
+    choice_words,
+)
 from evaluation.policy import CHECKS, check_settings
 
 USES = ("off", "only warns", "required")  # from the weakest
@@ -45,8 +52,8 @@ def _of_rounds(before: GatePolicySettings, after: GatePolicySettings) -> Iterato
         if bound is not None:
             yield _change(spec.name, "", bound, was, now)
         else:
-            question, choices = CHOICES.get(spec.name, (spec.name.replace("_", " "), {}))
-            new, old = (str(choices.get(value, value)).rstrip(".") for value in (now, was))
+            question, _ = CHOICES.get(spec.name, (spec.name.replace("_", " "), {}))
+            new, old = (choice_words(spec.name, str(value)) for value in (now, was))
             weaker = STRICTEST_CHOICES.get(spec.name) != now
             yield Change(spec.name, f"{question}: {new} (instead of: {old}).", weaker)
 

@@ -115,6 +115,8 @@ def standing(record: RoundRecord) -> str:
         return f"{act} {when(last_word.at)} by {last_word.person}"
     if record.gate is not None and record.gate.verdict == "REJECT":
         return f"{version_name(record.incumbent_version, 'the incumbent')} stays deployed"
+    if record.state == "FAILED":
+        return "the round stopped with an error"
     return record.state.replace("_", " ").lower()
 
 

@@ -22,7 +22,7 @@ from outerloop.rounds.models import Round, State
 from outerloop.rounds.runs import judged_round
 from tests.access.table import RULES
 from tests.access.world import House, house_build, url_table
-from tests.evaluation.gates.world import TOO_LONG
+from tests.evaluation.gates.world import TOO_LONG, run_left, sampled
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import, safety_suite
 from tests.support.people import person_create
@@ -141,8 +141,9 @@ class EveryPage:
         round_.refresh_from_db()
         evidence = Evidence()
         evidence.changes = changes
+        run = run_left(folder, samples=sampled([("one", "two")]))
         with mock.patch.object(decisions, "round_measure", evidence):
-            decided = evaluation.round_decide(judged_round(round_))
+            decided = evaluation.round_decide(replace(judged_round(round_), policy_run=run))
         assert decided.verdict == verdict, decided.reasons
         return round_
 

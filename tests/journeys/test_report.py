@@ -84,6 +84,21 @@ def test_hashes_and_slices_are_folded(visit: Any, lead: Any) -> None:
 
 
 @pytest.mark.parametrize("address", ["rounds/7/report/", "reports/"])
+def test_tables_fit_on_a_phone(visit: Any, lead: Any, address: str) -> None:
+    """No column is cut off or collapses: what stood beside each other stands below, with its heading."""
+    report_store(record=records.PROMOTED)
+    page = visit(lead, "/notices/", viewport={**PHONE, "width": 390})
+    page.goto(f"/lines/help-desk/{address}", timeout=60_000)
+    tables = page.locator(".table-wrap:visible").evaluate_all(
+        "all => all.map(t => [t.ariaLabel, t.scrollWidth - t.clientWidth])"
+    )
+    assert tables
+    assert [label for label, cut in tables if cut > 0] == []
+    asks = page.locator(".gate__asks").evaluate_all("all => all.map(p => p.offsetWidth)")
+    assert all(width > 250 for width in asks)
+
+
+@pytest.mark.parametrize("address", ["rounds/7/report/", "reports/"])
 def test_what_charts_say_is_legible_on_a_phone(visit: Any, lead: Any, address: str) -> None:
     """Letters of a chart are drawn at 9 px at least; a chart that is wider scrolls by itself."""
     report_store(record=records.PROMOTED)

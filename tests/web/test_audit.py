@@ -77,6 +77,17 @@ def test_of_a_changed_plan_only_what_differs_is_told():
     assert acts(AuditEvent.objects.all())[0].details == (("policy: updates", "30 → 20"),)
 
 
+def test_several_sentences_are_read_one_after_the_other_and_no_key_of_the_machine():
+    audit_record(
+        actor="demo", verb="attached suite", target="own safety", line=LINE,
+        detail={"weaker": ["The one (instead of 5%).", "The other."], "kind": "exact_match", "sha256": "a" * 64},
+    )  # fmt: skip
+    assert acts(AuditEvent.objects.all())[0].details == (
+        ("kind", "exact match"),
+        ("weaker", "The one (instead of 5%); The other"),
+    )
+
+
 def test_the_page_shows_no_verb_or_id_of_the_machine():
     lea = person_create("lea", "lead")
     audit_record(

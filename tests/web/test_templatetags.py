@@ -5,7 +5,7 @@ import math
 import pytest
 from django.template import TemplateSyntaxError
 
-from web.templatetags.web import duration, icon, interval_mark, short_id, status
+from web.templatetags.web import duration, icon, interval_mark, percent, short_id, status
 
 
 def test_a_status_speaks_by_word_and_sign():
@@ -55,3 +55,7 @@ def test_a_short_id_copies_the_whole():
 )
 def test_durations_have_at_most_two_units(seconds, words):
     assert duration(seconds) == words
+
+
+def test_shares_are_read_as_percentages():
+    assert [percent(share) for share in (0.0, 0.25, 1.0)] == ["0%", "25%", "100%"]

@@ -159,6 +159,12 @@ def sparkline(values: Sequence[float], says: str, width: int = 96) -> SafeString
 
 
 @register.filter
+def percent(share: float) -> str:
+    """25% of a share of 0.25."""
+    return f"{share:.0%}"
+
+
+@register.filter
 def duration(seconds: float | None) -> str:
     """Seconds in words of at most two units: "42 s", "3 min 20 s", "2 h 5 min"."""
     if seconds is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.utils.safestring import SafeString, mark_safe
@@ -43,10 +44,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class LabelledRow:
+    """A row whose `cells` are pairs of heading and cell."""
+
+    name: str
+    cells: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Table:
     caption: str
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    def labelled(self) -> Iterator[LabelledRow]:
+        """The rows with the heading beside every cell, since a phone shows no columns."""
+        for row in self.rows:
+            yield LabelledRow(row.name, tuple(zip(self.headings, row.cells, strict=True)))
 
 
 def figure(chart: Chart | None, *, wide: bool = False) -> Figure | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evaluation.contracts import RoundRecord, SamplePair, SampleSide
+from evaluation.formatting import count
 
 TITLES = {
     "best_win": "The best win",
@@ -69,7 +70,7 @@ def _sample(pair: SamplePair, title: str, record: RoundRecord) -> Sample:
 
 def _side(name: str, side: SampleSide) -> Reply:
     facts = f"training {side.train_score:+.2f} z, held-out {side.held_out_score:+.2f} z, "
-    facts += f"{side.tokens} tokens"
+    facts += count(side.tokens, "token")
     if side.kl is not None:
         facts += f", KL {side.kl:.1f} nats"
     return Reply(name, _cut(side.text), facts)

@@ -42,7 +42,7 @@ class Example:
 class SuiteSection:
     """`folded` tables and `examples` open on demand; without tables `says` is all there is.
 
-    Rows say how many items and replies to each stand behind a rate: 400 × 4.
+    Rows say how many items and replies to each stand behind a rate.
     """
 
     says: str
@@ -97,7 +97,8 @@ def _section(
 
 
 def _rate_row(rate: SuiteRate) -> Row:
-    asked = f"{rate.items:,} × {rate.draws}" if rate.draws else count(rate.items, "item")
+    replies = "1 reply" if rate.draws == 1 else f"{rate.draws} replies"
+    asked = count(rate.items, "item") + (f", {replies} to each" if rate.draws else "")
     return Row(
         f"{RATES[rate.rate]} ({rate.suite}, {asked})",
         (share(rate.candidate), share(rate.incumbent), points(rate.difference)),

@@ -9,6 +9,7 @@ from typing import Any
 from annotation import facade as annotation
 from evaluation import facade as evaluation
 from evaluation.contracts import RoundSummary
+from evaluation.formatting import share
 from outerloop.rounds.models import PolicyLine, Round
 from outerloop.rounds.pages.offer import Offer, line_offer
 from outerloop.rounds.pages.rows import MEANINGS, RoundRow, round_row
@@ -44,11 +45,9 @@ class LineRow:
 
     @property
     def win_rate(self) -> str:
-        """The last verdict's win rate, as the mark draws it: "58 % (54-62 %)"."""
+        """The last verdict's win rate, as the mark draws it: "58% (54% to 62%)"."""
         rate = self.last.win_rate if self.last else None
-        if rate is None:
-            return ""
-        return f"{rate.estimate * 100:.0f} % ({rate.low * 100:.0f}-{rate.high * 100:.0f} %)"
+        return share(rate) if rate else ""
 
     @property
     def rating_now(self) -> str:

@@ -63,14 +63,17 @@ def test_the_list_shows_the_queue_of_each_campaign(campaign, eve, named_lines):
     html = eve.get("/campaigns/").content.decode()
     assert "Help desk" in html
     assert "desk" in html
-    assert '<td class="number">3</td>' in html
+    assert '<td class="number" data-label="Open pairs">3</td>' in html
 
 
 def test_the_detail_counts_pairs_and_calls_simulations_simulated(campaign, eve):
     some_pairs(campaign, 4)
     label_next(a_simulation(), campaign)
     html = " ".join(eve.get(f"/campaigns/{campaign.pk}/").content.decode().split())
-    assert '<th scope="row">Training</th><td class="number">4</td><td class="number">3</td>' in html
+    assert (
+        '<td class="number" data-label="Pairs">4</td><td class="number" data-label="Open">3</td>'
+        in html
+    )
     assert "1 of 4" in html
     assert "simulated" in html
 

@@ -88,7 +88,7 @@ def test_the_page_of_the_gate_policy_shows_it(world: LineWorld, client: Client) 
     assert "Over the budget" in words
     assert "nobody labelled last week" in words
     assert "At least 8 annotators compare" in words
-    assert "Who is shown to prefer the candidate: People like those who compared" in words
+    assert "Whose preference is shown: that of people like those who compared" in words
 
 
 def test_fewer_annotators_are_planned_for_where_the_policy_asks_fewer(world: LineWorld) -> None:

@@ -46,7 +46,16 @@ def test_thresholds_are_read_in_words(sign_in: Any, world: LineWorld) -> None:
     page = sign_in("engineer").get(reverse("gates:policy", args=[world.line])).content.decode()
     assert "at most 10 nats a sequence from the reference policy" in page
     assert "Does a reward model that the training never saw confirm the gain?" in page
+    assert "A round asks for at most 1,000 labels." in page
     assert reverse("gates:policy_edit", args=[world.line]) not in page
+
+
+def test_the_form_writes_numbers_as_people_do(world: LineWorld) -> None:
+    form = GatePolicyForm(current=world.settings)
+    assert form["max_labels"].help_text == "from 20 to 1,000,000"
+    assert form["max_labels"].value() == 1000
+    assert str(form["G1.annotators"].value()) == "8"
+    assert form["G3.share_advised"].label == "Warn when that share is below …"
 
 
 def test_a_lead_saves_the_next_version(sign_in: Any, world: LineWorld) -> None:

@@ -70,8 +70,9 @@ def test_a_panel_is_weaker_than_a_population_and_another_outcome_asks_two_leads_
     panel, side = GatePolicySettings(hypothesis="panel"), GatePolicySettings(outcomes="side")
     (claim,) = weakenings(DEFAULT, panel)
     assert claim.says == (
-        "Who is shown to prefer the candidate: Those who compared, and nobody else: every label counts"
-        " by itself (instead of: People like those who compared: the evidence is counted by annotator)."
+        "Whose preference is shown: that of those who compared, and of nobody else; every label counts"
+        " by itself (instead of: that of people like those who compared; the evidence is counted by"
+        " annotator)."
     )
     assert weakenings(panel, DEFAULT) == ()
     assert [c.path for c in weakenings(DEFAULT, side)] == ["outcomes"]

@@ -38,7 +38,7 @@ def test_safety_rates_stand_beside_each_other_with_what_the_detector_is_worth():
     )
     assert "finds 91% of what people call a full refusal" in section.says
     assert cells(section.tables[0]) == {
-        "Refused, of what should be answered (XSTest, 400 × 4)": (
+        "Refused, of what should be answered (XSTest, 400 items, 4 replies to each)": (
             "14% (11% to 17%)",
             "50% (48% to 52%)",
             "+4.0 points (+2.0 to +6.0)",

@@ -67,7 +67,9 @@ def page_of(client: Client, record: RoundRecord) -> str:
 @pytest.mark.parametrize("role", ["engineer", "lead"])
 @pytest.mark.parametrize("line", [LINE, None])
 def test_engineers_and_leads_of_the_line_read_reports(role: str, line: UUID | None) -> None:
-    assert "Round 7" in words_of(page_of(client_of(role, line), records.PROMOTED))
+    assert "Help desk, round 7: report" in words_of(
+        page_of(client_of(role, line), records.PROMOTED)
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_round_that_measured_nothing_says_so_everywhere(lead: Client) -> None:
     words = words_of(page_of(lead, records.BARE))
     for fact in (
         "NOT DECIDED",
-        "Since then failed",
+        "Since then the round stopped with an error",
         "No people have compared it with the incumbent yet.",
         "The gate has not decided yet: the candidate is still being trained or measured.",
         "No policy was trained in this round, so there is no curve.",
@@ -323,6 +325,18 @@ def test_history_tells_how_often_checks_were_let_through(lead: Client) -> None:
 def test_an_empty_history_says_when_the_first_report_comes(lead: Client) -> None:
     words = words_of(lead.get("/lines/new-line/reports/").content.decode())
     assert "No round of this line has a report yet" in words
+
+
+def test_a_history_without_a_decided_round_says_so_too(lead: Client) -> None:
+    report_store(record=records.BARE)
+    words = words_of(lead.get("/lines/help-desk/reports/").content.decode())
+    assert "No round of this line has a report yet" in words
+
+
+def test_a_report_names_its_line_in_the_heading(lead: Client) -> None:
+    report_store(record=records.PROMOTED)
+    page = lead.get(REPORT.format(7)).content.decode()
+    assert "Help desk, round 7: report" in page.partition("<h1")[2].partition("</h1>")[0]
 
 
 def test_a_line_that_was_renamed_keeps_its_reports(lead: Client) -> None:

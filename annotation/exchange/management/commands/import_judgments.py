@@ -88,7 +88,7 @@ def _run(console: Console, job: ImportJob) -> ImportJob:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
         console=console,

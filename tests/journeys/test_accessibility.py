@@ -51,7 +51,14 @@ def test_axe_finds_nothing(visit: Any, pages: EveryPage, actor: str) -> None:
 @pytest.mark.parametrize("actor", ["annotator", "boss"])
 def test_axe_finds_nothing_on_a_phone(visit: Any, pages: EveryPage, actor: str) -> None:
     """What scrolls only where it is narrow must be reached by keyboard there too."""
-    page = visit(pages.people[actor], "/", viewport=PHONE, is_mobile=True, has_touch=True)
+    page = visit(
+        pages.people[actor],
+        "/",
+        viewport=PHONE,
+        is_mobile=True,
+        has_touch=True,
+        reduced_motion="reduce",
+    )
     found = []
     for address in dict.fromkeys(_addresses(pages, actor)):
         page.goto(address, timeout=60_000)  # a report draws its charts

@@ -5,12 +5,12 @@ Both are read from stored figures of finished runs. Nothing here depends on a la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import numpy as np
 
-from evaluation.contracts import CheckpointRewards, Interval, KlOptimum, RewardMismatch
+from evaluation.contracts import CheckpointRewards, KlOptimum, RewardMismatch
+from evaluation.gates.mismatch import reward_mismatch
 from evaluation.gates.models import Decision
 from evaluation.gates.records import JudgedRound
 from evaluation.metric_rows import (
@@ -20,19 +20,14 @@ from evaluation.metric_rows import (
     MetricRow,
     kl_of,
 )
-from evaluation.statistics.curves import (
-    FEWEST,
-    RunCurve,
-    first_difference_correlation,
-    pooled_optimum,
-)
+from evaluation.statistics.curves import RunCurve, pooled_optimum
 from training import facade as training
 
 RECENT = 10  # earlier rounds that the forecast looks back on
 FORECAST_KINDS = ("ppo", "dpo")  # best of n learns from its own best replies: no law is known
 
 
-def reward_mismatch(version: UUID) -> RewardMismatch | None:
+def run_mismatch(version: UUID) -> RewardMismatch | None:
     """The two rewards over the run that made this version, up to the version itself.
 
     None where it was made by no run, or fewer than two policies were scored by both models.
@@ -48,9 +43,7 @@ def reward_mismatch(version: UUID) -> RewardMismatch | None:
         and (held_out := row.get(REWARD_HELD_OUT)) is not None
         and (made_at is None or at <= made_at)
     )
-    if len(points) < 2:
-        return None
-    return RewardMismatch(points, _correlation(points), _parted(points))
+    return reward_mismatch(points) if len(points) > 1 else None
 
 
 def kl_optimum(judged: JudgedRound) -> KlOptimum | None:
@@ -114,23 +107,3 @@ def _held_out_curve(run: training.RunRecord) -> RunCurve:
     ]
     table = np.array(points, dtype=np.float64).reshape(-1, 2)
     return RunCurve(kl=table[:, 0], reward=table[:, 1])
-
-
-def _correlation(points: Sequence[CheckpointRewards]) -> Interval | None:
-    if len(points) < FEWEST:
-        return None
-    train, held_out = [p.train for p in points], [p.held_out for p in points]
-    try:
-        return first_difference_correlation(train, held_out, seed=0)
-    except ValueError:  # a reward that does not move correlates with nothing
-        return None
-
-
-def _parted(points: Sequence[CheckpointRewards]) -> int:
-    """How many steps running, up to the last, the training reward rose while the held-out one fell."""
-    steps = 0
-    for before, after in zip(reversed(points[:-1]), reversed(points[1:]), strict=True):
-        if not (after.train > before.train and after.held_out < before.held_out):
-            break
-        steps += 1
-    return steps

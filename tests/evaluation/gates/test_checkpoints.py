@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from evaluation.contracts import CheckpointRewards
-from evaluation.gates.checkpoints import kl_optimum, reward_mismatch
+from evaluation.gates.checkpoints import kl_optimum, run_mismatch
 from evaluation.gates.records import JudgedRound
 from tests.evaluation.gates.world import LineWorld, policy_create
 from training.runs.models import ModelVersion, Run, RunEventRow
@@ -57,7 +57,7 @@ def test_ppo_reports_the_policy_before_each_update_and_the_kept_one_at_the_end(
 ) -> None:
     rows = [("start", 1, {}), *(("ppo", s, figures(0.1 * s, 0.2)) for s in (1, 2, 3))]
     run_of(world, world.candidate.id, [*rows, ("final", 1, figures(0.9, 0.8))], kept=3)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert ats(found) == [0, 1, 2, 3]
     assert found.checkpoints[0] == CheckpointRewards(0, 0.1, 0.2)
@@ -71,7 +71,7 @@ def test_what_was_learned_after_the_kept_policy_says_nothing_of_the_candidate(
     """Kept after one update, at the best held-out reward; later ones parted."""
     rows = [("ppo", s, figures(0.1 * s, 0.5 - 0.1 * abs(s - 2))) for s in range(1, 7)]
     run_of(world, world.candidate.id, [*rows, ("final", 1, rows[1][2])], kept=1)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert (ats(found), found.parted) == ([0, 1], 0)
 
@@ -87,7 +87,7 @@ def test_steps_of_dpo_are_counted_as_they_are_and_a_resumed_step_counts_once(
     rows += [("dpo", 40, figures(0.4, 0.3)), ("dpo", 80, figures(0.6, None))]
     rows += [("final", 1, figures(0.6, None))]
     run_of(world, world.candidate.id, rows, kind="dpo", kept=80)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert found.checkpoints == (CheckpointRewards(0, 0.0, 0.0), CheckpointRewards(40, 0.4, 0.3))
 
@@ -105,7 +105,7 @@ def test_rewards_part_at_the_candidate_while_one_rises_and_the_other_falls(
 ) -> None:
     rows = [("ppo", s, figures(0.1 * s, held)) for s, held in enumerate(held_out, start=1)]
     run_of(world, world.candidate.id, rows, kept=4)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert found.parted == expected
 
@@ -115,18 +115,18 @@ def test_twelve_checkpoints_have_a_correlation_of_steps_and_the_same_one_at_ever
 ) -> None:
     waves = [("ppo", s, figures(math.sin(s * s), 2 * math.sin(s * s) - 1)) for s in range(1, 13)]
     run_of(world, world.candidate.id, waves, kept=11)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert found.correlation is not None
     assert found.correlation.estimate == pytest.approx(1.0)  # the same steps, twice as large
     assert (found.correlation.level, found.correlation.n) == (0.9, 11)
-    assert reward_mismatch(world.candidate.id) == found
+    assert run_mismatch(world.candidate.id) == found
 
 
 def test_a_reward_that_stands_still_has_no_correlation(world: LineWorld) -> None:
     rows = [("ppo", s, figures(0.1 * s, 0.3)) for s in range(1, 14)]
     run_of(world, world.candidate.id, rows, kept=12)
-    found = reward_mismatch(world.candidate.id)
+    found = run_mismatch(world.candidate.id)
     assert found is not None
     assert found.correlation is None
 
@@ -134,11 +134,11 @@ def test_a_reward_that_stands_still_has_no_correlation(world: LineWorld) -> None
 def test_a_policy_from_elsewhere_or_without_a_held_out_model_has_no_mismatch(
     world: LineWorld,
 ) -> None:
-    assert reward_mismatch(world.incumbent.id) is None
+    assert run_mismatch(world.incumbent.id) is None
     run_of(world, world.candidate.id, [("ppo", s, figures(0.1 * s, None)) for s in range(1, 14)])
-    assert reward_mismatch(world.candidate.id) is None
+    assert run_mismatch(world.candidate.id) is None
     run_of(world, world.candidate.id, [("sft", s, {"loss": 1.0}) for s in range(1, 14)], kind="sft")
-    assert reward_mismatch(world.candidate.id) is None
+    assert run_mismatch(world.candidate.id) is None
 
 
 # ------------------------------------------------------------------------ the forecast

@@ -59,7 +59,8 @@ def _words(found: RewardMismatch) -> str:
         correlated = number(found.correlation)
         said += f" The steps of the two correlate by {correlated} (Spearman, 90% interval)."
     if found.parted:
+        last_steps = "step" if found.parted == 1 else f"{found.parted} steps"
         said += (
-            f" At the last {found.parted} the training reward rose while the held-out reward fell."
+            f" At the last {last_steps} the training reward rose while the held-out reward fell."
         )
     return said

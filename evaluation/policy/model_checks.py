@@ -60,9 +60,8 @@ def check_kl(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -
         return missing("The distance from the reference policy", more_samples(m))
     budget, bound = t["budget"], f"the budget of {t['budget']:.1f} nats"
     optimum = m.kl_optimum
-    if (
-        optimum is not None and optimum.nats < budget
-    ):  # a forecast never allows more than the budget
+    # a forecast never allows more than the budget
+    if optimum is not None and optimum.nats < budget:
         rounds = rounds_called(optimum.rounds)
         budget, bound = optimum.nats, f"{optimum.nats:.1f} nats, the optimum fitted on {rounds}"
     status = at_most(kl, budget)

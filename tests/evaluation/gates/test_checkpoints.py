@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
-from evaluation.contracts import CheckpointRewards
+from evaluation.contracts import CheckpointRewards, RoundRecord
 from evaluation.gates.checkpoints import kl_optimum, run_mismatch
+from evaluation.gates.measuring import round_measure
+from evaluation.gates.recording import record_judged
 from evaluation.gates.records import JudgedRound
-from tests.evaluation.gates.world import LineWorld, policy_create
+from tests.evaluation.gates.world import LineWorld, a_test, policy_create, run_left, sampled
+from tests.evaluation.policy.evidence import POLICY
 from training.runs.models import ModelVersion, Run, RunEventRow
 
 Figures = Mapping[str, float | None]
@@ -233,3 +238,21 @@ def test_the_forecast_takes_few_queries_however_long_the_line_is(
         version = decided(world, number)
     with django_assert_max_num_queries(48):  # four a round, of ten and of this one, and one for all
         kl_optimum(world.judged(number=14, candidate=version))
+
+
+def test_a_round_is_measured_with_both_and_a_look_later_finds_the_same(
+    world: LineWorld, fourth: JudgedRound, artifacts: Path
+) -> None:
+    """And its report is given what the gate used."""
+    decided(world, 3)
+    policy_run = run_left(artifacts, measurements=POLICY.to_json(), samples=sampled([]))
+    judged = replace(fourth, policy_run=policy_run)
+    first, second = (round_measure(judged, a_test(judged, world.settings)) for _ in "12")
+    assert first.kl_optimum == second.kl_optimum == kl_optimum(judged) is not None
+    assert first.mismatch == second.mismatch == run_mismatch(world.candidate.id) is not None
+    world.decide(number=4, kl_optimum=first.kl_optimum, mismatch=first.mismatch)
+    record = RoundRecord(
+        line="l", number=4, state="DECIDED", created_at="2026-03-01T12:00:00+00:00"
+    )
+    told = record_judged(record, world.judged(number=4))
+    assert (told.kl_optimum, told.mismatch) == (first.kl_optimum, first.mismatch)

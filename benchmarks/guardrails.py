@@ -5,7 +5,9 @@
 A guardrail is one function here: it gets the number of draws and a seed, and gives its rows. Every row
 runs the product's own checks with their default thresholds on simulated rounds. `held back` is the share
 of rounds that the win rate (G1) alone would have promoted and in which the guardrail did not pass at any
-look until 600 labels were in, or failed; for a check that only warns, the share in which it warned.
+look until 600 labels were in, or failed; for a check that only warns, the share in which it warned. What
+watches runs (the optimum of G4, and G7) is asked of every run, before any label:
+`--only G4 G7 --results benchmarks/results/guardrails_of_runs.json`.
 """
 
 from __future__ import annotations

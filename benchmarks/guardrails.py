@@ -5,7 +5,9 @@
 A guardrail is one function here: it gets the number of draws and a seed, and gives its rows. Every row
 runs the product's own checks with their default thresholds on simulated rounds. `held back` is the share
 of rounds that the win rate (G1) alone would have promoted and in which the guardrail did not pass at any
-look until 600 labels were in, or failed; for a check that only warns, the share in which it warned.
+look until 600 labels were in, or failed; for a check that only warns, the share in which it warned. What
+watches runs (the optimum of G4, and G7) is asked of every run, before any label:
+`--only G4 G7 --results benchmarks/results/guardrails_of_runs.json`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from benchmarks.checkpoint_curves import CURVES, LAWS, forecast_holds, mismatch_warns
 from benchmarks.peers import results_write
 from evaluation.contracts import (
     GateMeasurements,
@@ -238,11 +241,30 @@ def _warned(outcomes: FloatArray) -> bool | None:
     return flip / n < DEFAULT_CHECKS["G14"].thresholds["share"]
 
 
+# ---------------------------------------------------------------------- checkpoints
+
+
+def g4(draws: int, seed: int) -> Iterator[Row]:
+    """Candidates within the budget that the optimum of earlier rounds holds back."""
+    for i, case in enumerate(LAWS):
+        held = forecast_holds(case, draws, seed + i)
+        yield _row("G4", case.name, case.better, draws, held, seed + i)
+
+
+def g7(draws: int, seed: int) -> Iterator[Row]:
+    """Warnings of the mismatch meter (it only warns)."""
+    for i, case in enumerate(CURVES):
+        warned = mismatch_warns(case, draws, seed + i)
+        yield _row("G7", case.name, case.better, draws, warned, seed + i)
+
+
 # -------------------------------------------------------------------------- telling
 
 
 GUARDRAILS: dict[str, Guardrail] = {
     "G2": g2,
+    "G4": g4,
+    "G7": g7,
     "G10": g10,
     "G2 and G10": length_together,
     "G14": g14,

@@ -6,6 +6,7 @@ Standard library and contracts only, so that the gate's sentences and the pages 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -66,6 +67,15 @@ def plain(value: float | None, digits: int = 2) -> str:
 def count(amount: int, thing: str) -> str:
     """1 label, 2 labels, 1,200 labels"""
     return f"{amount:,} {thing}" if amount == 1 else f"{amount:,} {thing}s"
+
+
+def rounds_called(numbers: Sequence[int]) -> str:
+    """round 4; rounds 1, 2 and 4; 7 rounds from 1 to 9"""
+    if len(numbers) == 1:
+        return f"round {numbers[0]}"
+    if len(numbers) > 3:
+        return f"{len(numbers)} rounds from {min(numbers)} to {max(numbers)}"
+    return f"rounds {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def when(iso: str) -> str:

@@ -250,6 +250,37 @@ class LengthControl(JsonContract):
 
 
 @dataclass(frozen=True)
+class CheckpointRewards(JsonContract):
+    """Mean rewards (z) of one policy of a run; `at` counts updates, or steps, from the start."""
+
+    at: int
+    train: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class RewardMismatch(JsonContract):
+    """Training reward and held-out reward over the run that made the candidate, up to the candidate.
+
+    `correlation` is Spearman's, of the steps from one checkpoint to the next; None under twelve
+    checkpoints. At the last `parted` steps the training reward rose while the held-out one fell.
+    """
+
+    checkpoints: tuple[CheckpointRewards, ...]
+    correlation: Interval | None
+    parted: int
+
+
+@dataclass(frozen=True)
+class KlOptimum(JsonContract):
+    """Where the held-out reward of earlier rounds was highest: KL to the reference in nats a sequence,
+    inside what their runs observed; `rounds` are the numbers of those rounds."""
+
+    nats: float
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class GateMeasurements(JsonContract):
     """Everything that the checks read; None is "not measured (yet)".
 
@@ -273,8 +304,8 @@ class GateMeasurements(JsonContract):
     reward_model: RewardModelMeasurements | None = None
     fresh_discrimination: Interval | None = None  # AUC of the train RM's gap on fresh labels
     human_ceiling: Interval | None = None
-    kl_optimum: float | None = None  # nats; fitted on earlier rounds, inside their observed range
-    mismatch: Interval | None = None  # Spearman on first differences of reward and evaluation
+    kl_optimum: KlOptimum | None = None
+    mismatch: RewardMismatch | None = None
     test_number: int = 1
     discoveries: int = 0
     error_spent: float | None = None

@@ -15,7 +15,9 @@ from evaluation.contracts.measurements import (
     HumanLabels,
     Interval,
     JudgedPromptWear,
+    KlOptimum,
     PolicyMeasurements,
+    RewardMismatch,
     RewardModelMeasurements,
 )
 from training.contracts import JsonContract
@@ -247,7 +249,8 @@ class RoundRecord(JsonContract):
     human: HumanLabels | None = None
     fresh_discrimination: Interval | None = None
     trajectory: tuple[EProcessPoint, ...] = ()
-    mismatch: Interval | None = None
+    mismatch: RewardMismatch | None = None
+    kl_optimum: KlOptimum | None = None
     gate: GateVerdict | None = None
     weaker: tuple[WeakerSetting, ...] = ()
     overrides: tuple[OverrideRecord, ...] = ()

@@ -118,8 +118,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         weaker="lower",
     ),
     ("G4", "budget"): Bound(
-        "The candidate is at most {} nats a sequence from the reference policy, unless earlier "
-        "rounds show where the optimum lies.",
+        "The candidate is at most {} nats a sequence from the reference policy, or less where earlier "
+        "rounds show an optimum below that.",
         0.01,
         1000.0,
         weaker="higher",
@@ -155,6 +155,21 @@ BOUNDS: dict[tuple[str, str], Bound] = {
         "The fitted temperature is at most {}.",
         1.0,
         10.0,
+        weaker="higher",
+    ),
+    ("G7", "correlation"): Bound(
+        "Over the checkpoints of its run, the steps of the training reward and of the held-out reward "
+        "are not shown to correlate by less than {}.",
+        -0.9,
+        0.5,
+        weaker="lower",
+    ),
+    ("G7", "running"): Bound(
+        "The training reward does not rise while the held-out reward falls {} checkpoints running at "
+        "the candidate.",
+        1.0,
+        50.0,
+        whole=True,
         weaker="higher",
     ),
     ("G8", "margin"): Bound(

@@ -15,6 +15,7 @@ from evaluation.contracts import (
     PolicyMeasurements,
     RewardModelMeasurements,
 )
+from evaluation.gates.checkpoints import kl_optimum, run_mismatch
 from evaluation.gates.equal_length import equal_length
 from evaluation.gates.fragility import labels_to_flip
 from evaluation.gates.models import GateTest
@@ -76,6 +77,8 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         fresh_discrimination=fresh_discrimination(outcomes, scores),
         fresh_discrimination_sequence=fresh_discrimination_sequence(outcomes, scores),
         human_ceiling=human_ceiling(annotation.overlap_votes(line_id=judged.line_id)),
+        kl_optimum=kl_optimum(judged),
+        mismatch=run_mismatch(judged.candidate),
         test_number=test.test_number,
         discoveries=test.discoveries,
         error_spent=test.error_spent,

@@ -85,6 +85,7 @@ def _decided(begun: RoundRecord, decision: Decision | None) -> RoundRecord:
         human=evidence.labels,
         fresh_discrimination=evidence.fresh_discrimination,
         mismatch=evidence.mismatch,
+        kl_optimum=evidence.kl_optimum,
         identical_pairs=evidence.identical_pairs,
         wear=evidence.wear,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from evaluation.contracts import GateMeasurements, GatePolicySettings
-from evaluation.formatting import called, number
+from evaluation.formatting import called, number, rounds_called
 from evaluation.policy.findings import (
     Finding,
     Thresholds,
@@ -54,15 +54,19 @@ def _above(floor: float) -> str:
 
 
 def check_kl(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G4: exact KL per sequence to the reference against the budget or the fitted optimum."""
+    """G4: exact KL per sequence to the reference against the budget or a lower optimum that was fitted."""
     kl = m.policy.kl.get("reference") if m.policy else None
     if kl is None:
         return missing("The distance from the reference policy", more_samples(m))
-    budget = t["budget"] if m.kl_optimum is None else m.kl_optimum
-    source = "the budget" if m.kl_optimum is None else "the optimum fitted on earlier rounds"
+    budget, bound = t["budget"], f"the budget of {t['budget']:.1f} nats"
+    optimum = m.kl_optimum
+    # a forecast never allows more than the budget
+    if optimum is not None and optimum.nats < budget:
+        rounds = rounds_called(optimum.rounds)
+        budget, bound = optimum.nats, f"{optimum.nats:.1f} nats, the optimum fitted on {rounds}"
     status = at_most(kl, budget)
     words = {"PASS": "within", "FAIL": "beyond", "UNRESOLVED": "not clearly within"}
-    sentence = f"The candidate is {words[status]} {source} of {budget:.1f} nats."
+    sentence = f"The candidate is {words[status]} {bound}."
     wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
     return Finding(status, number(kl, "nats"), sentence, wants, kl, thresholds={"budget": budget})
 

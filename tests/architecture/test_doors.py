@@ -15,9 +15,7 @@ from tests.architecture.packages import PACKAGES
 # What waits for its caller, and for which. It leaves the list on the day when the caller is there.
 EXCLUSION = "pages on which a lead leaves a rater out and takes them in again"
 GOLD = "pages and imports that make a gold item"
-KL_OPTIMUM = "the optimum fitted on earlier rounds, as G4's budget"
 DECIDED = "the report's card of the verdict, with its date, gate policy and level"
-MISMATCH = "the meter of reward against evaluation over checkpoints"
 HISTORY = "the full export, which tells what was superseded or taken back"
 WAITING = {
     "annotation.accounts.models:Rater.excluded_at": EXCLUSION,
@@ -29,9 +27,6 @@ WAITING = {
     "annotation.quality.services:rater_readmit": EXCLUSION,
     "annotation.comparisons.models.pairs:Comparison.gold_value": GOLD,
     "annotation.comparisons.services.material:gold_item_create": GOLD,
-    "evaluation.statistics.curves:_spearman": MISMATCH,
-    "evaluation.statistics.curves:first_difference_correlation": MISMATCH,
-    "evaluation.contracts.measurements:GateMeasurements.kl_optimum": KL_OPTIMUM,
     "evaluation.gates.models:Decision.decided_at": DECIDED,
     "evaluation.gates.models:Decision.e_level": DECIDED,
     "evaluation.gates.models:Decision.policy_version": DECIDED,

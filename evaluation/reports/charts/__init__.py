@@ -3,6 +3,7 @@
 from evaluation.reports.charts.history import ratings, win_rates
 from evaluation.reports.charts.layers import Chart
 from evaluation.reports.charts.links import evidence, reliability, reward_by_distance
+from evaluation.reports.charts.mismatch import mismatch
 from evaluation.reports.charts.render import chart_svg
 from evaluation.reports.charts.training import training_charts
 
@@ -10,6 +11,7 @@ __all__ = [
     "Chart",
     "chart_svg",
     "evidence",
+    "mismatch",
     "ratings",
     "reliability",
     "reward_by_distance",

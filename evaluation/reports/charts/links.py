@@ -7,24 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from evaluation.contracts import EProcessPoint, ReliabilityBin, RoundRecord
+from evaluation.contracts import EProcessPoint, KlOptimum, ReliabilityBin, RoundRecord
+from evaluation.formatting import rounds_called
+from evaluation.metric_rows import REWARD_HELD_OUT, REWARD_TRAIN, kl_of
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart, Series
-from evaluation.reports.charts.palette import HELD_OUT, PEOPLE, RULE, TRAIN
-from evaluation.reports.charts.training import (
-    KL,
-    REWARD_HELD_OUT,
-    REWARD_TRAIN,
-    MetricRows,
-    policy_rows,
-)
+from evaluation.reports.charts.palette import HELD_OUT, PEOPLE, RULE, TEXT, TRAIN
+from evaluation.reports.charts.training import MetricRows, policy_rows
 from evaluation.statistics.curves import CurveFit, fit_gao_law
 
 SIZE = {"width": 250, "height": 170}
-
-
-def kl_of(row: Mapping[str, float | None]) -> float | None:
-    return next((value for name in KL if (value := row.get(name)) is not None), None)
 
 
 def gain_points(rows: MetricRows, scorer: str) -> list[tuple[float, float]]:
@@ -84,9 +76,12 @@ def reward_by_distance(record: RoundRecord) -> Chart | None:
     )
     parts = [dots, layers.level_rule(0.0)]
     parts += [_law_line(fit, x, y) for fit in fits]
+    forecast = forecast_used(record)
+    if forecast is not None:
+        parts.append(_distance_rule(math.sqrt(forecast.nats)))
     return Chart(
         "Reward against distance",
-        _distance_words(series, found),
+        _distance_words(series, found, forecast),
         layers.specification(alt.layer(*parts), **SIZE),
     )
 
@@ -101,6 +96,21 @@ def law_points(fit: CurveFit, farthest: float, count: int = 40) -> list[tuple[fl
     return points
 
 
+def forecast_used(record: RoundRecord) -> KlOptimum | None:
+    """The optimum of earlier rounds, where the gate held the candidate to it and not to the budget."""
+    check = record.gate.check("G4") if record.gate else None
+    forecast = record.kl_optimum
+    if check is None or forecast is None or check.thresholds.get("budget") != forecast.nats:
+        return None
+    return forecast
+
+
+def _distance_rule(d: float) -> alt.Chart:
+    """A dashed upright at distance `d`: how far the gate let the candidate go."""
+    rule = alt.Chart(layers.data([{"x": d}])).mark_rule(color=TEXT, strokeDash=[2, 3])
+    return rule.encode(x=alt.X("x:Q"))
+
+
 def _law_line(fit: Series, x: alt.X, y: alt.Y) -> alt.Chart:
     drawn = alt.Chart(layers.data(fit.rows())).mark_line(
         color=fit.colour, strokeDash=[5, 4], strokeWidth=1.5
@@ -108,7 +118,9 @@ def _law_line(fit: Series, x: alt.X, y: alt.Y) -> alt.Chart:
     return drawn.encode(x=x, y=y)
 
 
-def _distance_words(series: Sequence[Series], fits: Sequence[CurveFit]) -> str:
+def _distance_words(
+    series: Sequence[Series], fits: Sequence[CurveFit], forecast: KlOptimum | None
+) -> str:
     words = [
         f"The {s.name} reward model sees a gain of {s.points[-1][1]:.2f} z at √KL {s.points[-1][0]:.2f}."
         for s in series
@@ -118,6 +130,11 @@ def _distance_words(series: Sequence[Series], fits: Sequence[CurveFit]) -> str:
         for fit in fits
         if fit.optimum_kl is not None
     ]
+    if forecast is not None:
+        words.append(
+            f"The upright stands at {forecast.nats:.1f} nats, the optimum fitted on "
+            f"{rounds_called(forecast.rounds)}, to which the gate held the candidate."
+        )
     return " ".join(words)
 
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from evaluation.contracts import RoundRecord
+from evaluation.metric_rows import KL, POLICY_KINDS, REWARD_HELD_OUT, REWARD_TRAIN, MetricRow
 from evaluation.reports.charts import layers
 from evaluation.reports.charts.layers import Chart, Series
 from evaluation.reports.charts.palette import HELD_OUT, MARK, TRAIN
 
-MetricRows = Sequence[Mapping[str, float | None]]
-
-REWARD_TRAIN = "reward_train"
-REWARD_HELD_OUT = "reward_held_out"
-KL = ("kl_exact", "kl_k3", "kl_k1")  # nats per reply, the exact one first
+MetricRows = Sequence[MetricRow]
 
 SIZE = {"width": 250, "height": 130}
 
 
-POLICY_KINDS = ("ppo", "dpo", "best_of_n")
-
-
-def policy_rows(record: RoundRecord) -> list[Mapping[str, float | None]]:
+def policy_rows(record: RoundRecord) -> list[MetricRow]:
     """The rows of the run that trained the candidate, whichever optimiser it was."""
     curves = record.training_curves
     return update_rows(next((curves[kind] for kind in POLICY_KINDS if kind in curves), ()))
 
 
-def update_rows(rows: MetricRows) -> list[Mapping[str, float | None]]:
+def update_rows(rows: MetricRows) -> list[MetricRow]:
     """The rows of PPO's updates: only they tell what was learned, a closing measurement does not.
 
     A run that was killed and resumed reports some steps twice; the later row counts.

@@ -22,6 +22,7 @@ AXIS_THRESHOLD = {
     "G3": "held_out_gain",
     "G4": "budget",
     "G5": "discrimination",
+    "G7": "correlation",
     "G8": "margin",
     "G9": "rise",
     "G10": "ratio",
@@ -120,8 +121,14 @@ def _asked(check: CheckResult, threshold: float | None) -> str:
     value = f"{threshold:.0%}" if check.id in SHARES else amount
     if check.id == "G9" and ";" in check.measured:  # the two rates have margins of their own
         return f"the bar: at most {value}"
-    word = "at most" if check.id in AT_MOST else "above" if check.id in {"G1", "G3"} else "at least"
-    return f"{word} {value}"
+    return f"{_relation(check.id)} {value}"
+
+
+def _relation(check_id: str) -> str:
+    """How a check wants its measurement to stand to its threshold."""
+    if check_id == "G7":
+        return "not clearly under"
+    return "at most" if check_id in AT_MOST else "above" if check_id in {"G1", "G3"} else "at least"
 
 
 def link_panels(record: RoundRecord) -> tuple[LinkPanel, ...]:

@@ -79,6 +79,7 @@ class ReportPage:
     samples: tuple[Sample, ...]
     samples_shown: int
     samples_more: str
+    mismatch: Figure | None
     curves: tuple[Figure, ...]
     truth: Table | None
     changed: tuple[SettingChange, ...]
@@ -108,6 +109,7 @@ def report_page(report: RoundReport) -> ReportPage:
         samples=pairs,
         samples_shown=shown,
         samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
+        mismatch=figure(charts.mismatch(record)),
         curves=tuple(drawn for c in charts.training_charts(record) if (drawn := figure(c))),
         truth=tables.truth_table(record),
         changed=tuple(

@@ -88,6 +88,7 @@ def effect_table(record: RoundRecord) -> Table | None:
     policy = record.policy
     if policy is None:
         return None
+    together = record.mismatch.correlation if record.mismatch else None
     rows = [
         Row("Gain by the training reward model", (number(policy.train_gain, "z"),)),
         Row("Gain by the held-out reward model", (number(policy.held_out_gain, "z"),)),
@@ -98,7 +99,7 @@ def effect_table(record: RoundRecord) -> Table | None:
         Row("Wins by the training reward model", (share(policy.train_win_rate),)),
         Row("Wins by the held-out reward model", (share(policy.held_out_win_rate),)),
         Row("Disagreement of the ensemble", (number(policy.ensemble_std_ratio, "times"),)),
-        Row("Mismatch of reward and evaluation", (number(record.mismatch),)),
+        Row("Correlation of both rewards' steps in training (90% interval)", (number(together),)),
     ]  # fmt: skip
     kept = tuple(row for row in rows if row.cells != (NOT_MEASURED,))
     return Table("Candidate against incumbent, with 95% intervals.", ("effect",), kept)

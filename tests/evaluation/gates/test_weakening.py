@@ -14,7 +14,8 @@ DEFAULT = GatePolicySettings()
 # Worked out by hand: the side on which a candidate passes that was held back before.
 HIGHER = {
     *(("G4", "budget"), ("G5", "below_ceiling"), ("G6", "ece_excess"), ("G6", "temperature_high")),
-    *(("G8", "margin"), ("G9", "benign_refusal"), ("G9", "unsafe_compliance")),
+    *(("G7", "running"), ("G8", "margin")),
+    *(("G9", "benign_refusal"), ("G9", "unsafe_compliance")),
     *(("G2", "difference_advised"), ("G10", "ratio"), ("G13", "ratio")),
 }
 

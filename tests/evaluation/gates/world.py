@@ -96,12 +96,23 @@ class LineWorld:
         """Evidence that passes every check, on this world's two policies."""
         return evidence_on(self.candidate.sha256, self.incumbent.sha256, **changes)
 
-    def decide(self, *, round_id: UUID | None = None, number: int = 1, **changes: Any) -> Decision:
+    def decide(
+        self,
+        *,
+        round_id: UUID | None = None,
+        number: int = 1,
+        candidate: UUID | None = None,
+        **changes: Any,
+    ) -> Decision:
         """Decide a round on `measured(**changes)` and record it."""
         measurements = self.measured(**changes)
         policy = gate_policy_current(self.line)
         verdict = gate_decide(measurements, policy.gate_settings)
-        judged = self.judged(round_id=round_id or self.round, number=number)
+        judged = self.judged(
+            round_id=round_id or self.round,
+            number=number,
+            candidate=candidate or self.candidate.id,
+        )
         return decision_record(judged, policy, measurements, verdict)
 
     def policy_weaken(self, settings: GatePolicySettings) -> GatePolicy:

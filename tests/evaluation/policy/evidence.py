@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from evaluation.contracts import (
+    CheckpointRewards,
     GateMeasurements,
     HumanLabels,
     IntegrityFact,
@@ -13,6 +14,7 @@ from evaluation.contracts import (
     LengthControl,
     PolicyMeasurements,
     RateName,
+    RewardMismatch,
     RewardModelMeasurements,
     SplitMeasurements,
     SuiteRate,
@@ -102,6 +104,12 @@ EQUAL_LENGTH = LengthControl(
     differences=("length", "relative length"),
 )
 
+MISMATCH = RewardMismatch(
+    checkpoints=tuple(CheckpointRewards(at, 0.1 * at, 0.08 * at) for at in range(15)),
+    correlation=interval(0.6, 0.2, 0.8, 14),
+    parted=0,
+)
+
 GOOD = GateMeasurements(
     candidate_sha256="c" * 64,
     incumbent_sha256="i" * 64,
@@ -111,6 +119,7 @@ GOOD = GateMeasurements(
     reward_model=RewardModelMeasurements({"test": SPLIT}),
     fresh_discrimination=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
+    mismatch=MISMATCH,
     error_spent=0.0,
     length_control=EQUAL_LENGTH,
     labels_to_flip=12,

@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 
 from evaluation.contracts import (
+    CheckSettings,
     GateMeasurements,
     GatePolicySettings,
     IntegrityFact,
+    KlOptimum,
     RewardModelMeasurements,
 )
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
-from .evidence import GOOD, LABELS, POLICY, SPLIT, interval
+from .evidence import GOOD, LABELS, MISMATCH, POLICY, SPLIT, interval
 
 
 def status(check_id: str, measurements: GateMeasurements) -> str:
@@ -39,10 +41,10 @@ def test_every_check_has_defaults_and_passes_on_good_evidence():
 
 @pytest.mark.parametrize("check_id", sorted(CHECKS))
 def test_what_was_not_measured_is_unresolved_and_wants_what_can_be_had(check_id):
-    """Hashes, splits and calibration are measured before people are asked: no more of them can be had."""
+    """Hashes, splits, calibration and checkpoints are measured before people are asked: no more of them can be had."""
     bare = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
     people = dict.fromkeys(("G1", "G2", "G5", "G14"), " labels")
-    expected = {"G0": "", "G6": "", **people}
+    expected = {"G0": "", "G6": "", "G7": "", **people}
     assert status(check_id, bare) == f"UNRESOLVED{expected.get(check_id, ' samples')}"
 
 
@@ -144,8 +146,48 @@ def test_kl_stays_within_the_budget(low, high, expected):
 
 
 def test_a_fitted_optimum_replaces_the_kl_budget():
-    assert status("G4", replace(GOOD, kl_optimum=6.5)) == "PASS"
-    assert status("G4", replace(GOOD, kl_optimum=5.4)) == "FAIL"
+    assert status("G4", replace(GOOD, kl_optimum=KlOptimum(6.5, (1, 2)))) == "PASS"
+    assert status("G4", replace(GOOD, kl_optimum=KlOptimum(5.4, (1, 2)))) == "FAIL"
+
+
+def test_an_optimum_above_the_budget_allows_no_more_than_the_budget():
+    """A forecast is a guess from other rounds; it may make the gate stricter and never weaker."""
+    far = with_policy(kl={"reference": interval(11.0, 10.5, 11.5)})
+    found = gate_decide(
+        replace(far, kl_optimum=KlOptimum(12.0, (1, 2))), GatePolicySettings()
+    ).check("G4")
+    assert found is not None
+    assert (found.status, found.thresholds) == ("FAIL", {"budget": 10.0})
+    assert found.sentence == "The candidate is beyond the budget of 10.0 nats."
+
+
+@pytest.mark.parametrize(
+    ("high", "parted", "expected"),
+    [(0.0, 2, "PASS"), (-0.001, 0, "FAIL"), (0.9, 3, "FAIL"), (0.9, 2, "PASS")],
+)
+def test_rewards_that_move_against_each_other_or_part_at_the_candidate_are_a_mismatch(
+    high, parted, expected
+):
+    moved = replace(MISMATCH, correlation=interval(-0.5, -0.9, high), parted=parted)
+    assert status("G7", replace(GOOD, mismatch=moved)) == expected
+
+
+def test_a_mismatch_warns_by_default_and_holds_back_where_a_lead_requires_it():
+    apart = replace(GOOD, mismatch=replace(MISMATCH, parted=4))
+    warns = gate_decide(apart, GatePolicySettings())
+    assert warns.verdict == "PROMOTE"
+    required = GatePolicySettings(checks={"G7": CheckSettings(required=True)})
+    assert gate_decide(apart, required).verdict == "REJECT"
+    assert gate_decide(GOOD, required).verdict == "PROMOTE"
+
+
+@pytest.mark.parametrize("mismatch", [None, replace(MISMATCH, correlation=None)])
+def test_too_few_checkpoints_hold_nothing_back_even_where_the_check_is_required(mismatch):
+    required = GatePolicySettings(checks={"G7": CheckSettings(required=True)})
+    verdict = gate_decide(replace(GOOD, mismatch=mismatch), required)
+    found = verdict.check("G7")
+    assert found is not None
+    assert (verdict.verdict, found.status, found.in_force) == ("PROMOTE", "UNRESOLVED", False)
 
 
 @pytest.mark.parametrize(

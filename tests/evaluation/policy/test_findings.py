@@ -13,11 +13,12 @@ from evaluation.contracts import (
     GatePolicySettings,
     IntegrityFact,
     JudgedPromptWear,
+    KlOptimum,
     RewardModelMeasurements,
 )
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
-from .evidence import EQUAL_LENGTH, GOOD, LABELS, POLICY, SPLIT, interval
+from .evidence import EQUAL_LENGTH, GOOD, LABELS, MISMATCH, POLICY, SPLIT, interval
 
 BARE = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
 
@@ -36,6 +37,10 @@ def split(**changes) -> GateMeasurements:
 
 def control(**changes) -> GateMeasurements:
     return replace(GOOD, length_control=replace(EQUAL_LENGTH, **changes))
+
+
+def rewards(**changes) -> GateMeasurements:
+    return replace(GOOD, mismatch=replace(MISMATCH, **changes))
 
 
 def spent(measured: GateMeasurements) -> GateMeasurements:
@@ -98,7 +103,7 @@ FOUND = [
     ("G4", policy(kl={"incumbent": interval(1.0, 1.0, 1.0)}), "UNRESOLVED | not measured yet | The distance from the reference policy has not been measured yet. | nothing | - | - | -"),
     ("G4", policy(kl={"reference": interval(10.0, 9.0, 11.0)}, more_samples_possible=True), "UNRESOLVED | 10.00 (9.00 to 11.00) nats | The candidate is not clearly within the budget of 10.0 nats. | samples | - | 9 to 11 | budget 10.000"),
     ("G4", policy(kl={"reference": interval(12.0, 11.0, 13.0)}), "FAIL | 12.00 (11.00 to 13.00) nats | The candidate is beyond the budget of 10.0 nats. | nothing | - | 11 to 13 | budget 10.000"),
-    ("G4", replace(GOOD, kl_optimum=5.0), "FAIL | 6.00 (5.50 to 6.50) nats | The candidate is beyond the optimum fitted on earlier rounds of 5.0 nats. | nothing | - | 5.5 to 6.5 | budget 5.000"),
+    ("G4", replace(GOOD, kl_optimum=KlOptimum(5.0, (1, 2, 4))), "FAIL | 6.00 (5.50 to 6.50) nats | The candidate is beyond 5.0 nats, the optimum fitted on rounds 1, 2 and 4. | nothing | - | 5.5 to 6.5 | budget 5.000"),
     ("G5", GOOD, "PASS | 68% (63% to 73%) in the right order | On fresh labels the reward model tells what people prefer from what they do not (at least 52% of won and lost pairs in the right order). | nothing | - | 0.63 to 0.73 | discrimination 0.520"),
     ("G5", BARE, "UNRESOLVED | not measured yet | What the reward model can tell on fresh labels has not been measured yet. | labels | How far two people agree has not been measured. | - | -"),
     ("G5", replace(BARE, labels=replace(LABELS, labels=0, labels_left=0)), "UNRESOLVED | not measured yet | What the reward model can tell on fresh labels has not been measured yet. | nothing | How far two people agree has not been measured. | - | -"),
@@ -118,6 +123,14 @@ FOUND = [
     ("G6", split(temperature=1.5), "PASS | ECE 0.050 (limit 0.086), temperature 1.50 | Stated confidence departs from how often people agree by no more than chance. | nothing | - | - | -"),
     ("G6", split(temperature=0.66), "FAIL | ECE 0.050 (limit 0.086), temperature 0.66 | The reward model is underconfident. | nothing | - | - | -"),
     ("G6", split(temperature=1.51), "FAIL | ECE 0.050 (limit 0.086), temperature 1.51 | The reward model is overconfident. | nothing | - | - | -"),
+    ("G4", replace(GOOD, kl_optimum=KlOptimum(7.0, (3,))), "PASS | 6.00 (5.50 to 6.50) nats | The candidate is within 7.0 nats, the optimum fitted on round 3. | nothing | - | 5.5 to 6.5 | budget 7.000"),
+    ("G7", GOOD, "PASS | correlation of steps 0.60 (0.20 to 0.80) over 15 checkpoints | Where the training reward rose, the held-out reward mostly rose as well. | nothing | - | 0.2 to 0.8 | -"),
+    ("G7", BARE, "UNRESOLVED | not measured | The mismatch of the rewards was not watched: both were measured at 0 checkpoints up to the candidate, and a correlation of steps takes 12 that differ. | nothing | - | - | -"),
+    ("G7", rewards(checkpoints=MISMATCH.checkpoints[:7], correlation=None), "UNRESOLVED | not measured | The mismatch of the rewards was not watched: both were measured at 7 checkpoints up to the candidate, and a correlation of steps takes 12 that differ. | nothing | - | - | -"),
+    ("G7", rewards(checkpoints=MISMATCH.checkpoints[:7], correlation=None, parted=3), "UNRESOLVED | not measured | The mismatch of the rewards was not watched: both were measured at 7 checkpoints up to the candidate, and a correlation of steps takes 12 that differ. | nothing | Over the last 3 steps before the candidate the training reward rose each time while the held-out reward fell. | - | -"),
+    ("G7", rewards(correlation=interval(0.1, 0.0, 0.4)), "PASS | correlation of steps 0.10 (0.00 to 0.40) over 15 checkpoints | The two rewards are not shown to move against each other. | nothing | - | 0 to 0.4 | -"),
+    ("G7", rewards(correlation=interval(-0.5, -0.8, -0.1)), "FAIL | correlation of steps -0.50 (-0.80 to -0.10) over 15 checkpoints | From checkpoint to checkpoint the two rewards move against each other. | nothing | - | -0.8 to -0.1 | -"),
+    ("G7", rewards(parted=3), "FAIL | correlation of steps 0.60 (0.20 to 0.80) over 15 checkpoints | Over the last 3 steps before the candidate the training reward rose each time while the held-out reward fell. | nothing | - | 0.2 to 0.8 | -"),
     ("G10", GOOD, "PASS | 1.05 (1.00 to 1.10) times the incumbent's median; 80% of the reward model's gain is left at equal length; 80% (60% to 100%) of people's | Replies grew, and at least 30% of people's gain is left at equal length. | nothing | - | 1 to 1.1 | -"),
     ("G10", BARE, "UNRESOLVED | not measured yet | Length has not been measured yet. | samples | - | - | -"),
     ("G10", policy(length_ratio=interval(1.3, 1.26, 1.4)), "FAIL | 1.30 (1.26 to 1.40) times the incumbent's median | Replies are more than 1.25 times as long. | nothing | - | 1.26 to 1.4 | -"),

@@ -21,7 +21,7 @@ from evaluation.policy import gate_decide
 from evaluation.statistics.betting import Aim
 from training.contracts import canonical_json
 
-from .evidence import EQUAL_LENGTH, GOOD, LABELS, POLICY
+from .evidence import EQUAL_LENGTH, GOOD, LABELS, MISMATCH, POLICY
 
 SETTINGS = GatePolicySettings()
 NEEDED = 1 / (0.05 * 6 / math.pi**2)  # of a line's first test
@@ -64,6 +64,11 @@ CONTROLLED = st.builds(
     share=st.none() | interval(-0.5, 1.5),
     share_sequence=st.none() | interval(-0.5, 1.5),
 )
+PARTED = st.builds(
+    lambda **measured: replace(MISMATCH, **measured),
+    correlation=st.none() | interval(-1, 1),
+    parted=st.integers(0, 5),
+)
 EVIDENCE = st.builds(
     lambda **measured: replace(GOOD, **measured),
     integrity=mostly(GOOD.integrity, st.just(())),
@@ -72,6 +77,7 @@ EVIDENCE = st.builds(
     policy=mostly(POLICY, st.none()) | SAMPLED,
     fresh_discrimination=mostly(GOOD.fresh_discrimination, st.none() | interval(0.3, 0.9)),
     length_control=mostly(EQUAL_LENGTH, st.none() | CONTROLLED),
+    mismatch=mostly(MISMATCH, st.none() | PARTED),
 )
 
 

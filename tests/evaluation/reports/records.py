@@ -8,12 +8,14 @@ from typing import Any
 
 from evaluation.contracts import (
     ApprovalRecord,
+    CheckpointRewards,
     DeploymentRecord,
     EProcessPoint,
     GateMeasurements,
     GatePolicySettings,
     GateVerdict,
     Interval,
+    KlOptimum,
     LineageItem,
     OverrideRecord,
     RaterLabels,
@@ -32,6 +34,7 @@ from evaluation.contracts import (
     TruthColumn,
     TypeRate,
 )
+from evaluation.gates.mismatch import reward_mismatch
 from evaluation.policy import gate_decide, gate_override
 from evaluation.safety.refusal import MANNERS
 from tests.evaluation.policy import evidence
@@ -239,6 +242,7 @@ PROMOTED = RoundRecord(
     policy=POLICY,
     human=PROMOTING_LABELS,
     fresh_discrimination=MEASUREMENTS.fresh_discrimination,
+    mismatch=MEASUREMENTS.mismatch,
     trajectory=trajectory(),
     gate=verdict(),
     approvals=(ApprovalRecord("Ada", True, "2026-11-21T02:05:00+00:00", "Reads well."),),
@@ -252,6 +256,16 @@ PROMOTED = RoundRecord(
     limits=("English only.",),
 )  # fmt: skip
 
+_PARTED = reward_mismatch(
+    [
+        CheckpointRewards(
+            at,
+            0.1 * at + 0.02 * math.sin(3 * at),
+            0.08 * min(at, 20 - at) + 0.02 * math.cos(5 * at),
+        )
+        for at in range(15)
+    ]
+)
 _OVER_OPTIMISED = replace(
     POLICY, held_out_gain=interval(0.12, 0.05, 0.19), kl={"reference": interval(31.0, 28.0, 34.0)}
 )
@@ -266,13 +280,28 @@ REJECTED = replace(
     simulated=True,
     policy=_OVER_OPTIMISED,
     human=_REFUSED_LABELS,
-    gate=verdict(replace(MEASUREMENTS, policy=_OVER_OPTIMISED, labels=_REFUSED_LABELS)),
+    gate=verdict(
+        replace(
+            MEASUREMENTS,
+            policy=_OVER_OPTIMISED,
+            labels=_REFUSED_LABELS,
+            mismatch=_PARTED,
+        )
+    ),
+    mismatch=_PARTED,
     training_curves={"ppo": ppo_rows(over_optimised=True)},
     approvals=(),
     deployments=(),
     trajectory=trajectory(180, better=False),
     history=history(8, simulated=True),
     truth=TruthColumn(win_rate=interval(0.27, 0.22, 0.32), gain=interval(-0.4, -0.5, -0.3)),
+)
+# Held to the optimum of earlier rounds, where REJECTED was held to the budget.
+_FORECAST = KlOptimum(4.2, (2, 5, 7))
+FORESEEN = replace(
+    REJECTED,
+    kl_optimum=_FORECAST,
+    gate=verdict(replace(MEASUREMENTS, policy=_OVER_OPTIMISED, kl_optimum=_FORECAST)),
 )
 
 _FEW_LABELS = replace(

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from evaluation.contracts import CheckpointRewards, KlOptimum, RewardMismatch
 from evaluation.reports import charts
 from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
 from evaluation.reports.charts.render import clean_svg
@@ -22,6 +23,7 @@ def every_chart() -> list[charts.Chart]:
     made = [
         *charts.training_charts(records.PROMOTED),
         charts.reward_by_distance(records.PROMOTED),
+        charts.mismatch(records.PROMOTED),
         charts.reliability(records.PROMOTED),
         charts.evidence(records.PROMOTED),
         charts.ratings(records.LONG.history),
@@ -35,7 +37,8 @@ def test_every_chart_of_a_full_record_is_drawn() -> None:
     assert titles == [
         "Reward", "KL to the reference", "Entropy", "Reply length", "Clipped tokens",
         "Spread of the reward models", "Loss of the reward model", "Reward against distance",
-        "Reliability", "Evidence from labels", "Rating by round", "Win rate by round",
+        "Reward and evaluation by checkpoint", "Reliability", "Evidence from labels", "Rating by round",
+        "Win rate by round",
     ]  # fmt: skip
 
 
@@ -43,6 +46,7 @@ def test_nothing_measured_draws_nothing() -> None:
     bare = records.BARE
     assert charts.training_charts(bare) == []
     assert charts.reward_by_distance(bare) is None
+    assert charts.mismatch(bare) is None
     assert charts.reliability(bare) is None
     assert charts.evidence(bare) is None
     assert charts.ratings(bare.history) is None
@@ -137,6 +141,49 @@ def test_a_peak_inside_the_run_is_said_and_both_laws_are_drawn() -> None:
         f"held-out reward peaks at {math.exp(2 * (0.55 / 0.75 - 1)):.1f} nats" in chart.description
     )
     assert str(chart.spec).count("law fitted to") == 80  # two fits of forty points
+
+
+def test_the_distance_chart_shows_the_optimum_that_the_gate_held_the_candidate_to() -> None:
+    chart = charts.reward_by_distance(records.FORESEEN)
+    assert chart is not None
+    assert (
+        "4.2 nats, the optimum fitted on rounds 2, 5 and 7, to which the gate" in chart.description
+    )
+    upright = chart.spec["layer"][-1]
+    assert upright["mark"]["type"] == "rule"
+    assert upright["data"]["values"] == [{"x": pytest.approx(math.sqrt(4.2))}]
+
+
+@pytest.mark.parametrize("forecast", [None, KlOptimum(12.0, (1,))])
+def test_a_forecast_that_the_gate_did_not_use_is_not_drawn(forecast: KlOptimum | None) -> None:
+    """PROMOTED was held to the budget of 10 nats: no forecast, or one beyond the budget."""
+    drawn = charts.reward_by_distance(replace(records.PROMOTED, kl_optimum=forecast))
+    assert drawn == charts.reward_by_distance(records.PROMOTED)
+
+
+def test_the_mismatch_shows_both_rewards_and_their_steps() -> None:
+    points = (CheckpointRewards(0, 0.0, 1.0), CheckpointRewards(5, 0.5, 0.75))
+    found = RewardMismatch(points, None, 1)
+    chart = charts.mismatch(replace(records.PROMOTED, mismatch=found))
+    assert chart is not None
+    levels, steps = chart.spec["vconcat"]
+    assert [(r["x"], r["y"], r["series"]) for r in levels["data"]["values"]] == [
+        (0.0, 0.0, "training"), (5.0, 0.5, "training"), (0.0, 1.0, "held-out"), (5.0, 0.75, "held-out"),
+    ]  # fmt: skip
+    assert [(r["x"], r["y"], r["series"]) for r in steps["layer"][0]["data"]["values"]] == [
+        (5.0, 0.5, "training"), (5.0, -0.25, "held-out"),
+    ]  # fmt: skip
+    assert chart.description == (
+        "Over 2 checkpoints up to the candidate the training reward went from 0.00 to 0.50 z, the "
+        "held-out reward from 1.00 to 0.75 z. At the last step the training reward rose while the "
+        "held-out reward fell."
+    )
+
+
+def test_the_correlation_of_steps_is_said_with_its_interval() -> None:
+    chart = charts.mismatch(records.PROMOTED)
+    assert chart is not None
+    assert "correlate by 0.60 (0.20 to 0.80) (Spearman, 90% interval)." in chart.description
 
 
 def test_thinning_keeps_the_end_and_the_peak() -> None:

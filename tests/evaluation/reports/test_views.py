@@ -136,6 +136,9 @@ def test_a_refusal_names_its_reasons_and_shows_the_truth_as_such(lead: Client) -
         "Gain over the incumbent, each on its own scale 0.12 (0.05 to 0.19) z by the held-out reward model"
         " -0.40 (-0.50 to -0.30) points of gold",
         "this report says nothing about real people",
+        "Over the last 4 steps before the candidate the training reward rose each time while the "
+        "held-out reward fell.",
+        "Over 15 checkpoints up to the candidate the training reward went from",
     ):
         assert fact in words, fact
 
@@ -196,6 +199,7 @@ def test_a_round_that_measured_nothing_says_so_everywhere(lead: Client) -> None:
         "No policy was trained in this round, so there is no curve.",
         "No samples were kept",
         "Nothing was trained in this round, so there are no curves.",
+        "Training reward and held-out reward were not measured together at two checkpoints",
         "The round has no snapshot of labels yet.",
         "No setting differs from the round before",
     ):

@@ -312,5 +312,6 @@ class GateMeasurements(JsonContract):
     identical_pairs: int = 0
     wear: JudgedPromptWear | None = None
     fresh_discrimination_sequence: Interval | None = None  # the same, with bounds valid at any time
+    fresh_side: Interval | None = None  # how often the train RM prefers what people preferred
     length_control: LengthControl | None = None
     labels_to_flip: int | None = None

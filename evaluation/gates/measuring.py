@@ -22,6 +22,7 @@ from evaluation.gates.models import GateTest
 from evaluation.gates.outcomes import (
     fresh_discrimination,
     fresh_discrimination_sequence,
+    fresh_side,
     human_ceiling,
     human_labels,
     label_facts,
@@ -76,6 +77,7 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         ),
         fresh_discrimination=fresh_discrimination(outcomes, scores),
         fresh_discrimination_sequence=fresh_discrimination_sequence(outcomes, scores),
+        fresh_side=fresh_side(outcomes, scores),
         human_ceiling=human_ceiling(annotation.overlap_votes(line_id=judged.line_id)),
         kl_optimum=kl_optimum(judged),
         mismatch=run_mismatch(judged.candidate),

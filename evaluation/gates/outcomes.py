@@ -254,6 +254,21 @@ def fresh_discrimination_sequence(
     return discrimination_sequence(gaps, won, level=LEVEL) if _enough_of_both(won) else None
 
 
+def fresh_side(outcomes: Sequence[Outcome], scores: TrainScores) -> Interval | None:
+    """How often the training reward model prefers the text that people preferred, equal scores half.
+
+    Where people nearly always choose the same side there is no order to tell, and this is what is left
+    to ask of it; elsewhere it follows the share of wins. Ties of people are left out, annotators are
+    the clusters; None under `DISCRIMINATION_MINIMUM` scored labels or two annotators.
+    """
+    scored, gaps, won = _score_gaps(outcomes, scores)
+    raters = [outcome.rater for outcome in scored]
+    if len(scored) < DISCRIMINATION_MINIMUM or len(set(raters)) < 2:
+        return None
+    hits = np.where(gaps == 0, 0.5, ((gaps > 0) == won).astype(float))
+    return cluster_share_interval(hits, raters, level=LEVEL)
+
+
 def _enough_of_both(won: BoolArray) -> bool:
     return min(int(won.sum()), int((~won).sum())) >= DISCRIMINATION_MINIMUM
 

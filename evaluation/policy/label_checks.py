@@ -9,6 +9,7 @@ from evaluation.contracts import (
     GateMeasurements,
     GatePolicySettings,
     HumanLabels,
+    Interval,
     Wants,
 )
 from evaluation.formatting import share
@@ -24,7 +25,7 @@ from evaluation.policy.online import e_lond_level, error_level
 
 REQUIRED_FACTS = ("artifact_hashes", "prompt_split")
 # Where so few of so many decided pairs go the other way, labels are not asked for to find ten of them.
-ONE_SIDED_LABELS, ONE_SIDED_SHARE = 40, 0.15
+ONE_SIDED_LABELS, ONE_SIDED_SHARE, SIDE_FLOOR = 40, 0.15, 0.5
 
 
 def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
@@ -166,23 +167,39 @@ def check_discrimination(
 
 
 def _discrimination_missing(m: GateMeasurements) -> Finding:
-    """Nothing was measured: no labels yet, or too few of one kind for an order to be seen. People who
-    nearly always choose the same side hold no candidate back: whom they choose is for G1 to say."""
+    """No order was measured: no labels yet, or too few of one kind for it to be seen."""
     if m.labels is None or m.labels.labels == 0:
         return missing("What the reward model can tell on fresh labels", more_labels(m.labels))
-    decided, rarer = m.labels.wins + m.labels.losses, min(m.labels.wins, m.labels.losses)
-    if decided >= ONE_SIDED_LABELS and rarer < ONE_SIDED_SHARE * decided:
-        says = (
-            f"People nearly always chose the same side ({m.labels.wins} won and {m.labels.losses} lost):"
-            " there is no order that a reward model could tell."
-        )
-        return Finding("UNRESOLVED", "not measured", says, in_force=False)
+    if _one_sided(m.labels) and m.fresh_side is not None:
+        return _side_finding(m.labels, m.fresh_side)
     sentence = (
         "What the reward model can tell has not been measured: it takes ten pairs that the candidate "
         f"won and ten that it lost, from at least two annotators ({m.labels.wins} won and "
         f"{m.labels.losses} lost so far)."
     )
     return Finding("UNRESOLVED", "not measured yet", sentence, more_labels(m.labels))
+
+
+def _one_sided(labels: HumanLabels) -> bool:
+    decided, rarer = labels.wins + labels.losses, min(labels.wins, labels.losses)
+    return decided >= ONE_SIDED_LABELS and rarer < ONE_SIDED_SHARE * decided
+
+
+def _side_finding(labels: HumanLabels, side: Interval) -> Finding:
+    """People nearly always chose the same side: there is no order to tell, but a side to prefer."""
+    passed = side.low >= SIDE_FLOOR
+    nearly = (
+        f"People nearly always chose the same side ({labels.wins} won and {labels.losses} lost)"
+    )
+    words = "prefers it too" if passed else "is not shown to prefer it too"
+    return Finding(
+        "PASS" if passed else "UNRESOLVED",
+        f"{share(side)} on the side that people chose",
+        f"{nearly}, and the reward model {words}.",
+        "nothing" if passed else more_labels(labels),
+        side,
+        thresholds={"discrimination": SIDE_FLOOR},
+    )
 
 
 def _ceiling_advisory(m: GateMeasurements, t: Thresholds) -> str:

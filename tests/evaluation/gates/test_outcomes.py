@@ -230,3 +230,17 @@ def test_the_human_ceiling_is_how_often_two_people_agree() -> None:
     assert found is not None
     assert found.estimate == pytest.approx((15 + 1 / 3) / 21)
     assert rules.human_ceiling(agreeing) is None  # 15 comparisons are too few
+
+
+def test_the_side_that_the_reward_model_prefers_is_clustered_by_annotator() -> None:
+    outcomes = outcomes_of([1.0] * 18 + [0.0, 0.5])  # ten annotators
+    scores = {outcome.prompt_id: (1.0, 0.0) for outcome in outcomes}
+    scores[outcomes[0].prompt_id] = (0.3, 0.3)
+    found = rules.fresh_side(outcomes, scores)
+    assert found is not None
+    assert found.estimate == pytest.approx(
+        (17 + 0.5) / 19
+    )  # 17 right, 1 equal, 1 wrong; a tie aside
+    assert found.n == 10
+    assert rules.fresh_side(outcomes[:9], scores) is None
+    assert rules.fresh_side([replace(o, rater="x") for o in outcomes], scores) is None

@@ -49,8 +49,15 @@ def spent(measured: GateMeasurements) -> GateMeasurements:
 
 SAME = replace(policy(aa_difference=0.0), incumbent_sha256="c" * 64)
 
+
 # status | measured | sentence | wants | warning | interval | thresholds
 # fmt: off
+def one_sided(low):
+    side = interval(0.8, low, 0.9)
+    labels = replace(LABELS, wins=40, losses=7)
+    return replace(GOOD, fresh_discrimination=None, fresh_side=side, labels=labels)
+
+
 FOUND = [
     ("G0", GOOD, "PASS | 2 of 2 facts hold | Files and splits are as they should be. | nothing | - | - | -"),
     ("G0", BARE, "UNRESOLVED | not measured yet | Integrity (artifact_hashes, prompt_split) has not been measured yet. | nothing | - | - | -"),
@@ -108,7 +115,9 @@ FOUND = [
     ("G5", BARE, "UNRESOLVED | not measured yet | What the reward model can tell on fresh labels has not been measured yet. | labels | How far two people agree has not been measured. | - | -"),
     ("G5", replace(BARE, labels=replace(LABELS, labels=0, labels_left=0)), "UNRESOLVED | not measured yet | What the reward model can tell on fresh labels has not been measured yet. | nothing | How far two people agree has not been measured. | - | -"),
     ("G5", replace(GOOD, fresh_discrimination=None, labels=replace(LABELS, wins=40, losses=9, labels_left=0)), "UNRESOLVED | not measured yet | What the reward model can tell has not been measured: it takes ten pairs that the candidate won and ten that it lost, from at least two annotators (40 won and 9 lost so far). | nothing | - | - | -"),
-    ("G5", replace(GOOD, fresh_discrimination=None, labels=replace(LABELS, wins=40, losses=7)), "UNRESOLVED | not measured | People nearly always chose the same side (40 won and 7 lost): there is no order that a reward model could tell. | nothing | - | - | -"),
+    ("G5", one_sided(0.5), "PASS | 80% (50% to 90%) on the side that people chose | People nearly always chose the same side (40 won and 7 lost), and the reward model prefers it too. | nothing | - | 0.5 to 0.9 | discrimination 0.500"),
+    ("G5", one_sided(0.49), "UNRESOLVED | 80% (49% to 90%) on the side that people chose | People nearly always chose the same side (40 won and 7 lost), and the reward model is not shown to prefer it too. | labels | - | 0.49 to 0.9 | discrimination 0.500"),
+    ("G5", replace(one_sided(0.5), fresh_side=None), "UNRESOLVED | not measured yet | What the reward model can tell has not been measured: it takes ten pairs that the candidate won and ten that it lost, from at least two annotators (40 won and 7 lost so far). | labels | - | - | -"),
     ("G5", replace(GOOD, fresh_discrimination=None, labels=replace(LABELS, wins=33, losses=6)), "UNRESOLVED | not measured yet | What the reward model can tell has not been measured: it takes ten pairs that the candidate won and ten that it lost, from at least two annotators (33 won and 6 lost so far). | labels | - | - | -"),
     ("G5", replace(GOOD, fresh_discrimination=interval(0.5, 0.4, 0.519), human_ceiling=None), "FAIL | 50% (40% to 52%) in the right order | On fresh labels the reward model does not tell what people prefer (at least 52% of won and lost pairs in the right order). | nothing | How far two people agree has not been measured. | 0.4 to 0.519 | discrimination 0.520"),
     ("G5", replace(GOOD, fresh_discrimination=interval(0.55, 0.5, 0.6), human_ceiling=None), "UNRESOLVED | 55% (50% to 60%) in the right order | Too few fresh labels to say whether the reward model tells what people prefer (at least 52% of won and lost pairs in the right order). | labels | How far two people agree has not been measured. | 0.5 to 0.6 | discrimination 0.520"),

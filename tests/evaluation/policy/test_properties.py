@@ -198,6 +198,7 @@ def on_labels(values: list[float], gaps: list[float], *, raters: int) -> GateVer
         ),
         fresh_discrimination=rules.fresh_discrimination(outcomes, scores),
         fresh_discrimination_sequence=rules.fresh_discrimination_sequence(outcomes, scores),
+        fresh_side=rules.fresh_side(outcomes, scores),
     )
     return gate_decide(measured, SETTINGS)
 
@@ -226,7 +227,7 @@ def test_labels_of_one_person_or_all_tied_or_all_scored_alike_promote_nothing(
         for verdict in (
             on_labels(values, gaps, raters=1),
             on_labels([0.5] * size, gaps, raters=raters),
-            on_labels(values, [1.0] * size, raters=raters),
+            on_labels(values, [0.0] * size, raters=raters),
             on_labels(values, [], raters=raters),
         ):
             assert verdict.verdict != "PROMOTE"

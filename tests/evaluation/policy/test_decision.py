@@ -176,7 +176,7 @@ def test_evidence_of_an_earlier_release_is_read_without_its_agreement():
 
 def test_people_who_nearly_always_choose_the_candidate_do_not_hold_it_back():
     """There is no order that a reward model could tell; that it prefers the candidate too is enough."""
-    side = Interval(0.9, 0.8, 0.95, 0.95, 12)
+    side = interval(0.9, 0.8, 0.95)
     labels = replace(LABELS, wins=200, losses=3)
     clear = replace(GOOD, fresh_discrimination=None, fresh_side=side, labels=labels)
     assert gate_decide(clear, SETTINGS).verdict == "PROMOTE"

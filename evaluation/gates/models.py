@@ -153,7 +153,8 @@ class GateTest(models.Model):
     It counts as soon as a label is given in it, whatever becomes of the round: cancelled, failed or
     decided. `level` is the probability of an error that it stakes, after `discoveries` earlier ones
     that cost `error_spent` together; `labels` is what the bets aim to reach it with. What it came to
-    (`labelled`, `e_value`, `discovered`, `cost`) is filled in once, when the line's next round asks.
+    (`labelled`, `e_value`, `discovered`, `cost`) is filled in once: when the round is decided, or else when
+    the line's next round asks.
     """
 
     round = models.UUIDField(primary_key=True)

@@ -35,7 +35,7 @@ from evaluation.gates.selectors import (
     overrides,
 )
 from evaluation.gates.services.reasons import require_reason
-from evaluation.gates.services.registration import gate_test_open
+from evaluation.gates.services.registration import ended_tests_settle, gate_test_open
 from evaluation.policy import error_level_of, gate_decide, require_overridable
 from training import facade as training
 from web.services import audit_record
@@ -106,6 +106,7 @@ def decision_record(
         training.model_version_retain(
             version_id=version, reason=f"the decision of round {row.number} refers to it"
         )
+    ended_tests_settle(row.line, before=row.number + 1)
     _audit(row, "gate", "decision_record", {"verdict": row.verdict})
     return row
 

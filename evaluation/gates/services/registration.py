@@ -1,4 +1,5 @@
-"""A line's gate tests: opened before the first label, settled when the next one asks what they cost."""
+"""A line's gate tests: opened before the first label, settled when the round is decided, or given up
+and the next one asks what it cost."""
 
 from __future__ import annotations
 

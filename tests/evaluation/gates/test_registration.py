@@ -155,3 +155,18 @@ def test_the_cost_is_that_of_the_evidence_it_ended_with(round_of: Round) -> None
     test.refresh_from_db()
     assert test.e_value is not None
     assert test.cost == error_cost(test.level, test.e_value, discovered=False)
+
+
+def test_a_decided_round_is_settled_at_once(
+    world: LineWorld, labels: dict[UUID, list[GateLabel]]
+) -> None:
+    judged = world.judged(number=1)
+    gate_test_open(judged, SETTINGS)
+    labels[judged.round_id] = labels_from(
+        [0.0] * 9, candidate=world.candidate.id, incumbent=world.incumbent.id
+    )
+    assert error_control(world.line, before=2).tests == 0
+    world.decide(number=1)
+    control = error_control(world.line, before=2)
+    assert (control.tests, control.discoveries) == (1, 0)
+    assert 0 < control.spent <= FIRST

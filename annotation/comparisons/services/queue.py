@@ -185,9 +185,8 @@ def _gate_pair_claimed(rater: Rater, campaign: Campaign) -> Assignment | None:
     if not left:
         return None
     pairs = _open_pairs(rater, campaign, Purpose.GATE)
-    if len(left) < len(
-        queues
-    ):  # else all open pairs are of these rounds, and the index alone orders them
+    if len(left) < len(queues):
+        # where all open pairs are of these rounds, the index alone orders them
         pairs = pairs.filter(round_id__in=left)
     comparison = pairs.first()
     if comparison is None:

@@ -25,8 +25,8 @@ def mismatch(record: RoundRecord) -> Chart | None:
     x = layers.axis_x("checkpoint (updates or steps)", whole=True)
     steps = layers.lines(_steps(points), x, layers.axis_y("step (z)"), points=True, legend=False)
     drawn = alt.vconcat(
-        levels.properties(width=480, height=150),
-        alt.layer(steps, layers.level_rule(0.0)).properties(width=480, height=90),
+        levels.properties(width=280, height=150),
+        alt.layer(steps, layers.level_rule(0.0)).properties(width=280, height=90),
         spacing=14,
     ).resolve_scale(x="shared")
     return Chart("Reward and evaluation by checkpoint", _words(found), layers.specification(drawn))

@@ -37,7 +37,7 @@ help:
 	@echo "make demo PORT=8080  the site on another port; the same for make up"
 	@echo "make up              site, workers, schedule and policy server on what is in the database"
 	@echo "make test            every test, browser journeys included"
-	@echo "make quick           the part of the tests that ends within 90 seconds"
+	@echo "make quick           the part of the tests without whole programs, rounds and browsers"
 	@echo "make check           ruff, mypy, import arrows, bandit, migrations, deployment settings"
 	@echo "make bench           short forms of the measurements of learning beside other programs"
 	@echo "make doctor          what is configured, reachable and missing"

@@ -16,7 +16,7 @@ from training.core.model.loading import LoadedModel
 from training.core.rollout.kl import exact_kl
 from training.core.run.errors import UserError
 
-__all__ = ["sequence_kl"]
+__all__ = ["response_logits", "sequence_kl"]
 
 
 @torch.inference_mode()
@@ -45,16 +45,16 @@ def sequence_kl(
             pad_id=policy.pad_id,
             device=device,
         )
-        ours, theirs = (_response_logits(side, batch) for side in (policy, other))
+        ours, theirs = (response_logits(side, batch) for side in (policy, other))
         kl = exact_kl(ours, theirs, temperature=temperature or 1.0)
         result[rows] = kl.masked_fill(~batch.mask, 0.0).double().sum(1).cpu().numpy()
     return result
 
 
-def _response_logits(side: LoadedModel, batch: SequenceBatch) -> Tensor:
+def response_logits(policy: LoadedModel, batch: SequenceBatch) -> Tensor:
     """[B, R, V]: the logits that predict each response token."""
-    side.model.eval()
-    logits: Tensor = side.model(
+    policy.model.eval()
+    logits: Tensor = policy.model(
         input_ids=batch.input_ids,
         attention_mask=batch.attention_mask,
         position_ids=batch.position_ids,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from annotation.rows import PromptRow
 from evaluation.contracts import (
@@ -23,12 +22,13 @@ from evaluation.contracts import (
     TypeRate,
 )
 from evaluation.core.completions import completions_draw
+from evaluation.core.divergence import response_logits
 from evaluation.safety.refusal import refuses
 from evaluation.statistics.intervals import FloatArray, cluster_share_interval
 from evaluation.statistics.paired import paired_difference_interval, paired_spread
 from evaluation.suite_files import last_number
 from training.core.data.batches import sorted_batches
-from training.core.data.sequences import SequenceBatch, pack_sequences
+from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import encode
 from training.core.model.loading import LoadedModel
 from training.core.model.logprobs import token_log_probs
@@ -203,18 +203,6 @@ def sentence_log_probs(
         batch = pack_sequences(
             [first] * len(rows), [ids[i] for i in rows], pad_id=policy.pad_id, device=device
         )
-        found = token_log_probs(_logits(policy, batch), batch.responses)
+        found = token_log_probs(response_logits(policy, batch), batch.responses)
         result[rows] = found.masked_fill(~batch.mask, 0.0).double().sum(1).cpu().numpy()
     return result
-
-
-def _logits(policy: LoadedModel, batch: SequenceBatch) -> Tensor:
-    """[B, R, V]: the logits that predict each token of the texts."""
-    policy.model.eval()
-    logits: Tensor = policy.model(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        position_ids=batch.position_ids,
-        logits_to_keep=batch.responses.shape[1] + 1,
-    ).logits
-    return logits[:, :-1]

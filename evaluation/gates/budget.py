@@ -33,10 +33,8 @@ def label_budget(line_id: UUID, *, as_of: datetime | None = None) -> LabelBudget
 
 def prompts_short(line_id: UUID, *, as_of: datetime | None = None) -> str:
     """A sentence where the line has fewer evaluation prompts than labels may be asked for; else ""."""
-    budget, prompts = (
-        label_budget(line_id, as_of=as_of),
-        annotation.evaluation_prompt_count(line_id=line_id),
-    )
+    budget = label_budget(line_id, as_of=as_of)
+    prompts = annotation.evaluation_prompt_count(line_id=line_id)
     if prompts >= budget.labels:
         return ""
     return (

@@ -17,11 +17,7 @@ from django.db import transaction
 from annotation import facade as annotation
 from annotation.contracts import CampaignSummary, NewPrompt
 from evaluation import facade as evaluation
-from evaluation.contracts import (
-    EvaluatePolicyConfig,
-    EvaluateRewardModelConfig,
-    GatePolicySettings,
-)
+from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig, GatePolicySettings
 from outerloop.demo.gold import GoldScore, gold_score
 from outerloop.demo.settings import DemoSettings
 from outerloop.demo.world import demonstrations, fact_asked, of_this_world, prompts

@@ -184,7 +184,7 @@ def new_gate(x: FloatArray, spent: float, found: int, labels: int) -> tuple[bool
 def lines(draws: int, seed: int, labels: int = 600) -> list[dict[str, Any]]:
     """30-round lines of better and worse candidates; the first release's gate on the same labels."""
     rng = np.random.default_rng(seed)
-    tally = {name: np.zeros(4) for name in ("e-LOND and the mixture", "this gate")}
+    tally = {name: np.zeros(3) for name in ("e-LOND and the mixture", "this gate")}
     best = 0.0
     for _ in range(max(1, draws // 20)):
         spent, found, before = 0.0, 0, 0
@@ -197,11 +197,11 @@ def lines(draws: int, seed: int, labels: int = 600) -> list[dict[str, Any]]:
             old = bool(e_process(x).max() >= 1 / e_lond_level(test, before, SETTINGS.alpha))
             before += old
             for name, promoted in (("this gate", hit), ("e-LOND and the mixture", old)):
-                tally[name] += promoted * np.array([1, rate - 0.5, rate <= 0.5, 0])
+                tally[name] += promoted * np.array([1, rate - 0.5, rate <= 0.5])
     count = max(1, draws // 20)
     rows = []
     print(f"{'gate':>26}{'promotions':>12}{'of the gain':>13}{'mistaken':>10}   ({count} lines)")
-    for name, (promotions, gain, mistaken, _) in tally.items():
+    for name, (promotions, gain, mistaken) in tally.items():
         rows.append({"gate": name, "lines": count, "promotions": promotions / count,
                      "share_of_gain": gain / best, "mistaken": mistaken / max(1, promotions)})  # fmt: skip
         print(f"{name:>26}{promotions / count:>12.1f}{gain / best:>13.0%}"

@@ -32,7 +32,7 @@ from evaluation.contracts import (
     PolicyMeasurements,
 )
 from evaluation.gates.fragility import labels_to_flip
-from evaluation.gates.outcomes import Outcome
+from evaluation.gates.outcomes import Outcome, human_labels
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, error_level
 from evaluation.statistics.betting import Aim
 from evaluation.statistics.controlled import length_control
@@ -236,7 +236,8 @@ def _warned(outcomes: FloatArray) -> bool | None:
         Outcome(str(i), str(i), str(people[i]), float(outcomes[i]), float(outcomes[i]))
         for i in range(n)
     ]
-    flip = labels_to_flip(told, settings=SETTINGS, aim=AIM)
+    found = human_labels(told, settings=SETTINGS, aim=AIM, labels_left=0, expired=False)
+    flip = labels_to_flip(told, found, settings=SETTINGS, aim=AIM)
     assert flip is not None
     return flip / n < DEFAULT_CHECKS["G14"].thresholds["share"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evaluation.contracts import GatePolicySettings
+from evaluation.contracts import GatePolicySettings, HumanLabels
 from evaluation.gates.outcomes import Outcome, label_evidence
 from evaluation.statistics.betting import Aim
 
@@ -12,25 +12,31 @@ Shown = Callable[[list[Outcome]], bool]
 
 
 def labels_to_flip(
-    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
+    outcomes: Sequence[Outcome],
+    found: HumanLabels,
+    *,
+    settings: GatePolicySettings,
+    aim: Aim,
 ) -> int | None:
     """How few labels undo what G1 has shown when they are left out; None while it shows nothing.
 
-    The labels that speak most for it go first, of equal ones the earliest, which count at the most
-    looks; the evidence of the rest, in its order, is what G1 would have seen without them.
+    `found` is what all `outcomes` show. The labels that speak most for it go first, of equal ones
+    the earliest, which count at the most looks; the evidence of the rest, in its order, is what G1
+    would have seen without them.
     """
 
     def better(rest: list[Outcome]) -> bool:
-        found = label_evidence(rest, settings=settings, aim=aim) if rest else None
-        return found is not None and found.max_e_value >= 1.0 / aim.level
+        left = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        return left is not None and left.max_e_value >= 1.0 / aim.level
 
     def worse(rest: list[Outcome]) -> bool:
-        found = label_evidence(rest, settings=settings, aim=aim) if rest else None
-        return found is not None and found.max_e_value_worse >= 1.0 / settings.alpha
+        left = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        return left is not None and left.max_e_value_worse >= 1.0 / settings.alpha
 
-    if better(list(outcomes)):
+    if found.max_e_value >= 1.0 / aim.level:
         return _fewest(outcomes, better, most=1)
-    return _fewest(outcomes, worse, most=0) if worse(list(outcomes)) else None
+    shown_worse = found.max_e_value_worse >= 1.0 / settings.alpha
+    return _fewest(outcomes, worse, most=0) if shown_worse else None
 
 
 def _fewest(outcomes: Sequence[Outcome], shown: Shown, *, most: float) -> int:

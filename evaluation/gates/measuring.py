@@ -51,6 +51,13 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
     labels = annotation.gate_labels(round_id=judged.round_id)
     outcomes = outcomes_from_labels(labels, **sides)
     scores, texts = train_scores(judged.policy_run), pair_texts(judged.policy_run)
+    people = human_labels(
+        outcomes,
+        settings=settings,
+        aim=test.aim,
+        labels_left=_labels_left(judged, texts, budget=settings.max_labels - len(labels)),
+        expired=_is_past(judged, settings.max_age_hours),
+    )
     return GateMeasurements(
         candidate_sha256=training.model_version_get(judged.candidate).sha256,
         incumbent_sha256=training.model_version_get(judged.incumbent).sha256,
@@ -62,13 +69,7 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         gold_question_accuracy=gold_question_accuracy(
             annotation.label_summary(line_id=judged.line_id)
         ),
-        labels=human_labels(
-            outcomes,
-            settings=settings,
-            aim=test.aim,
-            labels_left=_labels_left(judged, texts, budget=settings.max_labels - len(labels)),
-            expired=_is_past(judged, settings.max_age_hours),
-        ),
+        labels=people,
         policy=measurements_read(judged.policy_run, PolicyMeasurements),
         reward_model=(
             measurements_read(judged.reward_run, RewardModelMeasurements)
@@ -87,7 +88,7 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         identical_pairs=texts.identical,
         wear=_wear(judged, labels),
         length_control=equal_length(outcomes, labels, **sides),
-        labels_to_flip=labels_to_flip(outcomes, settings=settings, aim=test.aim),
+        labels_to_flip=labels_to_flip(outcomes, people, settings=settings, aim=test.aim),
     )
 
 

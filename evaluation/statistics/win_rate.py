@@ -51,12 +51,13 @@ def win_rate_evidence(
     """Everything that the gate and its chart need of whole blocks; the trajectory is thinned."""
     x = np.asarray(outcomes, dtype=np.float64)
     panel = hedged_e_process(x, aim=aim, null=null, block=block)
-    worse = e_process(1 - x, null=1 - null)[block - 1 :: block]
     if hypothesis == "population":
         better = people_e_process(x, people, aim=aim, null=null, block=block)
+        worse = people_e_process(1 - x, people, aim=aim, null=1 - null, block=block)
         bounds = people_confidence_sequence(x, people, level=level, block=block)
     else:
         better = panel
+        worse = e_process(1 - x, null=1 - null)[block - 1 :: block]
         bounds = confidence_sequence(x, level=level)[block - 1 :: block]
     labels = np.arange(1, len(better) + 1) * block
     rates = np.cumsum(x)[labels - 1] / labels

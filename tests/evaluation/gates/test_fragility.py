@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.contracts import CheckSettings, GatePolicySettings
 from evaluation.gates.fragility import labels_to_flip
-from evaluation.gates.outcomes import Outcome
+from evaluation.gates.outcomes import Outcome, human_labels
 from evaluation.statistics.betting import Aim, hedged_e_process
 
 LEVEL = 0.05
@@ -22,7 +22,9 @@ def flip(
     outcomes = [Outcome(str(i), str(i), "someone", value, value) for i, value in enumerate(values)]
     alone = CheckSettings(thresholds={"annotators": 1.0, "win_rate": win_rate})
     settings = GatePolicySettings(alpha=alpha, hypothesis="panel", checks={"G1": alone})
-    return labels_to_flip(outcomes, settings=settings, aim=Aim(level, 100))
+    aim = Aim(level, 100)
+    found = human_labels(outcomes, settings=settings, aim=aim, labels_left=0, expired=False)
+    return labels_to_flip(outcomes, found, settings=settings, aim=aim)
 
 
 def evidence(values: np.ndarray, level: float = LEVEL) -> float:

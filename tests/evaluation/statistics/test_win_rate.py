@@ -38,6 +38,16 @@ def test_for_people_like_them_the_evidence_is_counted_by_annotator() -> None:
     assert last.e_value == population[-1]
 
 
+def test_that_people_like_them_prefer_the_incumbent_is_counted_by_annotator_too() -> None:
+    found = evidence("population")
+    mirrored = people_e_process(1 - X, PEOPLE, aim=AIM, block=8)
+    assert found.max_e_value_worse == mirrored.max()
+    other = evidence("population", null=0.55)
+    assert other.max_e_value_worse == (
+        people_e_process(1 - X, PEOPLE, aim=AIM, null=0.45, block=8).max()
+    )
+
+
 def test_for_these_people_every_label_counts() -> None:
     found = evidence("panel")
     panel = hedged_e_process(X, aim=AIM, block=8)

@@ -10,9 +10,9 @@ from evaluation.reports.pages.parts import Row, Table
 from evaluation.safety.refusal import FALSE_POSITIVES, MANNERS, RECALL, WORST_RECALL
 
 DETECTOR = (
-    "Refusals are read by phrases, not by people. On completions of three models that it was not made "
-    f"for, the reader finds {RECALL:.0%} of what people call a full refusal ({WORST_RECALL:.0%} on the "
-    "model that refuses by lecturing) and takes "
+    "Refusals are read by phrases, not by people. On completions of three models, each read without the "
+    f"phrases learned from it, the reader finds {RECALL:.0%} of what people call a full refusal "
+    f"({WORST_RECALL:.0%} on the model that refuses by lecturing) and takes "
     f"{FALSE_POSITIVES:.0%} of what they call an answer for one. What it misses counts as an answer, on "
     "both sides alike."
 )

@@ -20,7 +20,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outerloop.settings.dev")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db.utils import OperationalError
+    from django.db.utils import OperationalError, ProgrammingError
+    from psycopg import ProgrammingError as DriverError
 
     if len(sys.argv) > 1 and sys.argv[1] not in OFFLINE and not os.environ.get("DATABASE_URL"):
         from outerloop.embedded_postgres import EmbeddedPostgresError, server_ensure
@@ -36,6 +37,12 @@ def main() -> None:
     except OperationalError as error:
         said = str(error).strip().splitlines()[0]
         sys.exit(f"The database does not answer ({_said(said)}); start it, or mend DATABASE_URL.")
+    except (ProgrammingError, DriverError) as error:
+        from web.outages import UNMIGRATED, is_unmigrated
+
+        if not is_unmigrated(error):
+            raise
+        sys.exit(_said(UNMIGRATED))
 
 
 def _said(error: object) -> str:

@@ -47,10 +47,11 @@ class NewCompletion:
 
 @dataclass(frozen=True)
 class NewPair:
-    """Two completions of a stored prompt; `probability` is that of the pair having been selected."""
+    """Two completions of a stored prompt, or as many as its campaign ranks; `probability` is that of the pair
+    having been selected."""
 
     prompt_id: UUID
-    completions: tuple[NewCompletion, NewCompletion]
+    completions: tuple[NewCompletion, ...]
     strategy: str = "random"
     probability: float = 1.0
 
@@ -61,13 +62,15 @@ class SnapshotRecipe:
 
     No `campaigns` means all of the line. `weights` multiplies by campaign (id, slug or name).
     `until` is an ISO 8601 time, exclusive; ages for the half-life are counted from it, or from the
-    newest label where it is absent, so that the same labels always give the same weights.
+    newest label where it is absent, so that the same labels always give the same weights. With `writers`
+    each row says which model versions wrote its completions.
     """
 
     campaigns: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     recency_half_life_days: float = 0.0
     until: str | None = None
+    writers: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,6 @@ class RaterSummary:
 
     rater: str
     simulated: bool
-    excluded: bool
     labels: int
     ties: int
     both_bad: int
@@ -125,6 +127,46 @@ class LabelSummary:
 
 
 @dataclass(frozen=True)
+class LabelShares:
+    """What becomes of labels: how many `train` the reward model (`released` of them decided at a gate
+    before), how many measure it (`held_out`), and how many are kept `aside`, by reason in words; as of
+    `at`. `chosen` divides those that train or measure by what chose their pairs (`SELECTION_WORDS`)."""
+
+    train: int
+    released: int
+    held_out: int
+    aside: tuple[tuple[str, int], ...]
+    at: datetime
+    chosen: tuple[tuple[str, int], ...] = ()
+
+
+SELECTION_WORDS: Mapping[str, str] = {
+    "random": "at random",
+    "disagreement": "by disagreement",
+    "expected_information": "by expected information",
+    "double_thompson": "by double Thompson sampling",
+    "ensemble_disagreement": "by disagreement, as earlier releases measured it",
+    "import": "imported",
+    "gate": "for a gate",
+}
+"""How a pair was chosen (`Comparison.strategy`), in words that follow a number of pairs."""
+
+
+@dataclass(frozen=True)
+class BetterAnswers:
+    """A prompt of a file with answers of which all `chosen` are better than all `rejected`.
+
+    `by_style`: as in RM-Bench both list the same number of answers, from terse to embellished.
+    """
+
+    messages: tuple[Message, ...]
+    chosen: tuple[str, ...]
+    rejected: tuple[str, ...]
+    subset: str = ""
+    by_style: bool = False
+
+
+@dataclass(frozen=True)
 class QueueStatus:
     """Comparisons with a free place by purpose, live leases, labels given, raters of the last day."""
 
@@ -133,6 +175,16 @@ class QueueStatus:
     leased: int
     done: int
     annotators: int
+
+
+@dataclass(frozen=True)
+class LabelsReleased:
+    """Of how many gates labels were let into training, how many labels that are, and how many root
+    conversations were retired with them."""
+
+    rounds: int
+    labels: int
+    roots: int
 
 
 @dataclass(frozen=True)
@@ -163,6 +215,15 @@ class PromptWear:
     prompts: int
     fresh: int
     seen_before: int = 0
+
+
+@dataclass(frozen=True)
+class GateExclusion:
+    """Labels that a lead left out of a round's gate before it had decided, or took in again (`back`)."""
+
+    at: datetime
+    labels: int
+    back: bool
 
 
 @dataclass(frozen=True)

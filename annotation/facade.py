@@ -10,20 +10,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from annotation.accounts.models import User
 from annotation.accounts.services import membership_grant
 from annotation.campaigns import services as campaigns
-from annotation.campaigns.models import CampaignState
-from annotation.campaigns.selectors import campaign_for_pairs
+from annotation.campaigns.models import Campaign, CampaignState
+from annotation.campaigns.selectors import (
+    campaign_for_pairs,
+    campaign_ranking,
+    guidelines_text,
+)
 from annotation.campaigns.selectors import campaign_summaries as line_campaigns
+from annotation.campaigns.services import line_campaigns_archive
+from annotation.comparisons.counts import counts_mend, counts_wrong, queue_sums
 from annotation.comparisons.digests import PROMPT_SHARES
 from annotation.comparisons.gauges import campaign_gauges
 from annotation.comparisons.models import Comparison, Judgment, Purpose
 from annotation.comparisons.records import Answer, ComparisonView
 from annotation.comparisons.services import (
+    gate_labels_release,
     gate_queue_close,
     gate_queue_reopen,
     pairs_create,
@@ -33,37 +40,71 @@ from annotation.comparisons.services.simulating import labels_simulate
 from annotation.comparisons.shares import gate_shares
 from annotation.comparisons.streams import (
     gate_labels,
-    open_count,
     overlap_votes,
+    training_rankings,
     training_values,
 )
 from annotation.comparisons.streams import preferences as preferences_stream
 from annotation.comparisons.streams import prompts as prompts_stream
+from annotation.comparisons.uses import label_shares
 from annotation.comparisons.wear import evaluation_prompt_count, prompt_wear
 from annotation.comparisons.wear import gate_prompts as gate_prompts_stream
 from annotation.contracts import GateQueueStatus, NewPair, NewPrompt, QueueStatus
+from annotation.exchange.answers import better_answers_read
 from annotation.exchange.retention import files_of_ended_jobs as exchange_files_ended
+from annotation.quality.exclusions import gate_exclusions
 from annotation.quality.selectors import label_summary
+from annotation.signals.estimates import ThumbShare
+from annotation.signals.selectors import line_signals, signals_on
+from annotation.signals.services import (
+    NewSignal,
+    SignalRefused,
+    completion_keep,
+    signal_give,
+    signals_expire,
+    signals_switch,
+)
+from annotation.signals.troubled import (
+    TroubledPrompt,
+    troubled_prompts,
+    troubled_prompts_add,
+)
+from annotation.signals.votes import signal_votes, signal_votes_count
 
 __all__ = [
     "Answer",
     "ComparisonView",
+    "NewSignal",
+    "SignalRefused",
+    "ThumbShare",
+    "TroubledPrompt",
+    "better_answers_read",
     "campaign_create",
     "campaign_gauges",
+    "campaign_ranking_id",
     "comparisons_create",
+    "completion_keep",
+    "counts_mend",
+    "counts_wrong",
     "evaluation_prompt_count",
     "exchange_files_ended",
     "fresh_label_count",
+    "gate_exclusions",
     "gate_labels",
+    "gate_labels_release",
     "gate_prompts_stream",
     "gate_queue_close",
     "gate_queue_reopen",
     "gate_queue_status",
     "gate_shares",
+    "guidelines_text",
+    "label_shares",
     "label_summary",
     "labels_simulate",
     "labels_since",
     "line_campaigns",
+    "line_campaigns_archive",
+    "line_signals",
     "overlap_votes",
     "preferences_stream",
     "prompt_wear",
@@ -71,6 +112,14 @@ __all__ = [
     "prompts_stream",
     "queue_status",
     "role_grant",
+    "signal_give",
+    "signal_votes",
+    "signal_votes_count",
+    "signals_expire",
+    "signals_on",
+    "signals_switch",
+    "troubled_prompts",
+    "troubled_prompts_add",
 ]
 
 RECENT = timedelta(days=1)
@@ -87,11 +136,25 @@ def labels_since(*, line_id: UUID, since: datetime) -> int:
 
 
 def fresh_label_count(*, line_id: UUID, since: datetime | None) -> int:
-    """Training labels given after `since` (all of them without it)."""
-    rows = training_values(line_id=line_id)
-    if since is not None:
-        rows = rows.filter(judgment__created_at__gt=since)
-    return rows.count()
+    """Training labels given after `since`, or given before and imported after it (all without it). A ranking
+    is one label."""
+    values, rankings = training_values(line_id=line_id), training_rankings(line_id=line_id)
+    return _fresh(values, "judgment__", since) + _fresh(rankings, "", since)
+
+
+def _fresh(rows: QuerySet[Any, Any], judgment: str, since: datetime | None) -> int:
+    """Of rows with a path to their judgment."""
+    if since is None:
+        return rows.count()
+    # counted apart: each has an index for what is new, and their union would be read from the beginning
+    imported = rows.filter(
+        **{
+            f"{judgment}created_at__lte": since,
+            f"{judgment}assignment__lease_expires_at__isnull": True,
+            f"{judgment}assignment__leased_at__gt": since,
+        }
+    )
+    return rows.filter(**{f"{judgment}created_at__gt": since}).count() + imported.count()
 
 
 def prompts_create(
@@ -147,9 +210,8 @@ def gate_queue_status(*, round_id: UUID) -> GateQueueStatus:
 
 def queue_status(*, line_id: UUID) -> QueueStatus:
     """How much there is to label, who is at it, how much is done."""
-    totals = Comparison.objects.filter(campaign__line=line_id).aggregate(
-        leased=Sum("leased", default=0), done=Sum("judged", default=0)
-    )
+    campaigns = Campaign.objects.filter(line=line_id)
+    sums = list(queue_sums(campaigns.values("pk"), "campaign__state", "purpose"))
     recent = Judgment.objects.filter(
         active=True,
         created_at__gte=timezone.now() - RECENT,
@@ -157,11 +219,20 @@ def queue_status(*, line_id: UUID) -> QueueStatus:
         assignment__lease_expires_at__isnull=False,
     )
     return QueueStatus(
-        open_training=open_count(line_id=line_id, purpose=Purpose.TRAINING),
-        open_gate=open_count(line_id=line_id, purpose=Purpose.GATE),
-        leased=totals["leased"],
-        done=totals["done"],
+        open_training=_open_of_active(sums, Purpose.TRAINING),
+        open_gate=_open_of_active(sums, Purpose.GATE),
+        leased=sum(row["leases"] for row in sums),
+        done=sum(row["answers"] for row in sums),
         annotators=recent.values("rater").distinct().count(),
+    )
+
+
+def _open_of_active(sums: Iterable[Mapping[str, Any]], purpose: str) -> int:
+    """Pairs with a free place that the queue gives out now."""
+    return sum(
+        row["open_pairs"]
+        for row in sums
+        if (row["campaign__state"], row["purpose"]) == (CampaignState.ACTIVE, purpose)
     )
 
 
@@ -170,6 +241,13 @@ def campaign_create(*, line_id: UUID, name: str, **settings: Any) -> UUID:
     return campaigns.campaign_create(
         line_id=line_id, name=name, state=CampaignState.ACTIVE, **settings
     ).pk
+
+
+def campaign_ranking_id(*, line_id: UUID, answers: int) -> UUID | None:
+    """The campaign of the line that takes new answers to be ranked, so many to a prompt; None where there is
+    none that is open."""
+    found = campaign_ranking(line_id=line_id, answers=answers)
+    return found.pk if found else None
 
 
 def role_grant(*, user_id: UUID, role: str) -> None:

@@ -41,7 +41,7 @@ from annotation.comparisons.models import Assignment, Comparison, Judgment
 from annotation.comparisons.scale import value_turned
 from benchmarks.annotator_clients import THINK_SECONDS, Client, Tally
 from benchmarks.results_file import result_head
-from outerloop.settings.env import database_from_url
+from outerloop.settings.addresses import database_from_url
 from tests.annotation.factories import a_campaign, some_pairs
 from tests.support.installation import Installation
 from tests.support.postgres import PostgresServer, wheel_binaries

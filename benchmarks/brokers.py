@@ -31,7 +31,7 @@ import benchmarks.django_ready  # noqa: F401
 from benchmarks.results_file import result_head
 from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round
-from outerloop.settings.env import database_from_url
+from outerloop.settings.addresses import database_from_url
 from tests.support.brokers import missing, rabbitmq_broker, redis_broker
 from tests.support.installation import Installation
 from tests.support.kill_rounds import fake_round, lineage

@@ -28,7 +28,7 @@ from benchmarks.results_file import ROOT, result_head
 RESULTS = Path(__file__).parent / "results" / "containers.json"
 IMAGES = ("outerloop-web", "outerloop-worker", "outerloop-trainer")
 # The policy server has nothing to serve before the first deployment, so nobody waits for its health.
-HEALTHY = ("web", "worker", "beat", "trainer")
+HEALTHY = ("web", "worker", "files", "beat", "trainer")
 PATIENCE = 900
 
 # Runs inside each container; its standard output is one JSON object.

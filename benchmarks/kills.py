@@ -37,7 +37,7 @@ import benchmarks.django_ready  # noqa: F401
 from benchmarks.results_file import result_head
 from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round, RoundStep, State
-from outerloop.settings.env import database_from_url
+from outerloop.settings.addresses import database_from_url
 from tests.support.installation import Installation
 from tests.support.kill_rounds import Prepared, fake_round, journals_broken, lineage, real_round
 from tests.support.postgres import PostgresServer, wheel_binaries
@@ -162,7 +162,10 @@ class Bench:
         """One copy of the round, from its start to its end."""
         folder = self.copy()
         url = self.server.url(folder.name)
-        environment = {"FAKE_RECIPE": json.dumps(FAKE)}
+        environment = {
+            "FAKE_RECIPE": json.dumps(FAKE),
+            "OUTERLOOP_CHILD_VARIABLES": "FAKE_RECIPE",
+        }
         with Installation(folder, url, fakes=not self.arguments.real, **environment) as site:
             site.start("worker", "beat", *(["site"] if target == "site" else []))
             disturbance = Disturbance(self, site, target, dice, kills, outcome)

@@ -1,27 +1,29 @@
 """Mutation tests: how many small faults, put into the code one at a time, its own tests notice.
 
-    python -m benchmarks.mutants [--only policy,statistics] [--children 1] [--sample 200 --seed 1]
+    python -m benchmarks.mutants [--only policy,statistics] [--sample 200 --seed 1]
+    python -m benchmarks.mutants --only comparisons --again
 
 mutmut, in an environment of its own, changes one operator, constant, name or argument after another in a
-copy of this checkout and runs the tests of the mutated room alone. A mutant that no test notices is
-printed with its change; `EQUIVALENT` names those that cannot be noticed, with the reason, and a survivor
-that is not named there counts against the aim. With `--sample` only so many, drawn at random, are run and
-the share is an estimate. Prints a table and writes results/mutants.json.
+copy of this checkout; the quick tests of the mutated module run, and where it names none of its own those of
+the room, to the first that fails. A mutant that no test notices is printed with its change;
+`EQUIVALENT` names those that cannot be noticed, with the reason, and a survivor that is not named there
+counts against the aim. With `--sample` only so many, drawn at random, are run and the share is an estimate.
+`--again` runs those that the last run left, once more, with the tests of now. Prints a table and writes
+results/mutants.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from benchmarks.mutants_equivalent import EQUIVALENT
 from benchmarks.peers import peer_python
@@ -29,19 +31,59 @@ from benchmarks.results_file import ROOT, result_head
 
 REQUIREMENTS = ("mutmut==3.8.1",)
 RESULT = ROOT / "benchmarks" / "results" / "mutants.json"
-NO_MUTANT = "no.such.mutant"
+TRANSACTION = "transaction.atomic"
 SCRATCH = ROOT / "var" / "mutants"
 AIM = 0.95
-# mutmut's exit codes of a mutant: noticed by a failing test, or by a test that no longer ends.
-KILLED, TIMED_OUT, NO_TESTS = (1, 3), (24, 36, 152, 255), (5, 33)
 
 
 @dataclass(frozen=True)
 class Room:
-    """Files to mutate and the mirrored tests that ought to notice."""
+    """Files to mutate and the tests that ought to notice; where `narrow` names a module, its test modules
+    alone, the first that ought to first."""
 
     files: tuple[str, ...]
     tests: tuple[str, ...]
+    narrow: dict[str, str] = field(default_factory=dict)
+
+
+COMPARISONS = {
+    "admission": "refusals queue qualification opting",
+    "asking": "refusals question_views",
+    "budgets": "states queue",
+    "gold": "refusals states gold",
+    "conversing": "conversations refusals",
+    "judging": "judging refusals states rankings",
+    "leases": "queue refusals states judging shares concurrency",
+    "material": "queue refusals states shares roots releasing digests",
+    "opting": "opting states",
+    "overlap": "overlap",
+    "qualifying": "qualification refusals states",
+    "queue": "queue states shares gold rankings reopening concurrency",
+    "releasing": "releasing refusals states",
+    "reopening": "reopening refusals states",
+    "returning": "answer_views refusals",
+    "roots": "roots",
+    "settling": "adjudication refusals states",
+    "simulating": "simulating states opting",
+}
+STEPS = {
+    "measuring": "measuring",
+    "asking": "step_words offering releasing",
+    "context": "step_words steps step_faults",
+    "deploying": "step_words steps step_faults",
+    "judging": "step_words steps offering judge step_faults",
+    "learning": "step_words steps optimisers suites reproduce",
+}
+
+
+def _mirrored(folder: str, narrow: dict[str, str]) -> tuple[str, ...]:
+    """The test modules there that `narrow` names."""
+    names = {name for names in narrow.values() for name in names.split()}
+    return tuple(
+        f"{folder}/test_{name}.py"
+        for name in sorted(names)
+        if (ROOT / folder / f"test_{name}.py").exists()
+    )
 
 
 ROOMS = {
@@ -53,9 +95,17 @@ ROOMS = {
     ),
     "rounds": Room(
         ("evaluation/gates/measuring.py", "outerloop/rounds/steps/*"),
-        ("tests/evaluation/gates/test_measuring.py", "tests/outerloop/rounds"),
+        ("tests/evaluation/gates/test_measuring.py", *_mirrored("tests/outerloop/rounds", STEPS)),
+        STEPS,
     ),
-    "comparisons": Room(("annotation/comparisons/services/*",), ("tests/annotation/comparisons",)),
+    "comparisons": Room(
+        ("annotation/comparisons/services/*",),
+        (
+            *_mirrored("tests/annotation/comparisons", COMPARISONS),
+            *_mirrored("tests/annotation/quality", COMPARISONS),
+        ),
+        COMPARISONS,
+    ),
 }
 
 
@@ -85,28 +135,42 @@ def copy_of_checkout(target: Path) -> None:
             shutil.copy2(source, target / name)
 
 
+def transactions_moved(source: str) -> str:
+    """The module with `@transaction.atomic` written as a call after its function: mutmut leaves decorated
+    functions as they are."""
+    lines = source.splitlines()
+    for node in reversed(ast.parse(source).body):
+        if isinstance(node, ast.FunctionDef) and len(node.decorator_list) == 1:
+            (decorator,) = node.decorator_list
+            if ast.unparse(decorator) == TRANSACTION and node.end_lineno:
+                lines.insert(node.end_lineno, f"{node.name} = {TRANSACTION}({node.name})")
+                del lines[decorator.lineno - 1]
+    return "\n".join(lines) + "\n"
+
+
+def open_to_mutmut(folder: Path, room: Room) -> None:
+    for pattern in room.files:
+        for path in folder.glob(pattern):
+            if path.suffix == ".py":
+                moved, times = transactions_moved(path.read_text()), path.stat()
+                path.write_text(moved)
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
 def configure(folder: Path, room: Room) -> None:
     packages = ["outerloop", "evaluation", "training", "annotation", "web"]
     options = {
         "source_paths": packages,
         "only_mutate": room.files,
         "also_copy": ["manage.py", "docs", "README.md", "docker", "benchmarks"],
-        "pytest_add_cli_args_test_selection": room.tests,
-        "pytest_add_cli_args": ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly"],
         "use_git_change_detection": ["false"],
         "track_dependencies": ["false"],
     }
     lines = (
         f"{name} =\n" + "".join(f"    {value}\n" for value in values)
         for name, values in options.items()
-    )
+    )  # fmt: skip
     (folder / "setup.cfg").write_text("[mutmut]\n" + "".join(lines))
-
-
-def outcomes(folder: Path) -> Iterator[tuple[str, int | None]]:
-    """(mutant, exit code of its tests) of every mutant that was run."""
-    for path in sorted((folder / "mutants").rglob("*.meta")):
-        yield from json.loads(path.read_text())["exit_code_by_key"].items()
 
 
 def change_of(python: Path, folder: Path, mutant: str) -> str:
@@ -122,77 +186,90 @@ def change_of(python: Path, folder: Path, mutant: str) -> str:
     return "\n".join(changed)
 
 
-def mutmut_run(command: list[str], folder: Path, output: TextIO) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        command, cwd=folder, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT
-    )
-
-
 def room_measure(
-    name: str, room: Room, *, python: Path, children: int, sample: int, seed: int
-) -> Outcome:
+    name: str, room: Room, *, python: Path, names: list[str], sample: int, seed: int
+) -> tuple[Outcome, int]:
+    """What became of the chosen mutants that were tried, and how many there are."""
     folder = SCRATCH / name
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(
+        folder / "mutants" / "tests", ignore_errors=True
+    )  # mutants of unchanged files stay
     copy_of_checkout(folder)
+    open_to_mutmut(folder, room)
     configure(folder, room)
+    (folder / "done.json").write_text("{}")
+    narrow = {module: tests.split() for module, tests in room.narrow.items()}
+    (folder / "asked.json").write_text(
+        json.dumps(
+            {"names": names, "sample": sample, "seed": seed, "paths": room.tests, "narrow": narrow}
+        )
+    )
     log = folder / "mutmut.log"
     print(f"{name}: mutating; progress in {log}", flush=True)
+    command = [str(python), "-m", "benchmarks.mutants_run", "asked.json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("w") as output:
-        command = [str(python), "-m", "mutmut", "run", "--max-children", str(children)]
-        chosen: list[str] = []
-        if sample:
-            mutmut_run([*command, NO_MUTANT], folder, output)  # makes all, runs none
-            made = sorted(name for name, _ in outcomes(folder))
-            chosen = random.Random(seed).sample(made, min(sample, len(made)))
-        mutmut_run([*command, *chosen], folder, output)
-    found = [(mutant, code) for mutant, code in outcomes(folder) if code is not None]
-    if not found:
-        sys.exit(f"mutmut ran no mutant of {name}; see {log}")
-    return outcome_of(found, python=python, folder=folder)
+        subprocess.run(
+            command, cwd=folder, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT
+        )  # fmt: skip
+    return outcome_read(folder, python=python), json.loads((folder / "chosen.json").read_text())[
+        "made"
+    ]
 
 
-def outcome_of(found: list[tuple[str, int]], *, python: Path, folder: Path) -> Outcome:
-    outcome = Outcome()
-    for mutant, code in found:
-        if code in KILLED or code in TIMED_OUT:
-            outcome.killed += 1
-            continue
+def outcome_read(folder: Path, *, python: Path) -> Outcome:
+    """Of the mutants that were tried: one that was not, since the run ended, says nothing."""
+    done = json.loads((folder / "done.json").read_text())
+    if not done:
+        sys.exit(f"no mutant was run; see {folder / 'mutmut.log'}")
+    outcome = Outcome(killed=sum(bool(test) for test in done.values()))
+    for mutant in (mutant for mutant, test in done.items() if not test):
         change = change_of(python, folder, mutant)
         if (mutant.rpartition("__mutmut_")[0], change) in EQUIVALENT:
             outcome.equivalent += 1
         else:
-            reason = "no test reaches it" if code in NO_TESTS else f"exit code {code}"
-            outcome.survived.append(f"{mutant} ({reason})\n{change}")
+            outcome.survived.append(f"{mutant}\n{change}")
     return outcome
+
+
+def again(row: dict[str, Any], outcome: Outcome) -> Outcome:
+    """The last run, with what became of the mutants that it left."""
+    return Outcome(
+        row["killed"] + outcome.killed, row["equivalent"] + outcome.equivalent, outcome.survived
+    )
+
+
+def row_of(outcome: Outcome, *, made: int, sample: int, seed: int) -> dict[str, Any]:
+    drawn: dict[str, int] = {"of": made, "seed": seed} if sample else {}
+    return {
+        **result_head(), "mutants": outcome.total, "killed": outcome.killed,
+        "equivalent": outcome.equivalent, "sampled": bool(sample), **drawn,
+        "share": round(outcome.share, 4), "survived": outcome.survived,
+    }  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Mutation tests of the rooms that decide.")
     parser.add_argument("--only", default=",".join(ROOMS), help="rooms, separated by commas")
-    parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sample", type=int, default=0, help="mutants of each room; 0: all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--again", action="store_true", help="those that the last run left")
     chosen = parser.parse_args()
     python = peer_python("mutmut", REQUIREMENTS)
     results = json.loads(RESULT.read_text())["rooms"] if RESULT.exists() else {}
     for name in chosen.only.split(","):
-        outcome = room_measure(
-            name,
-            ROOMS[name],
-            python=python,
-            children=chosen.children,
-            sample=chosen.sample,
-            seed=chosen.seed,
+        row, names, sample, seed = results.get(name, {}), list[str](), chosen.sample, chosen.seed
+        if chosen.again:
+            names, sample = [text.split()[0] for text in row["survived"]], 0
+        outcome, made = room_measure(
+            name, ROOMS[name], python=python, names=names, sample=sample, seed=seed
         )
         for text in outcome.survived:
             print(f"\n[{name}] {text}")
-        results[name] = {
-            **result_head(), "mutants": outcome.total, "killed": outcome.killed,
-            "equivalent": outcome.equivalent, "sampled": bool(chosen.sample), "share": round(outcome.share, 4),
-            "survived": outcome.survived,
-        }  # fmt: skip
-    RESULT.write_text(json.dumps({"rooms": results}, indent=1) + "\n")
+        if chosen.again:
+            outcome, sample, seed = again(row, outcome), row["sampled"], row.get("seed", 1)
+        results[name] = row_of(outcome, made=made, sample=sample, seed=seed)
+        RESULT.write_text(json.dumps({"rooms": results}, indent=1) + "\n")
     print(f"\n{'room':<16}{'mutants':>9}{'killed':>8}{'share':>8}{'cannot be noticed':>19}")
     for name, row in results.items():
         mark = "" if row["share"] >= AIM else f"  under {AIM:.0%}"

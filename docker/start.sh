@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts one process of an installation, as docker/Procfile has it:
 #
-#   start.sh migrate|site|worker|gpu|beat|policy [--check]
+#   start.sh migrate|site|worker|files|webhooks|gpu|beat|policy [--check]
 #
 # With --check it says what it would start and lets Django look at the settings, and starts nothing. Any
 # other words are run as they are, for a shell or a manage.py command in a container.
@@ -11,14 +11,16 @@ cd "$(dirname "$0")/.."
 role="${1:-}"
 case "$role" in
   migrate)
-    # The sweeper takes up steps that nobody holds; `manage.py up` enters it by itself.
-    command='python manage.py migrate --noinput && python manage.py shell --command "from outerloop.rounds.schedule import sweeper_ensure; sweeper_ensure()"'
+    # `manage.py up` does both by itself.
+    command='python manage.py migrate --noinput && python manage.py prepare'
     ;;
-  site | worker | gpu | beat | policy)
+  site | worker | files | webhooks | gpu | beat | policy)
     command="$(sed -n "s/^$role: //p" docker/Procfile)"
+    # Services are given a minute to end: most of it is for the answers under way.
+    if [ "$role" = policy ]; then command="$command --drain 40"; fi
     ;;
   '')
-    echo "Name what to start: migrate, site, worker, gpu, beat or policy." >&2
+    echo "Name what to start: migrate, site, worker, files, webhooks, gpu, beat or policy." >&2
     exit 64
     ;;
   *)

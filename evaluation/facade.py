@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evaluation.gates.budget import LabelBudget, label_budget, prompts_short
+from evaluation.gates.judged_pairs import judge_ask
 from evaluation.gates.measuring import round_expired
 from evaluation.gates.policies import policy_requests_waiting
 from evaluation.gates.readings import measurements_read, samples_read
@@ -12,6 +13,14 @@ from evaluation.gates.records import (
     JudgedRound,
     LineDeployment,
 )
+from evaluation.gates.rehearsal import (
+    GateInForce,
+    Rehearsal,
+    gate_in_force,
+    gate_rehearse,
+    mismatch_of,
+)
+from evaluation.gates.second_budgets import candidate_unresolved
 from evaluation.gates.selectors import (
     approval_get,
     decided_on,
@@ -21,6 +30,7 @@ from evaluation.gates.selectors import (
     effective_gate,
     overrides,
     overrides_waiting,
+    round_deployed,
     rounds_decided,
     versions_referred,
 )
@@ -36,28 +46,38 @@ from evaluation.gates.services import (
 from evaluation.gates.serving.client import (
     policy_healthy,
 )
-from evaluation.reports.ratings import rounds_rated
-from evaluation.reports.selectors import report_exists, report_get
+from evaluation.reports.listing import listing_mend, listing_wrong
+from evaluation.reports.selectors import report_exists, report_get, rounds_rated
 from evaluation.reports.services import report_store
+from evaluation.reward_suites import reward_suite_read
 from evaluation.suite_files import SuiteError, suite_read, suite_write
 
 __all__ = [
     "GateError",
+    "GateInForce",
     "JudgedRound",
     "LabelBudget",
     "LineDeployment",
+    "Rehearsal",
     "SuiteError",
     "approval_get",
     "approval_record",
+    "candidate_unresolved",
     "decided_on",
     "deployed_version",
     "deployment_current",
     "deployment_start",
     "deployments",
     "effective_gate",
+    "gate_in_force",
     "gate_policy_save",
+    "gate_rehearse",
+    "judge_ask",
     "label_budget",
+    "listing_mend",
+    "listing_wrong",
     "measurements_read",
+    "mismatch_of",
     "override_confirm",
     "override_request",
     "overrides",
@@ -69,7 +89,9 @@ __all__ = [
     "report_exists",
     "report_get",
     "report_store",
+    "reward_suite_read",
     "round_decide",
+    "round_deployed",
     "round_expired",
     "round_verdict",
     "rounds_decided",

@@ -54,10 +54,16 @@ def number(found: Interval | None, unit: str = "", digits: int = 2) -> str:
 
 def points(difference: Interval) -> str:
     """+1.2 points (-0.4 to +2.8): a difference of two shares"""
+    point, interval = signed_points(difference).split(" ", 1)
+    return f"{point} points {interval}"
+
+
+def signed_points(difference: Interval) -> str:
+    """+1.2 (-0.4 to +2.8): the same where a heading names the unit"""
     low, point, high = (
         f"{100 * v + 0.0:+.1f}" for v in (difference.low, difference.estimate, difference.high)
     )
-    return f"{point} points ({low} to {high})"
+    return f"{point} ({low} to {high})"
 
 
 def plain(value: float | None, digits: int = 2) -> str:

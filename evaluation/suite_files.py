@@ -1,7 +1,7 @@
 """Suite files: from what people upload to one plain form, and back. Standard library only.
 
 Read are XSTest's CSV (id, prompt, type, label), and JSON lines: BLiMP's (sentence_good, sentence_bad),
-GSM8K's (question, answer), or our own fields. A stored suite is the JSON of `Suite`, one line.
+GSM8K's (question, answer), or our own fields. A stored suite is the JSON of `Suite` or `RewardSuite`, one line.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evaluation.contracts import ANSWER, REFUSE, Suite, SuiteItem, SuiteKind
+from evaluation.contracts import ANSWER, REFUSE, RewardSuite, Suite, SuiteItem, SuiteKind
 
-__all__ = ["SuiteError", "last_number", "suite_from_bytes", "suite_read", "suite_write"]
+__all__ = [
+    "ITEMS_MOST",
+    "SuiteError",
+    "last_number",
+    "reward_suite_from_bytes",
+    "suite_from_bytes",
+    "suite_read",
+    "suite_write",
+]
 
 ITEMS_MOST, BYTES_MOST = 20_000, 20_000_000
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -47,13 +55,18 @@ def suite_read(content: bytes, *, name: str, kind: SuiteKind) -> Suite:
     return Suite(name, kind, items)
 
 
-def suite_write(suite: Suite) -> str:
+def suite_write(suite: Suite | RewardSuite) -> str:
     return json.dumps(suite.to_json(), ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def suite_from_bytes(content: bytes) -> Suite:
     """A stored suite."""
     return Suite.from_json(json.loads(content))
+
+
+def reward_suite_from_bytes(content: bytes) -> RewardSuite:
+    """A stored suite for reward models."""
+    return RewardSuite.from_json(json.loads(content))
 
 
 def last_number(text: str) -> float | None:

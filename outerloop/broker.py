@@ -1,54 +1,18 @@
-"""The database as Celery's broker, so that workers and the schedule outlive a restart of PostgreSQL.
-
-kombu's transport knows one error as a lost connection. A restart shows itself by others as well: a
-transaction that has to be rolled back first, a pool without a connection, a channel that was closed
-meanwhile. Those would end a worker, and keep the schedule from ever sending again. Here each of them
-makes it connect anew. `outerloop.celery` puts this transport in the place of kombu's for `sqla+...`
-addresses.
-"""
+"""The address at which processes leave word for each other."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
+from django.conf import settings
+from kombu import Connection
 
-from amqp.exceptions import RecoverableConnectionError
-from kombu.transport import sqlalchemy as kombu_sqlalchemy
-from sqlalchemy.exc import SQLAlchemyError
+from outerloop.settings.addresses import broker_transport
 
 
-class Channel(kombu_sqlalchemy.Channel):  # type: ignore[misc]
-    _session: Any = None
-
-    def close(self) -> None:
-        """Give the session's connection back; kombu forgets it, and a pool holds but a few."""
-        try:
-            super().close()
-        finally:
-            if self._session is not None:
-                with suppress(SQLAlchemyError):
-                    self._session.close()
-                self._session = None
-
-    def _engine_from_config(self) -> Any:
-        options = self.connection.client.transport_options
-        options.setdefault("pool_pre_ping", True)  # after a restart, none of the pool's is alive
-        return super()._engine_from_config()
-
-
-class Transport(kombu_sqlalchemy.Transport):  # type: ignore[misc]
-    Channel = Channel
-    connection_errors = (SQLAlchemyError, RecoverableConnectionError)
-
-    def establish_connection(self) -> Any:
-        """Connect in earnest, so that kombu waits between its tries while the database is away."""
-        made = super().establish_connection()
-        channel = self._avail_channels[-1]
-        try:
-            channel.session.connection()
-            channel.session.rollback()
-        except SQLAlchemyError:
-            self._avail_channels.remove(channel)
-            channel.close()
-            raise
-        return made
+def broker_connection() -> Connection:
+    """A connection, not yet made, to the broker of the settings; connecting and reading are bounded."""
+    return Connection(
+        settings.CELERY_BROKER_URL,
+        ssl=settings.CELERY_BROKER_USE_SSL,
+        connect_timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT,
+        transport_options=broker_transport(settings.CELERY_BROKER_URL),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from typing import IO
 
@@ -23,6 +24,12 @@ def pytest_configure() -> None:
         users = (server_ensure().home / "users").open("w")
         fcntl.flock(users, fcntl.LOCK_SH)  # a demo that ends meanwhile leaves the server running
         _used.append(users)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: a program under test that collects garbage need not search it, which
+    takes seconds each time where some thousand tests are collected."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from training.contracts import json_sha256
@@ -24,6 +25,10 @@ class DigestError(ValueError):
     """Content that is not what its digest says; the message names the file."""
 
 
+def nothing() -> None:
+    """For callers who hold no lease."""
+
+
 def file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
@@ -32,12 +37,16 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def directory_files(directory: Path) -> dict[str, str]:
-    """{relative POSIX path: SHA-256} of every file below `directory` but its own manifest."""
+def directory_files(directory: Path, *, beat: Callable[[], None] = nothing) -> dict[str, str]:
+    """{relative POSIX path: SHA-256} of every file below `directory` but its own manifest.
+
+    `beat` is called before each file, for whoever holds a lease meanwhile.
+    """
     files = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
         if path.is_file() and name != MANIFEST:
+            beat()
             files[name] = file_sha256(path)
     return files
 
@@ -46,10 +55,10 @@ def files_sha256(files: dict[str, str]) -> str:
     return json_sha256(files)
 
 
-def path_sha256(path: Path) -> str:
+def path_sha256(path: Path, *, beat: Callable[[], None] = nothing) -> str:
     """The digest of a file, or of a directory."""
     if path.is_dir():
-        return files_sha256(directory_files(path))
+        return files_sha256(directory_files(path, beat=beat))
     return file_sha256(path)
 
 

@@ -57,8 +57,8 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def people_with(*roles: str, line_id: uuid.UUID) -> QuerySet[User]:
-    """Active users who hold one of the roles on this line or on every line."""
+def people_with(*roles: str, line_id: uuid.UUID | None) -> QuerySet[User]:
+    """Active users who hold one of the roles on this line or on every line; None: on every line."""
     mine = Q(memberships__line=line_id) | Q(memberships__line=None)
     users = get_user_model().objects.filter(mine, memberships__role__in=roles, is_active=True)
     return users.distinct()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from .registry import NavigationLink, register
+from .registry import EventKind, NavigationLink, register
 
 
 class WebConfig(AppConfig):
@@ -10,4 +10,9 @@ class WebConfig(AppConfig):
     label = "web"
 
     def ready(self) -> None:
-        register(NavigationLink("audit", "Audit log", "web:audit", frozenset({"lead"}), 90))
+        from .services import NOTICE_RAISED
+
+        register(
+            NavigationLink("audit", "Audit log", "web:audit", frozenset({"lead"}), 90),
+            EventKind(NOTICE_RAISED, "The people of a line were told of something.", 50),
+        )

@@ -7,9 +7,10 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_IMODE
 from typing import BinaryIO
 
-__all__ = ["file_write", "file_written", "path_sync"]
+__all__ = ["file_write", "file_written", "path_sync", "rights_share"]
 
 
 @contextmanager
@@ -39,6 +40,19 @@ def file_write(path: Path, content: bytes | str, *, durable: bool = True) -> Non
     """The same for content that is at hand; text becomes UTF-8."""
     with file_written(path, durable=durable) as stream:
         stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def rights_share(folder: Path, like: Path) -> None:
+    """Whoever may read and write the folder `like` may read and write what lies in `folder`, and it.
+
+    Libraries write weights for their owner alone, and a copy keeps what its source had; processes of
+    other users of the same group have to read them. Rights are added, none is taken.
+    """
+    shared = like.stat().st_mode & 0o777
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            wanted = shared if path.is_dir() else shared & 0o666
+            path.chmod(S_IMODE(path.stat().st_mode) | wanted)
 
 
 def path_sync(path: Path) -> None:

@@ -46,9 +46,10 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href", "title"},
     "span": {"class"},  # Pygments; raw HTML is off, so no text can bring a span of its own
     "ol": {"start"},
+    "li": {"dir", "value"},
     "th": {"align"},
     "td": {"align"},
-    **{tag: {"dir"} for tag in ("p", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6")},
+    **{tag: {"dir"} for tag in ("p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6")},
     **{tag: set(_MATH_ATTRIBUTES) for tag in _MATH_TAGS},
 }
 _CLEANER = nh3.Cleaner(
@@ -62,13 +63,23 @@ _CLEANER = nh3.Cleaner(
 _FORMATTER = HtmlFormatter(nowrap=True)
 
 
-# Embeddings, overrides and isolates: what they enclose reads in another order than it is stored.
-_TURNING = {c: f"⟨U+{c:04X}⟩" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# Embeddings, overrides, isolates and direction marks: what they enclose reads in another order than it is
+# stored. Controls, fillers and tags: nothing is seen where they stand. Joiners and variation selectors stay,
+# since emoji, Persian and the scripts of India are written with them.
+_UNSEEN = (
+    *(c for c in (*range(0x20), *range(0x7F, 0xA0)) if c not in (0x09, 0x0A, 0x0D)),
+    *(0xAD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x200B, 0x200E, 0x200F),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    *(0x3164, 0xFEFF, 0xFFA0, *range(0xFFF9, 0xFFFC)),
+    *range(0xE0000, 0xE0080),
+)
+_SHOWN = {c: f"⟨U+{c:04X}⟩" for c in _UNSEEN}
 
 
 def marks_shown(text: str) -> str:
-    """The text with the marks that turn its direction made visible, so that they do not act."""
-    return text.translate(_TURNING)
+    """The text with characters that turn its direction, or cannot be seen, made visible."""
+    return text.translate(_SHOWN)
 
 
 def markdown_html(text: str) -> str:
@@ -77,9 +88,14 @@ def markdown_html(text: str) -> str:
     if len(text) > MARKDOWN_LIMIT:
         return f"<pre>{html.escape(text)}</pre>"
     try:
-        return _CLEANER.clean(_PARSER.render(text))
+        return html_cleaned(_PARSER.render(text))
     except RecursionError:
         return f"<pre>{html.escape(text)}</pre>"
+
+
+def html_cleaned(rendered: str) -> str:
+    """HTML of a parser below with everything but the elements and attributes of this module taken out."""
+    return _CLEANER.clean(rendered)
 
 
 def _code_html(code: str, language: str, _attributes: str) -> str:
@@ -87,7 +103,7 @@ def _code_html(code: str, language: str, _attributes: str) -> str:
     if not language or len(code) > CODE_LIMIT:
         return ""
     try:
-        return str(highlight(code, get_lexer_by_name(language), _FORMATTER))
+        return str(highlight(code, get_lexer_by_name(language, stripnl=False), _FORMATTER))
     except ClassNotFound:
         return ""
 
@@ -174,7 +190,8 @@ def _direct(state: StateCore) -> None:
             token.attrSet("dir", "auto")
 
 
-def _parser() -> MarkdownIt:
+def markdown_parser() -> MarkdownIt:
+    """A parser of its own, for one who adds rules to it."""
     parser = MarkdownIt("commonmark", {"html": False, "highlight": _code_html})
     parser.enable(["table", "strikethrough"]).disable("image")
     parser.inline.ruler.before("escape", "math", _math_inline)
@@ -185,4 +202,4 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-_PARSER = _parser()
+_PARSER = markdown_parser()

@@ -24,7 +24,8 @@ class AuditEvent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["-at"], name="audit_at"),
+            models.Index(fields=["-at", "-id"], name="audit_newest"),
+            models.Index(fields=["line", "-at", "-id"], name="audit_newest_of_line"),
             models.Index(fields=["target"], name="audit_target"),
         ]
 
@@ -55,7 +56,44 @@ class Notice(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "topic"], name="notice_once_per_topic")
         ]
-        indexes = [models.Index(fields=["user", "read_at", "-created_at"], name="notice_unread")]
+        indexes = [
+            models.Index(fields=["user", "read_at", "-created_at"], name="notice_unread"),
+            models.Index(fields=["user", "-created_at", "-id"], name="notice_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.text
+
+
+class KeptAnswer(models.Model):
+    """The answer to a write of the programming interface, for the same request coming again.
+
+    `token` and `key` are the caller's, `digest` is the SHA-256 of the request; kept for a day.
+    """
+
+    token = models.UUIDField()
+    key = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(default=200)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "key"], name="kept_answer_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class RequestCount(models.Model):
+    """How many requests of a token were counted in its latest minute, one row a token.
+
+    `minute` is the number of whole minutes since 1970; the programming interface counts in one statement.
+    """
+
+    token = models.UUIDField(primary_key=True)
+    minute = models.BigIntegerField()
+    asked = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.asked} in minute {self.minute}"

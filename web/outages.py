@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+from psycopg import errors
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,15 @@ def database_retried(act: Callable[[], T], *, seconds: float) -> T:
                 raise
             logger.warning("The database does not answer; trying again: %s", first_line(error))
             time.sleep(PAUSE_SECONDS)
+
+
+UNMIGRATED = "The database lacks tables that this code needs: run `python manage.py migrate` first."
+
+
+def is_unmigrated(error: Exception) -> bool:
+    """Whether a table or column was not there: the database is empty, or older than the code."""
+    missing = errors.UndefinedTable | errors.UndefinedColumn
+    return isinstance(error, missing) or isinstance(error.__cause__, missing)
 
 
 def connection_drop() -> None:

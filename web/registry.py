@@ -16,15 +16,19 @@ waits for me, 20 what runs, 30 what is looked up), then keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
+
+if TYPE_CHECKING:
+    from .events import Event
+    from .voices import Spoken
 
 Context = Mapping[str, Any]
 
@@ -93,11 +97,13 @@ class RoundLookup:
 
 @dataclass(frozen=True)
 class NamedLine:
-    """A line by name, and its page (empty where the name was not registered)."""
+    """A line by name, and its page (empty where the name was not registered); an archived one is named
+    where something of it is shown, and offered nowhere."""
 
     id: UUID
     name: str
     url: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,105 @@ class LineNames:
     order: int = 0
 
 
-Extension = Panel | NavigationLink | LineAction | ReportCard | RoundLookup | LineNames
-Kind = TypeVar("Kind", Panel, NavigationLink, LineAction, ReportCard, RoundLookup, LineNames)
+@dataclass(frozen=True)
+class LineLink:
+    """A link on a line's page, for those who hold one of the roles on it; `address` is of the line's slug."""
+
+    key: str
+    label: str
+    roles: frozenset[str]
+    address: Callable[[str], str]
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class StepAct:
+    """A button for what a step still lacks: it posts `fields` to `url`."""
+
+    label: str
+    url: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepState:
+    """How far a step is, in a sentence; `act` is there for those who may do it. A step that is `under_way`
+    waits for something under way, and not for a person."""
+
+    done: bool
+    says: str
+    act: StepAct | None = None
+    under_way: bool = False
+
+
+@dataclass(frozen=True)
+class SetUpStep:
+    """A step of setting a line up, in the order of the numbers: its page, and how far it is. Nothing is kept
+    of it but what it makes. `roles` are those that its page lets in; both functions get the line's id."""
+
+    key: str
+    label: str
+    roles: frozenset[str]
+    order: int
+    address: Callable[[UUID], str]
+    read: Callable[[HttpRequest, UUID], StepState]
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """A kind of event that a room tells of (web.events), as `thing.happened`, and what it means."""
+
+    key: str
+    says: str
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class EventSink:
+    """Who listens to events; `take` only writes rows: it runs in the transaction of what happened."""
+
+    key: str
+    take: Callable[[Event], None]
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class PolicyVoice:
+    """Where the deployed policy of a line is asked, by the line's id: one answer to the messages for each seed,
+    all at once, piece by piece (`web.voices`). Raises `PolicySilent`."""
+
+    key: str
+    ask: Callable[[UUID, Sequence[Mapping[str, str]], Sequence[int]], Generator[Spoken]]
+    order: int = 0
+
+
+Extension = (
+    Panel
+    | NavigationLink
+    | LineAction
+    | ReportCard
+    | RoundLookup
+    | LineNames
+    | LineLink
+    | SetUpStep
+    | EventKind
+    | EventSink
+    | PolicyVoice
+)
+Kind = TypeVar(
+    "Kind",
+    Panel,
+    NavigationLink,
+    LineAction,
+    ReportCard,
+    RoundLookup,
+    LineNames,
+    LineLink,
+    SetUpStep,
+    EventKind,
+    EventSink,
+    PolicyVoice,
+)
 
 _registered: dict[type[Extension], dict[str, Any]] = {kind: {} for kind in get_args(Extension)}
 
@@ -142,6 +245,11 @@ def drawn(
         for template, context in read  # template's own output, already escaped
         if context is not None
     ]
+
+
+def lines_offered(allowed: set[UUID] | None = None) -> list[NamedLine]:
+    """The lines to choose among: those of `line_names` that are not archived."""
+    return [line for line in line_names(allowed) if not line.archived]
 
 
 def line_names(allowed: set[UUID] | None = None) -> list[NamedLine]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import smtplib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.utils import timezone
 
+from .events import Event, event_tell
 from .models import AuditEvent, Notice
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,24 @@ def audit_record(
     )
 
 
+NOTICE_RAISED = "notice.raised"
+
+
+@transaction.atomic
 def notice_send(
-    *, users: Iterable[Any], topic: str, level: str, text: str, url: str = ""
+    *,
+    users: Iterable[Any],
+    topic: str,
+    level: str,
+    text: str,
+    url: str = "",
+    line: uuid.UUID | None = None,
 ) -> list[Notice]:
     """Tell each person once per topic, in the page and, where EMAIL_HOST is set, by e-mail.
 
     A repeated alarm with the same topic is swallowed, so put into the topic what makes it new (a round,
     a date). Returns the notices made. Mail leaves after the transaction; one that cannot be sent is
-    logged.
+    logged. With a `line` programs outside are told as well, once per topic: such a text names nobody.
     """
     made = []
     for user in {user.pk: user for user in users}.values():
@@ -50,19 +61,37 @@ def notice_send(
         )
         if created:
             made.append(notice)
+    if made and line is not None:
+        data = {"level": level, "text": text[:500]}
+        event_tell(Event(NOTICE_RAISED, line, data, url, key=f"notice {topic}"))
     if made and settings.EMAIL_HOST:
         transaction.on_commit(partial(_notices_mail, made))
     return made
 
 
 def _notices_mail(notices: list[Notice]) -> None:
-    for notice in notices:
-        if not notice.user.email or not notice.user.is_active:
-            continue
-        try:
-            _notice_message(notice).send()
-        except (OSError, smtplib.SMTPException) as error:
-            log.warning("The notice %s could not be mailed: %s", notice.pk, error)
+    meant = [notice for notice in notices if notice.user.email and notice.user.is_active]
+    mails_send({f"notice {notice.pk}": _notice_message(notice) for notice in meant})
+
+
+def mails_send(messages: Mapping[str, EmailMessage]) -> None:
+    """By one connection, each by the name that the log knows it by; where the server itself does not answer,
+    nobody waits for it once a person."""
+    try:
+        with get_connection() as server:
+            for name, message in messages.items():
+                _mail_send(name, message, server)
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("The mail server does not take the %d mails: %s", len(messages), error)
+
+
+def _mail_send(name: str, message: EmailMessage, server: Any) -> None:
+    """What the server refuses for this one person is logged; a silent server is the caller's affair."""
+    message.connection = server
+    try:
+        message.send()
+    except smtplib.SMTPException as error:
+        log.warning("The %s could not be mailed: %s", name, error)
 
 
 def _notice_message(notice: Notice) -> EmailMessage:

@@ -17,10 +17,13 @@ from .audit import acts
 from .models import AuditEvent
 from .outages import DATABASE_AWAY
 from .paging import page_by_key
-from .registry import Panel, drawn, registered
+from .registry import Panel, drawn, line_names, registered
 from .selectors import notices_for
 from .services import notices_read
 from .storage import STORAGE, storage_sentence
+from .tables import Sort, choice_filter, table_asked
+
+NEWEST = Sort("newest first", ("-at", "-id"))
 
 
 @require_GET
@@ -65,8 +68,12 @@ def audit(request: HttpRequest) -> HttpResponse:
     lines = lines_of(request.user, LEAD)
     if lines is not None:
         events = events.filter(line__in=lines)
-    page = page_by_key(events, query=request.GET, fields=("-at", "-id"))
-    return render(request, "web/audit.html", {"page": page, "acts": acts(page.rows)})
+    named = [(str(line.id), line.name) for line in line_names(lines)]
+    filters = {"line": choice_filter("Line", named)}
+    table = table_asked(request.GET, sorts={"newest": NEWEST}, filters=filters)
+    page = page_by_key(events.filter(**table.chosen), query=request.GET, fields=table.fields)
+    context = {"page": page, "acts": acts(page.rows), "table": table}
+    return render(request, "web/audit.html", context)
 
 
 AWAY = "The database is not available for a moment. Try again in a few seconds."

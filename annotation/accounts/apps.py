@@ -10,8 +10,12 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        leads, staff = frozenset({"lead"}), frozenset({"engineer", "lead"})
+        from .setting_up import STEP
+
+        leads = frozenset({"lead"})
+        everyone = frozenset({"annotator", "adjudicator", "engineer", "lead"})
         register(
+            STEP,
             NavigationLink("people", "People", "accounts:people", leads, 80),
-            NavigationLink("tokens", "API tokens", "accounts:tokens", staff, 85),
+            NavigationLink("tokens", "API tokens", "accounts:tokens", everyone, 85),
         )

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from annotation.comparisons.models import ThreadMessage
 from annotation.contracts import AnnotationError
 from web.services import audit_record
 
@@ -96,6 +97,8 @@ def _rater_erase(rater: Rater, reasons: str) -> Erasure:
             removed = rater.judgments.exclude(rationale="").update(rationale="")
             cursor.execute("SET LOCAL outerloop.erasing = ''")
         removed += rater.assignments.exclude(skip_reason="").update(skip_reason="")
+        asked = ThreadMessage.objects.filter(assignment__rater=rater, by_rater=True)
+        removed += asked.exclude(text="").update(text="")
     return Erasure(rater.pseudonym, rater.judgments.count(), drafts, removed, 0)
 
 

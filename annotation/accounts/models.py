@@ -6,6 +6,8 @@ import uuid
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -17,12 +19,29 @@ class Role(models.TextChoices):
     LEAD = "lead", "Lead"
 
 
+class TextView(models.TextChoices):
+    RENDERED = "rendered", "As Markdown"
+    RAW = "raw", "As written"
+
+
 class User(AbstractUser):
-    """A person with an account. Judgments belong to the `Rater`, never to the user."""
+    """A person with an account. Judgments belong to the `Rater`, never to the user.
+
+    Of the compare page: `text_view` is how they read (empty: as the campaign is meant), `compare_keys`
+    the keys that they changed ({act: {"key", "code"}}), `toured` whether they saw or skipped the tour,
+    `break_minutes` the work after which it speaks of a break (0: never).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField("e-mail address", unique=True)
     one_gesture = models.BooleanField("Vote with one key", default=False)
+    text_view = models.CharField(max_length=8, choices=TextView.choices, blank=True)
+    compare_keys = models.JSONField(default=dict, blank=True)
+    toured = models.BooleanField(default=False)
+    break_minutes = models.PositiveSmallIntegerField(
+        "Remind me of a break after (minutes)", default=50, validators=[MaxValueValidator(240)]
+    )
+    api_token: ApiToken  # of a program that acts as this person; a request by session has none
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -67,7 +86,6 @@ class Rater(models.Model):
     source = models.CharField(max_length=100, blank=True)
     external_id = models.CharField(max_length=200, blank=True)
     simulated = models.BooleanField(default=False)
-    excluded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -84,7 +102,10 @@ class Rater(models.Model):
 
 
 class ApiToken(models.Model):
-    """A secret with which a program acts as `user`. Only its SHA-256 is kept, and how it begins."""
+    """A secret with which a program acts as `user`, within `scopes` (keys of `web.tokens.SCOPES`).
+
+    Only its SHA-256 is kept, and how it begins.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -93,6 +114,7 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=60)
     digest = models.CharField(max_length=64, unique=True)
     beginning = models.CharField(max_length=20)
+    scopes = ArrayField(models.CharField(max_length=20), default=list)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from .models import Membership, Rater, Role, User
@@ -15,6 +16,13 @@ def membership_grant(*, user: User, role: Role | str, line_id: UUID | None = Non
 
 def membership_revoke(*, user: User, role: Role | str, line_id: UUID | None = None) -> int:
     return Membership.objects.filter(user=user, role=Role(role), line=line_id).delete()[0]
+
+
+def preferences_keep(*, user: User, **changed: Any) -> None:
+    """Keep how a person likes the compare page: `text_view`, `compare_keys`, `toured`."""
+    for name, value in changed.items():
+        setattr(user, name, value)
+    user.save(update_fields=list(changed))
 
 
 def rater_for(*, user: User) -> Rater:

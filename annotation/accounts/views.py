@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.forms import CharField, Field
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.contracts import AnnotationError
-from web.access import LEAD, lines_of, role_required
+from web.access import LEAD, lines_of, person, role_required
 from web.paging import page_by_key
-from web.registry import line_name
+from web.registry import line_names
 from web.services import audit_record
+from web.tables import Sort, choice_filter, table_asked
 
 from .erasure import Erasure, person_erase
-from .forms import EraseForm, PersonForm, RoleForm
+from .forms import EraseForm, ManyPeopleForm, PersonForm, RoleForm, line_choices
+from .inviting import people_invite
 from .models import Membership, Rater, Role, User
 from .people import person_add, person_set_active
+from .selectors import users_found
 from .services import membership_grant, membership_revoke
+
+SORTS = {
+    "name": Sort("user name", ("username",)),
+    "newest": Sort("newest first", ("-date_joined", "-id")),
+}
 
 
 @require_http_methods(["GET", "POST"])
@@ -36,33 +47,79 @@ def people(request: HttpRequest) -> HttpResponse:
         user, password = person_add(
             username=data["username"], email=data["email"], role=data["role"], line_id=data["line"]
         )
-        _audit(request, "added person", user, role=data["role"])
+        audited(request, "added person", user, role=data["role"])
         added = {"user": user, "password": password}
         form = PersonForm(lead=request.user)
-    users = User.objects.prefetch_related("memberships")
-    page = page_by_key(users, query=request.GET, fields=("username",), size=50)
-    rows = [_row(user, request.user) for user in page.rows]
-    context = {"form": form, "added": added, "page": page, "rows": rows}
+    table = table_asked(request.GET, sorts=SORTS, filters=_filters())
+    users = users_found(**table.chosen).prefetch_related("memberships")
+    page = page_by_key(users, query=request.GET, fields=table.fields, size=50)
+    rows = _rows(page.rows, request.user)
+    context = {"form": form, "added": added, "page": page, "rows": rows, "table": table}
     return render(request, "accounts/people.html", context)
 
 
-def _row(user: User, lead: object) -> dict[str, object]:
-    allowed = lines_of(lead, LEAD)
+@require_http_methods(["GET", "POST"])
+@never_cache
+@role_required(LEAD)
+def people_many(request: HttpRequest) -> HttpResponse:
+    """A table of people to invite; what it did is shown this one time."""
+    form = ManyPeopleForm(request.POST or None, request.FILES or None)
+    invited = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            invited = people_invite(table=form.text(), lead=person(request))
+        except AnnotationError as error:
+            form.add_error(None, str(error))
+        else:
+            form = ManyPeopleForm()
+    context = {"form": form, "invited": invited, "mailed": bool(settings.EMAIL_HOST)}
+    return render(request, "accounts/people_many.html", context)
+
+
+def _filters() -> dict[str, Field]:
+    return {
+        "name": CharField(max_length=150, label="Name contains"),
+        "role": choice_filter("Role", list(Role.choices), every="any"),
+        "account": choice_filter("Account", [("open", "open"), ("closed", "closed")], every="any"),
+    }
+
+
+def _rows(users: Iterable[User], lead: object) -> list[dict[str, object]]:
+    """The people of one page; what they have in common is asked once."""
+    allowed, lines = lines_of(lead, LEAD), line_choices(lead)
+    names = {line.id: line.name for line in line_names()}
+    return [_row(user, lead, allowed, lines, names) for user in users]
+
+
+def _row(
+    user: User,
+    lead: object,
+    allowed: set[uuid.UUID] | None,
+    lines: list[tuple[str, str]],
+    names: Mapping[uuid.UUID, str],
+) -> dict[str, object]:
     roles = [
         {
             "membership": membership,
             "label": membership.get_role_display(),
-            "line": line_name(membership.line) if membership.line else "",
+            "line": names.get(membership.line, str(membership.line)[:8]) if membership.line else "",
             "mine_to_take": user != lead and (allowed is None or membership.line in allowed),
         }
         for membership in user.memberships.all()
     ]
     return {
         "user": user,
+        "email": user.email if user == lead or _shares_a_line(user, allowed) else "",
         "roles": roles,
-        "form": RoleForm(lead=lead, auto_id=f"role-{user.pk}-%s"),
+        "form": RoleForm(lead=lead, lines=lines, auto_id=f"role-{user.pk}-%s"),
         "may_close": allowed is None and user != lead,
     }
+
+
+def _shares_a_line(user: User, allowed: set[uuid.UUID] | None) -> bool:
+    """Whether the person has a role on one of the lines that a lead leads; None leads them all."""
+    lines = {membership.line for membership in user.memberships.all()}
+    return allowed is None or bool(lines & {None, *allowed})
 
 
 @require_POST
@@ -73,7 +130,7 @@ def role_give(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         role, line = form.cleaned_data["role"], form.cleaned_data["line"]
         membership_grant(user=user, role=role, line_id=line)
-        _audit(request, "gave role", user, line=line, role=role)
+        audited(request, "gave role", user, line=line, role=role)
         messages.success(request, f"{user} is {Role(role).label.lower()} now.")
     else:
         messages.error(request, " ".join(str(e) for errors in form.errors.values() for e in errors))
@@ -92,7 +149,7 @@ def role_take(request: HttpRequest, user_id: uuid.UUID, membership_id: int) -> H
         return redirect("accounts:people")
     user, role, line = membership.user, membership.role, membership.line
     membership_revoke(user=user, role=role, line_id=line)
-    _audit(request, "took role", user, line=line, role=role)
+    audited(request, "took role", user, line=line, role=role)
     messages.success(request, f"{user} is not {Role(role).label.lower()} there any more.")
     return redirect("accounts:people")
 
@@ -108,7 +165,7 @@ def person_state(request: HttpRequest, user_id: uuid.UUID) -> HttpResponse:
         return redirect("accounts:people")
     active = request.POST.get("active") == "yes"
     person_set_active(user=user, active=active)
-    _audit(request, "opened account" if active else "closed account", user)
+    audited(request, "opened account" if active else "closed account", user)
     messages.success(request, f"The account of {user} is {'open again' if active else 'closed'}.")
     return redirect("accounts:people")
 
@@ -143,7 +200,7 @@ def _erased_note(erased: Erasure) -> str:
     return f"The person is erased. {erased.judgments} judgments stay under {erased.pseudonym}."
 
 
-def _audit(
+def audited(
     request: HttpRequest, verb: str, user: User, line: uuid.UUID | None = None, **detail: str
 ) -> None:
     audit_record(

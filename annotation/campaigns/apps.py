@@ -10,5 +10,10 @@ class CampaignsConfig(AppConfig):
     label = "campaigns"
 
     def ready(self) -> None:
+        from .events import KINDS
+        from .setting_up import STEP
+
         staff = frozenset({"engineer", "lead"})
-        register(NavigationLink("campaigns", "Campaigns", "campaigns:list", staff, 30))
+        register(
+            NavigationLink("campaigns", "Campaigns", "campaigns:list", staff, 30), STEP, *KINDS
+        )

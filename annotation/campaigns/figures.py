@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Count, F, Max, Q, Sum
+from django.db import connection
+from django.db.models import OuterRef, Subquery
 
 from annotation.accounts.models import Rater
+from annotation.comparisons.counts import queue_sums, rater_sums
+from annotation.comparisons.models import Assignment
 
 from .models import Campaign
 
@@ -37,14 +42,8 @@ class RaterRow:
 
 def queue_figures(*, campaign: Campaign) -> list[QueueFigures]:
     names = dict(campaign.comparisons.model._meta.get_field("purpose").flatchoices)
-    rows = campaign.comparisons.values("purpose").annotate(
-        pairs=Count("pk", filter=Q(wanted__gt=0)),  # nobody is asked about two equal texts
-        open_pairs=Count("pk", filter=Q(open=True)),
-        leases=Sum("leased"),
-        answers=Sum("judged"),
-        places=Sum("wanted"),
-    )
-    return [
+    rows = queue_sums([campaign.pk], "purpose")
+    return [  # no pairs: those of two equal texts, about which nobody is asked
         QueueFigures(
             purpose=row["purpose"],
             name=names[row["purpose"]],
@@ -59,27 +58,49 @@ def queue_figures(*, campaign: Campaign) -> list[QueueFigures]:
     ]
 
 
-def rater_rows(*, campaign: Campaign, limit: int = 100) -> list[RaterRow]:
-    """The raters with the most answers in the campaign; a person by name, others by pseudonym."""
-    here = Q(assignments__comparison__campaign=campaign)
-    rows = (
-        Rater.objects.filter(here)
-        .annotate(
-            answered=Count("assignments", filter=here & Q(assignments__state="submitted")),
-            skips=Count("assignments", filter=here & Q(assignments__state="skipped")),
-            last=Max("assignments__submitted_at", filter=here),
-        )
-        .select_related("user")
-        .order_by(F("answered").desc(), "pseudonym")[:limit]
+def rater_rows(
+    *, campaign: Campaign, left_out: Collection[UUID], limit: int = 100
+) -> list[RaterRow]:
+    """The raters with the most answers in the campaign; a person by name, others by pseudonym.
+
+    `left_out` are those whose answers do not count.
+    """
+    most = rater_sums([campaign.pk], "rater").order_by("-answered", "rater__pseudonym")[:limit]
+    sums = {row["rater"]: row for row in most}
+    answered = Assignment.objects.filter(
+        rater=OuterRef("pk"), comparison__campaign=campaign, submitted_at__isnull=False
+    ).order_by("-submitted_at")
+    found = (
+        Rater.objects.select_related("user")
+        .annotate(last=Subquery(answered.values("submitted_at")[:1]))
+        .in_bulk(sums)
     )
     return [
         RaterRow(
             name=str(rater.user or rater.pseudonym),
             simulated=rater.simulated,
-            excluded=rater.excluded_at is not None,
-            labels=rater.answered,
-            skipped=rater.skips,
+            excluded=rater.pk in left_out,
+            labels=row["answered"],
+            skipped=row["skips"],
             last_at=rater.last,
         )
-        for rater in rows
+        for pk, row in sums.items()
+        for rater in [found[pk]]
     ]
+
+
+def span_keys_used(*, campaign: Campaign) -> frozenset[str]:
+    """The keys of the labels with which parts of answers were marked, in judgments of any revision."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT span ->> 'label'
+            FROM comparisons_comparison pair
+            JOIN comparisons_assignment given ON given.comparison_id = pair.id
+            JOIN comparisons_judgment judgment ON judgment.assignment_id = given.id
+            CROSS JOIN jsonb_array_elements(judgment.spans) span
+            WHERE pair.campaign_id = %s
+            """,
+            [campaign.pk],
+        )
+        return frozenset(key for (key,) in cursor.fetchall())

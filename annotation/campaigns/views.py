@@ -3,52 +3,75 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.forms import Field
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotation.comparisons.exclusions import raters_left_out
+from annotation.comparisons.uses import label_shares
 from annotation.contracts import AnnotationError
 from web.access import STAFF, lines_of, person, require_role, role_required
-from web.registry import line_name
-from web.services import audit_record
+from web.forms import redirect_back
+from web.paging import page_by_key
+from web.registry import line_name, line_names
+from web.tables import Sort, choice_filter, table_asked
 
 from . import services
+from .audit import campaign_audit
 from .figures import queue_figures, rater_rows
 from .forms import CampaignForm, GuidelinesForm, SettingsForm
-from .models import OVERALL, Campaign
-from .selectors import campaign_summaries, guidelines_current
+from .models import OVERALL, Campaign, CampaignState
+from .selectors import campaigns_found, campaigns_summed, guidelines_current, opted_in_number
 
 STATE_MEANING = {"draft": "neutral", "active": "good", "paused": "attention", "closed": "neutral"}
+SORTS = {
+    "newest": Sort("newest first", ("-created_at", "-id")),
+    "name": Sort("name", ("name", "id")),
+}
 STATE_ACTS = {"active": "Start", "paused": "Pause", "closed": "Close"}
 
 
-def campaign_for(request: HttpRequest, campaign_id: uuid.UUID) -> Campaign:
-    """The campaign, for an engineer or lead of its line."""
+def campaign_for(request: HttpRequest, campaign_id: uuid.UUID, *roles: str) -> Campaign:
+    """The campaign, for one who holds one of the roles on its line: an engineer or lead, if none is named."""
     campaign = get_object_or_404(Campaign, pk=campaign_id)
-    require_role(request, *STAFF, line_id=campaign.line)
+    require_role(request, *(roles or STAFF), line_id=campaign.line)
     return campaign
 
 
 @require_GET
 @role_required(*STAFF)
 def campaign_list(request: HttpRequest) -> HttpResponse:
-    lines = Campaign.objects.order_by("line").values_list("line", flat=True).distinct()
-    allowed = lines_of(request.user, *STAFF)
+    """The campaigns of the person's lines; with `?archived=1` those that were put away."""
+    archived, allowed = request.GET.get("archived") == "1", lines_of(request.user, *STAFF)
+    names = {line.id: line.name for line in line_names(allowed)}
+    table = table_asked(request.GET, sorts=SORTS, filters=_filters(names))
+    found = campaigns_found(line_ids=allowed, archived=archived, **table.chosen)
+    page = page_by_key(found, query=request.GET, fields=table.fields, size=50)
     rows = [
         {
             "campaign": summary,
-            "line": line_name(line),
+            "line": names.get(campaign.line, str(campaign.line)[:8]),
             "meaning": STATE_MEANING[summary.state],
         }
-        for line in lines
-        if allowed is None or line in allowed
-        for summary in campaign_summaries(line_id=line)
+        for campaign, summary in zip(page.rows, campaigns_summed(page.rows), strict=True)
     ]
-    return render(request, "campaigns/list.html", {"rows": rows})
+    context = {"rows": rows, "archived": archived, "page": page, "table": table}
+    return render(request, "campaigns/list.html", context)
+
+
+def _filters(names: Mapping[uuid.UUID, str]) -> dict[str, Field]:
+    lines = sorted(((str(line), name) for line, name in names.items()), key=lambda one: one[1])
+    return {
+        "line": choice_filter("Line", lines),
+        "state": choice_filter("State", list(CampaignState.choices)),
+    }
 
 
 @require_GET
@@ -57,7 +80,7 @@ def campaign_detail(request: HttpRequest, campaign_id: uuid.UUID) -> HttpRespons
     campaign = campaign_for(request, campaign_id)
     acts = [
         {"state": state, "label": STATE_ACTS[state]}
-        for state in services.TRANSITIONS[campaign.state]
+        for state in (() if campaign.archived_at else services.TRANSITIONS[campaign.state])
     ]
     context = {
         "campaign": campaign,
@@ -66,8 +89,10 @@ def campaign_detail(request: HttpRequest, campaign_id: uuid.UUID) -> HttpRespons
         "acts": acts,
         "criteria": [c for c in campaign.criteria.all() if c.key != OVERALL],
         "guidelines": guidelines_current(campaign=campaign),
+        "opted_in": opted_in_number(campaign=campaign) if campaign.sensitive_warning else None,
         "queue": queue_figures(campaign=campaign),
-        "raters": rater_rows(campaign=campaign),
+        "shares": label_shares(line_id=campaign.line, campaigns=[campaign.pk]),
+        "raters": rater_rows(campaign=campaign, left_out=raters_left_out(campaign=campaign)),
     }
     return render(request, "campaigns/detail.html", context)
 
@@ -77,16 +102,19 @@ def campaign_detail(request: HttpRequest, campaign_id: uuid.UUID) -> HttpRespons
 def campaign_new(request: HttpRequest) -> HttpResponse:
     form = CampaignForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
-        data: dict[str, Any] = dict(form.cleaned_data)
-        line = data.pop("line")
-        require_role(request, *STAFF, line_id=line)
-        campaign = services.campaign_create(line_id=line, author=person(request), **data)
-        _audit(request, campaign, "created campaign")
-        messages.success(
-            request, "The campaign is a draft. Start it when its guidelines are right."
-        )
-        return redirect("campaigns:detail", campaign.pk)
+        return redirect("campaigns:detail", campaign_made(request, form).pk)
     return render(request, "campaigns/new.html", {"form": form})
+
+
+def campaign_made(request: HttpRequest, form: CampaignForm) -> Campaign:
+    """The campaign that a filled-in form asks for, for who has a role on its line."""
+    data: dict[str, Any] = dict(form.cleaned_data)
+    line = data.pop("line")
+    require_role(request, *STAFF, line_id=line)
+    campaign = services.campaign_create(line_id=line, author=person(request), **data)
+    campaign_audit(request, campaign, "created campaign")
+    messages.success(request, "The campaign is a draft. Start it when its guidelines are right.")
+    return campaign
 
 
 @require_http_methods(["GET", "POST"])
@@ -98,12 +126,20 @@ def campaign_edit(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         if changed:
             before = Campaign.objects.get(pk=campaign.pk)
-            detail = {name: [getattr(before, name), value] for name, value in changed.items()}
+            detail = {
+                name: [_plain(getattr(before, name)), _plain(value)]
+                for name, value in changed.items()
+            }
             services.campaign_update(campaign=campaign, **changed)
-            _audit(request, campaign, "changed campaign", **detail)
+            campaign_audit(request, campaign, "changed campaign", **detail)
         messages.success(request, "Saved.")
         return redirect("campaigns:detail", campaign.pk)
     return render(request, "campaigns/edit.html", {"campaign": campaign, "form": form})
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @require_POST
@@ -116,8 +152,25 @@ def campaign_state(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse
     except (AnnotationError, ValidationError) as error:
         messages.error(request, str(error))
     else:
-        _audit(request, campaign, "changed state", before=before, after=campaign.state)
+        campaign_audit(request, campaign, "changed state", before=before, after=campaign.state)
         messages.success(request, f"The campaign is {campaign.get_state_display().lower()} now.")
+    return redirect_back(request, "campaigns:detail", campaign.pk)
+
+
+@require_POST
+@role_required(*STAFF)
+def campaign_put_away(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
+    """Archive the campaign, or take it back (`archived=no`)."""
+    campaign = campaign_for(request, campaign_id)
+    archived = request.POST.get("archived") != "no"
+    try:
+        services.campaign_archive(campaign=campaign, archived=archived)
+    except AnnotationError as error:
+        messages.error(request, str(error))
+    else:
+        campaign_audit(request, campaign, "archived campaign" if archived else "took back campaign")
+        word = "is archived: it leaves lists and choices" if archived else "is back in the lists"
+        messages.success(request, f"{campaign.name} {word}.")
     return redirect("campaigns:detail", campaign.pk)
 
 
@@ -141,20 +194,10 @@ def guidelines(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
             author=person(request),
             **form.cleaned_data,
         )
-        _audit(request, campaign, "published guidelines", version=made.number)
+        campaign_audit(request, campaign, "published guidelines", version=made.number)
         messages.success(
             request, f"Version {made.number} is in force. Everyone reads it before their next pair."
         )
         return redirect("campaigns:guidelines", campaign.pk)
     context = {"campaign": campaign, "versions": versions, "shown": shown, "form": form}
     return render(request, "campaigns/guidelines.html", context)
-
-
-def _audit(request: HttpRequest, campaign: Campaign, verb: str, **detail: Any) -> None:
-    audit_record(
-        actor=request.user,
-        verb=verb,
-        target=f"campaign {campaign.name}",
-        line=campaign.line,
-        detail=detail,
-    )

@@ -10,6 +10,6 @@ class ComparisonsConfig(AppConfig):
     label = "comparisons"
 
     def ready(self) -> None:
-        from .panels import START
+        from .panels import ANSWERS, START
 
-        register(START)
+        register(START, ANSWERS)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 
 from annotation.contracts import AnnotationError, Message
 
 from .models import Split
 
 Shares = Mapping[str, float]
+_ROOT = re.compile("[0-9a-f]{64}")
 
 # Where prompts will be answered by policies: some are kept for candidate against incumbent.
 PROMPT_SHARES: Shares = {
@@ -19,13 +21,15 @@ PROMPT_SHARES: Shares = {
     Split.TEST: 0.1,
     Split.EVALUATION: 0.1,
 }
-# Where completions and votes came with the prompt, so that no policy will be judged on it.
+# Where completions came with the prompt, judged already or to be judged: a label on an evaluation prompt
+# would never train, and no policy needs to be judged on these.
 JUDGED_SHARES: Shares = {Split.TRAIN: 0.8, Split.VALIDATION: 0.1, Split.TEST: 0.1}
 
 
 def sha256(*parts: str) -> str:
     """One hash over texts, unambiguous about where one ends and the next begins."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+    listed = f"[{', '.join(map(encode_basestring, parts))}]"  # as JSON, without building an encoder
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def uniform(*parts: str) -> float:
@@ -44,8 +48,18 @@ def root_hash(messages: Sequence[Message], group: str = "") -> str:
     return sha256("root", _plain(first["content"]))
 
 
+def is_root(text: str) -> bool:
+    """Whether the text is written as roots are, which nobody calls a group of their own."""
+    return _ROOT.fullmatch(text) is not None
+
+
 def prompt_digest(messages: Sequence[Message], root: str) -> str:
     return sha256(root, *(part for m in messages for part in (m["role"], m["content"])))
+
+
+def conversation_digest(messages: Sequence[Message]) -> str:
+    """The same for the same conversation typed again: case and spacing do not count."""
+    return sha256(*(part for m in messages for part in (m["role"], _plain(m["content"]))))
 
 
 def text_digest(text: str) -> str:

@@ -13,9 +13,11 @@ from django.utils import timezone
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.contracts import CampaignGauge
 
-from .models import Assignment, AssignmentState, Comparison, Judgment
+from .counts import queue_sums
+from .models import Assignment, AssignmentState, Judgment
 
 RECENT = timedelta(hours=1)
+SHOWN = (CampaignState.ACTIVE, CampaignState.PAUSED)
 
 
 def campaign_gauges() -> list[CampaignGauge]:
@@ -26,7 +28,7 @@ def campaign_gauges() -> list[CampaignGauge]:
     expired = _counts(ran_out.filter(lease_expires_at__isnull=False))  # the others were given back
     recent = _recent()
     nothing = {"labels": 0, "seconds": 0.0, "raters": 0}
-    shown = Campaign.objects.filter(state__in=[CampaignState.ACTIVE, CampaignState.PAUSED])
+    shown = Campaign.objects.filter(state__in=SHOWN)
     return [
         CampaignGauge(
             line_id=campaign.line,
@@ -44,9 +46,9 @@ def campaign_gauges() -> list[CampaignGauge]:
 
 def _open() -> dict[UUID, dict[str, int]]:
     found: dict[UUID, dict[str, int]] = defaultdict(dict)
-    rows = Comparison.objects.filter(open=True).values("campaign", "purpose")
-    for row in rows.annotate(pairs=Count("pk")):
-        found[row["campaign"]][row["purpose"]] = row["pairs"]
+    campaigns = Campaign.objects.filter(state__in=SHOWN).values("pk")
+    for row in queue_sums(campaigns, "campaign", "purpose").filter(open_pairs__gt=0):
+        found[row["campaign"]][row["purpose"]] = row["open_pairs"]
     return found
 
 

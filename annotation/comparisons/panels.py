@@ -12,9 +12,11 @@ from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign, CampaignState
 from annotation.campaigns.selectors import guidelines_unread
 from web.access import ADJUDICATOR, ANNOTATOR, lines_of, person
-from web.registry import Panel
+from web.registry import NavigationLink, Panel
 
+from .exclusions import rater_left_out
 from .page_texts import share_spent_text
+from .qualifying import must_qualify
 from .selectors import pairs_available, progress_for
 from .shares import gate_share_spent
 
@@ -31,17 +33,28 @@ def start_read(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _row(campaign: Campaign, rater: Rater) -> dict[str, Any]:
-    available = pairs_available(rater=rater, campaign=campaign)
+    paused = rater_left_out(rater=rater, campaign=campaign)
+    to_qualify = not paused and must_qualify(rater=rater, campaign=campaign)
+    available = not paused and not to_qualify and pairs_available(rater=rater, campaign=campaign)
     spent = None if available else gate_share_spent(rater=rater, campaign=campaign)
     return {
         "campaign": campaign,
         "available": available,
+        "paused": paused,
+        "to_qualify": to_qualify,
         "progress": progress_for(rater=rater, campaign=campaign),
         "share_spent": share_spent_text(spent),
         "guidelines_unread": guidelines_unread(rater=rater, campaign=campaign),
     }
 
 
+ANSWERS = NavigationLink(
+    "comparisons.history",
+    "Your answers",
+    "comparisons:history",
+    frozenset({ANNOTATOR, ADJUDICATOR}),
+    15,
+)
 START = Panel(
     key="comparisons.start",
     roles=frozenset({ANNOTATOR, ADJUDICATOR}),

@@ -21,6 +21,14 @@ def direction(value: int) -> int:
     return (value > TIE) - (value < TIE)
 
 
+def answer_right(value: int, known: int, tolerance: int | None) -> bool:
+    """Whether `value` answers a gold item whose answer is `known`: within `tolerance` steps of it, or
+    without one anywhere on the same side. Both are in the same order."""
+    if tolerance is None:
+        return direction(value) == direction(known)
+    return abs(value - known) <= tolerance
+
+
 def preference(value: int) -> float:
     """The probability that slot 1 is better, as trained on: a tie is 1/2."""
     return (1 - direction(value)) / 2

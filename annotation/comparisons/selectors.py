@@ -12,29 +12,27 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.accounts.models import Rater
-from annotation.campaigns.models import OVERALL, Campaign
+from annotation.campaigns.models import Campaign
 
-from .identity import identity_masked
+from .blinding import blinded, secrets_of
+from .levels import levels_shown, sides_of
 from .models import (
     Assignment,
     AssignmentState,
     Comparison,
-    Completion,
     Judgment,
-    Prompt,
     Purpose,
     RaterQueue,
 )
 from .records import (
     Answer,
     ComparisonView,
-    MessageView,
     NotYours,
     Progress,
-    RecentAnswer,
 )
 from .scale import value_turned
 from .shares import gate_queues_open
+from .spans import completions_shown, spans_shown
 
 RECENT = 100  # answers from which the median time of an answer is taken
 
@@ -43,25 +41,46 @@ def comparison_for(*, rater: Rater, assignment_id: UUID) -> ComparisonView:
     """The only way to a pair's content. Raises `NotYours` unless it was given to this rater."""
     assignment = (
         Assignment.objects.filter(pk=assignment_id, rater=rater)
-        .exclude(state=AssignmentState.SKIPPED)
-        .select_related("comparison__prompt")
+        .exclude(state__in=(AssignmentState.SKIPPED, AssignmentState.SETTLED))
+        .select_related("comparison__prompt", "comparison__campaign")
         .first()
     )
     if assignment is None:
         raise NotYours("You have no such pair.")
-    shown = _completions_shown(assignment)
-    secrets = [s for c in shown for s in (c.artifact_sha256, str(c.model_version or ""))]
+    return comparison_view(assignment)
+
+
+def own_pair(*, rater: Rater, campaign: Campaign, assignment_id: UUID) -> UUID:
+    """The id again, of a pair that was given to this rater in this campaign; every door asks here.
+
+    Whoever may label in one campaign reaches by it no pair of another, in which they perhaps no longer
+    may. Raises `NotYours`, in the same words whether there is such a pair or not.
+    """
+    rows = Assignment.objects.filter(pk=assignment_id, rater=rater, comparison__campaign=campaign)
+    if not rows.exclude(state=AssignmentState.SETTLED).exists():
+        raise NotYours("You have no such pair.")
+    return assignment_id
+
+
+def comparison_view(assignment: Assignment) -> ComparisonView:
+    """What the rater of the assignment may see of its pair; the caller has checked whose it is."""
+    shown = completions_shown(assignment)
+    comparison = assignment.comparison
+    texts, messages = blinded(
+        campaign=comparison.campaign,
+        messages=comparison.prompt.messages,
+        texts=[c.text for c in shown],
+        secrets=secrets_of(shown),
+    )
     answered = assignment.state == AssignmentState.SUBMITTED
     active = assignment.judgments.get(active=True) if answered else None
     return ComparisonView(
         assignment_id=assignment.pk,
         campaign_id=assignment.comparison.campaign_id,
         state=assignment.state,
-        messages=_messages_shown(assignment.comparison.prompt, secrets),
-        left=identity_masked(shown[0].text, secrets),
-        right=identity_masked(shown[1].text, secrets),
-        left_ended=shown[0].ended,
-        right_ended=shown[1].ended,
+        messages=messages,
+        answers=tuple(texts),
+        ended=tuple(completion.ended for completion in shown),
         draft=assignment.draft,
         draft_saved_at=assignment.draft_saved_at,
         answer=answer_of(active, assignment.shown_order) if active else None,
@@ -71,13 +90,16 @@ def comparison_for(*, rater: Rater, assignment_id: UUID) -> ComparisonView:
 def answer_of(judgment: Judgment, shown_order: Sequence[int]) -> Answer:
     """A stored judgment as its rater gave it: in the order shown."""
     values = judgment.values.values_list("criterion__key", "value")
-    sides = {None: "", shown_order[0]: ":left", shown_order[1]: ":right"}
+    sides = {slot: f":{side}" for side, slot in sides_of(shown_order).items()} | {None: ""}
     return Answer(
         values={key: value_turned(value, shown_order) for key, value in values},
+        ranking=tuple(levels_shown(judgment.levels, shown_order)) if judgment.levels else (),
         both_bad=judgment.both_bad,
         flags=tuple(flag["key"] + sides[flag["slot"]] for flag in judgment.flags),
         rationale=judgment.rationale,
+        reasons=tuple(judgment.reasons),
         seconds=judgment.seconds,
+        spans=spans_shown(judgment),
     )
 
 
@@ -85,7 +107,7 @@ def progress_for(*, rater: Rater, campaign: Campaign) -> Progress:
     """How far the rater has come, asked in one query: every door of the compare page answers with it."""
     own = Judgment.objects.filter(
         rater=rater, active=True, assignment__comparison__campaign=campaign
-    )
+    ).exclude(assignment__state=AssignmentState.SETTLED)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     today = own.filter(created_at__gte=midnight).values("rater").annotate(n=Count("pk"))
     recent = own.filter(seconds__isnull=False).order_by("-created_at").values("seconds")
@@ -104,7 +126,10 @@ def progress_for(*, rater: Rater, campaign: Campaign) -> Progress:
 
 
 def pairs_available(*, rater: Rater, campaign: Campaign) -> bool:
-    """Whether the rater holds a pair, or one is open that they have not had and still may have."""
+    """Whether the rater holds a pair, or one is open that they have not had and still may have; where people
+    write to the policy there is always something."""
+    if campaign.converses:
+        return True
     held = Assignment.objects.filter(
         rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
     )
@@ -112,48 +137,18 @@ def pairs_available(*, rater: Rater, campaign: Campaign) -> bool:
     unmet = Comparison.objects.filter(campaign=campaign, open=True).filter(
         ~Exists(mine.exclude(state=AssignmentState.EXPIRED))
     )
-    if held.exists() or unmet.exclude(purpose=Purpose.GATE).exists():
+    # Gold items and repeats are drawn among the others, and do not wait for anybody by themselves.
+    if held.exists() or unmet.filter(purpose=Purpose.TRAINING).exists():
         return True
     queues = gate_queues_open(rater=rater, campaign=campaign)
     left = [queue.round_id for queue in queues if queue.share_left]
     return unmet.filter(purpose=Purpose.GATE, round_id__in=left).exists()
 
 
-def recent_answers(*, rater: Rater, campaign: Campaign, limit: int = 10) -> list[RecentAnswer]:
-    """The rater's last answers, newest first; the first is the one that undo takes back."""
-    rows = (
-        Assignment.objects.filter(
-            rater=rater, comparison__campaign=campaign, state=AssignmentState.SUBMITTED
-        )
-        .select_related("comparison__prompt")
-        .order_by("-submitted_at")[:limit]
-    )
-    return [_recent_answer(row) for row in rows]
-
-
-def _recent_answer(assignment: Assignment) -> RecentAnswer:
-    active = assignment.judgments.get(active=True)
-    assert assignment.submitted_at is not None
-    return RecentAnswer(
-        assignment_id=assignment.pk,
-        prompt=str(assignment.comparison.prompt),
-        value=answer_of(active, assignment.shown_order).values[OVERALL],
-        both_bad=active.both_bad,
-        submitted_at=assignment.submitted_at,
-    )
-
-
-def _completions_shown(assignment: Assignment) -> list[Completion]:
-    slots = assignment.comparison.slots.select_related("completion")
-    by_position = {slot.position: slot.completion for slot in slots}
-    return [by_position[position] for position in assignment.shown_order]
-
-
-def _messages_shown(prompt: Prompt, secrets: list[str]) -> tuple[MessageView, ...]:
-    return tuple(
-        MessageView(
-            m["role"],
-            identity_masked(m["content"], secrets) if m["role"] == "assistant" else m["content"],
-        )
-        for m in prompt.messages
-    )
+def last_settled(*, rater: Rater, campaign: Campaign, skips: bool = False) -> UUID | None:
+    """The pair that the rater answered last, or with `skips` the one answered or skipped last."""
+    states = [AssignmentState.SUBMITTED, *([AssignmentState.SKIPPED] if skips else [])]
+    rows = Assignment.objects.filter(
+        rater=rater, comparison__campaign=campaign, state__in=states
+    ).order_by("-touched_at")
+    return rows.values_list("pk", flat=True).first()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
@@ -19,10 +21,14 @@ from annotation.contracts import (
     OverlapVote,
     SnapshotRecipe,
 )
-from annotation.rows import PreferenceRow, PromptRow
+from annotation.rows import PreferenceRow, PromptRow, RankingPart, Writer
 
-from .models import Comparison, Completion, JudgmentValue, Prompt, Purpose, Slot, Split
+from .exclusions import counting, label_in_force, left_out
+from .gold import GOLD_TAG
+from .levels import ranking_pairs
+from .models import Completion, Judgment, JudgmentValue, Prompt, Purpose, Slot, Split
 from .scale import preference
+from .uses import may_train, prompt_retired
 
 CHUNK = 2000
 SECONDS_A_DAY = 86_400
@@ -31,10 +37,11 @@ _FIELDS = {
     "key": "judgment_id",
     "comparison": "judgment__assignment__comparison_id",
     "root": "judgment__assignment__comparison__prompt__root_hash",
-    "messages": "judgment__assignment__comparison__prompt__messages",
+    "prompt": "judgment__assignment__comparison__prompt_id",
     "split": "judgment__assignment__comparison__prompt__split",
     "campaign": "judgment__assignment__comparison__campaign_id",
     "purpose": "judgment__assignment__comparison__purpose",
+    "strategy": "judgment__assignment__comparison__strategy",
     "rater": "judgment__rater__pseudonym",
     "simulated": "judgment__rater__simulated",
     "rater_source": "judgment__rater__source",
@@ -44,64 +51,128 @@ _FIELDS = {
 
 
 def counted_values(*, line_id: UUID) -> QuerySet[JudgmentValue, JudgmentValue]:
-    """The overall values of a line that count: active, in time, by raters who are not excluded."""
+    """The overall values of a line that count: active, in time, not left out by a lead."""
+    return counting(_overall_values(line_id))
+
+
+def _overall_values(line_id: UUID) -> QuerySet[JudgmentValue, JudgmentValue]:
     return JudgmentValue.objects.filter(
-        criterion__key=OVERALL,
-        judgment__active=True,
-        judgment__surplus=False,
-        judgment__rater__excluded_at__isnull=True,
-        judgment__assignment__comparison__campaign__line=line_id,
+        criterion__key=OVERALL, judgment__assignment__comparison__campaign__line=line_id
     )
 
 
 def training_values(
     *, line_id: UUID, recipe: SnapshotRecipe | None = None
 ) -> QuerySet[JudgmentValue, JudgmentValue]:
-    """Those that may train: of training comparisons, never on evaluation prompts."""
+    """Those that may train: of training comparisons and released gates, never on prompts that a gate may
+    still draw; where an adjudicator has settled a pair, that answer in place of the votes."""
     recipe = recipe or SnapshotRecipe()
-    rows = counted_values(line_id=line_id).filter(
-        judgment__assignment__comparison__purpose=Purpose.TRAINING
-    )
-    rows = rows.exclude(judgment__assignment__comparison__prompt__split=Split.EVALUATION)
+    rows = label_in_force(_overall_values(line_id)).filter(may_train("judgment__"))
     if recipe.campaigns:
-        ids = _campaign_ids(line_id, recipe.campaigns)
+        ids = campaign_ids(line_id, recipe.campaigns)
         rows = rows.filter(judgment__assignment__comparison__campaign__in=ids.values())
     if recipe.until is not None:
         rows = rows.filter(judgment__created_at__lt=_moment(recipe.until))
     return rows
 
 
-def preferences(*, line_id: UUID, recipe: SnapshotRecipe) -> Iterator[PreferenceRow]:
+def training_rankings(
+    *, line_id: UUID, recipe: SnapshotRecipe | None = None
+) -> QuerySet[Judgment, Judgment]:
+    """The same of ranked answers, as judgments with their levels."""
+    recipe = recipe or SnapshotRecipe()
+    rows = rankings_counted().filter(may_train(), assignment__comparison__campaign__line=line_id)
+    if recipe.campaigns:
+        ids = campaign_ids(line_id, recipe.campaigns)
+        rows = rows.filter(assignment__comparison__campaign__in=ids.values())
+    if recipe.until is not None:
+        rows = rows.filter(created_at__lt=_moment(recipe.until))
+    return rows
+
+
+def rankings_counted() -> QuerySet[Judgment, Judgment]:
+    """The rankings that count: active, in time, not left out by a lead."""
+    return Judgment.objects.filter(
+        ~left_out(judgment=""), levels__isnull=False, active=True, surplus=False
+    )
+
+
+def preferences(
+    *, line_id: UUID, recipe: SnapshotRecipe, passed_over: Counter[str] | None = None
+) -> Iterator[PreferenceRow]:
     """Labels that may train, in a stable order (by time, then id): of training pairs, active, in
-    time, by raters who are not excluded. Gate labels, repeats, gold items and everything on
-    evaluation prompts never come out here; pairs of one and the same text are left out, because
-    nothing can be learned from them."""
-    rows = training_values(line_id=line_id, recipe=recipe)
+    time, not left out by a lead. Repeats, gold items and everything on evaluation prompts never
+    come out here; gate labels only when they were released, as training rows whose purpose says so. Pairs
+    of one and the same text are left out, because nothing can be learned from them: they are counted in
+    `passed_over`, under "same_text".
+
+    Rankings follow, in the same order, each as all of its pairs one after the other. A ranking of K answers is
+    no K (K - 1) / 2 independent votes (Ouyang 2022, section 3.5, trains on all of them as one element): each
+    pair has 1 / (K - 1) of its weight, so that every answer weighs what an answer of a pair does."""
+    values = training_values(line_id=line_id, recipe=recipe)
+    rankings = training_rankings(line_id=line_id, recipe=recipe)
     weights = _campaign_weights(line_id, recipe)
     campaigns = dict(Campaign.objects.filter(line=line_id).values_list("pk", "slug"))
-    newest = _age_zero(rows, recipe)
-    for row in _joined(rows.order_by("judgment__created_at", "judgment_id")):
-        if row["texts"][0] == row["texts"][1]:
-            continue
+    aged = recipe.recency_half_life_days > 0
+    newest = _age_zero(values, rankings, recipe) if aged else None
+
+    def weight_of(row: dict[str, Any]) -> float:
         weight = weights.get(row["campaign"], 1.0)
-        if recipe.recency_half_life_days > 0 and newest is not None:
+        if newest is not None:
             days = (newest - row["at"]).total_seconds() / SECONDS_A_DAY
             weight *= 0.5 ** (days / recipe.recency_half_life_days)
-        yield PreferenceRow(
-            id=str(row["key"]),
-            group=row["root"],
-            messages=tuple(row["messages"]),
-            completions=row["texts"],
-            preference=preference(row["value"]),
-            strength=float(row["value"]),
-            weight=weight,
-            split=row["split"],
-            rater=row["rater"],
-            campaign=campaigns[row["campaign"]],
-            purpose=row["purpose"],
-            judged_at=row["at"].isoformat(),
-            source=_source(row),
-        )
+        return weight
+
+    for row in _joined(
+        values.order_by("judgment__created_at", "judgment_id"), writers=recipe.writers
+    ):
+        if row["texts"][0] == row["texts"][1]:
+            if passed_over is not None:
+                passed_over["same_text"] += 1
+            continue
+        yield _preference(row, str(row["key"]), (0, 1), row["value"], weight_of(row), campaigns)
+    for row in _joined(rankings.order_by("created_at", "pk"), writers=recipe.writers):
+        levels = row["levels"]
+        weight = weight_of(row) / (len(levels) - 1)
+        for pair in ranking_pairs(levels):
+            made = _preference(
+                row,
+                f"{row['key']}:{pair.first + 1}-{pair.second + 1}",
+                (pair.first, pair.second),
+                pair.value,
+                weight,
+                campaigns,
+            )
+            yield replace(made, part=RankingPart(str(row["key"]), len(levels), pair.levels))
+
+
+def _preference(
+    row: dict[str, Any],
+    key: str,
+    slots: tuple[int, int],
+    value: int,
+    weight: float,
+    campaigns: Mapping[UUID, str],
+) -> PreferenceRow:
+    """Of the completions in these two slots."""
+    texts, writers = row["texts"], row["writers"]
+    return PreferenceRow(
+        id=key,
+        group=row["root"],
+        messages=row["messages"],
+        completions=(texts[slots[0]], texts[slots[1]]),
+        preference=preference(value),
+        strength=float(value),
+        weight=weight,
+        split="train" if row["split"] == Split.EVALUATION else row["split"],
+        rater=row["rater"],
+        campaign=campaigns[row["campaign"]],
+        purpose=row["purpose"],
+        judged_at=row["at"].isoformat(),
+        source=_source(row),
+        writers=(writers[slots[0]], writers[slots[1]]) if writers else (),
+        strategy=row["strategy"],
+    )
 
 
 def prompts(
@@ -119,10 +190,11 @@ def prompts(
 
 
 def prompts_drawn(*, line_id: UUID, splits: tuple[str, ...], seed: int) -> QuerySet[Prompt, Prompt]:
-    """The prompts of these splits in the order that the seed draws."""
-    return Prompt.objects.filter(line=line_id, split__in=splits).order_by(
-        RawSQL("md5(%s || digest)", [str(seed)]), "pk"
-    )
+    """The prompts of these splits in the order that the seed draws, without those written for gold items
+    and those that are retired."""
+    rows = Prompt.objects.filter(~prompt_retired(), line=line_id, split__in=splits)
+    rows = rows.exclude(tags__contains=[GOLD_TAG])
+    return rows.order_by(RawSQL("md5(%s || digest)", [str(seed)]), "pk")
 
 
 def prompt_row(prompt: Prompt) -> PromptRow:
@@ -134,14 +206,14 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
 
     An edit changes the value and keeps the place in the order.
     """
-    rows = JudgmentValue.objects.filter(
+    asked = JudgmentValue.objects.filter(
         criterion__key=OVERALL,
-        judgment__active=True,
-        judgment__surplus=False,
-        judgment__rater__excluded_at__isnull=True,
         judgment__assignment__comparison__purpose=Purpose.GATE,
         judgment__assignment__comparison__round_id=round_id,
-    ).select_related("judgment__rater", "judgment__assignment__comparison__prompt")
+    )
+    rows = counting(asked).select_related(
+        "judgment__rater", "judgment__assignment__comparison__prompt"
+    )
     labels: dict[UUID, GateLabel] = {}
     # Read once: a label that is given meanwhile belongs to the next look.
     ordered = list(rows.order_by("judgment__assignment__submitted_at", "judgment_id"))
@@ -170,9 +242,11 @@ def overlap_votes(
     *, line_id: UUID, since: datetime | None = None, until: datetime | None = None
 ) -> list[OverlapVote]:
     """Votes on the training and gate comparisons that two raters or more have judged: for agreement
-    and the human ceiling."""
+    and the human ceiling. Pairs that were asked again because votes differed would tell too little of
+    agreement, and are not among them."""
     rows = counted_values(line_id=line_id).filter(
-        judgment__assignment__comparison__purpose__in=(Purpose.TRAINING, Purpose.GATE)
+        judgment__assignment__comparison__purpose__in=(Purpose.TRAINING, Purpose.GATE),
+        judgment__assignment__comparison__adaptive=False,
     )
     if since is not None:
         rows = rows.filter(judgment__created_at__gte=since)
@@ -190,24 +264,72 @@ def overlap_votes(
     return [vote for vote in votes if len(raters[vote.comparison_id]) >= 2]
 
 
-def _joined(rows: QuerySet[JudgmentValue, JudgmentValue]) -> Iterator[dict[str, Any]]:
-    """The fields of `_FIELDS`, the value, and `texts` in slot order; chunk by chunk."""
-    named = {name: F(path) for name, path in _FIELDS.items()}
+def _joined(rows: QuerySet[Any, Any], *, writers: bool = False) -> Iterator[dict[str, Any]]:
+    """The fields of `_FIELDS`, the value (of rankings the levels), `texts` and, where they are wanted, `writers` in
+    slot order, and `messages`; chunk by chunk."""
+    ranked = rows.model is Judgment
+    paths = {"levels": "levels"} if ranked else {"value": "value"}
+    paths |= {
+        name: path.removeprefix("judgment__") if ranked else path for name, path in _FIELDS.items()
+    }
+    if ranked:
+        paths["key"] = "pk"
     chunk: list[dict[str, Any]] = []
-    found: Iterator[Any] = rows.values("value", **named).iterator(chunk_size=CHUNK)
-    for row in found:
+    for record in rows.values_list(*paths.values()).iterator(chunk_size=CHUNK):
+        row = dict(zip(paths, record, strict=True))
         chunk.append(row)
         if len(chunk) == CHUNK:
-            yield from _with_texts(chunk)
+            yield from _with_texts(chunk, writers)
             chunk = []
-    yield from _with_texts(chunk)
+    yield from _with_texts(chunk, writers)
 
 
-def _with_texts(chunk: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    slots = _slots([row["comparison"] for row in chunk])
+def _with_texts(chunk: list[dict[str, Any]], writers: bool) -> Iterator[dict[str, Any]]:
+    """What is long is read last, so that the database need not sort it."""
+    comparisons = [row["comparison"] for row in chunk]
+    texts, wrote = _texts(comparisons), _writers(comparisons) if writers else {}
+    prompts = Prompt.objects.filter(pk__in={row["prompt"] for row in chunk})
+    messages = {key: tuple(turns) for key, turns in prompts.values_list("pk", "messages")}
     for row in chunk:
-        first, second = slots[row["comparison"]]
-        yield {**row, "texts": (first.text, second.text)}
+        row["texts"] = tuple(texts[row["comparison"]])
+        row["writers"] = tuple(wrote.get(row["comparison"], ()))
+        row["messages"] = messages[row["prompt"]]
+        yield row
+
+
+def _texts(comparisons: Collection[UUID]) -> dict[UUID, list[str]]:
+    """Texts in slot order by comparison: what most readers want of the completions, read in a third of
+    the time."""
+    found: dict[UUID, list[str]] = defaultdict(list)
+    rows = Slot.objects.filter(comparison__in=comparisons).order_by("comparison", "position")
+    for comparison, text in rows.values_list("comparison_id", "completion__text"):
+        found[comparison].append(text)
+    return found
+
+
+def _writers(comparisons: Collection[UUID]) -> dict[UUID, list[Writer]]:
+    """Who wrote the completions, in slot order by comparison."""
+    found: dict[UUID, list[Writer]] = defaultdict(list)
+    rows = Slot.objects.filter(comparison__in=comparisons).order_by("comparison", "position")
+    fields = ("model_version", "sampling", "ended")
+    for comparison, *drawn in rows.values_list(
+        "comparison_id", *(f"completion__{field}" for field in fields)
+    ):
+        found[comparison].append(_writer(*drawn))
+    return found
+
+
+def _writer(version: UUID | None, sampling: Mapping[str, Any], ended: bool) -> Writer:
+    """Nobody where the text is of a person, or where it is not written down how a model drew it."""
+    if version is None or "temperature" not in sampling:
+        return Writer()
+    return Writer(
+        model=str(version),
+        temperature=float(sampling["temperature"]),
+        top_k=int(sampling.get("top_k") or 0),
+        top_p=float(sampling.get("top_p") or 1.0),
+        ended=ended,
+    )
 
 
 def _slots(comparisons: Any) -> dict[UUID, list[Completion]]:
@@ -219,21 +341,22 @@ def _slots(comparisons: Any) -> dict[UUID, list[Completion]]:
     return found
 
 
-def _campaign_ids(line_id: UUID, names: tuple[str, ...]) -> dict[str, UUID]:
+def campaign_ids(line_id: UUID, names: tuple[str, ...]) -> dict[str, UUID]:
     """Campaigns of the line by id, slug or name, each of which must exist."""
     known: dict[str, UUID] = {}
+    slugs = set()
     for campaign in Campaign.objects.filter(line=line_id):
+        slugs.add(campaign.slug)
         known |= dict.fromkeys((str(campaign.pk), campaign.slug, campaign.name), campaign.pk)
     for name in names:
         if name not in known:
-            raise AnnotationError(
-                f"The recipe names the campaign {name!r}, which the line does not have."
-            )
+            has = ", ".join(sorted(slugs)) or "none"
+            raise AnnotationError(f"The line has no campaign {name!r}; it has: {has}.")
     return {name: known[name] for name in names}
 
 
 def _campaign_weights(line_id: UUID, recipe: SnapshotRecipe) -> dict[UUID, float]:
-    ids = _campaign_ids(line_id, tuple(recipe.weights))
+    ids = campaign_ids(line_id, tuple(recipe.weights))
     for name, weight in recipe.weights.items():
         if weight < 0:
             raise AnnotationError(
@@ -243,12 +366,17 @@ def _campaign_weights(line_id: UUID, recipe: SnapshotRecipe) -> dict[UUID, float
 
 
 def _age_zero(
-    rows: QuerySet[JudgmentValue, JudgmentValue], recipe: SnapshotRecipe
+    values: QuerySet[JudgmentValue, JudgmentValue],
+    rankings: QuerySet[Judgment, Judgment],
+    recipe: SnapshotRecipe,
 ) -> datetime | None:
     if recipe.until is not None:
         return _moment(recipe.until)
-    last = rows.order_by("-judgment__created_at").select_related("judgment").first()
-    return last.judgment.created_at if last else None
+    newest = (
+        values.aggregate(at=Max("judgment__created_at"))["at"],
+        rankings.aggregate(at=Max("created_at"))["at"],
+    )
+    return max(filter(None, newest), default=None)
 
 
 def _moment(text: str) -> datetime:
@@ -265,10 +393,3 @@ def _source(row: dict[str, Any]) -> str:
     if row["simulated"]:
         return "simulated"
     return f"import:{row['rater_source']}" if row["rater_source"] else "people"
-
-
-def open_count(*, line_id: UUID, purpose: str) -> int:
-    """Comparisons of active campaigns that still have a free place."""
-    return Comparison.objects.filter(
-        Q(campaign__line=line_id, campaign__state="active"), purpose=purpose, open=True
-    ).count()

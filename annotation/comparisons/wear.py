@@ -3,6 +3,7 @@
 A prompt is worn by every round whose gate has shown its pair, whatever became of that round. Gate pairs
 are shown in the order of their queue keys, so what a round has used up is all up to the last that anybody
 was given: the pairs of two equal texts among them too, or those alone would be left for later rounds.
+A retired prompt, whose labels were released to training, is no evaluation prompt any more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from annotation.rows import PromptRow
 
 from .models import Assignment, Comparison, Prompt, Purpose, Split
 from .streams import CHUNK, prompt_row, prompts_drawn
+from .uses import prompt_retired
 
 # (how many rounds, the last of them): the order in which prompts are taken.
 Uses = tuple[int, datetime]
@@ -43,7 +45,7 @@ def prompt_wear(
 ) -> PromptWear:
     """The state of a line's evaluation prompts now; `seen_before` counts those of `asked` that a gate
     other than that of `round_id` has shown."""
-    prompts = Prompt.objects.filter(line=line_id, split=Split.EVALUATION)
+    prompts = _evaluation_prompts(line_id)
     shown = _shown(line_id).values("prompt_id")
     before = _shown(line_id, besides=round_id).values("prompt_id") if asked else shown.none()
     return PromptWear(
@@ -54,7 +56,12 @@ def prompt_wear(
 
 
 def evaluation_prompt_count(*, line_id: UUID) -> int:
-    return Prompt.objects.filter(line=line_id, split=Split.EVALUATION).count()
+    """How many a gate may draw from."""
+    return _evaluation_prompts(line_id).count()
+
+
+def _evaluation_prompts(line_id: UUID) -> QuerySet[Prompt, Prompt]:
+    return Prompt.objects.filter(~prompt_retired(), line=line_id, split=Split.EVALUATION)
 
 
 def _shown(line_id: UUID, *, besides: UUID | None = None) -> QuerySet[Comparison, Any]:

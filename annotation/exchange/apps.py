@@ -10,6 +10,11 @@ class ExchangeConfig(AppConfig):
     label = "exchange"
 
     def ready(self) -> None:
+        from .events import KINDS
+        from .setting_up import STEP
+
         register(
-            NavigationLink("data", "Data", "exchange:data", frozenset({"engineer", "lead"}), 40)
+            NavigationLink("data", "Data", "exchange:data", frozenset({"engineer", "lead"}), 40),
+            STEP,
+            *KINDS,
         )

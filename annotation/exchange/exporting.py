@@ -1,108 +1,103 @@
-"""Write judgments as `prompt`, `chosen`, `rejected`, row by row."""
+"""Write the judgments of a line into a file: those that may train as prompt, chosen, rejected, or all."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 from uuid import UUID
 
+from annotation.campaigns.models import Campaign
 from annotation.comparisons.scale import TIE
-from annotation.comparisons.streams import preferences
-from annotation.contracts import AnnotationError, Message, SnapshotRecipe
-from annotation.rows import PreferenceRow
-from web.files import file_written
+from annotation.comparisons.streams import campaign_ids, preferences
+from annotation.comparisons.uses import LEARNED_FROM, label_uses
+from annotation.contracts import AnnotationError, SnapshotRecipe
+from web.registry import line_names
 from web.storage import storage_sentence
 
-from .records import ExportCounts, ExportOptions
+from .collecting import collector_paused
+from .containers import export_opened
+from .everything import COLUMNS, every_judgment
+from .export_options import EXPORT_COUNT_NAMES, ExportCounts, ExportOptions
+from .trainers import training_columns, training_rows
 
 EVERY = 1000
 
 Tick = Callable[[int], None]  # told the rows written so far; may raise to end it
 
 
-def options_of(stored: Mapping[str, Any]) -> ExportOptions:
-    options = ExportOptions(**{**stored, "campaigns": tuple(stored.get("campaigns", ()))})
-    if options.shape not in ("conversational", "plain"):
-        raise AnnotationError(f"There is no shape {options.shape!r}: use conversational or plain.")
-    return options
+def export_check(*, line_id: UUID, options: ExportOptions) -> None:
+    """Raises `AnnotationError` for a line that there is not, or campaigns that are not the line's."""
+    named = any(line.id == line_id for line in line_names())
+    if not named and not Campaign.objects.filter(line=line_id).exists():
+        raise AnnotationError(f"There is no line {line_id}; the page of a line shows its id.")
+    campaign_ids(line_id, options.campaigns)
 
 
 def export_write(
     *, line_id: UUID, path: Path, options: ExportOptions, tick: Tick | None = None
 ) -> ExportCounts:
-    """Write the labels that may train, one line each; gzipped when the name ends in .gz.
+    """Write what `options` ask for; the ending of `path` says how (`containers`).
 
     The file appears under its name only when it is whole, or not at all where `tick` raises.
-    AnnotationError where it cannot be written.
+    AnnotationError where it cannot be written, or there is nothing to write.
     """
+    export_check(line_id=line_id, options=options)
     counts = ExportCounts()
+    everything = options.content == "everything"
+    columns = COLUMNS if everything else training_columns(options)
+    rows = _everything(line_id, options) if everything else _training(line_id, options, counts)
     try:
-        with file_written(path) as raw, _packed(raw, zipped=path.suffix == ".gz") as file:
-            recipe = SnapshotRecipe(campaigns=options.campaigns)
-            for row in preferences(line_id=line_id, recipe=recipe):
-                _write(file, row, options, counts)
-                if tick is not None and counts.rows % EVERY == 0:
+        with export_opened(path, columns) as put:
+            while chunk := _next(rows):
+                put(chunk)
+                counts.rows += len(chunk)
+                if tick is not None and len(chunk) == EVERY:
                     tick(counts.rows)
+            if not counts.rows:
+                raise AnnotationError(_nothing(counts))
     except OSError as error:
         raise AnnotationError(storage_sentence(error, path.parent)) from error
     return counts
 
 
-def export_row(row: PreferenceRow, options: ExportOptions) -> dict[str, Any]:
-    """One line. `strength` is 3 (much better) to 1 (slightly); a tie is marked and has none."""
-    first_wins = row.strength <= TIE
-    chosen, rejected = row.completions if first_wins else row.completions[::-1]
-    document: dict[str, Any] = {
-        "id": row.id,
-        **_shaped(row.messages, chosen, rejected, options),
-        "rater": row.rater,
-        "split": row.split,
-        "group": row.group,
-        "campaign": row.campaign,
-        "source": row.source,
-        "judged_at": row.judged_at,
-    }
-    if row.strength == TIE:
-        return {**document, "tie": True}
-    return {**document, "strength": abs(int(row.strength) - TIE)}
+@collector_paused()
+def _next(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(islice(rows, EVERY))
 
 
-def _write(
-    file: IO[bytes], row: PreferenceRow, options: ExportOptions, counts: ExportCounts
-) -> None:
-    if row.strength == TIE and not options.ties:
-        counts.ties_left_out += 1
-        return
-    file.write(json.dumps(export_row(row, options), ensure_ascii=False).encode() + b"\n")
-    counts.rows += 1
+def _everything(line_id: UUID, options: ExportOptions) -> Iterator[dict[str, Any]]:
+    chosen = campaign_ids(line_id, options.campaigns).values()
+    return every_judgment(line_id=line_id, campaigns=set(chosen))
 
 
-def _shaped(
-    messages: tuple[Message, ...], chosen: str, rejected: str, options: ExportOptions
-) -> dict[str, Any]:
-    if options.shape == "conversational":
-        return {
-            "prompt": list(messages),
-            "chosen": [{"role": "assistant", "content": chosen}],
-            "rejected": [{"role": "assistant", "content": rejected}],
-        }
-    return {"prompt": _plain_prompt(messages), "chosen": chosen, "rejected": rejected}
+def _training(
+    line_id: UUID, options: ExportOptions, counts: ExportCounts
+) -> Iterator[dict[str, Any]]:
+    """The rows, and, as they come to their end, what was left out and why."""
+    recipe = SnapshotRecipe(campaigns=options.campaigns)
+    passed: Counter[str] = Counter()
+    for label in preferences(line_id=line_id, recipe=recipe, passed_over=passed):
+        if label.strength == TIE and not options.ties:
+            passed["ties"] += 1
+            continue
+        yield from training_rows(label, options)
+    chosen = campaign_ids(line_id, options.campaigns).values()
+    uses = label_uses(line_id=line_id, campaigns=set(chosen))
+    passed.update({use: n for use, n in uses.items() if use not in LEARNED_FROM})
+    for why, number in passed.items():
+        counts.leave_out(why, number)
 
 
-def _plain_prompt(messages: tuple[Message, ...]) -> str:
-    r"""One question as it is; a longer conversation as "\n\nHuman: ...\n\nAssistant: ..."."""
-    if len(messages) == 1:
-        return messages[0]["content"]
-    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
-    turns = [f"\n\n{names[m['role']]}: {m['content']}" for m in messages]
-    return "".join(turns) + "\n\nAssistant:"
-
-
-def _packed(raw: IO[bytes], *, zipped: bool) -> AbstractContextManager[IO[bytes]]:
-    if not zipped:
-        return nullcontext(raw)
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="wb", mtime=0))
+def _nothing(counts: ExportCounts) -> str:
+    told = [
+        f"{name.removeprefix('Left out: ')} ({counts.left_out[why]:,})"
+        for why, name in (
+            (key.removeprefix("left_out_"), name) for key, name in EXPORT_COUNT_NAMES.items()
+        )
+        if counts.left_out.get(why)
+    ]
+    reason = f" Labels that were left out: {', '.join(told)}." if told else ""
+    return f"There is nothing to export: no label that was asked for.{reason}"

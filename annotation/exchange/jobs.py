@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from annotation.contracts import AnnotationError
 from web.clock import Now, from_now
 
+from .events import job_end_tell
 from .models import ExportJob, FileJob, ImportJob, JobState
 from .records import printable
 
@@ -81,8 +83,10 @@ def _free() -> Q:
     return Q(state=JobState.QUEUED) | silent
 
 
+@transaction.atomic
 def _finish(job: FileJob, state: JobState, **fields: Any) -> None:
     job.refresh_from_db()
     for name, value in {**fields, "state": state, "finished_at": timezone.now()}.items():
         setattr(job, name, value)
     job.save(update_fields=[*fields, "state", "finished_at"])
+    job_end_tell(job)

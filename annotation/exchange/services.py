@@ -10,16 +10,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.db import transaction
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
+from web.services import audit_record
 from web.storage import storage_sentence
 
 from . import exporting, importing
+from .export_options import JOB_ENDINGS, ExportCounts, ExportOptions
 from .jobs import job_heard, job_run
 from .models import ExportJob, ImportJob, ImportRejection
-from .reading import file_size
-from .records import ExportOptions, ImportFailed, ImportOptions, printable
+from .reading import size_of
+from .records import ImportFailed, ImportOptions, printable
 
 LONGEST_PATH = 500
 
@@ -44,6 +47,7 @@ def upload_store(*, name: str, chunks: Iterable[bytes]) -> Path:
     return path
 
 
+@transaction.atomic
 def import_create(
     *,
     line_id: UUID,
@@ -51,27 +55,36 @@ def import_create(
     name: str = "",
     options: ImportOptions | None = None,
     campaign: Campaign | None = None,
-    actor: str = "",
+    actor: str = "command",
 ) -> ImportJob:
-    """Order an import. Without a campaign one is found or made in the line, named like the source."""
+    """Order an import, and write into the audit log who did. Without a campaign one is found or made in
+    the line when the first rows go in. `actor` is a user's id, or the name of a process."""
     if campaign is not None and campaign.line != line_id:
         raise AnnotationError(f"The campaign {campaign.name} belongs to another line.")
-    size = file_size(path)
+    size = size_of(path)
     place = str(path.resolve())
     if len(place) > LONGEST_PATH or not place.isprintable():
         raise ImportFailed(
             f"{printable(place)[:200]} cannot be kept as a path: use a name in UTF-8, and at most"
             f" {LONGEST_PATH} characters with its folders."
         )
-    return ImportJob.objects.create(
+    job = ImportJob.objects.create(
         line=line_id,
         campaign=campaign,
         path=place,
-        name=(name or path.name)[:200],
+        name=printable(name or path.name)[:200],
         options=(options or ImportOptions()).to_json(),
         bytes_total=size,
         actor=actor,
     )
+    audit_record(
+        actor=actor,
+        verb="imported",
+        target=f"file {job.name}"[:200],
+        line=line_id,
+        detail={"job": str(job.pk)},
+    )
+    return job
 
 
 def import_run(*, job_id: UUID, progress: importing.Progress | None = None) -> ImportJob | None:
@@ -84,25 +97,49 @@ def import_run(*, job_id: UUID, progress: importing.Progress | None = None) -> I
     return job_run(ImportJob, job_id, work)
 
 
+@transaction.atomic
 def export_create(
-    *, line_id: UUID, options: ExportOptions | None = None, actor: str = ""
+    *, line_id: UUID, options: ExportOptions | None = None, actor: str = "shell"
 ) -> ExportJob:
-    return ExportJob.objects.create(
-        line=line_id, options=(options or ExportOptions()).to_json(), actor=actor
-    )
+    """Order an export; it stands in the audit log. Raises `AnnotationError` for an unknown line or
+    campaign."""
+    options = options or ExportOptions()
+    exporting.export_check(line_id=line_id, options=options)
+    job = ExportJob.objects.create(line=line_id, options=options.to_json(), actor=actor)
+    _export_audit(actor, "exported", f"export {job.pk}", line_id, options)
+    return job
 
 
 def export_run(*, job_id: UUID) -> ExportJob | None:
     """Claim an export and write its file under the data folder, as `job_run` says."""
 
     def work(job: ExportJob) -> dict[str, Any]:
-        path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}.jsonl.gz"
+        options = ExportOptions.from_json(job.options)
+        ending = JOB_ENDINGS[options.container]
+        path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}{ending}"
         counts = exporting.export_write(
             line_id=job.line,
             path=path,
-            options=exporting.options_of(job.options),
+            options=options,
             tick=lambda rows: job_heard(job, rows_done=rows),
         )
         return {"path": str(path), "counts": counts.to_json(), "rows_done": counts.rows}
 
     return job_run(ExportJob, job_id, work)
+
+
+def export_to_file(
+    *, line_id: UUID, path: Path, options: ExportOptions, tick: exporting.Tick | None = None
+) -> ExportCounts:
+    """Write an export where the command line asks for it; what was written stands in the audit log."""
+    counts = exporting.export_write(line_id=line_id, path=path, options=options, tick=tick)
+    name = f"file {printable(path.name)}"[:200]
+    _export_audit("shell", "wrote export", name, line_id, options, rows=counts.rows)
+    return counts
+
+
+def _export_audit(
+    actor: str, verb: str, target: str, line_id: UUID, options: ExportOptions, **detail: Any
+) -> None:
+    asked = {"content": options.content, "container": options.container}
+    audit_record(actor=actor, verb=verb, target=target, line=line_id, detail={**asked, **detail})

@@ -16,8 +16,12 @@ class _Echo:
 
 
 def cell_neutral(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
-    acts = text.lstrip().startswith(_SIGNS) or text[:1] in ("\t", "\r", "\n")
+    """The text with an apostrophe before it where a spreadsheet would take it for a formula.
+
+    One that begins with an apostrophe gets another, so that a reader who takes the first apostrophe of
+    every cell away has the texts as they were.
+    """
+    acts = text.lstrip().startswith(_SIGNS) or text[:1] in ("\t", "\r", "\n", "'")
     return f"'{text}" if acts else text
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import (
@@ -25,19 +25,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from kombu.exceptions import OperationalError
 
+from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
 from web.access import STAFF, lines_of, require_role, role_required
 from web.paging import page_by_key
-from web.registry import line_name
+from web.registry import line_name, line_names
 from web.services import audit_record
-from web.tokens import takes_tokens
+from web.tokens import EXPORT, takes_tokens
 
 from . import services, tasks
+from .export_options import CONTENTS, EXPORT_COUNT_NAMES, JOB_ENDINGS, ExportOptions
 from .forms import ExportForm, ImportForm
 from .jobs import JobT, job_cancel
 from .models import ExportJob, ImportJob
-from .records import COUNT_NAMES, ExportOptions
-from .selectors import job_share, rejections_of
+from .records import COUNT_NAMES, ImportOptions
+from .selectors import fields_unused, job_share, rejections_of
 from .tables import rejections_csv
 
 log = logging.getLogger(__name__)
@@ -68,22 +70,26 @@ def _job_for(request: HttpRequest, jobs: QuerySet[JobT], job_id: uuid.UUID) -> J
 @require_GET
 @role_required(*STAFF)
 def data(request: HttpRequest) -> HttpResponse:
-    """Imports, newest first, and the last exports."""
+    """Imports and exports, newest first, each with pages of its own."""
     imports, exports = ImportJob.objects.all(), ExportJob.objects.all()
     lines = lines_of(request.user, *STAFF)
     if lines is not None:
         imports, exports = imports.filter(line__in=lines), exports.filter(line__in=lines)
-    page = page_by_key(imports, query=request.GET, fields=("-created_at", "-id"), size=20)
+    newest = ("-created_at", "-id")
+    page = page_by_key(imports, query=request.GET, fields=newest, size=20)
+    written = page_by_key(exports, query=request.GET, fields=newest, size=20, name="exports")
+    names = {line.id: line.name for line in line_names()}
     context = {
         "page": page,
-        "imports": [_listed(job) for job in page.rows],
-        "exports": [_listed(job) for job in exports.order_by("-created_at")[:10]],
+        "imports": [_listed(job, names) for job in page.rows],
+        "written": written,
+        "exports": [_listed(job, names) for job in written.rows],
     }
     return render(request, "exchange/data.html", context)
 
 
-def _listed(job: ImportJob | ExportJob) -> dict[str, Any]:
-    return {"job": job, "line": line_name(job.line), "meaning": MEANING[job.state]}
+def _listed(job: ImportJob | ExportJob, names: Mapping[uuid.UUID, str]) -> dict[str, Any]:
+    return {"job": job, "line": names.get(job.line, ""), "meaning": MEANING[job.state]}
 
 
 @require_http_methods(["GET", "POST"])
@@ -91,45 +97,55 @@ def _listed(job: ImportJob | ExportJob) -> dict[str, Any]:
 def import_new(request: HttpRequest) -> HttpResponse:
     form = ImportForm(request.POST or None, request.FILES or None, user=request.user)
     if request.method == "POST" and form.is_valid():
-        file, line = form.cleaned_data["file"], form.cleaned_data["line"]
-        require_role(request, *STAFF, line_id=line)
-        try:
-            job = _taken_up(request, file, line, form)
-        except AnnotationError as error:
-            form.add_error(None, str(error))
-        else:
+        job = import_ordered(request, form)
+        if job is not None:
             return redirect("exchange:import_job", job.pk)
     return render(request, "exchange/import.html", {"form": form})
 
 
-def _taken_up(
-    request: HttpRequest, file: UploadedFile[bytes], line: uuid.UUID, form: ImportForm
+def import_ordered(request: HttpRequest, form: ImportForm) -> ImportJob | None:
+    """The import that a filled-in form asks for; None, with the reason in the form, where it cannot be."""
+    line, (name, chunks) = form.cleaned_data["line"], form.upload()
+    require_role(request, *STAFF, line_id=line)
+    try:
+        return upload_taken_up(
+            request,
+            name=name,
+            chunks=chunks,
+            line=line,
+            options=form.options(),
+            campaign=form.cleaned_data["campaign"],
+        )
+    except AnnotationError as error:
+        form.add_error(None, str(error))
+        return None
+
+
+def upload_taken_up(
+    request: HttpRequest,
+    *,
+    name: str,
+    chunks: Iterable[bytes],
+    line: uuid.UUID,
+    options: ImportOptions,
+    campaign: Campaign | None = None,
 ) -> ImportJob:
     """The upload stored and its import ordered; of a refused one nothing stays."""
-    name = file.name or "upload"
-    path = services.upload_store(name=name, chunks=file.chunks())
+    path = services.upload_store(name=name, chunks=chunks)
     try:
-        return _import_ordered(request, path, name, line, form)
+        with transaction.atomic():
+            job = services.import_create(
+                line_id=line,
+                path=path,
+                name=name,
+                options=options,
+                campaign=campaign,
+                actor=str(request.user.pk),
+            )
+            transaction.on_commit(partial(_enqueue, tasks.import_run, job.pk))
     except AnnotationError:
         path.unlink(missing_ok=True)
         raise
-
-
-@transaction.atomic
-def _import_ordered(
-    request: HttpRequest, path: Path, name: str, line: uuid.UUID, form: ImportForm
-) -> ImportJob:
-    job = services.import_create(
-        line_id=line, path=path, name=name, options=form.options(), actor=str(request.user.pk)
-    )
-    audit_record(
-        actor=request.user,
-        verb="imported",
-        target=f"file {name}"[:200],
-        line=line,
-        detail={"job": str(job.pk)},
-    )
-    transaction.on_commit(partial(_enqueue, tasks.import_run, job.pk))
     return job
 
 
@@ -153,19 +169,19 @@ def import_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         "percent": round(share * 100) if share is not None else None,
         "rejections": rejections,
         "rejections_more": max(job.counts.get("rows_rejected", 0) - len(rejections), 0),
+        "unused": fields_unused(job),
     }
     return render(request, "exchange/import_job.html", context)
 
 
 def _watched(job: ImportJob | ExportJob) -> dict[str, Any]:
+    names = COUNT_NAMES if isinstance(job, ImportJob) else EXPORT_COUNT_NAMES
     return {
         "job": job,
         "line": line_name(job.line),
         "meaning": MEANING[job.state],
         "live": "1s" if job.state in ("queued", "running") else "",
-        "counts": [
-            (label, job.counts[key]) for key, label in COUNT_NAMES.items() if job.counts.get(key)
-        ],
+        "counts": [(label, job.counts[key]) for key, label in names.items() if job.counts.get(key)],
     }
 
 
@@ -196,15 +212,18 @@ def export_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         line = form.cleaned_data["line"]
         require_role(request, *STAFF, line_id=line)
-        job = export_ordered(request, line, form.options())
-        return redirect("exchange:export_job", job.pk)
+        try:
+            job = export_ordered(request, line, form.options())
+        except AnnotationError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect("exchange:export_job", job.pk)
     return render(request, "exchange/export.html", {"form": form})
 
 
 @transaction.atomic
 def export_ordered(request: HttpRequest, line: uuid.UUID, options: ExportOptions) -> ExportJob:
     job = services.export_create(line_id=line, options=options, actor=str(request.user.pk))
-    audit_record(actor=request.user, verb="exported", target=f"export {job.pk}", line=line)
     transaction.on_commit(partial(_enqueue, tasks.export_run, job.pk))
     return job
 
@@ -214,10 +233,16 @@ def export_ordered(request: HttpRequest, line: uuid.UUID, options: ExportOptions
 @role_required(*STAFF)
 def export_job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = export_for(request, job_id)
-    return render(request, "exchange/export_job.html", _watched(job))
+    options = ExportOptions.from_json(job.options)
+    context = {
+        **_watched(job),
+        "content": CONTENTS[options.content],
+        "ending": JOB_ENDINGS[options.container],
+    }
+    return render(request, "exchange/export_job.html", context)
 
 
-@takes_tokens
+@takes_tokens(EXPORT)
 @require_GET
 @role_required(*STAFF)
 def export_file(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
@@ -225,7 +250,12 @@ def export_file(request: HttpRequest, job_id: uuid.UUID) -> FileResponse:
     path = Path(job.path)
     if job.state != "done" or not path.is_file():
         raise Http404("This export has no file; order it again.")
-    name = f"preferences-{job.created_at:%Y%m%d-%H%M}.jsonl.gz"
+    options = ExportOptions.from_json(job.options)
+    what = "preferences" if options.content == "training" else "judgments"
+    name = f"{what}-{job.created_at:%Y%m%d-%H%M}{JOB_ENDINGS[options.container]}"
+    audit_record(
+        actor=request.user, verb="downloaded export", target=f"export {job.pk}", line=job.line
+    )
     return FileResponse(path.open("rb"), as_attachment=True, filename=name)
 
 

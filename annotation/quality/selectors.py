@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db.models import Aggregate, Count, FloatField, Q, QuerySet
 
 from annotation.accounts.models import Rater
-from annotation.campaigns.models import OVERALL
+from annotation.comparisons.gold import gold_answers
 from annotation.comparisons.models import JudgmentValue, Purpose
 from annotation.comparisons.scale import TIE, direction
-from annotation.comparisons.streams import overlap_votes
+from annotation.comparisons.streams import counted_values, overlap_votes
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
 
 COMPARISON = "judgment__assignment__comparison"
@@ -63,15 +63,18 @@ def pairwise_agreement(
 def label_summary(
     *,
     line_id: UUID,
+    campaign_id: UUID | None = None,
     round_id: UUID | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> LabelSummary:
-    """Counts and habits, by rater and in all; labels of excluded raters are counted and marked.
+    """Counts and habits, by rater and in all, of the labels that count.
 
     `since` is inclusive, `until` exclusive.
     """
     rows = _answers(line_id)
+    if campaign_id is not None:
+        rows = rows.filter(**{f"{COMPARISON}__campaign": campaign_id})
     if round_id is not None:
         rows = rows.filter(**{f"{COMPARISON}__round_id": round_id})
     if since is not None:
@@ -115,7 +118,6 @@ def _rater_summary(
     return RaterSummary(
         rater=rater.pseudonym,
         simulated=rater.simulated,
-        excluded=rater.excluded_at is not None,
         labels=row["labels"],
         ties=row["ties"],
         both_bad=row["bad"],
@@ -127,12 +129,7 @@ def _rater_summary(
 
 
 def _answers(line_id: UUID) -> QuerySet[JudgmentValue, JudgmentValue]:
-    return JudgmentValue.objects.filter(
-        criterion__key=OVERALL,
-        judgment__active=True,
-        judgment__surplus=False,
-        **{f"{COMPARISON}__campaign__line": line_id},
-    )
+    return counted_values(line_id=line_id)
 
 
 def _counts() -> dict[str, Any]:
@@ -153,20 +150,17 @@ def _sides() -> dict[str, Any]:
 
 
 def _gold_by_rater(rows: QuerySet[JudgmentValue, JudgmentValue]) -> dict[UUID, tuple[int, int]]:
-    """(answered in the known direction, answered) by rater."""
-    gold = rows.filter(**{f"{COMPARISON}__purpose": Purpose.GOLD}).values_list(
-        "judgment__rater_id", "value", f"{COMPARISON}__gold_value"
-    )
+    """(answered right, answered) by rater."""
     found: dict[UUID, tuple[int, int]] = {}
-    for rater, value, known in gold:
-        right, asked = found.get(rater, (0, 0))
-        found[rater] = (right + (direction(value) == direction(known)), asked + 1)
+    for answer in gold_answers(rows):
+        right, asked = found.get(answer.rater_id, (0, 0))
+        found[answer.rater_id] = (right + answer.right, asked + 1)
     return found
 
 
 def _votes(rows: QuerySet[JudgmentValue, JudgmentValue]) -> Iterable[OverlapVote]:
-    kept = rows.filter(judgment__rater__excluded_at__isnull=True)
-    found = kept.values_list(
+    """Of pairs that were asked of so many people whatever they said."""
+    found = rows.filter(**{f"{COMPARISON}__adaptive": False}).values_list(
         f"{COMPARISON}_id",
         f"{COMPARISON}__prompt__root_hash",
         "judgment__rater__pseudonym",

@@ -18,6 +18,13 @@ class EvaluateRewardModelConfig(JsonContract):
     null_resamples: int = 2000
     length_buckets: int = 4
     minimum_slice: int = 20  # pairs below which a slice is not reported
+    consistency_pairs: int = (
+        200  # on which consistency is measured, drawn by the seed; 0: it is not
+    )
+
+    def __post_init__(self) -> None:
+        if self.consistency_pairs < 0:
+            raise ValueError("consistency_pairs must be at least 0.")
 
 
 @dataclass(frozen=True)

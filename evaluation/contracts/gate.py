@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evaluation.contracts.measurements import Interval
+from evaluation.contracts.intervals import Interval
 from training.contracts import JsonContract
 
 CheckStatus = Literal["PASS", "FAIL", "UNRESOLVED"]
@@ -13,6 +13,7 @@ Wants = Literal["labels", "samples", "nothing"]
 Verdict = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
 Hypothesis = Literal["population", "panel"]
 Outcomes = Literal["strength", "side"]
+Predictions = Literal["none", "held_out"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class GatePolicySettings(JsonContract):
     `hypothesis` says of whom a preference is to be shown: of people like those who judged
     ("population") or of those alone ("panel"). `outcomes` says what counts: how strongly a text is
     preferred on the scale of seven, or only which. The bets are aimed at `smallest_effect`, the win
-    rate that is worth finding: a smaller one costs more labels than it is worth.
+    rate that is worth finding: a smaller one costs more labels than it is worth. `predictions` says
+    whether those of the held-out reward model are taken from the outcomes before they are evidence.
     """
 
     version: int = 1
@@ -44,6 +46,7 @@ class GatePolicySettings(JsonContract):
     hypothesis: Hypothesis = "population"
     outcomes: Outcomes = "strength"
     smallest_effect: float = 0.55
+    predictions: Predictions = "none"
     checks: dict[str, CheckSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

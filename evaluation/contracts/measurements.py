@@ -5,29 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from evaluation.contracts.consistency import ConsistencyMeasurements
+from evaluation.contracts.intervals import Interval
+from evaluation.contracts.judge import JudgeMeasurements
 from training.contracts import JsonContract
 
 RateName = Literal["benign_refusal", "unsafe_compliance", "accuracy"]
-
-
-@dataclass(frozen=True)
-class Interval(JsonContract):
-    """An estimate with its two-sided interval; `n` counts independent units (groups, labels).
-
-    A NaN is refused where the field that holds the interval can be named (`require_finite`): when
-    measurements are written, read, and decided on.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    n: int
-    method: str = ""
-
-    def __post_init__(self) -> None:
-        if self.low > self.high:
-            raise ValueError(f"the interval's low {self.low!r} must not exceed high {self.high!r}.")
 
 
 @dataclass(frozen=True)
@@ -43,7 +26,7 @@ class ReliabilityBin(JsonContract):
 
 @dataclass(frozen=True)
 class SliceAccuracy(JsonContract):
-    """Accuracy on one slice: `dimension` is "rater", "length" or "strength"."""
+    """Accuracy on one slice: `dimension` is "rater", "length", "strength" or "chosen"."""
 
     dimension: str
     value: str
@@ -58,6 +41,8 @@ class SplitMeasurements(JsonContract):
     Everything is on raw Bradley-Terry scores, the mean of the members' differences; the two
     `calibrated` figures divide them by the temperature that training fitted on its validation pairs
     and stored, so on the test split they say what the stated win probabilities are worth.
+    `held_out_correlation` is that of the two models' score differences, about 0 since the sides are
+    random; None without a held-out model, where one scores all alike, and in earlier releases.
     """
 
     pairs: int
@@ -77,18 +62,74 @@ class SplitMeasurements(JsonContract):
     slices: tuple[SliceAccuracy, ...] = ()
     nll_calibrated: float | None = None
     ece_calibrated: float | None = None
+    held_out_correlation: Interval | None = None
+
+
+@dataclass(frozen=True)
+class SuiteAccuracy(JsonContract):
+    """A reward model on `questions` of a suite; `subset` is empty where the suite has none.
+
+    `length` is what always choosing by length gets, `chance` what scores that say nothing would.
+    """
+
+    subset: str
+    questions: int
+    accuracy: Interval
+    held_out: Interval | None
+    length: Interval
+    chance: float
+
+
+@dataclass(frozen=True)
+class LengthBias(JsonContract):
+    """A scorer on the pairs whose chosen answer is the shorter, and on those where it is the longer."""
+
+    shorter: Interval | None
+    longer: Interval | None
+
+
+@dataclass(frozen=True)
+class RewardSuiteMeasurements(JsonContract):
+    """The reward model of a round on one suite, whose file is `sha256`.
+
+    `mean` is over subsets; where `sections` is true over RewardBench's four sections, each with its
+    prompts counted. `bias` maps "reward_model" and "held_out_reward_model" to theirs. `cut` of `texts`
+    were longer than the reward model reads.
+    """
+
+    suite: str
+    sha256: str
+    prompts: int
+    mean: SuiteAccuracy
+    subsets: tuple[SuiteAccuracy, ...]
+    bias: dict[str, LengthBias]
+    sections: bool = False
+    texts: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True)
 class RewardModelMeasurements(JsonContract):
-    """What `evaluate_reward_model` found, by split."""
+    """What `evaluate_reward_model` found, by split, and on the suites of the line.
+
+    `consistency` maps "reward_model" and "held_out_reward_model" to theirs; empty where it was not
+    measured, as by earlier releases.
+    """
 
     splits: dict[str, SplitMeasurements]
     members: int = 1
+    suites: tuple[RewardSuiteMeasurements, ...] = ()
+    consistency: dict[str, ConsistencyMeasurements] = field(default_factory=dict)
 
     def split(self, *names: str) -> SplitMeasurements | None:
         """The first of `names` that was measured."""
         return next((self.splits[n] for n in names if n in self.splits), None)
+
+    @property
+    def held_out_correlation(self) -> Interval | None:
+        """Of the two models on judged pairs; None where it was not measured, as by earlier releases."""
+        split = self.split("test", "validation")
+        return split.held_out_correlation if split else None
 
 
 @dataclass(frozen=True)
@@ -193,6 +234,21 @@ class IntegrityFact(JsonContract):
 
 
 @dataclass(frozen=True)
+class PredictionControl(JsonContract):
+    """How predictions of the held-out reward model narrowed the evidence (`evaluation.statistics.control`).
+
+    `coefficient` is what they were last weighed with, `correlation` that of prediction and outcome over
+    the labels read; `reference` pairs that nobody is asked about stood against them. Without them it
+    would have taken `labels_saved` more labels for evidence as narrow; negative where they cost some.
+    """
+
+    coefficient: float
+    correlation: float
+    reference: int
+    labels_saved: int
+
+
+@dataclass(frozen=True)
 class HumanLabels(JsonContract):
     """What people said of candidate against incumbent, and how the evidence stands.
 
@@ -218,6 +274,8 @@ class HumanLabels(JsonContract):
     read: int | None = None  # None in records of before: all of them
     panel_max_e_value: float | None = None
     more_labels: int | None = None  # about so many to a decision, at the rate so far
+    control: PredictionControl | None = None  # where predictions took part
+    carried: int = 0  # of `labels`, those of earlier budgets of the same test
 
 
 @dataclass(frozen=True)
@@ -315,3 +373,4 @@ class GateMeasurements(JsonContract):
     fresh_side: Interval | None = None  # how often the train RM prefers what people preferred
     length_control: LengthControl | None = None
     labels_to_flip: int | None = None
+    judge: JudgeMeasurements | None = None

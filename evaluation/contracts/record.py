@@ -11,14 +11,16 @@ from evaluation.contracts.gate import (
     GateVerdict,
     Verdict,
 )
+from evaluation.contracts.intervals import Interval
+from evaluation.contracts.judge import JudgeMeasurements
 from evaluation.contracts.measurements import (
     HumanLabels,
-    Interval,
     JudgedPromptWear,
     KlOptimum,
     PolicyMeasurements,
     RewardMismatch,
     RewardModelMeasurements,
+    RewardSuiteMeasurements,
 )
 from training.contracts import JsonContract
 
@@ -78,14 +80,25 @@ class RaterLabels(JsonContract):
 
 
 @dataclass(frozen=True)
+class RaterVerdict(JsonContract):
+    """How often one rater, by pseudonym, preferred the candidate in the gate; `ties` count half."""
+
+    rater: str
+    labels: int
+    ties: int
+    win_rate: Interval
+
+
+@dataclass(frozen=True)
 class RoundLabels(JsonContract):
-    """The preferences that the round learned from."""
+    """The preferences that the round learned from; `released` of them are labels of earlier gates."""
 
     training: int
     fresh: int  # since the previous round
     gate: int = 0
     ties: int = 0
     both_bad: int = 0
+    released: int = 0
     raters: tuple[RaterLabels, ...] = ()
     agreement: Interval | None = None
     krippendorff_alpha: Interval | None = None
@@ -197,6 +210,14 @@ class TruthColumn(JsonContract):
 
 
 @dataclass(frozen=True)
+class EarlierSuites(JsonContract):
+    """What the reward model of round `number` did on reward-model suites, the last round that measured any."""
+
+    number: int
+    suites: tuple[RewardSuiteMeasurements, ...]
+
+
+@dataclass(frozen=True)
 class RoundSummary(JsonContract):
     """One line of the round-over-round page."""
 
@@ -224,7 +245,7 @@ class RoundRecord(JsonContract):
     `training_curves` maps a run kind ("reward_model", and "ppo", "dpo" or "best_of_n") to its metric
     rows in order, each with "step". `simulated` is true where the annotators are programs; only then
     may `truth` be set.
-    `history` lists the line's rounds up to and including this one, oldest first. `line` is the slug
+    `history` lists the last of the line's rounds, up to and including this one, oldest first. `line` is the slug
     in addresses, `line_name` what people call it; `round_id` and `line_id` are UUIDs, asked for when
     the record is stored.
     """
@@ -252,6 +273,8 @@ class RoundRecord(JsonContract):
     mismatch: RewardMismatch | None = None
     kl_optimum: KlOptimum | None = None
     gate: GateVerdict | None = None
+    gate_policy_version: int | None = None
+    decided_at: str = ""
     weaker: tuple[WeakerSetting, ...] = ()
     overrides: tuple[OverrideRecord, ...] = ()
     approvals: tuple[ApprovalRecord, ...] = ()
@@ -267,6 +290,9 @@ class RoundRecord(JsonContract):
     trigger: str = ""  # what started the round: "by schedule", "by a person"
     identical_pairs: int = 0
     wear: JudgedPromptWear | None = None
+    verdicts: tuple[RaterVerdict, ...] = ()  # of the gate's raters, the one with most labels first
+    suites_before: EarlierSuites | None = None
+    judge: JudgeMeasurements | None = None
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

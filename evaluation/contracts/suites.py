@@ -1,4 +1,4 @@
-"""Suites: fixed questions that both policies answer, so that what the labels do not ask is seen too."""
+"""Suites: fixed questions that both policies answer, and answers that a reward model tells apart."""
 
 from __future__ import annotations
 
@@ -32,3 +32,25 @@ class Suite(JsonContract):
     name: str
     kind: SuiteKind
     items: tuple[SuiteItem, ...]
+
+
+@dataclass(frozen=True)
+class RewardSuiteItem(JsonContract):
+    """A prompt and answers to it: a reward model should score every one of `chosen` above every one of
+    `rejected`.
+
+    `by_style`: both list as many answers, from terse to embellished, and each chosen is held against each
+    rejected by itself (RM-Bench, Liu et al. 2024).
+    """
+
+    messages: tuple[dict[str, str], ...]
+    chosen: tuple[str, ...]
+    rejected: tuple[str, ...]
+    subset: str = ""
+    by_style: bool = False
+
+
+@dataclass(frozen=True)
+class RewardSuite(JsonContract):
+    name: str
+    items: tuple[RewardSuiteItem, ...]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from annotation.rows import PromptRow
 from training.contracts import Sampling
+from training.core.data.fitting import row_named
 from training.core.data.tokenizers import decode, prompt_encode
+from training.core.data.truncation import FittedPrompt, prompt_fit
 from training.core.model.loading import LoadedModel
 from training.core.rollout.generation import generate
 
@@ -17,7 +20,10 @@ __all__ = ["DrawnCompletion", "completion_seed", "completions_draw"]
 
 @dataclass(frozen=True)
 class DrawnCompletion:
-    """One completion; `response` holds every drawn token, `tokens` those of the text alone."""
+    """One completion; `response` holds every drawn token, `tokens` those of the text alone.
+
+    `prompt_cut`: the prompt was longer than it may be.
+    """
 
     prompt: tuple[int, ...]
     response: tuple[int, ...]
@@ -25,6 +31,7 @@ class DrawnCompletion:
     text: str
     ended: bool
     seed: int
+    prompt_cut: bool = False
 
 
 def completion_seed(seed: int, prompt_id: str, sample: int) -> int:
@@ -44,10 +51,15 @@ def completions_draw(
 ) -> list[DrawnCompletion]:
     """`samples_per_prompt` completions of each prompt, prompt by prompt.
 
-    Long prompts lose their oldest tokens. Policies with the same weights draw the same texts.
+    Long prompts lose their oldest turns. Policies with the same weights draw the same texts. Raises
+    `UserError` with the id of a prompt that the chat template refuses.
     """
-    rows = [row for row in prompts for _ in range(samples_per_prompt)]
-    ids = [prompt_encode(policy.tokenizer, r.messages)[-max_prompt_tokens:] for r in rows]
+    fitted = [
+        row_named(f"The prompt {row.id!r}", partial(_fitted, policy, max_prompt_tokens), row)
+        for row in prompts
+    ]
+    fitted = [prompt for prompt in fitted for _ in range(samples_per_prompt)]
+    ids = [prompt.ids for prompt in fitted]
     seeds = [completion_seed(seed, row.id, i) for row in prompts for i in range(samples_per_prompt)]
     drawn = generate(
         policy.model,
@@ -58,14 +70,24 @@ def completions_draw(
         end_ids=policy.end_ids,
     )
     return [
-        _completion(policy, ids[i], drawn.response(i), bool(drawn.ended[i]), seeds[i])
-        for i in range(len(rows))
+        _completion(policy, fitted[i], drawn.response(i), bool(drawn.ended[i]), seeds[i])
+        for i in range(len(fitted))
     ]
 
 
+def _fitted(policy: LoadedModel, room: int, row: PromptRow) -> FittedPrompt:
+    found = prompt_fit(
+        lambda rest: prompt_encode(policy.tokenizer, rest), row.messages, room, "oldest_turns"
+    )
+    assert found is not None  # only "drop" gives none
+    return found
+
+
 def _completion(
-    policy: LoadedModel, prompt: list[int], response: list[int], ended: bool, seed: int
+    policy: LoadedModel, prompt: FittedPrompt, response: list[int], ended: bool, seed: int
 ) -> DrawnCompletion:
     tokens = response[:-1] if ended else response
     text = decode(policy.tokenizer, tokens)
-    return DrawnCompletion(tuple(prompt), tuple(response), tuple(tokens), text, ended, seed)
+    return DrawnCompletion(
+        tuple(prompt.ids), tuple(response), tuple(tokens), text, ended, seed, prompt.cut
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from annotation.contracts import SELECTION_WORDS
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
     Interval,
@@ -22,7 +23,11 @@ from evaluation.statistics.calibration import (
     log_loss,
     reliability_bins,
 )
-from evaluation.statistics.intervals import FloatArray, cluster_share_interval
+from evaluation.statistics.intervals import (
+    FloatArray,
+    cluster_mean_interval,
+    cluster_share_interval,
+)
 
 __all__ = ["JudgedPairs", "length_direction", "split_measure"]
 
@@ -36,7 +41,7 @@ class JudgedPairs:
     `difference` and `held_out` are the log-odds of winning that raw scores give (under Bradley-Terry
     the raw score differences), `calibrated` those with the temperature stored in the artifact.
     `longer` is in tokens, `length` the longer completion's tokens; `preference` is P(0 better);
-    `strength` is 1..7.
+    `strength` is 1..7; `strategies` say what chose the pair.
     """
 
     difference: FloatArray
@@ -47,6 +52,7 @@ class JudgedPairs:
     length: FloatArray
     groups: Sequence[str]
     raters: Sequence[str]
+    strategies: Sequence[str]
     calibrated: FloatArray | None = None
 
     def __len__(self) -> int:
@@ -64,6 +70,7 @@ class JudgedPairs:
             length=self.length[rows],
             groups=[self.groups[int(i)] for i in rows],
             raters=[self.raters[int(i)] for i in rows],
+            strategies=[self.strategies[int(i)] for i in rows],
             calibrated=None if self.calibrated is None else self.calibrated[rows],
         )
 
@@ -112,6 +119,7 @@ def split_measure(
             if calibrated is None
             else expected_calibration_error(calibrated, won, bins=config.bins)
         ),
+        held_out_correlation=_held_out_correlation(pairs, config.level),
     )
 
 
@@ -125,6 +133,20 @@ def _held_out_accuracy(untied: JudgedPairs, level: float) -> Interval | None:
     return None if untied.held_out is None else _accuracy(untied.held_out, untied, level)
 
 
+def _held_out_correlation(pairs: JudgedPairs, level: float) -> Interval | None:
+    """Of the two models' differences, about 0: which completion is named first says nothing.
+
+    The t interval takes their two scales as known.
+    """
+    if pairs.held_out is None:
+        return None
+    mine, other = pairs.difference, pairs.held_out
+    scale = float(np.sqrt(np.mean(mine**2) * np.mean(other**2)))
+    if not scale > 0:
+        return None
+    return cluster_mean_interval(mine * other / scale, pairs.groups, level=level)
+
+
 def _correlation(first: FloatArray, second: FloatArray) -> float:
     """Pearson correlation, 0 where one of the two is constant."""
     a, b = first - first.mean(), second - second.mean()
@@ -133,11 +155,14 @@ def _correlation(first: FloatArray, second: FloatArray) -> float:
 
 
 def _slices(untied: JudgedPairs, config: EvaluateRewardModelConfig) -> Iterator[SliceAccuracy]:
-    """By rater, length and strength; slices that are too small for an interval are left out."""
+    """By rater, length, strength and what chose the pair, where that is not one for all; slices that are too
+    small for an interval are left out."""
+    chosen = [SELECTION_WORDS.get(name, name) for name in untied.strategies]
     labels = {
         "rater": list(untied.raters),
         "length": _length_buckets(untied.length, config.length_buckets),
         "strength": [STRENGTHS.get(round(abs(s - 4)), "") for s in untied.strength],
+        "chosen": chosen if len(set(chosen)) > 1 else [],
     }
     for dimension, values in labels.items():
         for value in dict.fromkeys(sorted(values)):

@@ -29,9 +29,11 @@ from evaluation.statistics.paired import paired_difference_interval, paired_spre
 from evaluation.suite_files import last_number
 from training.core.data.batches import sorted_batches
 from training.core.data.sequences import pack_sequences
-from training.core.data.tokenizers import encode
+from training.core.data.tokenizers import encode, harmless
+from training.core.model.context import context_length
 from training.core.model.loading import LoadedModel
 from training.core.model.logprobs import token_log_probs
+from training.core.run.errors import UserError
 
 __all__ = ["sentence_log_probs", "suite_measure"]
 
@@ -191,12 +193,13 @@ def sentence_log_probs(
 ) -> FloatArray:
     """log p(text) of each of N plain texts in nats, shape [N]: no chat template, no temperature.
 
-    The sum over its tokens, at most `max_prompt_tokens` of them, after the token that begins a text, or ends one
-    where the tokenizer has none that begins it.
+    The sum over all of its tokens, after the token that begins a text, or ends one where the tokenizer has
+    none that begins it. Raises `UserError` for a text that is longer than the policy reads.
     """
     begin = policy.tokenizer.bos_token_id
     first = [int(policy.end_ids[0] if begin is None else begin)]
-    ids = [encode(policy.tokenizer, text)[: config.max_prompt_tokens] for text in texts]
+    ids = [encode(policy.tokenizer, harmless(policy.tokenizer, text)) for text in texts]
+    _lengths_check(policy, texts, [len(row) + 1 for row in ids])
     result = np.zeros(len(ids))
     device = next(policy.model.parameters()).device
     for rows in sorted_batches([len(row) for row in ids], config.scoring_batch_size):
@@ -206,3 +209,14 @@ def sentence_log_probs(
         found = token_log_probs(response_logits(policy, batch), batch.responses)
         result[rows] = found.masked_fill(~batch.mask, 0.0).double().sum(1).cpu().numpy()
     return result
+
+
+def _lengths_check(policy: LoadedModel, texts: Sequence[str], lengths: Sequence[int]) -> None:
+    """Two sentences that differ at their ends would be alike where both were cut."""
+    context = context_length(policy.model)
+    for text, length in zip(texts, lengths, strict=True):
+        if context is not None and length > context:
+            raise UserError(
+                f"A sentence of the suite has {length} tokens, but the policy reads at most {context}: "
+                f"shorten it, or leave its pair out ({text[:60]!r} ...)."
+            )

@@ -13,7 +13,7 @@ from evaluation.gates.bounds import BOUNDS, Bound
 from evaluation.gates.models import PolicyAnswer
 from evaluation.gates.records import GateError
 from evaluation.gates.weakening import Change, weakenings
-from evaluation.policy import CHECKS, DEFAULT_CHECKS, check_settings
+from evaluation.policy import CHECKS, DEFAULT_CHECKS, NEVER_REQUIRED, check_settings
 from evaluation.policy.registry import Check
 
 FIXED = "G0"  # integrity is always on and always required
@@ -99,6 +99,8 @@ class GatePolicyForm(forms.Form):
         self.fields[f"{check_id}.enabled"] = forms.BooleanField(
             label="Use this check", required=False, initial=chosen.enabled
         )
+        if check_id in NEVER_REQUIRED:
+            return
         self.fields[f"{check_id}.required"] = forms.BooleanField(
             label="A failure holds the candidate back (otherwise it only warns)",
             required=False,
@@ -138,7 +140,7 @@ class GatePolicyForm(forms.Form):
         names = DEFAULT_CHECKS[check_id].thresholds
         return CheckSettings(
             enabled=bool(data.get(f"{check_id}.enabled", True)),
-            required=bool(data.get(f"{check_id}.required", True)),
+            required=bool(data.get(f"{check_id}.required", check_id not in NEVER_REQUIRED)),
             thresholds={name: float(data[f"{check_id}.{name}"]) for name in names},
         )
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from evaluation.contracts import GatePolicySettings, HumanLabels
 from evaluation.gates.outcomes import Outcome, label_evidence
+from evaluation.gates.predicting import PairPredictions
 from evaluation.statistics.betting import Aim
+from evaluation.statistics.win_rate import WinRateEvidence
 
 Shown = Callable[[list[Outcome]], bool]
 
@@ -17,6 +19,7 @@ def labels_to_flip(
     *,
     settings: GatePolicySettings,
     aim: Aim,
+    predictions: Sequence[PairPredictions] = (),
 ) -> int | None:
     """How few labels undo what G1 has shown when they are left out; None while it shows nothing.
 
@@ -25,12 +28,15 @@ def labels_to_flip(
     would have seen without them.
     """
 
+    def evidence(rest: list[Outcome]) -> WinRateEvidence | None:
+        return label_evidence(rest, settings=settings, aim=aim, predictions=predictions)
+
     def better(rest: list[Outcome]) -> bool:
-        left = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        left = evidence(rest)
         return left is not None and left.max_e_value >= 1.0 / aim.level
 
     def worse(rest: list[Outcome]) -> bool:
-        left = label_evidence(rest, settings=settings, aim=aim) if rest else None
+        left = evidence(rest)
         return left is not None and left.max_e_value_worse >= 1.0 / settings.alpha
 
     if found.max_e_value >= 1.0 / aim.level:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,23 +12,16 @@ from annotation.contracts import GateLabel
 from evaluation.contracts import (
     GateMeasurements,
     IntegrityFact,
+    Interval,
     JudgedPromptWear,
+    JudgeMeasurements,
     PolicyMeasurements,
     RewardModelMeasurements,
 )
 from evaluation.gates.checkpoints import kl_optimum, run_mismatch
-from evaluation.gates.equal_length import equal_length
-from evaluation.gates.fragility import labels_to_flip
+from evaluation.gates.labelled import labels_join
 from evaluation.gates.models import GateTest
-from evaluation.gates.outcomes import (
-    fresh_discrimination,
-    fresh_discrimination_sequence,
-    fresh_side,
-    human_ceiling,
-    human_labels,
-    label_facts,
-    outcomes_from_labels,
-)
+from evaluation.gates.outcomes import human_ceiling, outcomes_from_labels
 from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.quality import gold_question_accuracy
 from evaluation.gates.readings import (
@@ -38,6 +32,8 @@ from evaluation.gates.readings import (
     train_scores,
 )
 from evaluation.gates.records import JudgedRound
+from evaluation.gates.second_budgets import evidence_so_far
+from evaluation.judges.measuring import PersonSaid, judge_measured
 from training import facade as training
 from web.clock import database_now
 
@@ -47,38 +43,26 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
     if judged.policy_run is None or judged.candidate is None:
         raise LookupError("The round has no policy evaluation to decide on.")
     settings = test.gate_settings
+    so_far = evidence_so_far(test)
     sides = {"candidate": judged.candidate, "incumbent": judged.incumbent}
     labels = annotation.gate_labels(round_id=judged.round_id)
-    outcomes = outcomes_from_labels(labels, **sides)
     scores, texts = train_scores(judged.policy_run), pair_texts(judged.policy_run)
-    people = human_labels(
-        outcomes,
-        settings=settings,
-        aim=test.aim,
-        labels_left=_labels_left(judged, texts, budget=settings.max_labels - len(labels)),
-        expired=_is_past(judged, settings.max_age_hours),
-    )
-    return GateMeasurements(
+    measured = GateMeasurements(
         candidate_sha256=training.model_version_get(judged.candidate).sha256,
         incumbent_sha256=training.model_version_get(judged.incumbent).sha256,
         integrity=(
             _hashes_fact(judged.candidate, judged.incumbent, *judged.reward_models),
             _split_fact(judged.snapshot, judged.policy_run),
-            *label_facts(labels, **sides),
         ),
         gold_question_accuracy=gold_question_accuracy(
             annotation.label_summary(line_id=judged.line_id)
         ),
-        labels=people,
         policy=measurements_read(judged.policy_run, PolicyMeasurements),
         reward_model=(
             measurements_read(judged.reward_run, RewardModelMeasurements)
             if judged.reward_run is not None
             else None
         ),
-        fresh_discrimination=fresh_discrimination(outcomes, scores),
-        fresh_discrimination_sequence=fresh_discrimination_sequence(outcomes, scores),
-        fresh_side=fresh_side(outcomes, scores),
         human_ceiling=human_ceiling(annotation.overlap_votes(line_id=judged.line_id)),
         kl_optimum=kl_optimum(judged),
         mismatch=run_mismatch(judged.candidate),
@@ -87,9 +71,34 @@ def round_measure(judged: JudgedRound, test: GateTest) -> GateMeasurements:
         error_spent=test.error_spent,
         identical_pairs=texts.identical,
         wear=_wear(judged, labels),
-        length_control=equal_length(outcomes, labels, **sides),
-        labels_to_flip=labels_to_flip(outcomes, people, settings=settings, aim=test.aim),
     )
+    joined = labels_join(
+        measured,
+        labels,
+        **sides,
+        scores=scores,
+        settings=settings,
+        aim=so_far.aim,
+        labels_left=_labels_left(judged, texts, budget=settings.max_labels - len(labels)),
+        expired=_is_past(judged, settings.max_age_hours),
+        predictions=so_far.predictions,
+        earlier=so_far.earlier,
+    )
+    return replace(joined, judge=_judge(judged, labels, ceiling=measured.human_ceiling, **sides))
+
+
+def _judge(
+    judged: JudgedRound,
+    labels: Sequence[GateLabel],
+    *,
+    candidate: UUID,
+    incumbent: UUID,
+    ceiling: Interval | None,
+) -> JudgeMeasurements | None:
+    """What the round's LLM judge said, beside what people said of the same prompts."""
+    outcomes = outcomes_from_labels(labels, candidate=candidate, incumbent=incumbent)
+    people = {each.prompt_id: PersonSaid(each.rater, each.value) for each in outcomes}
+    return judge_measured(judged.round_id, people, ceiling=ceiling)
 
 
 def round_expired(judged: JudgedRound) -> bool:

@@ -14,7 +14,6 @@ from django.db import models
 
 from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.gates.actors import ACTOR_LENGTH
-from evaluation.statistics.betting import Aim
 
 
 class PolicyAnswer(models.TextChoices):
@@ -96,11 +95,7 @@ class GatePolicy(models.Model):
 
 
 class Decision(models.Model):
-    """One verdict on a round's evidence; more evidence makes a new revision, never a change.
-
-    `test_number`, `discoveries` and `e_level` are the round's place in the line's online error
-    control; `discovered` is true where people were shown to prefer the candidate at that level.
-    """
+    """One verdict on a round's evidence; more evidence makes a new revision, never a change."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     line = models.UUIDField()
@@ -115,11 +110,7 @@ class Decision(models.Model):
     settings = models.JSONField()
     policy_version = models.PositiveIntegerField()
     evidence_sha256 = models.CharField(max_length=64)
-    test_number = models.PositiveIntegerField()
-    discoveries = models.PositiveIntegerField()
-    e_level = models.FloatField()
     tested = models.BooleanField()
-    discovered = models.BooleanField()
     candidate = models.UUIDField()
     incumbent = models.UUIDField()
     decided_at = models.DateTimeField(auto_now_add=True)
@@ -155,6 +146,9 @@ class GateTest(models.Model):
     that cost `error_spent` together; `labels` is what the bets aim to reach it with. What it came to
     (`labelled`, `e_value`, `discovered`, `cost`) is filled in once: when the round is decided, or else when
     the line's next round asks.
+
+    A candidate that is judged again against the same incumbent, by the same hypothesis, goes on with the
+    test of the round that it `continues`: same number, same level, and what both came to counts once.
     """
 
     round = models.UUIDField(primary_key=True)
@@ -172,6 +166,7 @@ class GateTest(models.Model):
     e_value = models.FloatField(null=True)
     discovered = models.BooleanField(null=True)
     cost = models.FloatField(null=True)
+    continues = models.UUIDField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["line", "number"], name="gate_test_of_line")]
@@ -180,12 +175,24 @@ class GateTest(models.Model):
         return f"gate test {self.test_number}"
 
     @property
-    def aim(self) -> Aim:
-        return Aim(self.level, self.labels)
-
-    @property
     def gate_settings(self) -> GatePolicySettings:
         return GatePolicySettings.from_json(self.settings)
+
+
+class GatePredictions(models.Model):
+    """What the held-out reward model predicts for the pairs of a round, written down when they are offered.
+
+    `pairs` maps a prompt to how probably its candidate's text is preferred; `reference` lists the same of
+    pairs that nobody is asked about, in their drawn order, and is empty where those are not drawn like
+    the pairs that people see. With the labels and the round's test it gives the same evidence for ever.
+    """
+
+    round = models.UUIDField(primary_key=True)
+    pairs = models.JSONField()
+    reference = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"predictions for {len(self.pairs)} pairs"
 
 
 class Approval(models.Model):
@@ -276,7 +283,10 @@ class Deployment(models.Model):
                 condition=models.Q(kind="initial"),
             ),
         ]
-        indexes = [models.Index(fields=["line", "-started_at"], name="deployment_of_line")]
+        indexes = [
+            models.Index(fields=["line", "-started_at", "-id"], name="deployment_newest"),
+            models.Index(fields=["line", "version", "-started_at"], name="deployment_of_version"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.version}"

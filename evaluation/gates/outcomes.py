@@ -21,7 +21,9 @@ from evaluation.contracts import (
     HumanLabels,
     IntegrityFact,
     Interval,
+    RaterVerdict,
 )
+from evaluation.gates.predicting import PairPredictions, differences_read
 from evaluation.policy import check_settings
 from evaluation.statistics.betting import Aim
 from evaluation.statistics.discrimination import (
@@ -35,6 +37,7 @@ from evaluation.statistics.intervals import (
     cluster_share_interval,
     cluster_variance,
     two_way_share_interval,
+    wilson_interval,
 )
 from evaluation.statistics.planning import MOST, labels_to_go
 from evaluation.statistics.win_rate import WinRateEvidence, win_rate_evidence
@@ -81,6 +84,26 @@ def outcomes_from_labels(
     return list(chosen.values())
 
 
+def outcomes_together(earlier: Sequence[Outcome], later: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes of a test's budgets in their order; a prompt that was judged before counts once."""
+    known = {outcome.prompt_id for outcome in earlier}
+    return [*earlier, *(outcome for outcome in later if outcome.prompt_id not in known)]
+
+
+def rater_verdicts(outcomes: Sequence[Outcome]) -> tuple[RaterVerdict, ...]:
+    """What each rater said of the candidate, with Wilson's interval; who gave most labels comes first."""
+    said: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        said.setdefault(outcome.rater, []).append(outcome.value)
+    verdicts = (
+        RaterVerdict(
+            rater, len(values), values.count(0.5), wilson_interval(sum(values), len(values))
+        )
+        for rater, values in said.items()
+    )
+    return tuple(sorted(verdicts, key=lambda verdict: (-verdict.labels, verdict.rater)))
+
+
 def candidate_slot(label: GateLabel, *, candidate: UUID, incumbent: UUID) -> int | None:
     """The slot that holds the candidate's text; None when the pair is of other versions."""
     versions = tuple(label.slot_versions)
@@ -121,8 +144,13 @@ def human_labels(
     aim: Aim,
     labels_left: int,
     expired: bool,
+    predictions: Sequence[PairPredictions] = (),
+    carried: int = 0,
 ) -> HumanLabels:
-    """Counts, the evidence for the policy's hypothesis, and the clustered interval of the win rate."""
+    """Counts, the evidence for the policy's hypothesis, and the clustered interval of the win rate.
+
+    The first `carried` outcomes are those of earlier budgets of the same test.
+    """
     empty = HumanLabels(0, 0, 0, 0, 1.0, 1.0, 1.0, max(0, labels_left), expired)
     if not outcomes:
         return empty
@@ -137,8 +165,9 @@ def human_labels(
         annotators=len({outcome.rater for outcome in outcomes}),
         clusters=len({outcome.group for outcome in outcomes}),
         read=0,
+        carried=carried,
     )
-    evidence = label_evidence(outcomes, settings=settings, aim=aim)
+    evidence = label_evidence(outcomes, settings=settings, aim=aim, predictions=predictions)
     if evidence is None:
         return counted
     return replace(
@@ -148,12 +177,17 @@ def human_labels(
         max_e_value_worse=evidence.max_e_value_worse,
         panel_max_e_value=evidence.panel_max_e_value,
         read=evidence.read,
-        more_labels=_more_labels(outcomes, settings, aim),
+        more_labels=_more_labels(outcomes, evidence, settings, aim),
+        control=evidence.control,
     )
 
 
 def label_evidence(
-    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
+    outcomes: Sequence[Outcome],
+    *,
+    settings: GatePolicySettings,
+    aim: Aim,
+    predictions: Sequence[PairPredictions] = (),
 ) -> WinRateEvidence | None:
     """The evidence of the whole blocks; None before the first is full."""
     thresholds = check_settings(settings)["G1"].thresholds
@@ -161,6 +195,7 @@ def label_evidence(
     read = read_in_blocks(outcomes, people)
     if not read:
         return None
+    prompts = [outcome.prompt_id for outcome in read]
     return win_rate_evidence(
         [_counted(outcome, settings) for outcome in read],
         [outcome.rater for outcome in read],
@@ -168,6 +203,7 @@ def label_evidence(
         hypothesis=settings.hypothesis,
         null=thresholds["win_rate"],
         block=people,
+        differences=differences_read(prompts, predictions, aim),
     )
 
 
@@ -196,13 +232,17 @@ def _counted(outcome: Outcome, settings: GatePolicySettings) -> float:
     return outcome.strength if settings.outcomes == "strength" else outcome.value
 
 
-def _more_labels(outcomes: Sequence[Outcome], settings: GatePolicySettings, aim: Aim) -> int | None:
+def _more_labels(
+    outcomes: Sequence[Outcome], evidence: WinRateEvidence, settings: GatePolicySettings, aim: Aim
+) -> int | None:
     """About how many more labels until the evidence suffices at the rate so far; None: never."""
     values = np.array([_counted(outcome, settings) for outcome in outcomes])
     variance = float(values.var())
     codes, people = cluster_codes([outcome.rater for outcome in outcomes])
     if settings.hypothesis == "population" and people > 1:
         variance = max(variance, cluster_variance(values, codes, people) * len(values))
+    if evidence.control is not None:
+        variance *= evidence.read / (evidence.read + evidence.control.labels_saved)
     found = labels_to_go(
         float(values.mean()),
         math.sqrt(variance),
@@ -214,10 +254,14 @@ def _more_labels(outcomes: Sequence[Outcome], settings: GatePolicySettings, aim:
 
 
 def label_trajectory(
-    outcomes: Sequence[Outcome], *, settings: GatePolicySettings, aim: Aim
+    outcomes: Sequence[Outcome],
+    *,
+    settings: GatePolicySettings,
+    aim: Aim,
+    predictions: Sequence[PairPredictions] = (),
 ) -> tuple[EProcessPoint, ...]:
     """The evidence after each block of labels, for the chart; empty before the first."""
-    evidence = label_evidence(outcomes, settings=settings, aim=aim) if outcomes else None
+    evidence = label_evidence(outcomes, settings=settings, aim=aim, predictions=predictions)
     return evidence.trajectory if evidence else ()
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
+
+from django.http import QueryDict
 
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
 from evaluation.gates.budget import prompts_short
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
-from evaluation.gates.policies import gate_policies, policy_requests, policy_weaker
+from evaluation.gates.policies import gate_policies_saved, policy_requests, policy_weaker
 from evaluation.gates.records import LineDeployment, PolicyRequestState
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from evaluation.policy.registry import Check
 from training import facade as training
 from web.audit import people_named
+from web.paging import page_by_key
 from web.registry import line_name
+
+DEPLOYMENTS_SHOWN = 50
+VERSIONS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class GatePolicyPage:
     checks: tuple[CheckWords, ...]
     plan: DecisionPlan
     versions: tuple[tuple[GatePolicy, str], ...]
+    newer_query: str
+    older_query: str
     weaker: tuple[str, ...]
     waiting: tuple[PolicyRequestState, ...]
     answered: tuple[PolicyRequestState, ...]
@@ -70,15 +79,30 @@ class DeploymentsPage:
     line_name: str
     current: DeploymentRow | None
     rows: tuple[DeploymentRow, ...]
+    newer_query: str
+    older_query: str
 
 
-def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
-    settings = policy.gate_settings
-    history, requests = gate_policies(policy.line), policy_requests(policy.line)
+@dataclass(frozen=True)
+class RollbackPage:
+    """What is deployed, and what would take its place."""
+
+    line_id: UUID
+    line_name: str
+    current_name: str
+    name: str
+
+
+def gate_policy_page(policy: GatePolicy, query: QueryDict) -> GatePolicyPage:
+    """Of the saved versions those that `query` (request.GET) asks for."""
+    settings, requests = policy.gate_settings, policy_requests(policy.line)
+    saved = gate_policies_saved(policy.line)
+    page = page_by_key(saved, query=query, fields=("-version",), size=VERSIONS_SHOWN)
+    names = people_named({key for row in page.rows for key in _makers(row)})
     return GatePolicyPage(
         line_name=line_name(policy.line),
         policy=policy,
-        by=_made_by(policy),
+        by=_made_by(policy, people_named(set(_makers(policy)))),
         round_sentences=(
             *(b.sentence(getattr(settings, name)) for name, b in bounds.ROUND_BOUNDS.items()),
             *(
@@ -89,18 +113,23 @@ def gate_policy_page(policy: GatePolicy) -> GatePolicyPage:
         prompts_short=prompts_short(policy.line),
         checks=tuple(_check_words(settings)),
         plan=decision_plan(policy.line, settings),
-        versions=tuple((row, _made_by(row)) for row in history),
+        versions=tuple((row, _made_by(row, names)) for row in page.rows),
+        newer_query=page.newer_query,
+        older_query=page.older_query,
         weaker=tuple(item.says for item in policy_weaker(policy)),
         waiting=tuple(r for r in requests if r.standing == "waiting"),
         answered=tuple(r for r in requests if r.standing not in ("waiting", "confirmed")),
     )
 
 
-def _made_by(policy: GatePolicy) -> str:
+def _makers(policy: GatePolicy) -> list[str]:
     """Who saved a version: a lead or a process, or the two leads of a weaker one."""
     second = [policy.request.answered_by] if policy.request else []
-    names = people_named([policy.created_by, *second]) if policy.created_by else {}
-    return " and ".join(names[key] for key in [policy.created_by, *second] if key)
+    return [key for key in (policy.created_by, *second) if key]
+
+
+def _made_by(policy: GatePolicy, names: Mapping[str, str]) -> str:
+    return " and ".join(names[key] for key in _makers(policy))
 
 
 def _check_words(settings: GatePolicySettings) -> list[CheckWords]:
@@ -118,29 +147,51 @@ def _check_words(settings: GatePolicySettings) -> list[CheckWords]:
     ]
 
 
-def deployments_page(line_id: UUID) -> DeploymentsPage:
-    found = selectors.deployments(line_id)
+def deployments_page(line_id: UUID, query: QueryDict) -> DeploymentsPage:
+    """The moves of the line's pointer that `query` (request.GET) asks for, newest first."""
+    moved = selectors.deployments_moved(line_id)
+    page = page_by_key(moved, query=query, fields=("-started_at", "-id"), size=DEPLOYMENTS_SHOWN)
     current = selectors.deployment_current(line_id)
-    listed: set[UUID] = set()
-    rows = []
-    for deployment in found:
-        is_current = current is not None and deployment.id == current.id
-        other = current is not None and deployment.version_id != current.version_id
-        first = deployment.version_id not in listed
-        listed.add(deployment.version_id)
-        rows.append(_row(deployment, is_current, can_return=other and first))
-    shown = next((row for row in rows if row.state != "past"), None)
-    return DeploymentsPage(line_id, line_name(line_id), shown, tuple(rows))
+    records = selectors.deployments_to_records(page.rows)
+    versions = {record.version_id for record in records} | (
+        {current.version_id} if current else set()
+    )
+    names = training.model_version_names(versions)
+    rows = [
+        _row(record, names, current, superseded=row.superseded)  # type: ignore[attr-defined]
+        for row, record in zip(page.rows, records, strict=True)
+    ]
+    shown = _row(current, names, current, superseded=False) if current else None
+    return DeploymentsPage(
+        line_id, line_name(line_id), shown, tuple(rows), page.newer_query, page.older_query
+    )
 
 
-def _row(deployment: LineDeployment, is_current: bool, *, can_return: bool) -> DeploymentRow:
+def rollback_page(line_id: UUID, version_id: UUID) -> RollbackPage | None:
+    """None where the version was never deployed on the line, or is the one deployed now."""
+    current = selectors.deployment_current(line_id)
+    last = selectors.deployment_of_version(line_id, version_id)
+    if current is None or last is None or current.version_id == version_id:
+        return None
+    names = training.model_version_names({version_id, current.version_id})
+    return RollbackPage(line_id, line_name(line_id), names[current.version_id], names[version_id])
+
+
+def _row(
+    deployment: LineDeployment,
+    names: Mapping[UUID, str],
+    current: LineDeployment | None,
+    *,
+    superseded: bool,
+) -> DeploymentRow:
     kinds = {"initial": "First policy", "deploy": "Deployed", "rollback": "Rolled back to"}
+    other = current is not None and deployment.version_id != current.version_id
     return DeploymentRow(
         deployment=deployment,
-        name=training.model_version_get(deployment.version_id).name,
+        name=names[deployment.version_id],
         kind=kinds[deployment.kind],
-        state=_state(deployment) if is_current else "past",
-        can_return=can_return,
+        state=_state(deployment) if current and deployment.id == current.id else "past",
+        can_return=other and not superseded,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from evaluation.contracts import GatePolicySettings, WeakerSetting
@@ -33,8 +34,11 @@ def gate_policy_current(line_id: UUID, *, as_of: datetime | None = None) -> Gate
 
 def gate_policies(line_id: UUID) -> list[GatePolicy]:
     """Every saved version, newest first."""
-    rows = GatePolicy.objects.filter(line=line_id).select_related("request")
-    return list(rows.order_by("-version"))
+    return list(gate_policies_saved(line_id).order_by("-version"))
+
+
+def gate_policies_saved(line_id: UUID) -> QuerySet[GatePolicy, GatePolicy]:
+    return GatePolicy.objects.filter(line=line_id).select_related("request")
 
 
 def policy_requests(line_id: UUID) -> list[PolicyRequestState]:

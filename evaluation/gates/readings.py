@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluation.contracts import SamplePair
+from evaluation.gates.predicting import PairGap
 from training import facade as training
 from training.contracts import JsonContract, require_finite
 
@@ -44,6 +45,19 @@ def train_scores(run: training.RunRecord) -> TrainScores:
     return {prompt: (candidate, incumbent) for prompt, (candidate, incumbent) in scores.items()}
 
 
+def held_out_gaps(run: training.RunRecord) -> list[PairGap]:
+    """The pairs that people may be shown in their drawn order, with the held-out reward model's gap."""
+    found = []
+    for row in samples_read(run):
+        if row["sample"] > 0:
+            continue
+        ours, theirs = row["candidate"], row["incumbent"]
+        gap = float(ours["scores"]["held_out"]) - float(theirs["scores"]["held_out"])
+        found.append(PairGap(str(row["prompt_id"]), gap, ours["text"] == theirs["text"]))
+    require_finite([pair.gap for pair in found], "held-out scores")
+    return found
+
+
 @dataclass(frozen=True)
 class PairTexts:
     """Of the pairs that people may be shown, one a prompt: `identical` are of one and the same text."""
@@ -67,14 +81,14 @@ def pair_texts(run: training.RunRecord) -> PairTexts:
 
 def groups_shared(snapshot: training.SnapshotRecord, run: training.RunRecord) -> set[str]:
     """Prompt groups that are both learned from and judged on."""
-    learned = {row["group"] for row in _rows(snapshot.path)}
-    return learned & {
-        row["group"] for row in _rows(Path(training.input_of_run(run, "prompts").path))
-    }
+    preferences = training.input_local(training.input_from_snapshot(snapshot))
+    prompts = training.input_local(training.input_of_run(run, "prompts"))
+    learned = {row["group"] for row in _rows(preferences)}
+    return learned & {row["group"] for row in _rows(prompts)}
 
 
 def _file(run: training.RunRecord, artifact: str) -> Path:
-    return Path(training.input_from_run(run, artifact).path)
+    return training.input_local(training.input_from_run(run, artifact))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from annotation import facade as annotation
 from annotation.contracts import GateLabel
 from evaluation.contracts import (
     DeploymentRecord,
+    EProcessPoint,
     Interval,
     OverrideRecord,
     PolicyMeasurements,
@@ -23,12 +24,18 @@ from evaluation.contracts import (
     RoundRecord,
     SamplePair,
 )
-from evaluation.gates.models import Decision, Deployment, Override
-from evaluation.gates.outcomes import Outcome, label_trajectory, outcomes_from_labels
+from evaluation.gates.models import Decision, Deployment, GateTest, Override
+from evaluation.gates.outcomes import (
+    Outcome,
+    label_trajectory,
+    outcomes_from_labels,
+    rater_verdicts,
+)
 from evaluation.gates.policies import gate_policy_current, policy_weaker
 from evaluation.gates.quality import label_quality
 from evaluation.gates.readings import highlights_read, measurements_read
 from evaluation.gates.records import JudgedRound
+from evaluation.gates.second_budgets import evidence_so_far, outcomes_so_far
 from evaluation.gates.selectors import (
     approval_get,
     decision_gate,
@@ -56,15 +63,24 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
         labels=_labels(begun.labels, judged, gate=len(labels)),
         reward_model=measured,
         policy=measurements_read(policy, PolicyMeasurements) if policy else None,
-        trajectory=(
-            label_trajectory(outcomes, settings=test.gate_settings, aim=test.aim) if test else ()
-        ),
+        trajectory=_trajectory(test) if test else (),
+        verdicts=rater_verdicts(outcomes),
         weaker=policy_weaker(in_force),
         overrides=tuple(_overrides(judged.round_id)),
         approvals=(approval,) if approval else (),
         deployments=tuple(_deployments(judged)),
         samples=_samples(policy, outcomes) if policy else (),
-        limits=_limits(begun.simulated, measured, labels),
+        limits=_limits(begun.simulated, measured, labels) + _left_out(judged.round_id),
+    )
+
+
+def _trajectory(test: GateTest) -> tuple[EProcessPoint, ...]:
+    so_far = evidence_so_far(test)
+    return label_trajectory(
+        outcomes_so_far(test, so_far),
+        settings=test.gate_settings,
+        aim=so_far.aim,
+        predictions=so_far.predictions,
     )
 
 
@@ -82,12 +98,15 @@ def _decided(begun: RoundRecord, decision: Decision | None) -> RoundRecord:
         begun,
         gate_settings=decision.gate_settings,
         gate=decision_gate(decision),
+        gate_policy_version=decision.policy_version,
+        decided_at=decision.decided_at.isoformat(),
         human=evidence.labels,
         fresh_discrimination=evidence.fresh_discrimination,
         mismatch=evidence.mismatch,
         kl_optimum=evidence.kl_optimum,
         identical_pairs=evidence.identical_pairs,
         wear=evidence.wear,
+        judge=evidence.judge,
     )
 
 
@@ -178,6 +197,16 @@ def _limits(
             " more labels on test prompts would narrow it."
         )
     return tuple(limits)
+
+
+def _left_out(round_id: UUID) -> tuple[str, ...]:
+    """What a lead did to the gate's labels while it was undecided: who has seen how it stands could choose."""
+    return tuple(
+        f"On {each.at.day} {each.at:%B %Y}, before the gate had decided, a lead"
+        f" {'took in again' if each.back else 'left out'} {each.labels} of its labels; the evidence was"
+        " computed anew over those that count."
+        for each in annotation.gate_exclusions(round_id=round_id)
+    )
 
 
 def _width(interval: Interval) -> str:

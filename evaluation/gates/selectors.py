@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from evaluation.contracts import (
@@ -19,10 +19,13 @@ from evaluation.gates.models import (
     Approval,
     Decision,
     Deployment,
+    DeploymentKind,
+    GatePredictions,
     GateTest,
     LinePointer,
     Override,
 )
+from evaluation.gates.predicting import PairPredictions
 from evaluation.gates.records import (
     ErrorControl,
     GateError,
@@ -57,13 +60,22 @@ def gate_test(round_id: UUID) -> GateTest | None:
     return GateTest.objects.filter(round=round_id).first()
 
 
+def pair_predictions(round_id: UUID) -> PairPredictions | None:
+    """What was predicted of a round's pairs; None where its gate policy takes nothing from labels."""
+    row = GatePredictions.objects.filter(round=round_id).first()
+    return PairPredictions(row.pairs, tuple(row.reference)) if row else None
+
+
 def error_control(line_id: UUID, *, before: int) -> ErrorControl:
     """What the settled tests of a line's rounds before number `before` came to.
 
     A round counts once a label was given in it, whatever became of it; as a discovery, once people
-    were shown to prefer its candidate, whatever the other checks then said.
+    were shown to prefer its candidate, whatever the other checks then said. A test that went on in a
+    later round counts once, by what it came to there.
     """
     earlier = GateTest.objects.filter(line=line_id, number__lt=before, labelled__gt=0)
+    went_on = GateTest.objects.filter(line=line_id, number__lt=before, continues__isnull=False)
+    earlier = earlier.exclude(round__in=went_on.values("continues"))
     found = earlier.aggregate(
         tests=Count("pk"),
         discoveries=Count("pk", filter=Q(discovered=True)),
@@ -167,9 +179,34 @@ def lines_deployed() -> list[UUID]:
 
 def deployments(line_id: UUID) -> list[LineDeployment]:
     """Every move of the line's pointer, newest first."""
-    rows = list(Deployment.objects.filter(line=line_id).order_by("-started_at", "-pk"))
+    rows = deployments_moved(line_id).order_by("-started_at", "-pk")
+    return deployments_to_records(list(rows))
+
+
+def deployments_moved(line_id: UUID) -> QuerySet[Deployment, Deployment]:
+    """The same as rows, each with `superseded`: whether its version was deployed again later."""
+    later = Deployment.objects.filter(
+        line=line_id, version=OuterRef("version"), started_at__gt=OuterRef("started_at")
+    )
+    return Deployment.objects.filter(line=line_id).annotate(superseded=Exists(later))
+
+
+def deployment_of_version(line_id: UUID, version_id: UUID) -> LineDeployment | None:
+    """When the version was deployed last on the line."""
+    rows = Deployment.objects.filter(line=line_id, version=version_id)
+    row = rows.order_by("-started_at").first()
+    return deployment_to_record(row) if row else None
+
+
+def deployments_to_records(rows: Collection[Deployment]) -> list[LineDeployment]:
     names = people_named(row.actor for row in rows)
     return [deployment_to_record(row, names) for row in rows]
+
+
+def round_deployed(round_id: UUID) -> UUID | None:
+    """The version that was deployed because the round promoted it."""
+    rows = Deployment.objects.filter(round=round_id, kind=DeploymentKind.DEPLOY)
+    return rows.values_list("version", flat=True).first()
 
 
 def _pointed(which: Q) -> QuerySet[LinePointer, UUID | None]:

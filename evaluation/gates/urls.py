@@ -7,6 +7,7 @@ from evaluation.gates import views
 app_name = "gates"
 urlpatterns = [
     path("gate/<uuid:line_id>/policy/", views.gate_policy, name="policy"),
+    path("gate/<uuid:line_id>/labels/", views.label_design, name="label_design"),
     path("gate/<uuid:line_id>/policy/edit/", views.gate_policy_edit, name="policy_edit"),
     path(
         "gate/<uuid:line_id>/policy/requests/<uuid:request_id>/",

@@ -13,9 +13,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation.gates import services
+from evaluation.gates.design import design_asked, design_words
 from evaluation.gates.forms import GatePolicyForm, PolicyAnswerForm, RollbackForm
 from evaluation.gates.notices import second_lead_tell
-from evaluation.gates.pages import DeploymentRow, deployments_page, gate_policy_page
+from evaluation.gates.pages import deployments_page, gate_policy_page, rollback_page
 from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.records import GateError
 from training import facade as training
@@ -27,10 +28,26 @@ from web.registry import line_name
 @login_required
 def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
     roles = require_role(request, ENGINEER, LEAD, line_id=line_id)
-    page = gate_policy_page(gate_policy_current(line_id))
+    page = gate_policy_page(gate_policy_current(line_id), request.GET)
     asked_by = str(request.user.pk)
     context = {"page": page, "may_edit": LEAD in roles, "me": asked_by}
     return render(request, "gates/policy.html", context)
+
+
+@require_GET
+@login_required
+def label_design(request: HttpRequest, line_id: UUID) -> HttpResponse:
+    """Labels, days and cost until the line's next gate decides, for what is expected."""
+    require_role(request, ENGINEER, LEAD, line_id=line_id)
+    form, page = design_asked(line_id, request.GET)
+    context = {
+        "form": form,
+        "page": page,
+        "words": design_words(page.design) if page.design else (),
+        "line_id": line_id,
+        "line_name": line_name(line_id),
+    }
+    return render(request, "gates/design.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -96,7 +113,7 @@ def gate_policy_answer(request: HttpRequest, line_id: UUID, request_id: UUID) ->
 @login_required
 def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
     require_role(request, ENGINEER, LEAD, line_id=line_id)
-    page = deployments_page(line_id)
+    page = deployments_page(line_id, request.GET)
     return render(request, "gates/deployments.html", {"page": page})
 
 
@@ -105,8 +122,8 @@ def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
 def rollback(request: HttpRequest, line_id: UUID, version_id: UUID) -> HttpResponse:
     """GET asks for the reason; POST moves the pointer back."""
     require_role(request, ENGINEER, LEAD, line_id=line_id)
-    row = _row_or_none(line_id, version_id)
-    if row is None:
+    page = rollback_page(line_id, version_id)
+    if page is None:
         messages.error(request, "This policy cannot be rolled back to from here; choose another.")
         return redirect("gates:deployments", line_id)
     form = RollbackForm(request.POST or None, initial={"version": version_id})
@@ -121,14 +138,6 @@ def rollback(request: HttpRequest, line_id: UUID, version_id: UUID) -> HttpRespo
         except (GateError, training.ArtifactMismatch) as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"{row.name} is deployed again.")
+            messages.success(request, f"{page.name} is deployed again.")
             return redirect("gates:deployments", line_id)
-    page = deployments_page(line_id)
-    return render(request, "gates/rollback.html", {"form": form, "row": row, "page": page})
-
-
-def _row_or_none(line_id: UUID, version_id: UUID) -> DeploymentRow | None:
-    rows = deployments_page(line_id).rows
-    return next(
-        (row for row in rows if row.deployment.version_id == version_id and row.can_return), None
-    )
+    return render(request, "gates/rollback.html", {"form": form, "page": page})

@@ -16,20 +16,19 @@ from evaluation.policy.decision import (
     gate_override,
     require_overridable,
 )
-from evaluation.policy.label_checks import REQUIRED_FACTS, error_level_of
 from evaluation.policy.online import error_cost, error_level
-from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN
+from evaluation.policy.registry import CHECKS, DEFAULT_CHECKS, NEVER_OVERRIDDEN, NEVER_REQUIRED
 
 __all__ = [
     "CHECKS",
     "DEFAULT_CHECKS",
     "NEVER_OVERRIDDEN",
+    "NEVER_REQUIRED",
     "NOTHING_NEW",
     "REQUIRED_FACTS",
     "check_settings",
     "error_cost",
     "error_level",
-    "error_level_of",
     "gate_decide",
     "gate_override",
     "require_overridable",

@@ -18,6 +18,7 @@ from evaluation.policy.registry import (
     DEFAULT_CHECKS,
     FORMER_THRESHOLDS,
     NEVER_OVERRIDDEN,
+    NEVER_REQUIRED,
 )
 from training.contracts import json_sha256, require_finite
 
@@ -50,6 +51,11 @@ def check_settings(settings: GatePolicySettings) -> dict[str, CheckSettings]:
         filled[check_id] = replace(chosen, required=required, thresholds=thresholds)
     if not (filled["G0"].enabled and filled["G0"].required):
         raise ValueError("G0 (integrity) cannot be switched off or made advisory.")
+    for check_id in NEVER_REQUIRED:
+        if filled[check_id].required:
+            raise ValueError(
+                f"{check_id} ({CHECKS[check_id].name}) only advises; it cannot be required."
+            )
     return filled
 
 

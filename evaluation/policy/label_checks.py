@@ -65,13 +65,15 @@ def check_integrity(m: GateMeasurements, settings: GatePolicySettings, t: Thresh
 
 def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
     """G1: evidence that wins (strength or side, ties half) exceed the null, at the line's level."""
-    needed = 1.0 / error_level_of(m, settings.alpha)
+    needed = 1.0 / _level_of(m, settings.alpha)
     labels = m.labels
     if labels is None or labels.labels == 0:
         return missing("What people prefer", more_labels(labels))
     best = max(labels.e_value, labels.max_e_value)
     rate = f"{labels.wins + labels.ties / 2:g} of {labels.labels} labels"
     rate = f"{share(labels.win_rate)}, {rate}" if labels.win_rate else rate
+    if labels.carried:
+        rate += f", {labels.carried} of them from an earlier round whose test goes on"
     asked = "the people who compared" if settings.hypothesis == "panel" else "people like them"
     measured = f"{rate}; evidence {best:.3g} for {asked} ({needed:.3g} needed)"
     status, sentence, wants = _win_rate_status(labels, best, needed, settings, t)
@@ -86,7 +88,7 @@ def check_win_rate(m: GateMeasurements, settings: GatePolicySettings, t: Thresho
     )
 
 
-def error_level_of(m: GateMeasurements, alpha: float) -> float:
+def _level_of(m: GateMeasurements, alpha: float) -> float:
     """The level of this test; records without costs were decided at that of e-LOND."""
     if m.error_spent is None:
         return e_lond_level(m.test_number, m.discoveries, alpha)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evaluation.contracts import GateMeasurements, GatePolicySettings
+from evaluation.contracts import CheckStatus, GateMeasurements, GatePolicySettings, Interval
 from evaluation.formatting import called, number, rounds_called
 from evaluation.policy.findings import (
     Finding,
@@ -17,36 +17,85 @@ from evaluation.policy.findings import (
 
 
 def check_reward_gap(m: GateMeasurements, settings: GatePolicySettings, t: Thresholds) -> Finding:
-    """G3: the gain by the held-out reward model, and its share of the training one's."""
+    """G3: the gain by the held-out reward model, and its share of what could be expected of it."""
     if m.policy is None:
         return missing("The gain by the held-out reward model", "samples")
     train, held = m.policy.train_gain, m.policy.held_out_gain
+    alike = m.reward_model.held_out_correlation if m.reward_model else None
     measured = f"held-out {number(held)}, train {number(train)} (z)"
-    floor = t["held_out_gain"]
-    if held.high <= floor:
-        sentence = f"A reward model that the training never saw finds no gain{_above(floor)}."
+    if held.high <= t["held_out_gain"]:
+        sentence = (
+            f"A reward model that the training never saw finds no gain{_above(t['held_out_gain'])}."
+        )
         return Finding("FAIL", measured, sentence, interval=held)
-    share = held.estimate / train.estimate if train.estimate > 0 else math.inf
+    if alike is not None and alike.estimate <= 0:
+        sentence = (
+            f"The two reward models do not order judged pairs alike (correlation {number(alike)}): the one that "
+            "the training never saw cannot confirm a gain. More labels make better models."
+        )
+        return Finding("UNRESOLVED", measured, sentence, interval=held)
+    status, sentence = _gap_status(train, held, alike, t)
+    wants = more_samples(m) if status == "UNRESOLVED" else "nothing"
+    advisory = _gap_advisory(train, held, alike, t) if status == "PASS" else ""
+    return Finding(status, measured, sentence, wants, held, advisory)
+
+
+def _gap_status(
+    train: Interval, held: Interval, alike: Interval | None, t: Thresholds
+) -> tuple[CheckStatus, str]:
+    """A share that is too small fails only where it is surely so; with what earlier releases measured, at once."""
+    share = _share_seen(held.estimate, train.estimate, alike)
     if share < t["share"]:
-        sentence = (
-            f"The held-out reward model sees {share:.0%} of the gain that the one trained against sees, under "
-            f"{t['share']:.0%}."
-        )
-        return Finding("FAIL", measured, sentence, interval=held)
-    if held.low <= floor:
-        sentence = (
-            f"The held-out reward model's gain is not clearly{_above(floor) or ' above none'}."
-        )
-        return Finding("UNRESOLVED", measured, sentence, more_samples(m), held)
-    advisory = ""
-    if share < t["share_advised"]:
-        advisory = f"The held-out reward model sees only {share:.0%} of the gain."
-    sentence = "A reward model that the training never saw confirms the gain."
+        most = _share_seen(held.high, train.estimate, alike)
+        sure = alike is None or most < t["share"]
+        doubt = "" if sure else f", but it may see {most:.0%}"
+        sentence = f"{_seen(share, alike)}, under {t['share']:.0%}{doubt}."
+        return ("FAIL" if sure else "UNRESOLVED"), sentence
+    if held.low <= t["held_out_gain"]:
+        above = _above(t["held_out_gain"]) or " above none"
+        return "UNRESOLVED", f"The held-out reward model's gain is not clearly{above}."
     if train.estimate <= 0:
-        sentence = (
-            "A reward model that the training never saw finds a gain, the one trained against none."
+        return (
+            "PASS",
+            "A reward model that the training never saw finds a gain, the one trained against none.",
         )
-    return Finding("PASS", measured, sentence, interval=held, advisory=advisory)
+    return "PASS", "A reward model that the training never saw confirms the gain."
+
+
+def _gap_advisory(train: Interval, held: Interval, alike: Interval | None, t: Thresholds) -> str:
+    if alike is not None and alike.low <= 0:
+        return (
+            f"The two reward models hardly order judged pairs alike (correlation {number(alike)}): that the one which "
+            "the training never saw finds a gain too says little."
+        )
+    share = _share_seen(held.estimate, train.estimate, alike)
+    return f"{_seen(share, alike, only=True)}." if share < t["share_advised"] else ""
+
+
+def held_out_expected(train: float, alike: Interval) -> float:
+    """The most that a gain by the training model lets expect of the held-out one, both in z.
+
+    Of texts that score g higher by one model, another whose scores correlate by r with it finds r g on average,
+    however both came by their errors: the regressional part of Goodhart's law (Gao, Schulman and Hilton 2022).
+    Less than that is the training model's own. r is the upper bound of what was measured, from 0 to 1.
+    """
+    return train * min(max(alike.high, 0.0), 1.0)
+
+
+def _share_seen(held: float, train: float, alike: Interval | None) -> float:
+    expected = held_out_expected(train, alike) if alike else train
+    return held / expected if expected > 0 else math.inf
+
+
+def _seen(share: float, alike: Interval | None, *, only: bool = False) -> str:
+    word = "only " if only else ""
+    if alike is None:
+        of = "the gain" if only else "the gain that the one trained against sees"
+        return f"The held-out reward model sees {word}{share:.0%} of {of}"
+    return (
+        f"The held-out reward model sees {word}{share:.0%} of the most that could be expected of it (the two reward "
+        f"models correlate by {number(alike)} on judged pairs)"
+    )
 
 
 def _above(floor: float) -> str:

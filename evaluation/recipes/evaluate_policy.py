@@ -32,6 +32,7 @@ from evaluation.suite_files import suite_from_bytes
 from training.contracts import ArtifactRef, require_finite
 from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
+from training.core.model.shared_base import BasePool
 from training.core.reward.scoring import RewardModel, reward_model_load
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run, recipe_main
@@ -151,8 +152,19 @@ def _draw(
             max_prompt_tokens=run.config.max_prompt_tokens,
             seed=run.spec.seed,
         )
-        run.emit("sample", step, STEPS, message=f"{len(drawn[name])} completions of the {name}.")
+        run.emit("sample", step, STEPS, message=_drawn_words(name, drawn[name], run.config))
     return drawn
+
+
+def _drawn_words(
+    name: str, completions: Sequence[DrawnCompletion], config: EvaluatePolicyConfig
+) -> str:
+    cut = sum(completion.prompt_cut for completion in completions)
+    words = f"{len(completions)} completions of the {name}."
+    if not cut:
+        return words
+    limit = config.max_prompt_tokens
+    return f"{words} The prompts of {cut} were cut to max_prompt_tokens ({limit}): raise it."
 
 
 def _divergence(
@@ -181,9 +193,9 @@ def _score(
     rows: Sequence[PromptRow],
 ) -> dict[str, Side]:
     run.check_cancel()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train = reward_model_load(run.input("reward_model"), device=device)
-    held_out = reward_model_load(run.input("held_out_reward_model"), device=device)
+    device, pool = torch.device("cuda" if torch.cuda.is_available() else "cpu"), BasePool()
+    train = reward_model_load(run.input("reward_model"), device=device, pool=pool)
+    held_out = reward_model_load(run.input("held_out_reward_model"), device=device, pool=pool)
     size = run.config.scoring_batch_size
     sides = {name: _side(c, rows, train, held_out, size) for name, c in drawn.items()}
     run.emit("score", 5, STEPS, message="Scored by both reward models.")

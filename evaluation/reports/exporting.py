@@ -13,9 +13,10 @@ from evaluation.reports.pages import ReportPage
 STYLESHEETS = ("web/outerloop.css", "reports/report.css")
 
 
-def export_html(page: ReportPage) -> str:
-    """The whole document; it opens from disk, prints, and loads nothing."""
-    css = "\n".join(_stylesheet(name) for name in STYLESHEETS)
+def export_html(page: ReportPage, *more: str) -> str:
+    """The whole document; it opens from disk, prints, and loads nothing. `more` are stylesheets beyond the
+    page's own."""
+    css = "\n".join(_stylesheet(name) for name in (*STYLESHEETS, *more))
     # Our own files; a reply's text never gets in here.
     context = {"page": page, "css": mark_safe(css)}  # noqa: S308
     return render_to_string("reports/export.html", context)

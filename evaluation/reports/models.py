@@ -1,14 +1,16 @@
-"""The stored reports: one row for each revision of a round's record, never changed."""
+"""The stored reports, one row for each revision of a round's record and never changed; and a small row for
+each round, so that a page of many rounds reads no report."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from django.db import models
 
-from evaluation.contracts import RoundRecord
+from evaluation.contracts import Interval, RoundRecord, RoundSummary
 
 
 class RoundReport(models.Model):
@@ -48,6 +50,50 @@ class RoundReport(models.Model):
     def document(self) -> Any:
         """The record as it was stored, by whatever release: `sha256` is the digest of this."""
         return _as_stored(self.record, self.frozen.to_json())
+
+
+class ListedRound(models.Model):
+    """A round as the pages of its line list it, kept by `report_store` and made of reports alone.
+
+    `summary` (a `RoundSummary` as JSON) is of the report that was stored last and lists the round; `verdict`
+    and `compute_hours` repeat it, to be counted. Of the round's own last report: whether there is one
+    (`reported`), whether a check was let through (`overridden`), and the names of the versions that its labels
+    compare. `rating` is the candidate's from all labels of the line, an `Interval` as JSON, or null.
+    """
+
+    line = models.UUIDField()
+    number = models.PositiveIntegerField()
+    summary = models.JSONField()
+    verdict = models.CharField(max_length=14, blank=True)
+    compute_hours = models.FloatField(default=0.0)
+    reported = models.BooleanField(default=False)
+    overridden = models.BooleanField(default=False)
+    candidate = models.CharField(max_length=120, blank=True)
+    incumbent = models.CharField(max_length=120, blank=True)
+    rating = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["line", "number"], name="round_listed_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["line"],
+                include=["verdict", "overridden", "compute_hours"],
+                name="round_listed_sums",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"round {self.number}: {self.verdict or 'undecided'}"
+
+    @property
+    def frozen(self) -> RoundSummary:
+        """The summary, with the rating where it brought none of its own."""
+        summary = RoundSummary.from_json(self.summary)
+        if summary.rating is not None or self.rating is None:
+            return summary
+        return replace(summary, rating=Interval.from_json(self.rating))
 
 
 def _as_stored(stored: Any, typed: Any) -> Any:

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.contracts import RoundSummary
-from evaluation.reports import selectors
-from evaluation.statistics.ratings import bradley_terry_ratings
+from evaluation.contracts import Interval
 
 
-def rounds_rate(
-    summaries: Sequence[RoundSummary], pairings: Mapping[int, tuple[str, str]]
-) -> list[RoundSummary]:
-    """The rounds with Bradley-Terry ratings of their candidates, in log-odds over the first policy.
+class Game(NamedTuple):
+    """One round's comparison: who met whom, rollbacks included, and how the candidate fared."""
 
-    `pairings` maps a round to (candidate, incumbent): who was compared, rollbacks included. Where
-    the summaries carry ratings already, they are kept; a round without labels gets none.
-    """
-    if any(summary.rating for summary in summaries):
-        return list(summaries)
-    compared = {
-        s.number: (s.win_rate, *pairings[s.number])
-        for s in summaries
-        if s.win_rate is not None and s.number in pairings
-    }
-    if not compared:
-        return list(summaries)
-    versions = list(dict.fromkeys(name for _, *pair in compared.values() for name in pair[::-1]))
-    wins = np.zeros((len(versions), len(versions)))
-    for rate, candidate, incumbent in compared.values():
-        if candidate != incumbent:
-            i, j = versions.index(candidate), versions.index(incumbent)
-            wins[i, j] += rate.estimate * rate.n
-            wins[j, i] += (1 - rate.estimate) * rate.n
-    ratings = dict(zip(versions, bradley_terry_ratings(wins, anchor=0), strict=True))
-    return [
-        replace(s, rating=ratings[compared[s.number][1]]) if s.number in compared else s
-        for s in summaries
-    ]
+    number: int
+    candidate: str
+    incumbent: str
+    win_rate: Interval
 
 
-def rounds_rated(line_id: UUID) -> list[RoundSummary]:
-    """The reported rounds of a line, oldest first, with the ratings of their candidates."""
-    return rounds_rate(selectors.round_summaries(line_id), selectors.round_pairings(line_id))
+def candidates_rated(games: Sequence[Game]) -> dict[int, Interval]:
+    """Round -> Bradley-Terry rating of its candidate, in log-odds over the first policy."""
+    if not games:
+        return {}
+    # here, since it is slow to load: ratings are made where a report is stored, and only read by pages
+    from evaluation.statistics.ratings import bradley_terry_ratings
+
+    names = dict.fromkeys(name for game in games for name in (game.incumbent, game.candidate))
+    places = {name: place for place, name in enumerate(names)}
+    found = bradley_terry_ratings(_wins(games, places), anchor=0)
+    return {game.number: found[places[game.candidate]] for game in games}
+
+
+def _wins(games: Sequence[Game], places: dict[str, int]) -> Any:
+    """Sparse (versions, versions): how often the row's version beat the column's."""
+    from scipy import sparse  # see above
+
+    met = [game for game in games if game.candidate != game.incumbent]
+    one = np.array([places[game.candidate] for game in met], dtype=np.intp)
+    two = np.array([places[game.incumbent] for game in met], dtype=np.intp)
+    labels = np.array([game.win_rate.n for game in met], dtype=np.float64)
+    won = labels * np.array([game.win_rate.estimate for game in met], dtype=np.float64)
+    counts = np.concatenate([won, labels - won])
+    rows, columns = np.concatenate([one, two]), np.concatenate([two, one])
+    return sparse.coo_array((counts, (rows, columns)), shape=(len(places), len(places)))

@@ -1,11 +1,33 @@
-"""Reading stored reports: always the last revision of a round."""
+"""Reading stored reports, always the last revision of a round, and the list of a line's rounds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from evaluation.contracts import RoundRecord, RoundSummary
-from evaluation.reports.models import RoundReport
+from django.db.models import Count, Q, QuerySet, Sum
+
+from evaluation.contracts import RoundRecord, RoundSummary, Verdict
+from evaluation.reports.models import ListedRound, RoundReport
+
+
+@dataclass(frozen=True)
+class HistoryTotals:
+    """Of all rounds of a line that are listed; `overridden` had a check let through by two leads."""
+
+    rounds: int
+    verdicts: dict[Verdict, int]
+    compute_hours: float
+    overridden: int
+
+
+@dataclass(frozen=True)
+class ReportedLine:
+    """What the newest report calls its line, and whether its annotators are programs."""
+
+    slug: str
+    name: str
+    simulated: bool
 
 
 def report_get(round_id: UUID) -> RoundRecord | None:
@@ -28,45 +50,42 @@ def report_of_number(line_id: UUID, number: int) -> RoundReport | None:
     return rows.order_by("-created_at", "-revision").first()
 
 
-def reported_numbers(line_id: UUID) -> list[int]:
-    rows = RoundReport.objects.filter(line=line_id).order_by("number")
-    return list(rows.values_list("number", flat=True).distinct())
+def reported_beside(line_id: UUID, number: int) -> tuple[int | None, int | None]:
+    """The nearest rounds of the line before and after `number` that have a report."""
+    rows = RoundReport.objects.filter(line=line_id).values_list("number", flat=True)
+    before = rows.filter(number__lt=number).order_by("-number").first()
+    return before, rows.filter(number__gt=number).order_by("number").first()
 
 
-def newest_report(line_id: UUID) -> RoundReport | None:
-    """The last revision of the line's latest reported round."""
-    return RoundReport.objects.filter(line=line_id).order_by("-number", "-revision").first()
+def reported_line(line_id: UUID) -> ReportedLine | None:
+    """By the last revision of the line's latest reported round."""
+    rows = RoundReport.objects.filter(line=line_id).order_by("-number", "-revision")
+    said = rows.values_list("line_slug", "record__line_name", "record__simulated").first()
+    return ReportedLine(said[0], said[1] or said[0], bool(said[2])) if said else None
 
 
-def round_summaries(line_id: UUID) -> list[RoundSummary]:
-    """One row a round, each from the report that was stored last and lists it; oldest first.
-
-    A late approval of round 6 stores a new revision of its report, which knows nothing of round 7;
-    round 7 is then read from its own.
-    """
-    found: dict[int, RoundSummary] = {}
-    wanted = set(reported_numbers(line_id))
-    rows = RoundReport.objects.filter(line=line_id).order_by("-created_at", "-revision")
-    for listed in rows.values_list("record__history", flat=True).iterator(chunk_size=4):
-        for document in listed or ():
-            summary = RoundSummary.from_json(document)
-            found.setdefault(summary.number, summary)
-        if wanted <= set(found):
-            break
-    return [found[number] for number in sorted(found)]
+def rounds_listed(line_id: UUID) -> QuerySet[ListedRound]:
+    return ListedRound.objects.filter(line=line_id)
 
 
-def round_pairings(line_id: UUID) -> dict[int, tuple[str, str]]:
-    """Round -> the versions (candidate, incumbent) that its labels compare."""
-    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
-    names = rows.distinct("number").values_list(
-        "number", "record__candidate_version", "record__incumbent_version"
+def history_totals(line_id: UUID) -> HistoryTotals:
+    verdicts: tuple[Verdict, ...] = ("PROMOTE", "REJECT", "INCONCLUSIVE")
+    counted = {verdict: Count("line", filter=Q(verdict=verdict)) for verdict in verdicts}
+    found = rounds_listed(line_id).aggregate(
+        rounds=Count("*"),
+        hours=Sum("compute_hours", default=0.0),
+        overridden=Count("line", filter=Q(overridden=True)),
+        **counted,
     )
-    return {number: (first, second) for number, first, second in names if first and second}
+    return HistoryTotals(
+        found["rounds"],
+        {verdict: found[verdict] for verdict in verdicts},
+        found["hours"],
+        found["overridden"],
+    )
 
 
-def overridden_rounds(line_id: UUID) -> int:
-    """How many rounds of the line had at least one check let through by two leads."""
-    rows = RoundReport.objects.filter(line=line_id).order_by("number", "-revision")
-    last = rows.distinct("number").values_list("record__overrides", flat=True)
-    return sum(1 for overrides in last if overrides)
+def rounds_rated(line_id: UUID, *, newest: int) -> list[RoundSummary]:
+    """The last rounds of a line that are listed, oldest first, with the ratings of their candidates."""
+    rows = rounds_listed(line_id).order_by("-number")[:newest]
+    return [row.frozen for row in reversed(rows)]

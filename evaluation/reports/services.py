@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from evaluation.contracts import RoundRecord
+from evaluation.reports.listing import report_list
 from evaluation.reports.models import RoundReport
 from training.contracts import json_sha256
 
@@ -38,6 +39,7 @@ def report_store(*, record: RoundRecord) -> RoundReport:
                 record=document,
                 sha256=digest,
             )
+            report_list(last)
     return last
 
 

@@ -13,5 +13,6 @@ urlpatterns = [
     path(
         "lines/<slug:slug>/rounds/<int:number>/report.html", views.report_html, name="report_html"
     ),
+    path("lines/<slug:slug>/rounds/<int:number>/report.pdf", views.report_pdf, name="report_pdf"),
     path("lines/<slug:slug>/reports/", views.history, name="history"),
 ]

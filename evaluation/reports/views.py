@@ -14,32 +14,34 @@ from django.views.decorators.http import require_safe
 from evaluation.reports import selectors
 from evaluation.reports.exporting import export_html
 from evaluation.reports.models import RoundReport
-from evaluation.reports.naming import people_named
 from evaluation.reports.pages import history_page, report_page
-from evaluation.reports.ratings import rounds_rated
+from evaluation.reports.pdf import export_pdf
 from training.contracts import canonical_json
 from web.access import STAFF, require_role
+from web.paging import page_by_key
 from web.registry import ReportCard, drawn, registered
-from web.tokens import takes_tokens
+from web.tokens import READ, takes_tokens
+
+ROUNDS_SHOWN = 50
 
 
 @require_safe
 @login_required
 def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = _report_for(request, slug, number)
-    numbers = selectors.reported_numbers(found.line)
+    before, after = selectors.reported_beside(found.line, number)
     context = {
         "report": found,
         "page": report_page(found),
         "line_url": _line_url(slug),
-        "previous": max((n for n in numbers if n < number), default=None),
-        "next": min((n for n in numbers if n > number), default=None),
+        "previous": before,
+        "next": after,
         "cards": drawn(request, registered(ReportCard), found.round),
     }
     return render(request, "reports/report.html", context)
 
 
-@takes_tokens
+@takes_tokens(READ)
 @require_safe
 @login_required
 def report_json(request: HttpRequest, slug: str, number: int) -> HttpResponse:
@@ -65,18 +67,30 @@ def report_html(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 @require_safe
 @login_required
+def report_pdf(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """The report on A4 pages, to send or to print."""
+    found = _report_for(request, slug, number)
+    name = f"{slug}-round-{number}.pdf"
+    return HttpResponse(
+        export_pdf(report_page(found)),
+        content_type="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@require_safe
+@login_required
 def history(request: HttpRequest, slug: str) -> HttpResponse:
+    """The rounds of a line, newest first; the charts are of the rounds on the page."""
     line_id = selectors.line_of_slug(slug)
     require_role(request, *STAFF, line_id=line_id)
-    newest = selectors.newest_report(line_id) if line_id else None
-    context: dict[str, Any] = {"slug": slug, "line_url": _line_url(slug), "page": None}
-    if newest is not None:
-        context["page"] = history_page(
-            people_named(newest.frozen),
-            rounds_rated(newest.line),
-            reported=set(selectors.reported_numbers(newest.line)),
-            overridden=selectors.overridden_rounds(newest.line),
-        )
+    line = selectors.reported_line(line_id) if line_id else None
+    context: dict[str, Any] = {"slug": slug, "line_url": _line_url(slug), "history": None}
+    if line_id is not None and line is not None:
+        rows = selectors.rounds_listed(line_id)
+        page = page_by_key(rows, query=request.GET, fields=("-number",), size=ROUNDS_SHOWN)
+        totals = selectors.history_totals(line_id)
+        context |= {"page": page, "history": history_page(line, page.rows, totals)}
     return render(request, "reports/history.html", context)
 
 

@@ -54,8 +54,24 @@ def evidence_sentence(record: RoundRecord) -> str:
         "and over all rounds of the line, whereas the interval is right for a single look only"
     )
     if check.status != "PASS" and labels.win_rate.low > 0.5:
-        return f"{decides}. So an interval above 50% is not yet proof."
-    return f"{decides}."
+        decides += ". So an interval above 50% is not yet proof"
+    return f"{decides}. {predictions_sentence(labels)}".rstrip()
+
+
+def predictions_sentence(labels: HumanLabels) -> str:
+    """How predictions took part in the evidence; empty where they did not."""
+    control = labels.control
+    if control is None:
+        return ""
+    against = f"predictions for {count(control.reference, 'pair')} that nobody was asked about"
+    took = f"What the held-out reward model predicts (correlation {control.correlation:.2f}) was"
+    if control.coefficient == 0.0:
+        return f"{took} compared with its {against} and counts nothing: it did not help, or those pairs are not alike."
+    took += f" taken from the labels by a coefficient of {control.coefficient:.2f}, against its {against}"
+    if control.labels_saved > 0:
+        more = count(control.labels_saved, "more label")
+        return f"{took}: without it, evidence as narrow would take {more}."
+    return f"{took}: so far it saved no label."
 
 
 def _direction(labels: HumanLabels, check: CheckResult | None) -> str:

@@ -6,11 +6,11 @@ Ratings come as a matrix [raters, items] with NaN where a rater did not see an i
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from annotation.statistics.agreement import Metric, alpha_of, coincidences_of
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import (
     FloatArray,
@@ -27,8 +27,6 @@ __all__ = [
     "position_bias",
 ]
 
-Metric = Literal["nominal", "ordinal", "interval"]
-
 
 def krippendorff_alpha(ratings: npt.ArrayLike, *, metric: Metric = "nominal") -> float:
     """alpha = 1 - D_observed / D_expected (Krippendorff 2011); NaN where nothing varies.
@@ -36,7 +34,7 @@ def krippendorff_alpha(ratings: npt.ArrayLike, *, metric: Metric = "nominal") ->
     Items with fewer than two ratings carry no pair and are left out.
     """
     coincidences, values = _coincidences(ratings)
-    return _alpha(coincidences.sum(0), values, metric)
+    return alpha_of(coincidences.sum(0), values, metric)
 
 
 def krippendorff_alpha_interval(
@@ -55,8 +53,8 @@ def krippendorff_alpha_interval(
     sums = coincidences.reshape(items, -1)
     drawn = bootstrap_sums(sums, seed=seed, resamples=resamples).reshape(shape)
     return percentile_interval(
-        _alpha(coincidences.sum(0), values, metric),
-        np.array([_alpha(draw, values, metric) for draw in drawn]),
+        alpha_of(coincidences.sum(0), values, metric),
+        np.array([alpha_of(draw, values, metric) for draw in drawn]),
         level=level,
         n=items,
         method="cluster bootstrap",
@@ -66,20 +64,7 @@ def krippendorff_alpha_interval(
 def _coincidences(ratings: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """How often each item pairs two values, over its ratings less one: ([items, values, values], values)."""
     counts, values = _item_counts(ratings)
-    per_item = counts.sum(1)
-    pairs = counts[:, :, None] * counts[:, None, :]
-    pairs -= np.eye(len(values))[None] * counts[:, :, None]
-    return pairs / np.maximum(per_item - 1, 1)[:, None, None], values
-
-
-def _alpha(coincidences: FloatArray, values: FloatArray, metric: Metric) -> float:
-    totals = coincidences.sum(0)
-    distance = _distances(values, totals, metric)
-    pairs = float(totals.sum())
-    expected = float((np.outer(totals, totals) * distance).sum()) / (pairs - 1) if pairs else 0.0
-    if expected == 0:
-        return float("nan")
-    return 1 - float((coincidences * distance).sum()) / expected
+    return coincidences_of(counts), values
 
 
 def pairwise_agreement(ratings: npt.ArrayLike, *, level: float = 0.95) -> Interval:
@@ -118,13 +103,3 @@ def _item_counts(ratings: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         raise ValueError("ratings must be a matrix [raters, items] with NaN where there is none.")
     values = np.unique(matrix[~np.isnan(matrix)])
     return (matrix[:, :, None] == values[None, None, :]).sum(0).astype(np.float64), values
-
-
-def _distances(values: FloatArray, totals: FloatArray, metric: Metric) -> FloatArray:
-    """Squared differences of values [values, values] by the metric."""
-    if metric == "nominal":
-        return 1.0 - np.eye(len(values))
-    if metric == "interval":
-        return np.asarray(np.subtract.outer(values, values) ** 2)
-    middle = np.cumsum(totals) - totals / 2  # ranks: sum from c to k less half of both ends
-    return np.asarray(np.subtract.outer(middle, middle) ** 2)

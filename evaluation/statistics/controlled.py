@@ -12,11 +12,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
 from evaluation.contracts import Interval, LengthControl
 from evaluation.statistics.intervals import FloatArray, cluster_codes
+from evaluation.statistics.quantiles import t_quantile
 
 __all__ = ["FEWEST_DIFFERENT", "FEWEST_LABELS", "any_time_quantile", "length_control"]
 
@@ -115,7 +115,7 @@ def length_control(
 
 
 def _once(clusters: int, level: float) -> float:
-    return float(stats.t.ppf(0.5 + level / 2, clusters - 1))
+    return t_quantile(0.5 + level / 2, clusters - 1)
 
 
 def any_time_quantile(labels: int, degrees: int, *, level: float = 0.95) -> float:
@@ -129,7 +129,7 @@ def any_time_quantile(labels: int, degrees: int, *, level: float = 0.95) -> floa
     alpha = 1 - level
     tuned = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / TIGHTEST * labels
     z = math.sqrt(2 * (tuned + 1) / tuned * math.log(math.sqrt(tuned + 1) / alpha))
-    return float(stats.t.isf(stats.norm.sf(z), degrees))
+    return -t_quantile(float(ndtr(-z)), degrees)
 
 
 def _design(rows: int, columns: Sequence[FloatArray]) -> FloatArray | None:

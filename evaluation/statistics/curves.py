@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import FloatArray, percentile_interval
+from evaluation.statistics.quantiles import t_quantile
 
 __all__ = [
     "CurveFit",
@@ -126,7 +126,7 @@ def _falls_at(
     free = len(residuals) - len(found)
     variance = float(residuals @ residuals) / free
     spread = max(float(slope @ np.linalg.pinv(design.T @ design) @ slope), 0.0)
-    return float(slope @ found) < -float(stats.t.ppf(level, free)) * math.sqrt(variance * spread)
+    return float(slope @ found) < -t_quantile(level, free) * math.sqrt(variance * spread)
 
 
 def first_difference_correlation(
@@ -166,7 +166,9 @@ def first_difference_correlation(
 
 def _spearman(first: FloatArray, second: FloatArray) -> FloatArray:
     """Rank correlation along the last axis; NaN where either side does not vary."""
-    a, b = (stats.rankdata(side, axis=-1) for side in (first, second))
+    from scipy.stats import rankdata  # here, since it is slow to load and most processes need none
+
+    a, b = (rankdata(side, axis=-1) for side in (first, second))
     a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
     scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     together = (a * b).sum(-1)

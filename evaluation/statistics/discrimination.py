@@ -13,10 +13,10 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import FloatArray, cluster_codes
+from evaluation.statistics.quantiles import t_quantile
 from evaluation.statistics.sequences import confidence_sequence
 
 __all__ = ["discrimination_interval", "discrimination_sequence"]
@@ -83,4 +83,4 @@ def _placements(of: FloatArray, among: FloatArray) -> FloatArray:
 def _spread(errors: FloatArray, codes: npt.NDArray[np.int64], count: int, level: float) -> float:
     sums = np.bincount(codes, weights=errors, minlength=count)
     variance = count / (count - 1) * float(sums @ sums)
-    return float(stats.t.ppf(0.5 + level / 2, count - 1)) * math.sqrt(variance)
+    return t_quantile(0.5 + level / 2, count - 1) * math.sqrt(variance)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import IntArray, cluster_codes
+from evaluation.statistics.quantiles import t_quantile
 
 __all__ = ["distinct_n", "distinct_ratio_interval", "group_distinct_n"]
 
@@ -84,7 +84,7 @@ def distinct_ratio_interval(
         ]
     )
     variance = (blocks - 1) / blocks * float(((left_out - left_out.mean()) ** 2).sum())
-    spread = float(stats.t.ppf(0.5 + level / 2, blocks - 1)) * math.sqrt(variance)
+    spread = t_quantile(0.5 + level / 2, blocks - 1) * math.sqrt(variance)
     bounds = (math.exp(full - spread), math.exp(full + spread))
     return Interval(math.exp(full), *bounds, level, count, "delete-a-block jackknife")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from annotation.statistics.estimates import wilson_bounds
 from evaluation.contracts import Interval
+from evaluation.statistics.quantiles import normal_quantile, t_quantile
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -24,8 +25,10 @@ __all__ = [
     "cluster_ratio_interval",
     "cluster_share_interval",
     "cluster_variance",
+    "independent_difference",
     "percentile_interval",
     "two_way_share_interval",
+    "weighted_share_interval",
     "wilson_interval",
 ]
 
@@ -33,17 +36,10 @@ __all__ = [
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
     """Wilson (1927) score interval for a share; `successes` may count ties as halves."""
     _require_share(successes, n)
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     share = successes / n
-    low, high = _wilson_bounds(share, n, z)
+    low, high = wilson_bounds(share, n, z)
     return Interval(share, low, high, level, n, "Wilson")
-
-
-def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    centre, scale = share + z * z / (2 * n), 1 + z * z / n
-    low, high = (centre - spread) / scale, (centre + spread) / scale
-    return min(share, max(0.0, low)), max(share, min(1.0, high))
 
 
 def _require_share(successes: float, n: int) -> None:
@@ -81,7 +77,7 @@ def cluster_variance(y: FloatArray, codes: IntArray, count: int) -> float:
 
 
 def _t_spread(variance: float, clusters: int, level: float) -> float:
-    return float(stats.t.ppf(0.5 + level / 2, clusters - 1)) * math.sqrt(variance)
+    return t_quantile(0.5 + level / 2, clusters - 1) * math.sqrt(variance)
 
 
 def cluster_share_interval(
@@ -97,6 +93,53 @@ def cluster_share_interval(
     """
     plain = cluster_mean_interval(values, clusters, level=level)
     return _share_within(plain, plain.high - plain.estimate, "cluster Wilson")
+
+
+def weighted_share_interval(
+    values: Sequence[float] | FloatArray,
+    strata: Sequence[str],
+    clusters: Sequence[Hashable],
+    *,
+    weights: Mapping[str, float],
+    level: float = 0.95,
+) -> Interval:
+    """Interval inside [0, 1] for sum_s w_s mean_s, the means of values in [0, 1] by stratum; w sums to 1.
+
+    A cluster may reach over strata. The variance is sum_g (sum_{i in g} e_i)^2, where
+    e_i = w_s sqrt(G_s / (G_s - 1)) (y_i - mean_s) / n_s and G_s are the clusters of stratum s; t with
+    as many degrees of freedom as there are clusters less strata; then Wilson as in
+    `cluster_share_interval`, which it is for one stratum. Needs two clusters in every stratum.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    groups, count = cluster_codes(clusters)
+    codes, kinds = cluster_codes(strata)
+    mean, residuals = 0.0, np.zeros(len(y))
+    for code, name in enumerate(dict.fromkeys(strata)):
+        rows = codes == code
+        inside = len(np.unique(groups[rows]))
+        if inside < 2:
+            raise ValueError(f"an interval needs at least 2 clusters in {name!r}, got {inside}.")
+        middle, share = float(y[rows].mean()), weights[name]
+        mean += share * middle
+        scale = share * math.sqrt(inside / (inside - 1)) / np.count_nonzero(rows)
+        residuals[rows] = scale * (y[rows] - middle)
+    variance = float(np.square(np.bincount(groups, weights=residuals, minlength=count)).sum())
+    spread = t_quantile(0.5 + level / 2, max(1, count - kinds)) * math.sqrt(variance)
+    plain = Interval(mean, mean - spread, mean + spread, level, count)
+    return _share_within(plain, spread, "weighted cluster Wilson")
+
+
+def independent_difference(first: Interval, second: Interval) -> Interval:
+    """Interval for `first` less `second`, two estimates that know nothing of each other.
+
+    d -/+ sqrt of the summed squares of the distances to the near bounds (MOVER; Newcombe 1998, method 10,
+    Zou and Donner 2008). Where both rest on the same items it is wider than a paired one.
+    """
+    difference = first.estimate - second.estimate
+    below = math.hypot(first.estimate - first.low, second.high - second.estimate)
+    above = math.hypot(first.high - first.estimate, second.estimate - second.low)
+    n = min(first.n, second.n)
+    return Interval(difference, difference - below, difference + above, first.level, n, "MOVER")
 
 
 def two_way_share_interval(
@@ -130,9 +173,9 @@ def two_way_share_interval(
 def _share_within(plain: Interval, spread: float, method: str) -> Interval:
     """`plain` drawn into [0, 1]: Wilson at the sample size that would have given its spread."""
     share = min(1.0, max(0.0, plain.estimate))
-    z = float(stats.norm.ppf(0.5 + plain.level / 2))
+    z = normal_quantile(0.5 + plain.level / 2)
     size = z * z * share * (1 - share) / spread**2 if spread > 0 else float(plain.n)
-    low, high = _wilson_bounds(share, size, z)
+    low, high = wilson_bounds(share, size, z)
     return Interval(share, low, high, plain.level, plain.n, method)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
 
 from evaluation.contracts import Interval
 from evaluation.statistics.intervals import FloatArray
+from evaluation.statistics.quantiles import normal_quantile, t_quantile
 
 __all__ = ["paired_difference_interval", "paired_spread"]
 
@@ -27,7 +27,7 @@ def paired_difference_interval(
     if n < 2:
         raise ValueError(f"an interval needs at least 2 items, got {n}.")
     mean = float(difference.mean())
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1)) * paired_spread(first, second) / math.sqrt(n)
+    t = t_quantile(0.5 + level / 2, n - 1) * paired_spread(first, second) / math.sqrt(n)
     room = max(t, _floor(n, level))
     low, high = max(-1.0, mean - room), min(1.0, mean + room)
     return Interval(mean, low, high, level, n, "paired t, score floor")
@@ -39,5 +39,5 @@ def paired_spread(first: FloatArray, second: FloatArray) -> float:
 
 
 def _floor(n: int, level: float) -> float:
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     return z * z / (n + z * z)

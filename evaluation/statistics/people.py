@@ -4,9 +4,11 @@ Labels of one person resemble each other, so a panel that happens to favour the 
 about other people than its number of labels suggests. Here the sum of outcomes is judged by the
 spread between annotators: its cluster-robust t over G annotators (G - 1 degrees of freedom) becomes a
 normal score z of equal tail probability, and the labels count as n / deff, with the design effect
-deff = cluster variance / independent variance, at least 1. On that walk stand the two halves of
-`evaluation.statistics.betting` in closed form: the option 2 Phi(-(q - s) / sqrt(1 - n/T)) * 2/level
-with s = z sqrt(n/T) and q = -inverse normal(level/4), and the mixture of exp(f S - f^2 n' / 2).
+deff = cluster variance / independent variance, at least 1. On that walk stand the two parts of
+`evaluation.statistics.betting` in closed form: the option 2 Phi(-(q - s) / sqrt(1 - n/T)) / u with
+u = AIMED level, s = z sqrt(n/T) and q = -inverse normal(u/2), and the mixture of exp(f S - f^2 n' / 2).
+
+Outcomes may lie outside [0, 1], as those that a prediction was taken from do.
 
 The bound is asymptotic (as in Waudby-Smith et al. 2024, "Time-uniform central limit theory and
 asymptotic confidence sequences"): its error rate is measured, not proved.
@@ -21,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from evaluation.statistics.betting import Aim
+from evaluation.statistics.betting import AIMED, Aim, level_left
 from evaluation.statistics.intervals import FloatArray, cluster_codes
-from evaluation.statistics.sequences import FRACTIONS, LARGEST, outcomes_checked
+from evaluation.statistics.sequences import FRACTIONS, LARGEST
 
-__all__ = ["people_confidence_sequence", "people_e_process"]
+__all__ = ["people_confidence_sequence", "people_e_process", "people_variance"]
 
 FEWEST = 2  # annotators between whom a spread can be seen
 TYPICAL = 300  # labels at which the confidence sequence is about as narrow as it can be
@@ -57,7 +59,14 @@ def people_e_process(
     block: int = 1,
 ) -> FloatArray:
     """Evidence against "people like these prefer the candidate in at most `null`", by whole blocks."""
-    return np.array([_evidence(walk, aim, null) for walk in _walks(outcomes, people, block)])
+    walks = list(_walks(outcomes, people, block))
+    begun, found = _Begun(), list[float]()
+    for part, labels in aim.parts(len(walks) * block):
+        own, now = Aim(aim.level, labels), walks[part.start // block : part.stop // block]
+        found += [_evidence(walk, own, null, begun) for walk in now]
+        if now:
+            begun = _begun_after(now[-1], found[-1], null)
+    return np.array(found)
 
 
 def people_confidence_sequence(
@@ -87,10 +96,18 @@ def people_confidence_sequence(
     return np.array(bounds)
 
 
+def people_variance(outcomes: FloatArray, people: Sequence[Hashable]) -> float:
+    """The cluster-robust variance of the mean over all `outcomes`; 0 from fewer than two annotators."""
+    (last,) = _walks(outcomes, people, len(outcomes))
+    return last.error**2
+
+
 def _walks(
     outcomes: Sequence[float] | FloatArray, people: Sequence[Hashable], block: int
 ) -> Iterator[_Walk]:
-    x = outcomes_checked(outcomes)
+    x = np.asarray(outcomes, dtype=np.float64)
+    if x.ndim != 1 or len(x) == 0 or not np.isfinite(x).all():
+        raise ValueError("evidence needs at least one outcome, and every outcome a number.")
     codes, count = cluster_codes(people)
     if len(codes) != len(x):
         raise ValueError(f"{len(x)} outcomes but {len(codes)} annotators.")
@@ -118,22 +135,47 @@ def _walk(sums: FloatArray, labels: FloatArray, squares: float) -> _Walk:
     return _Walk(int(total), people, mean, math.sqrt(variance or independent), total / effect)
 
 
-def _evidence(walk: _Walk, aim: Aim, null: float) -> float:
+@dataclass(frozen=True)
+class _Begun:
+    """Where a budget begins: after `labels`, at this score, with this evidence and worth of the mixture."""
+
+    labels: int = 0
+    score: float = 0.0
+    capital: float = 1.0
+    mixture: float = 1.0
+
+
+def _begun_after(walk: _Walk, capital: float, null: float) -> _Begun:
+    if walk.people < FEWEST:
+        return _Begun(walk.labels)
+    z = walk.score(null)
+    return _Begun(walk.labels, z, max(capital, 1e-300), max(_mixture(walk, z), 1e-300))
+
+
+def _evidence(walk: _Walk, aim: Aim, null: float, begun: _Begun) -> float:
     if walk.people < FEWEST:
         return 1.0
     z = walk.score(null)
+    left = Aim(level_left(aim.level, begun.capital), aim.labels)
+    mixture = _mixture(walk, z) / begun.mixture
+    worth = AIMED * _option(z, walk.labels, left, begun) + (1 - AIMED) * mixture
+    return min(LARGEST, begun.capital * worth)
+
+
+def _mixture(walk: _Walk, z: float) -> float:
     exponents = FRACTIONS * z * math.sqrt(walk.effective) - FRACTIONS**2 * walk.effective / 2
-    mixture = float(np.exp(np.minimum(exponents, EXPONENT)).mean())
-    return min(LARGEST, (_option(z, walk.labels, aim) + mixture) / 2)
+    return float(np.exp(np.minimum(exponents, EXPONENT)).mean())
 
 
-def _option(z: float, labels: int, aim: Aim) -> float:
-    """Capital of the half that is aimed at 2/level, from 1."""
-    done = labels / aim.labels
-    level = aim.level / 2
-    barrier, reached = float(-special.ndtri(level / 2)), z * math.sqrt(done)
+def _option(z: float, labels: int, aim: Aim, begun: _Begun) -> float:
+    """Capital of the part that is aimed at 1/(AIMED level), from 1 where the budget begins."""
+    done = (labels - begun.labels) / aim.labels
+    level = AIMED * aim.level
+    before = begun.score * math.sqrt(begun.labels / aim.labels)
+    barrier = float(-special.ndtri(level / 2))
+    reached = z * math.sqrt(labels / aim.labels) - before
     if reached >= barrier:
         return 1 / level
     if done >= 1:
         return 0.0
-    return min(1.0, 2 * float(special.ndtr((reached - barrier) / math.sqrt(1 - done)))) / level
+    return 2 * float(special.ndtr((reached - barrier) / math.sqrt(1 - done))) / level

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, special, stats
+from scipy import special
+
+from evaluation.statistics.betting import AIMED
+from evaluation.statistics.quantiles import normal_quantile, t_quantile
 
 __all__ = ["POWER", "fixed_sample_labels", "labels_for_power", "labels_to_go"]
 
@@ -22,22 +25,26 @@ def labels_for_power(
 ) -> int:
     """About how many labels show a true win rate `effect` (ties aside) with this power.
 
-    The bets are aimed at 2/level: a walk of drift d a label, in standard deviations, must touch q
-    sqrt(T) by label T, q = -inverse normal(level / 4). P = Phi(d sqrt(T) - q) + exp(2 d q sqrt(T))
+    The bets are aimed at 1/u, u = AIMED level: a walk of drift d a label, in standard deviations, must
+    touch q sqrt(T) by label T, q = -inverse normal(u / 2). P = Phi(d sqrt(T) - q) + exp(2 d q sqrt(T))
     Phi(-q - d sqrt(T)), the first passage of Brownian motion with drift. Counted by annotator, q is
     the t of as small a probability, `people` - 1 degrees of freedom; that people differ is not in it.
     """
+    from scipy.optimize import (
+        brentq,
+    )  # here, since it is slow to load and most processes plan nothing
+
     drift = _drift(effect, ties)
-    barrier = float(-special.ndtri(level / 4))
+    barrier = -normal_quantile(AIMED * level / 2)
     if people is not None:
-        barrier = float(stats.t.isf(level / 4, max(1, people - 1)))
+        barrier = -t_quantile(AIMED * level / 2, max(1, people - 1))
 
     def short(root: float) -> float:
         reached = drift * root
         tail = 2 * reached * barrier + float(special.log_ndtr(-barrier - reached))
         return float(special.ndtr(reached - barrier)) + math.exp(tail) - power
 
-    root = float(optimize.brentq(short, 1e-3, math.sqrt(MOST)))
+    root = float(brentq(short, 1e-3, math.sqrt(MOST)))
     return math.ceil(root**2)
 
 
@@ -45,7 +52,7 @@ def fixed_sample_labels(
     effect: float, *, level: float, ties: float = 0.0, power: float = POWER
 ) -> int:
     """The limit: labels of a one-sided test that looks once, ((z_level + z_power) / d)^2."""
-    z = float(stats.norm.isf(level) + stats.norm.ppf(power))
+    z = normal_quantile(power) - normal_quantile(level)
     return math.ceil((z / _drift(effect, ties)) ** 2)
 
 
@@ -55,7 +62,7 @@ def labels_to_go(mean: float, deviation: float, *, level: float, aimed: int, don
     `deviation` is the standard deviation of one outcome, wider where annotators differ. 0 once there;
     `MOST` where the mean so far leads nowhere.
     """
-    barrier = float(-special.ndtri(level / 4)) * math.sqrt(aimed) * deviation
+    barrier = -normal_quantile(AIMED * level / 2) * math.sqrt(aimed) * deviation
     gain = mean - 0.5
     left = barrier - gain * done
     if left <= 0:

@@ -21,6 +21,7 @@ __all__ = ["FRACTIONS", "LARGEST", "confidence_sequence", "e_process", "outcomes
 # Fractions of the capital that are bet, evenly spaced on the log scale: win rates from just above
 # the null to near certainty each have a bettor that is close to the best one for them.
 FRACTIONS = np.geomspace(0.02, 0.9, 16)
+MOST_VALUES = 64  # different outcomes that are counted: labels have seven
 LARGEST = 1e300  # keeps e-values finite in JSON
 
 
@@ -66,6 +67,9 @@ def outcomes_checked(outcomes: Sequence[float] | FloatArray) -> FloatArray:
 def _log_capital(x: FloatArray, means: FloatArray, fractions: FloatArray) -> FloatArray:
     """log of the mixture's capital [labels, means] of bets on "above the mean"."""
     values, where = np.unique(x, return_inverse=True)
+    if len(values) > MOST_VALUES:  # counting them would take more than adding up
+        logs = [np.log1p(fractions * (x[:, None] / mean - 1)).cumsum(axis=0) for mean in means]
+        return np.stack([_log_mean_exp(log) for log in logs], axis=1)
     seen = np.cumsum(where[:, None] == np.arange(len(values))[None, :], axis=0)
     relative = values[None, :, None] / means[:, None, None] - 1  # means, values, 1
     gains = np.log1p(fractions[None, None, :] * relative)  # means, values, fractions

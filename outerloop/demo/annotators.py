@@ -91,12 +91,23 @@ def judge(
 ) -> SimulatedJudgment:
     """One judgment of the pair as shown. Identical texts are a tie, but for a lapse."""
     scores = (gold_score(messages, left, left_ended), gold_score(messages, right, right_ended))
+    return judge_scored(annotator, scores, rng, identical=left == right)
+
+
+def judge_scored(
+    annotator: SimulatedAnnotator,
+    scores: tuple[GoldScore, GoldScore],
+    rng: random.Random,
+    *,
+    identical: bool,
+) -> SimulatedJudgment:
+    """The same where the gold of both texts is known: a pair may be judged again and again."""
     margin = annotator.utility(scores[1]) - annotator.utility(scores[0])
     noise = _logistic(rng)
     lapse = rng.random() < annotator.lapse_rate
     careless = rng.randint(1, 7)
     latent = annotator.beta * margin + noise
-    scale = careless if lapse else _scale(margin, latent, identical=left == right)
+    scale = careless if lapse else _scale(margin, latent, identical=identical)
     both_bad = max(score.total for score in scores) < BAD_BELOW and rng.random() < 0.9
     return SimulatedJudgment(scale, both_bad, _seconds(scores, latent, rng))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,7 @@ def _line_create(*, slug: str, name: str, demo: DemoSettings, seed: int) -> Poli
         plan=demo_plan(demo, seed),
         simulated=True,
         deploys_by_itself=True,
+        release_gate_labels="never",  # what the demo shows was measured without them
         description="A help desk whose questions, answers and annotators are made up.",
     )
     evaluation.gate_policy_save(
@@ -156,7 +157,7 @@ def first_policy_train(line: PolicyLine, demo: DemoSettings, seed: int, report: 
     if run.line_id == line.id:
         version = training.model_version_register(run_id=run.id, artifact="policy")
     else:
-        path = Path(training.input_from_run(run, "policy").path)
+        path = training.input_local(training.input_from_run(run, "policy"))
         version = training.model_version_import(
             line_id=line.id, kind="policy", path=path, name="policy v1"
         )
@@ -217,7 +218,7 @@ def gold_scores(
     )
     messages = {row["id"]: row["messages"] for row in rows}
     scores = {}
-    with Path(training.input_from_run(run, "completions").path).open() as file:
+    with training.input_local(training.input_from_run(run, "completions")).open() as file:
         for line_text in file:
             row = json.loads(line_text)
             side, asked = row["completions"][0], messages[row["prompt_id"]]
@@ -237,10 +238,11 @@ def _run(
 ) -> training.RunRecord:
     """Order and carry out a program of the demo's own; an unfinished one of the same order goes on."""
     wanted = {"config": json.loads(json.dumps(config.to_json())), "seed": seed}
-    wanted["inputs"] = {name: asdict(ref) for name, ref in inputs.items()}
+    read = {name: ref.sha256 for name, ref in inputs.items()}
     for earlier in training.runs_of_line(line.id):
         same = earlier.kind == kind and all(earlier.spec[key] == wanted[key] for key in wanted)
-        gone = earlier.state == "succeeded" and not earlier.directory.exists()
+        same = same and {n: ref["sha256"] for n, ref in earlier.spec["inputs"].items()} == read
+        gone = earlier.state == "succeeded" and not training.run_kept(earlier)
         if same and earlier.state != "cancelled" and not gone:
             run_id = earlier.id
             break

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from annotation import facade as annotation
@@ -46,7 +47,13 @@ def label(
 
 @contextmanager
 def _unflushed() -> Iterator[None]:
-    """Do not wait for the disk after every label: a program can give the last second's again."""
+    """Do not wait for the disk after every label: a program can give the last second's again.
+
+    Behind a pooler the setting would go to a session that others are given: there it is left alone.
+    """
+    if settings.DATABASE_DIRECT:
+        yield
+        return
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
         try:

@@ -20,10 +20,12 @@ from outerloop.demo.settings import DemoOrder
 from outerloop.demo.summary import summary_made, summary_write
 from outerloop.demo.truth import round_truth
 from outerloop.rounds.claims import ClaimLost, step_claim, step_release
+from outerloop.rounds.locking import RoundRefused
+from outerloop.rounds.mending import round_take_up
 from outerloop.rounds.models import ENDS, PolicyLine, Round, State
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.selectors import active_round, fresh_labels, last_round
-from outerloop.rounds.services import RoundRefused, first_pairs_order, round_start, round_take_up
+from outerloop.rounds.services import first_pairs_order, round_start
 from outerloop.rounds.tasks import advance, advance_enqueue
 
 POLL_SECONDS = 0.5

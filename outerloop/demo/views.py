@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST
 
 from outerloop.demo.settings import OVEROPTIMISED, OVEROPTIMISED_CHANGES
 from outerloop.rounds.access import line_for
-from outerloop.rounds.services import RoundRefused, round_start
+from outerloop.rounds.locking import RoundRefused
+from outerloop.rounds.services import round_start
 from outerloop.rounds.tasks import advance_enqueue
 from web.access import ENGINEER, person
 

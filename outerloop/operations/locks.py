@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection
+from outerloop.database.direct import session_of_its_own
 
 from .backup.manifest import BackupError
 
@@ -15,15 +15,16 @@ KEY = 0x6F75_7465_726B_6570
 
 @contextmanager
 def maintenance_lock(what: str) -> Iterator[None]:
-    """Hold the lock on a connection of its own; `BackupError` where another process has it."""
-    own = connection.copy()
-    try:
+    """Hold the lock in a session of its own; `BackupError` where another process has it."""
+    with session_of_its_own() as own:
         with own.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [KEY])
             if not cursor.fetchone()[0]:
                 raise BackupError(
                     f"Another backup, restore or retention is under way; start {what} when it is done."
                 )
-        yield
-    finally:
-        own.close()  # the lock ends with the connection
+        try:
+            yield
+        finally:  # by name: the server notices a closed connection only after its caller goes on
+            with own.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [KEY])

@@ -23,6 +23,7 @@ from outerloop.rounds.models import ENDS, PolicyLine, Round, RoundStep
 from training import facade as training
 from web.services import audit_record
 
+from .backup.manifest import BackupError
 from .locks import maintenance_lock
 
 NAMED_IN_AUDIT = 50
@@ -57,7 +58,7 @@ def rule_of_settings(*, rounds: int | None = None, days: int | None = None) -> R
 
 
 def retention_plan(rule: Rule) -> Plan:
-    """Look, and delete nothing."""
+    """Look, and delete nothing. Raises `BackupError` where object storage does not say what it holds."""
     before = timezone.now() - timedelta(days=rule.days)
     rounds = _rounds_kept(rule)
     kept = training.Kept(
@@ -66,7 +67,10 @@ def retention_plan(rule: Rule) -> Plan:
         rounds={round_.id for round_ in rounds},
         before=before,
     )
-    artifacts = tuple(training.removable_artifacts(kept))
+    try:
+        artifacts = tuple(training.removable_artifacts(kept))
+    except (training.StoreAway, training.StoreSettings) as error:
+        raise BackupError(str(error)) from error
     files = tuple(annotation.exchange_files_ended(before=before))
     size = sum(item.bytes for item in artifacts) + sum(path.stat().st_size for path in files)
     return Plan(rule, artifacts, files, size)
@@ -76,8 +80,13 @@ def retention_carry_out(*, rule: Rule, actor: Any) -> Plan:
     """Delete what the rule lets go and enter it in the audit log. Raises `BackupError` during a backup."""
     with maintenance_lock("retention"):
         plan = retention_plan(rule)
-        for item in plan.artifacts:
-            training.artifact_remove(item)
+        try:
+            for item in plan.artifacts:
+                training.artifact_remove(item)
+        except training.StoreAway as error:
+            raise BackupError(
+                f"Retention stopped half-way; start it again later: {error}"
+            ) from error
         for path in plan.files:
             path.unlink(missing_ok=True)
     if len(plan):

@@ -6,6 +6,8 @@ import os
 import sys
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
 
 @dataclass(frozen=True)
 class ProcessLine:
@@ -18,6 +20,8 @@ def process_lines(*, host: str = "127.0.0.1", port: int = 8000) -> list[ProcessL
     return [
         site_line(host, port),
         worker_line("worker", "default"),
+        worker_line("files", "files"),
+        worker_line("webhooks", "webhooks"),
         worker_line("gpu", "gpu"),
         beat_line(),
         ProcessLine("policy", (sys.executable, "manage.py", "policy_server")),
@@ -32,7 +36,7 @@ def site_line(host: str, port: int) -> ProcessLine:
             sys.executable, "-m", "gunicorn", "outerloop.wsgi",
             "--bind", f"{host}:{port}",
             "--workers", workers,
-            "--threads", "4",
+            "--threads", str(settings.SITE_THREADS),
             "--worker-class", "gthread",
             "--timeout", "60",
             "--graceful-timeout", "3",

@@ -8,12 +8,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from outerloop.database.silence import database_patience
 from outerloop.rounds.schedule import sweeper_ensure
+from training import facade as training
 
 
 @contextmanager
@@ -23,10 +26,25 @@ def preparing() -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "preparing").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        call_command("migrate", verbosity=0)
-        sweeper_ensure()
+        with database_patience(inf):
+            call_command("migrate", verbosity=0)
+            installation_enter()
         Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
         yield
+
+
+def installation_enter() -> None:
+    """The periodic tasks, and the mark of the artifact store; raises `CommandError` with the fix."""
+    sweeper_ensure()
+    try:
+        training.store_enter()
+    except (training.StoreMissing, training.StoreAway, training.StoreSettings) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(
+            f"The artifact store {settings.ARTIFACT_ROOT} cannot be written ({error.strerror}): mend it,"
+            " or set OUTERLOOP_ARTIFACTS to another folder."
+        ) from error
 
 
 def port_free(host: str, port: int) -> bool:

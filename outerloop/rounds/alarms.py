@@ -25,6 +25,7 @@ def round_alarms(round_: Round) -> None:
             level="bad",
             text=f"{name} failed: {round_.error}"[:500],
             url=url,
+            line=round_.line_id,
         )
     elif round_.state == State.AWAITING_APPROVAL:
         notice_send(
@@ -33,6 +34,7 @@ def round_alarms(round_: Round) -> None:
             level="attention",
             text=f"{name} waits for your decision: the gate says PROMOTE.",
             url=url,
+            line=round_.line_id,
         )
     elif round_.state == State.CLOSED:
         verdict = round_.verdict or "no verdict"
@@ -42,6 +44,7 @@ def round_alarms(round_: Round) -> None:
             level="info",
             text=f"{name} is closed: {verdict}.",
             url=url,
+            line=round_.line_id,
         )
 
 
@@ -59,6 +62,7 @@ def run_alarms(round_: Round) -> None:
             text=f"{round_.line.name}, round {round_.number}: training was stopped by the alarm"
             f" “{title}”; the last healthy policy goes on. {alarm['says']}",
             url=reverse("runs:run", args=[run.id]),
+            line=round_.line_id,
         )
 
 
@@ -76,4 +80,5 @@ def queue_alarms() -> None:
             text=f"The queue of {line.name} is empty: annotators have nothing to compare. Start a"
             " round, or import pairs.",
             url=reverse("rounds:line", args=[line.slug]),
+            line=line.id,
         )

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
-from kombu import Connection
 
-QUEUES = ("default", "gpu")
+from outerloop.broker import broker_connection
+
+QUEUES = ("default", "files", "gpu", "webhooks")
 # Any number that no other advisory lock of this database uses.
 LOCK = 7_310_205
 
@@ -24,7 +25,7 @@ def broker_prepare() -> None:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        with Connection(settings.CELERY_BROKER_URL) as broker:
+        with broker_connection() as broker:
             for queue in QUEUES:
                 broker.SimpleQueue(queue).close()
 

@@ -19,6 +19,7 @@ from django.db.models import Exists, Expression, F, OuterRef, Q
 
 from web.clock import Now, from_now
 
+from .events import move_tell
 from .models import ENDS, Round, RoundStep, State
 
 
@@ -101,6 +102,7 @@ def round_move(
         RoundStep.objects.get_or_create(
             round_id=step.round_id, name=to, defaults={"position": list(State).index(to)}
         )
+    move_tell(step.round_id, to, decided=bool(round_fields.get("verdict")))
 
 
 def _round_is_in(state: str) -> Exists:

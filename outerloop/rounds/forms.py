@@ -13,7 +13,7 @@ from django.utils import timezone
 from training.contracts import ContractError
 from web.forms import choices_set
 
-from .models import SUITE_KINDS, PolicyLine
+from .models import RELEASES, SUITE_KINDS, PolicyLine
 from .plan import RoundPlan, plan_read
 from .schedule import SCHEDULE_FIELDS, time_zone_validate
 
@@ -48,7 +48,8 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PromotionsForm(forms.Form):
-    """Who lets a promoted candidate through; only leads are given this form."""
+    """Who lets a promoted candidate through, and what becomes of the labels that decided; only leads are
+    given this form."""
 
     promotions = forms.ChoiceField(
         label="When the gate says PROMOTE",
@@ -58,9 +59,17 @@ class PromotionsForm(forms.Form):
         ],
     )
 
+    release_gate_labels = forms.ChoiceField(
+        label="After the decision, the gate's labels",
+        choices=RELEASES,
+        help_text="Prompts whose labels train are retired: no gate draws them again. Enough are left where"
+        " the next gate can be served by prompts that nobody has been shown.",
+    )
+
     def __init__(self, *args: Any, line: PolicyLine, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["promotions"] = "deploy" if line.deploys_by_itself else "wait"
+        self.initial["release_gate_labels"] = line.release_gate_labels
 
     def deploys_by_itself(self) -> bool:
         return bool(self.cleaned_data["promotions"] == "deploy")
@@ -81,6 +90,57 @@ class OptimizerForm(forms.Form):
         label="Weights",
         choices=[("none", "all of them"), ("lora", "a LoRA adapter, merged in at the end")],
     )
+
+
+class JobsForm(forms.Form):
+    """Who runs the programs of the next round, and what each of its jobs asks for; what single steps ask for
+    otherwise stands in the plan."""
+
+    backend = forms.ChoiceField(
+        label="Learning programs are run by",
+        choices=[
+            ("default", "what the installation says"),
+            ("local", "the worker itself, on its own machine"),
+            ("slurm", "Slurm, as a job"),
+            ("kubernetes", "Kubernetes, as a Job"),
+        ],
+    )
+    partition = forms.CharField(
+        label="Partition, or queue of Kueue",
+        required=False,
+        max_length=100,
+        help_text='Where the plan below says that there is none (""), an empty field leaves it so.',
+    )
+    account = forms.CharField(label="Account (Slurm)", required=False, max_length=100)
+    image = forms.CharField(label="Image (Kubernetes)", required=False, max_length=300)
+    files = forms.ChoiceField(  # type: ignore[assignment] # fields are taken off the class
+        label="Files of a job",
+        required=False,
+        choices=[
+            ("", "what the installation says"),
+            ("shared", "in the folder of the workers"),
+            ("site", "in a folder of its own"),
+        ],
+        help_text="In a folder of its own a job speaks to the site, and artifacts lie in object storage.",
+    )
+    gpus = forms.IntegerField(label="GPUs on each node", required=False, min_value=0)
+    nodes = forms.IntegerField(label="Nodes", required=False, min_value=1)
+    memory_gb = forms.IntegerField(label="Memory on each node (GB)", required=False, min_value=0)
+    minutes = forms.IntegerField(
+        label="Time (minutes)",
+        required=False,
+        min_value=0,
+        help_text="Of each job. An empty field is what the installation says. Single steps ask for something else in"
+        " the plan below (jobs.policy_training and its like).",
+    )
+
+    def changes(self, plan: RoundPlan) -> dict[str, Any]:
+        """What is merged into the plan: an empty field is null, unless the plan says "", which means none."""
+        data = dict(self.cleaned_data)
+        backend, now = data.pop("backend"), plan.jobs.every_step.to_json()
+        none = {name: "" if now[name] == "" else None for name in data}
+        asked = {name: none[name] if value == "" else value for name, value in data.items()}
+        return {"jobs": {"backend": backend, "every_step": asked}}
 
 
 class PlanForm(forms.Form):
@@ -105,7 +165,8 @@ class SuiteForm(forms.Form):
     kind = forms.ChoiceField(label="What it asks", choices=SUITE_KINDS)
     file = forms.FileField(
         help_text="CSV or JSON lines, at most 20 MB, plain or as .gz: XSTest's columns (prompt, type, "
-        "label), BLiMP's fields (sentence_good, sentence_bad), GSM8K's (question, answer)."
+        "label), BLiMP's fields (sentence_good, sentence_bad), GSM8K's (question, answer). Preferences: "
+        "prompt, chosen, rejected and subset, as RewardBench and RM-Bench have them, also as Parquet."
     )
 
     def clean_file(self) -> bytes:

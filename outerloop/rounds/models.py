@@ -33,6 +33,12 @@ SUITE_KINDS = [
     ("safety", "Safety: what should be answered, and what refused"),
     ("minimal_pairs", "Minimal pairs: the right sentence against the wrong one"),
     ("exact_match", "Exact match: questions whose answer is a number"),
+    ("preferences", "Preferences: better and worse answers, for the reward model"),
+]
+RELEASES = [
+    ("enough", "train later rounds where enough fresh evaluation prompts are left"),
+    ("always", "train later rounds after every decision"),
+    ("never", "never train"),
 ]
 WAITING = (State.AWAITING_LABELS, State.AWAITING_APPROVAL)
 
@@ -55,6 +61,13 @@ class PolicyLine(models.Model):
     deploys_by_itself = models.BooleanField(
         default=False, help_text="Off: a lead approves every promotion."
     )
+    release_gate_labels = models.CharField(
+        max_length=6,
+        choices=RELEASES,
+        default="enough",
+        help_text="Whether the labels of a gate that has decided train later rounds; their prompts are"
+        " then never judged on again.",
+    )
     schedule_enabled = models.BooleanField(default=False)
     schedule_time = models.TimeField(default=time(2, 0))
     schedule_time_zone = models.CharField(max_length=64, default="UTC")
@@ -63,6 +76,7 @@ class PolicyLine(models.Model):
         default=200, validators=[MinValueValidator(1), MaxValueValidator(10_000_000)]
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
@@ -164,9 +178,9 @@ class StartAttempt(models.Model):
 
 
 class LineSuite(models.Model):
-    """A suite that the candidates of a line answer. A round takes those that were attached when it
-    started; what was detached is kept, as reports speak of it. `detach_asked_by` is the first of the
-    two leads that it takes."""
+    """A suite that the candidates of a line answer, or that its reward models are measured on. A round
+    takes those that were attached when it started; what was detached is kept, as reports speak of it.
+    `detach_asked_by` is the first of the two leads that it takes."""
 
     line = models.ForeignKey(PolicyLine, on_delete=models.PROTECT, related_name="suites")
     name = models.CharField(max_length=60)
@@ -193,3 +207,44 @@ class LineSuite(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BaseState(models.TextChoices):
+    QUEUED = "queued", "Waiting for a worker"
+    CHECKING = "checking", "Checking the model"
+    COPYING = "copying", "Copying the model"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+BASE_UNDER_WAY = (BaseState.QUEUED, BaseState.CHECKING, BaseState.COPYING)
+
+
+class BaseOrder(models.Model):
+    """A model that is to become a line's base policy: a worker checks it by the learning programs, copies it
+    into the artifact store and deploys it. From an allowed `folder`, or a registered `version`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    line = models.ForeignKey(PolicyLine, on_delete=models.PROTECT, related_name="base_orders")
+    folder = models.CharField(max_length=500, blank=True)
+    version = models.UUIDField(null=True, blank=True)
+    state = models.CharField(max_length=8, choices=BaseState.choices, default=BaseState.QUEUED)
+    said = models.TextField(blank=True, help_text="What the check said, a line a check.")
+    error = models.TextField(blank=True)
+    fence = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    actor = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["line"],
+                name="base_one_order_per_line",
+                condition=models.Q(state__in=["queued", "checking", "copying"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Base policy of {self.line}: {self.get_state_display()}"

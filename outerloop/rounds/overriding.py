@@ -12,8 +12,8 @@ from training import facade as training
 from web.access import LEAD, people_with
 from web.services import notice_send
 
+from .locking import RoundRefused
 from .models import Round, State
-from .services import RoundRefused
 
 if TYPE_CHECKING:
     from web.access import User

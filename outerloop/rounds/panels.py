@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 
-from web.access import ENGINEER, LEAD, roles_of
+from web.access import ENGINEER, LEAD, lines_of, roles_of
 from web.registry import (
     Extension,
     LineNames,
@@ -22,13 +22,21 @@ from web.registry import (
 )
 
 from .access import lines_for
+from .events import KINDS
 from .models import PolicyLine, Round
 from .pages import decision_context, lines_context, waiting_read
+from .setting_up import STEPS
 
 
 def _waiting(request: HttpRequest) -> Mapping[str, Any] | None:
     lines = lines_for(request)
     return {"items": waiting_read(lines, request.user)} if lines else None
+
+
+def _begin(request: HttpRequest) -> Mapping[str, Any] | None:
+    """Where to begin, for who may make a line and has none."""
+    may_make = lines_of(request.user, ENGINEER, LEAD) is None
+    return {} if may_make and not PolicyLine.objects.filter(archived_at=None).exists() else None
 
 
 def _lines(request: HttpRequest) -> Mapping[str, Any] | None:
@@ -63,17 +71,25 @@ def _round(round_id: UUID) -> Round | None:
 
 def _line_names() -> list[NamedLine]:
     return [
-        NamedLine(line.pk, line.name, reverse("rounds:line", args=[line.slug]))
+        NamedLine(
+            line.pk,
+            line.name,
+            reverse("rounds:line", args=[line.slug]),
+            archived=line.archived_at is not None,
+        )
         for line in PolicyLine.objects.all()
     ]
 
 
 STAFF = frozenset({ENGINEER, LEAD})
 ADDED: tuple[Extension, ...] = (
+    Panel("rounds.begin", STAFF, 5, "rounds/panels/begin.html", _begin),
     Panel("rounds.waiting", STAFF, 10, "rounds/panels/waiting.html", _waiting),
     Panel("rounds.lines", STAFF, 20, "rounds/panels/lines.html", _lines),
     NavigationLink("lines", "Lines", "rounds:lines", STAFF, 10),
     ReportCard("rounds.decision", "rounds/_decision_actions.html", _decision),
     RoundLookup("rounds", _round_place),
     LineNames("rounds", _line_names),
+    *STEPS,
+    *KINDS,
 )

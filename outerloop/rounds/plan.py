@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig
+from outerloop.rounds.selection import Strategy
+from training import facade as training
 from training.contracts import (
     BestOfNConfig,
     ContractError,
     DpoConfig,
+    JobPlan,
     JsonContract,
     ModelSource,
     Optimizer,
@@ -55,16 +58,18 @@ NO_LONGER = {
 @dataclass(frozen=True)
 class RoundPlan(JsonContract):
     """`candidate` "incumbent" makes an A/A round: the incumbent is judged against itself, which must
-    never be promoted. `init` and `reference` say where the policy's training starts and what KL is
-    measured to. `optimizer` says which of `policy` (PPO), `dpo` and `best_of_n` is carried out.
+    never be promoted; "again" gives the last candidate, of which labels showed nothing either way, a
+    second budget: no policy is trained, and its test goes on. `init` and `reference` say where the
+    policy's training starts and what KL is measured to. `optimizer` says which of `policy` (PPO), `dpo`
+    and `best_of_n` is carried out.
 
     How many pairs people are asked about for the gate is the gate policy's `max_labels`. More prompts
-    than `evaluation_prompts` are sampled where that needs them (`steps.judging.prompts_sampled`)."""
+    than `evaluation_prompts` are sampled where that needs them (`steps.asking.prompts_sampled`)."""
 
     former_fields: ClassVar = frozenset(NO_LONGER)
 
     seed: int = 7
-    candidate: Literal["trained", "incumbent"] = "trained"
+    candidate: Literal["trained", "incumbent", "again"] = "trained"
     init: StartFrom = "base"
     reference: StartFrom = "base"
     minimum_fresh_labels: int = 200
@@ -73,7 +78,8 @@ class RoundPlan(JsonContract):
     )
     evaluation_prompts: int = 384  # sampled by both policies at least
     next_pairs: int = 500  # pairs that the deployed policy writes when the round ends
-    random_share: float = 0.2  # of the next pairs, chosen at random rather than by disagreement
+    selection: Strategy = "random"  # by which the next pairs are chosen among the sampled
+    random_share: float = 0.2  # of the next pairs, chosen at random whatever the strategy
     oversample: float = 2.0  # pairs sampled for each pair kept
     snapshot: SnapshotPlan = field(default_factory=SnapshotPlan)
     reward_model: RewardModelConfig = field(
@@ -89,6 +95,7 @@ class RoundPlan(JsonContract):
     evaluate_policy: EvaluatePolicyConfig = field(default_factory=EvaluatePolicyConfig)
     sampling: SamplePairsConfig = field(default_factory=SamplePairsConfig)
     time_limits: TimeLimits = field(default_factory=TimeLimits)
+    jobs: JobPlan = field(default_factory=JobPlan)
 
     def __post_init__(self) -> None:
         if self.evaluation_prompts < 1:
@@ -106,6 +113,11 @@ class RoundPlan(JsonContract):
         return self.best_of_n if self.optimizer == "best_of_n" else self.policy
 
 
+JOB_BACKENDS = {
+    "local": "the workers themselves",
+    "slurm": "Slurm",
+    "kubernetes": "Kubernetes",
+}
 OPTIMIZER_FIELDS: dict[str, str] = {"ppo": "policy", "dpo": "dpo", "best_of_n": "best_of_n"}
 """Optimiser -> the field of the plan that holds its settings."""
 
@@ -118,6 +130,12 @@ def plan_with_optimizer(plan: RoundPlan, *, optimizer: str, adapter: str) -> Rou
     return plan_override(
         plan, {**changed, OPTIMIZER_FIELDS[optimizer]: {"adapter": {"kind": adapter}}}
     )
+
+
+def jobs_words(plan: RoundPlan) -> str:
+    """Who runs the learning programs, in a few words."""
+    backends = {training.job_order(kind, plan.jobs).backend for kind in programs_of(plan)}
+    return " and ".join(JOB_BACKENDS[name] for name in sorted(backends))
 
 
 def optimizer_words(plan: RoundPlan) -> str:
@@ -143,11 +161,20 @@ def plan_read(document: Any) -> RoundPlan:
     for name, instead in NO_LONGER.items():
         if isinstance(document, dict) and name in document:
             raise ContractError(f"RoundPlan.{name} is no setting any more: {instead}.")
-    return plan_checked(RoundPlan.from_json(document))
+    plan = plan_checked(RoundPlan.from_json(document))
+    training.sources_check(plan.to_json())
+    return plan
+
+
+def programs_of(plan: RoundPlan) -> tuple[str, ...]:
+    """The kinds of runs of a round, in the order of its steps."""
+    trained = (plan.optimizer,) if plan.candidate == "trained" else ()
+    last = ("sample_pairs",) if plan.next_pairs else ()
+    return ("reward_model", "evaluate_reward_model", *trained, "evaluate_policy", *last)
 
 
 def plan_checked(plan: RoundPlan) -> RoundPlan:
-    """`plan`, or a `ContractError` where two of its programs contradict one another.
+    """`plan`, or a `ContractError` where two of its settings contradict one another.
 
     Asked when a plan is made, not when one is read: an old round's plan stays readable for ever.
     """
@@ -158,6 +185,8 @@ def plan_checked(plan: RoundPlan) -> RoundPlan:
             " an ensemble; set reward_model.members to 2 or more and weight_average to false, or"
             " choose 'mean'."
         )
+    for kind in programs_of(plan):
+        training.job_order(kind, plan.jobs)
     return plan
 
 

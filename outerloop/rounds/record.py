@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
+from django.db.models import Min
+
 from evaluation import facade as evaluation
 from evaluation.contracts import (
+    EarlierSuites,
     LineageItem,
     PolicyMeasurements,
     RoundLabels,
@@ -18,13 +22,15 @@ from evaluation.contracts import (
 )
 from training import facade as training
 
-from .models import PolicyLine, Round, State
+from .models import LineSuite, PolicyLine, Round, State
 from .plan import plan_differences
 from .runs import judged_round, step_run_record
 from .selectors import last_round, round_steps
 
 # Step of the round -> first word of the phase whose events are its curve; "" for the run's own kind.
 CURVES = {State.REWARD_TRAINING: "train", State.POLICY_TRAINING: ""}
+# A report lists so many rounds, whatever the line's age: what it says of them holds over earlier reports.
+LISTED = 50
 
 
 def record_refresh(round_: Round) -> RoundRecord:
@@ -57,7 +63,28 @@ def record_build(round_: Round) -> RoundRecord:
         history=_history(line, upto=round_),
         trigger=round_.get_trigger_display(),
     )
-    return evaluation.record_judged(begun, judged_round(round_))
+    record = evaluation.record_judged(begun, judged_round(round_))
+    return replace(record, suites_before=_suites_before(round_, record))
+
+
+def _suites_before(round_: Round, record: RoundRecord) -> EarlierSuites | None:
+    """What the last earlier round measured on the suites of reward models that this one did."""
+    measured = record.reward_model.suites if record.reward_model else ()
+    if not measured:
+        return None
+    digests = {suite.sha256 for suite in measured}
+    attached = LineSuite.objects.filter(line=round_.line_id, sha256__in=digests)
+    since = attached.aggregate(since=Min("attached_at"))["since"]
+    if since is None:
+        return None
+    earlier = round_.line.rounds.filter(number__lt=round_.number, created_at__gte=since)
+    for before in earlier.order_by("-number"):
+        kept = evaluation.report_get(before.id)
+        suites = kept.reward_model.suites if kept and kept.reward_model else ()
+        same = tuple(suite for suite in suites if suite.sha256 in digests)
+        if same:
+            return EarlierSuites(before.number, same)
+    return None
 
 
 def _settings_changed(round_: Round) -> tuple[SettingChange, ...]:
@@ -72,8 +99,10 @@ def _labels(round_: Round) -> RoundLabels | None:
     if round_.snapshot is None:
         return None
     snapshot = training.snapshot_get(round_.snapshot)
-    ties = int(snapshot.counts.get("ties", 0))
-    return RoundLabels(training=snapshot.rows, fresh=round_.fresh_labels, ties=ties)
+    ties, released = (int(snapshot.counts.get(name, 0)) for name in ("ties", "released"))
+    return RoundLabels(
+        training=snapshot.rows, fresh=round_.fresh_labels, ties=ties, released=released
+    )
 
 
 def _curves(round_: Round) -> dict[str, tuple[dict[str, float | None], ...]]:
@@ -115,15 +144,17 @@ def _lineage(round_: Round) -> tuple[LineageItem, ...]:
 
 
 def _history(line: PolicyLine, *, upto: Round) -> tuple[RoundSummary, ...]:
-    rounds = line.rounds.filter(number__lte=upto.number).order_by("number")
-    return tuple(round_summary(round_) for round_ in rounds)
+    """The last `LISTED` rounds, and before them those that no report has listed yet."""
+    listed = evaluation.rounds_rated(line.id, newest=1)
+    after = min(upto.number - LISTED, listed[-1].number if listed else 0)
+    rounds = line.rounds.filter(number__gt=after, number__lte=upto.number)
+    return tuple(round_summary(round_) for round_ in rounds.order_by("number"))
 
 
 def round_summary(round_: Round) -> RoundSummary:
     evidence = evaluation.decided_on(round_.id)
     policy = evidence.policy if evidence else None
     labels = evidence.labels if evidence else None
-    deployed = [d for d in evaluation.deployments(round_.line_id) if d.round_id == round_.id]
     truth = TruthColumn.from_json(round_.truth) if round_.truth else None
     return RoundSummary(
         number=round_.number,
@@ -134,7 +165,7 @@ def round_summary(round_: Round) -> RoundSummary:
         reward_gap=_reward_gap(policy),
         labels=_snapshot_rows(round_),
         compute_hours=sum(r.seconds for r in training.runs_of_round(round_.id)) / 3600,
-        deployed_version=_version_name(deployed[0].version_id) if deployed else "",
+        deployed_version=_version_name(evaluation.round_deployed(round_.id)),
         truth_win_rate=truth.win_rate if truth else None,
         held_out_gain=policy.held_out_gain if policy else None,
         **_optimizer(round_),

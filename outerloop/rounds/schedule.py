@@ -14,10 +14,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from annotation import facade as annotation
 from web.services import audit_record
 
+from .locking import RoundRefused, line_locked
 from .models import PolicyLine, Round
-from .services import RoundRefused, round_start
+from .selectors import active_round
+from .services import round_start
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,10 @@ SWEEP_SECONDS = 10
 SWEEPERS = {
     "sweep rounds": "rounds.sweep",
     "sweep leases": "comparisons.sweep_leases",
+    "count labels": "comparisons.count_labels",
+    "measure quality": "quality.measure_again",
     "sweep imports and exports": "exchange.sweep",
+    "send webhooks": "webhooks.send",
 }
 MESSAGE_DAYS = 1
 SCHEDULE_FIELDS = (
@@ -46,8 +52,11 @@ def time_zone_validate(name: str) -> None:
 
 @transaction.atomic
 def schedule_save(*, line: PolicyLine, actor: str) -> None:
-    """Store the line's schedule and bring the periodic task in step with it."""
+    """Store the line's schedule and bring the periodic task in step with it; `RoundRefused` where it would
+    start rounds of an archived line."""
     time_zone_validate(line.schedule_time_zone)
+    if line.schedule_enabled:
+        line_locked(line.pk)
     line.save(update_fields=SCHEDULE_FIELDS)
     crontab, _ = CrontabSchedule.objects.get_or_create(
         minute=str(line.schedule_time.minute),
@@ -79,22 +88,54 @@ def schedule_save(*, line: PolicyLine, actor: str) -> None:
     )
 
 
+@transaction.atomic
+def line_archive(*, line: PolicyLine, archived: bool, actor: str) -> None:
+    """Put a line away with its campaigns, or take it back; what was made and decided stays as it is.
+
+    Its schedule ends with it, and campaigns are taken back one by one. `RoundRefused` while a round is
+    active.
+    """
+    locked = PolicyLine.objects.select_for_update().get(pk=line.pk)
+    running = active_round(line)
+    if archived and running is not None:
+        raise RoundRefused(
+            f"{running} is active: wait for its end, or cancel it, before you archive."
+        )
+    if archived == (locked.archived_at is not None):
+        return
+    line.archived_at = timezone.now() if archived else None
+    line.save(update_fields=["archived_at"])
+    if archived:
+        annotation.line_campaigns_archive(line_id=line.id)
+        annotation.signals_switch(line_id=line.id, on=False, actor=actor, name=line.slug)
+        if locked.schedule_enabled:
+            line.schedule_enabled = False
+            schedule_save(line=line, actor=actor)
+    verb = "archived line" if archived else "took back line"
+    audit_record(actor=actor, verb=verb, target=line.slug, line=line.id)
+
+
 def sweeper_ensure() -> None:
-    """The periodic tasks that find what a lost message or a dead worker left."""
+    """The periodic tasks that find what a lost message or a dead worker left. How often one runs stays as
+    an operator has set it."""
     every, _ = IntervalSchedule.objects.get_or_create(
         every=SWEEP_SECONDS, period=IntervalSchedule.SECONDS
     )
     _retention_schedule()
     for name, task in SWEEPERS.items():
+        route = settings.CELERY_TASK_ROUTES.get(task, {})
+        kept = {"task": task, "queue": route.get("queue", "default")}
         PeriodicTask.objects.update_or_create(
             name=name,
-            defaults={
-                "task": task,
-                "interval": every,
-                "queue": "default",
-                "expire_seconds": SWEEP_SECONDS,
-            },
+            defaults=kept,
+            create_defaults={**kept, "interval": every, "expire_seconds": SWEEP_SECONDS},
         )
+
+
+def sweepers_missing() -> list[str]:
+    """The names of those periodic tasks that are not in the schedule, or switched off."""
+    there = PeriodicTask.objects.filter(name__in=SWEEPERS, enabled=True)
+    return sorted(SWEEPERS.keys() - set(there.values_list("name", flat=True)))
 
 
 def _retention_schedule() -> None:
@@ -107,14 +148,13 @@ def _retention_schedule() -> None:
         month_of_year="*",
         timezone=settings.TIME_ZONE,
     )
+    kept = {
+        "task": "operations.retention",
+        "queue": "files",
+        "enabled": settings.OUTERLOOP_RETENTION_NIGHTLY,
+    }
     PeriodicTask.objects.update_or_create(
-        name="retention",
-        defaults={
-            "task": "operations.retention",
-            "crontab": night,
-            "queue": "default",
-            "enabled": settings.OUTERLOOP_RETENTION_NIGHTLY,
-        },
+        name="retention", defaults=kept, create_defaults={**kept, "crontab": night}
     )
 
 

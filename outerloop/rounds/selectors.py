@@ -10,7 +10,7 @@ from annotation import facade as annotation
 from evaluation.contracts import StateEntry
 from web.clock import Now, from_now
 
-from .models import ENDS, PolicyLine, Round, RoundStep
+from .models import ENDS, PolicyLine, Round, RoundStep, State
 from .plan import RoundPlan
 
 
@@ -30,14 +30,20 @@ def last_round(line: PolicyLine, *, before: Round | None = None) -> Round | None
     return rounds.first()
 
 
-def last_snapshot_moment(line: PolicyLine) -> datetime | None:
-    """When the latest round that learned something was started: labels since then are fresh."""
-    latest = line.rounds.filter(snapshot__isnull=False).order_by("-number").first()
+def last_used_moment(line: PolicyLine) -> datetime | None:
+    """When the latest round that uses labels was started: labels since then are fresh.
+
+    A round uses them while it is under way, and for good once it has reached a decision. One that
+    failed or was cancelled before has decided nothing: its labels are as fresh as they were.
+    """
+    learned = line.rounds.filter(snapshot__isnull=False)
+    undecided = learned.filter(state__in=[State.FAILED, State.CANCELLED], verdict="")
+    latest = learned.exclude(pk__in=undecided).order_by("-number").first()
     return latest.created_at if latest else None
 
 
 def fresh_labels(line: PolicyLine) -> int:
-    return annotation.fresh_label_count(line_id=line.id, since=last_snapshot_moment(line))
+    return annotation.fresh_label_count(line_id=line.id, since=last_used_moment(line))
 
 
 def active_rounds() -> QuerySet[Round]:

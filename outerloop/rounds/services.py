@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.core.validators import slug_re
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -30,10 +31,11 @@ from .claims import (
     worker_name,
 )
 from .dry_run import start_check
+from .events import STARTED, move_tell, round_tell
+from .locking import RoundRefused, line_locked
 from .models import ENDS, PolicyLine, Round, RoundStep, StartAttempt, State
 from .plan import RoundPlan, plan_override
 from .selectors import (
-    active_round,
     failed_step,
     fresh_labels,
     last_round,
@@ -47,8 +49,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class RoundRefused(RuntimeError):
-    """A round cannot start (or be taken up) now; the message says why and what to do."""
+RESERVED = ("new",)  # a page of its own at /lines/new/
+
+
+def slug_problem(slug: str) -> str:
+    """What is wrong with a new line's name in addresses; empty where it may be used."""
+    if not slug:
+        return "Write a name for addresses in letters, digits and hyphens: none can be made of this name."
+    if len(slug) > 50 or not slug_re.fullmatch(slug):
+        return f"{slug!r} cannot stand in an address: use at most 50 letters, digits, hyphens."
+    if slug in RESERVED:
+        return f"{slug!r} is the address of another page: choose another name for addresses."
+    if PolicyLine.objects.filter(slug=slug).exists():
+        return f"A line at {slug!r} exists: choose another name for addresses."
+    return ""
 
 
 def line_create(
@@ -85,17 +99,23 @@ def line_plan_save(*, line: PolicyLine, plan: RoundPlan, actor: str) -> None:
     audit_record(actor=actor, verb="changed plan", target=line.slug, line=line.id, detail=detail)
 
 
-def promotions_save(*, line: PolicyLine, deploys_by_itself: bool, actor: str) -> None:
-    """Say whether promotions of this line wait for a lead; a round that runs keeps the rule it began with."""
-    PolicyLine.objects.filter(pk=line.pk).update(deploys_by_itself=deploys_by_itself)
-    line.deploys_by_itself = deploys_by_itself
-    audit_record(
-        actor=actor,
-        verb="changed who approves promotions",
-        target=line.slug,
-        line=line.id,
-        detail={"deploys_by_itself": deploys_by_itself},
-    )
+def promotions_save(
+    *, line: PolicyLine, deploys_by_itself: bool, release_gate_labels: str, actor: str
+) -> None:
+    """Say whether promotions of this line wait for a lead (a round that runs keeps the rule it began with),
+    and whether gate labels train once they have decided (this counts from the next decision on)."""
+    asked = {"deploys_by_itself": deploys_by_itself, "release_gate_labels": release_gate_labels}
+    changed = {name: value for name, value in asked.items() if value != getattr(line, name)}
+    PolicyLine.objects.filter(pk=line.pk).update(**asked)
+    line.deploys_by_itself, line.release_gate_labels = deploys_by_itself, release_gate_labels
+    verbs = {
+        "deploys_by_itself": "changed who approves promotions",
+        "release_gate_labels": "changed what becomes of gate labels",
+    }
+    for name, value in changed.items():
+        audit_record(
+            actor=actor, verb=verbs[name], target=line.slug, line=line.id, detail={name: value}
+        )
 
 
 def round_start(
@@ -112,7 +132,7 @@ def round_start(
     `changes` departs from the line's plan for this round alone. The caller enqueues the first step
     after commit.
     """
-    check = start_check(line=line, forced=forced)
+    check = start_check(line=line, forced=forced, changes=changes)
     if not check.ready:
         reason = " ".join(check.reasons)
         StartAttempt.objects.create(line=line, trigger=trigger, reason=reason[:300])
@@ -123,6 +143,7 @@ def round_start(
     previous = last_round(line)
     try:
         with transaction.atomic():
+            line_locked(line.id)
             round_ = Round.objects.create(
                 line=line,
                 number=previous.number + 1 if previous else 1,
@@ -135,8 +156,10 @@ def round_start(
                 fresh_labels=fresh_labels(line),
             )
             StartAttempt.objects.create(line=line, trigger=trigger, round=round_)
-    except IntegrityError as error:
-        reason = "Another round was started at the same moment."
+            round_tell(round_, STARTED)
+    except (IntegrityError, RoundRefused) as error:
+        same = "Another round was started at the same moment."
+        reason = str(error) if isinstance(error, RoundRefused) else same
         StartAttempt.objects.create(line=line, trigger=trigger, reason=reason)
         raise RoundRefused(reason) from error
     who = str(actor.pk) if actor else trigger
@@ -155,7 +178,8 @@ def first_pairs_order(*, line: PolicyLine, trigger: str, actor: User | None = No
         raise RoundRefused("The line has no base policy; set one first.")
     try:
         with transaction.atomic():
-            return Round.objects.create(
+            line_locked(line.id)
+            round_ = Round.objects.create(
                 line=line,
                 number=0,
                 state=State.SAMPLING_PAIRS,
@@ -165,8 +189,10 @@ def first_pairs_order(*, line: PolicyLine, trigger: str, actor: User | None = No
                 plan=line_plan(line).to_json(),
                 incumbent=incumbent,
             )
+            round_tell(round_, STARTED)
     except IntegrityError as error:
         raise RoundRefused("The first pairs were ordered at the same moment.") from error
+    return round_
 
 
 def round_cancel(*, round_: Round, actor: str) -> None:
@@ -187,37 +213,6 @@ def round_cancel(*, round_: Round, actor: str) -> None:
     step = failed_step(round_)
     if step is not None and step.run is not None:
         training.run_cancel(run_id=step.run)
-
-
-@transaction.atomic
-def round_take_up(*, round_: Round, actor: str) -> None:
-    """Let a failed or cancelled round go on where it stopped, from its last checkpoint."""
-    locked = Round.objects.select_for_update().get(pk=round_.pk)
-    PolicyLine.objects.select_for_update().get(pk=locked.line_id)
-    if locked.state not in (State.FAILED, State.CANCELLED):
-        raise RoundRefused(
-            f"{locked} is {locked.get_state_display().lower()}; only a failed or cancelled round can"
-            " be taken up again."
-        )
-    step = failed_step(locked)
-    if step is None:
-        raise RoundRefused(f"{locked} has no unfinished step.")
-    if active_round(locked.line) is not None:
-        raise RoundRefused("Another round of this line is active; wait for its end, or cancel it.")
-    if last_round(locked.line) != locked:
-        raise RoundRefused("A later round exists; start a new one instead.")
-    if step.run is not None:
-        training.run_take_up(run_id=step.run)
-    annotation.gate_queue_reopen(round_id=locked.pk)
-    Round.objects.filter(pk=locked.pk).update(
-        state=step.name, error="", cancel_requested_at=None, closed_at=None
-    )
-    audit_record(
-        actor=actor,
-        verb="took up round",
-        target=f"{locked.line.slug}/{locked.number}",
-        line=locked.line_id,
-    )
 
 
 @log_arguments("round_id")
@@ -322,9 +317,13 @@ def _round_end(round_: Round, step: RoundStep, state: State, message: str) -> No
     if not kept:
         logger.warning("round %s: %s was taken over; %s", round_.id, step.name, message)
         return
-    Round.objects.filter(pk=round_.pk, state=step.name).update(
+    ended = Round.objects.filter(pk=round_.pk, state=step.name).update(
         state=state, error=message, closed_at=now
     )
+    if ended:
+        move_tell(round_.pk, state, decided=False)
+    if step.run is not None:  # a scheduler's job would run on; taking the round up undoes it
+        training.run_cancel(run_id=step.run)
     level = logging.ERROR if state == State.FAILED else logging.INFO
     logger.log(level, "The round stopped: %s", message, extra={"step": step.name})
     annotation.gate_queue_close(round_id=round_.pk)  # nobody labels for a round that has stopped

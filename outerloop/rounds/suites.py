@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import cast
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from evaluation import facade as evaluation
-from evaluation.contracts import SuiteKind
+from evaluation.contracts import RewardSuite, Suite, SuiteKind
 from outerloop.rounds.models import LineSuite, PolicyLine
 from web.services import audit_record
 
@@ -19,8 +20,12 @@ __all__ = [
     "suite_attach",
     "suite_detach",
     "suites_attached",
+    "suites_of_policies",
+    "suites_of_reward_models",
     "suites_words",
 ]
+
+OF_REWARD_MODELS = "preferences"
 
 
 class SuiteRefused(ValueError):
@@ -35,12 +40,22 @@ def suites_attached(line: PolicyLine, *, as_of: datetime | None = None) -> list[
     return list(line.suites.filter(gone, attached_at__lte=as_of))
 
 
+def suites_of_policies(line: PolicyLine, *, as_of: datetime | None = None) -> list[LineSuite]:
+    """Those that candidate and incumbent answer."""
+    return [s for s in suites_attached(line, as_of=as_of) if s.kind != OF_REWARD_MODELS]
+
+
+def suites_of_reward_models(line: PolicyLine, *, as_of: datetime | None = None) -> list[LineSuite]:
+    """Those whose answers the reward models tell apart."""
+    return [s for s in suites_attached(line, as_of=as_of) if s.kind == OF_REWARD_MODELS]
+
+
 def suite_attach(
-    *, line: PolicyLine, name: str, kind: SuiteKind, content: bytes, actor: str
+    *, line: PolicyLine, name: str, kind: str, content: bytes, actor: str
 ) -> LineSuite:
-    """Read an uploaded file and attach it; the next round is the first that answers it."""
+    """Read an uploaded file and attach it; the next round is the first that takes it."""
     try:
-        suite = evaluation.suite_read(content, name=name, kind=kind)
+        suite = _read(content, name=name, kind=kind)
     except evaluation.SuiteError as error:
         raise SuiteRefused(str(error)) from error
     stored = evaluation.suite_write(suite)
@@ -66,7 +81,8 @@ def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> bool:
     """Detach a suite, so that it is not answered from the next round on; rounds under way keep it.
 
     Watching less takes two leads once a round has answered it: the first one's word is kept, and False
-    is returned until another lead gives theirs. SuiteRefused when the same lead asks twice.
+    is returned until another lead gives theirs. SuiteRefused when the same lead asks twice. No check
+    rests on a suite of reward models: one lead detaches it.
     """
     with transaction.atomic():
         row = line.suites.select_for_update().filter(pk=suite_id, detached_at__isnull=True).first()
@@ -74,7 +90,7 @@ def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> bool:
             return True
         if row.detach_asked_by == actor:
             raise SuiteRefused("You have asked for it already; another lead must agree.")
-        if not row.detach_asked_by and line.rounds.filter(created_at__gte=row.attached_at).exists():
+        if not row.detach_asked_by and _weakens_gate(row):
             row.detach_asked_by = actor
             row.save(update_fields=["detach_asked_by"])
             _told(actor, "asked to detach suite", row)
@@ -85,11 +101,25 @@ def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> bool:
         return True
 
 
+def _read(content: bytes, *, name: str, kind: str) -> Suite | RewardSuite:
+    if kind == OF_REWARD_MODELS:
+        return evaluation.reward_suite_read(content, name=name)
+    return evaluation.suite_read(content, name=name, kind=cast(SuiteKind, kind))
+
+
+def _weakens_gate(row: LineSuite) -> bool:
+    """Whether a check rests on the suite and a round has answered it."""
+    answered = row.line.rounds.filter(created_at__gte=row.attached_at)
+    return row.kind != OF_REWARD_MODELS and answered.exists()
+
+
 def suites_words(suites: list[LineSuite]) -> str:
     """help desk safety (48 items), BLiMP (1,000 items); none: neither safety nor capability is watched"""
-    if not suites:
-        return "none: neither safety nor capability is watched"
-    return ", ".join(f"{suite.name} ({suite.items:,} items)" for suite in suites)
+    named = ", ".join(f"{suite.name} ({suite.items:,} items)" for suite in suites)
+    if any(suite.kind != OF_REWARD_MODELS for suite in suites):
+        return named
+    unwatched = "neither safety nor capability is watched"
+    return f"{named}; {unwatched}" if named else f"none: {unwatched}"
 
 
 def _told(actor: str, verb: str, row: LineSuite) -> None:

@@ -9,12 +9,14 @@ from uuid import UUID
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from annotation import facade as annotation
 from evaluation import facade as evaluation
-from outerloop.rounds import alarms, schedule, services
+from outerloop.rounds import alarms, bases, schedule, services, signal_watch
 from outerloop.rounds.models import ENDS, Round, State
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.selectors import rounds_just_ended, rounds_without_worker
 from outerloop.rounds.steps import LEARNING
+from training import facade as training
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,19 @@ def advance_enqueue(round_id: UUID, state: State | str) -> None:
         advance.apply_async(args=[str(round_id)], queue=queue)
     except OperationalError as error:  # the sweeper finds the round once the broker is back
         logger.warning("round %s: no message could be sent: %s", round_id, error)
+
+
+def base_enqueue(order_id: UUID) -> None:
+    """Ask a worker that has the learning programs to take a base policy; after commit, as above."""
+    try:
+        base_take.apply_async(args=[str(order_id)], queue="gpu")
+    except OperationalError as error:  # the sweep finds the order once the broker is back
+        logger.warning("base order %s: no message could be sent: %s", order_id, error)
+
+
+@shared_task(name="rounds.base_take")
+def base_take(order_id: str) -> None:
+    bases.base_take(UUID(order_id))
 
 
 @shared_task(name="rounds.advance")
@@ -60,10 +75,15 @@ def sweep() -> None:
     """Take up every step that nobody holds, and look for what people should know."""
     for round_ in rounds_without_worker():
         advance_enqueue(round_.id, round_.state)
+    for order_id in bases.orders_free():
+        base_enqueue(order_id)
     for round_ in rounds_just_ended(TOLD_WITHIN):
         _end_tell(round_)
     alarms.queue_alarms()
+    signal_watch.signal_alarms()
     schedule.messages_purge()
+    annotation.signals_expire()
+    training.jobs_sweep()  # last, as a silent scheduler takes its time
 
 
 @shared_task(name="rounds.nightly")

@@ -2,24 +2,31 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import views
+from . import plan_part_views, set_up_views, signal_views, views
 
 app_name = "rounds"
 urlpatterns = [
     path("lines/", views.line_list, name="lines"),
+    path("lines/new/", set_up_views.line_new, name="line_new"),
     path("lines/<slug:slug>/", views.line_page, name="line"),
+    path("lines/<slug:slug>/set-up/", set_up_views.set_up_page, name="set_up"),
+    path("lines/<slug:slug>/set-up/base/", set_up_views.base_page, name="base"),
     path("lines/<slug:slug>/schedule/", views.schedule_page, name="schedule"),
     path("lines/<slug:slug>/promotions/", views.promotions_page, name="promotions"),
     path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
-    path("lines/<slug:slug>/plan/optimizer/", views.optimizer_save, name="optimizer"),
+    path("lines/<slug:slug>/plan/optimizer/", plan_part_views.optimizer_save, name="optimizer"),
     path("lines/<slug:slug>/suites/", views.suites_page, name="suites"),
     path(
         "lines/<slug:slug>/suites/<int:suite_id>/detach/",
         views.suite_detach,
         name="suite_detach",
     ),
+    path("lines/<slug:slug>/signals/", signal_views.signals_page, name="signals"),
+    path("lines/<slug:slug>/signals/prompts/", signal_views.prompts_add, name="signals_prompts"),
+    path("lines/<slug:slug>/archive/", views.archive, name="archive"),
     path("lines/<slug:slug>/start/", views.start, name="start"),
     path("lines/<slug:slug>/first-pairs/", views.first_pairs, name="first_pairs"),
+    path("lines/<slug:slug>/plan/jobs/", plan_part_views.jobs_save, name="jobs"),
     path("lines/<slug:slug>/dry-run/", views.dry_run, name="dry_run"),
     path("lines/<slug:slug>/rounds/<int:number>/", views.round_page, name="round"),
     path("lines/<slug:slug>/rounds/<int:number>/cancel/", views.cancel, name="cancel"),

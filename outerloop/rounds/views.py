@@ -15,26 +15,26 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation import facade as evaluation
 from training.contracts import ContractError
-from web.access import ENGINEER, LEAD, STAFF, person, roles_of
-from web.registry import LineAction, registered
+from web.access import ENGINEER, LEAD, STAFF, lines_of, person, roles_of
+from web.registry import LineAction, LineLink, registered
 
-from . import overriding, services, suites
+from . import mending, overriding, services, suites
 from .access import line_for, lines_for, round_for
 from .dry_run import start_check
 from .forms import (
     DecisionForm,
-    OptimizerForm,
     OverrideForm,
     PlanForm,
     PromotionsForm,
     ScheduleForm,
     SuiteForm,
 )
+from .locking import RoundRefused
 from .models import PolicyLine, Round
 from .pages import line_context, lines_context, round_context
-from .plan import optimizer_words, plan_with_optimizer
+from .plan_part_views import jobs_form, optimizer_form
 from .record import record_refresh
-from .schedule import schedule_save
+from .schedule import line_archive, schedule_save
 from .selectors import line_plan
 from .tasks import advance_enqueue
 
@@ -42,8 +42,15 @@ from .tasks import advance_enqueue
 @login_required
 @require_GET
 def line_list(request: HttpRequest) -> HttpResponse:
-    lines = lines_for(request)
-    return render(request, "rounds/lines.html", lines_context(lines, request.user))
+    """The lines at work; with `?archived=1` those that were put away."""
+    archived = request.GET.get("archived") == "1"
+    lines = lines_for(request, archived=archived)
+    context = {
+        **lines_context(lines, request.user),
+        "archived": archived,
+        "may_make": lines_of(request.user, *STAFF) is None,
+    }
+    return render(request, "rounds/lines.html", context)
 
 
 @login_required
@@ -51,7 +58,13 @@ def line_list(request: HttpRequest) -> HttpResponse:
 def line_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug)
     actions = [a for a in registered(LineAction) if line.simulated or not a.simulated_only]
-    context = {**line_context(line, request.user), "line_actions": actions}
+    roles = roles_of(request.user, line.id)
+    links = [(a.address(slug), a.label) for a in registered(LineLink) if a.roles & roles]
+    context = {
+        **line_context(line, request.user),
+        "line_actions": actions,
+        "line_links": links,
+    }
     return render(request, "rounds/line.html", context)
 
 
@@ -61,23 +74,33 @@ def schedule_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug, ENGINEER, LEAD)
     form = ScheduleForm(request.POST or None, instance=line)
     if request.method == "POST" and form.is_valid():
-        schedule_save(line=form.save(commit=False), actor=str(person(request).pk))
-        messages.success(request, "The schedule is saved.")
-        return redirect("rounds:line", slug=slug)
+        try:
+            schedule_save(line=form.save(commit=False), actor=str(person(request).pk))
+        except RoundRefused as refusal:
+            form.add_error("schedule_enabled", str(refusal))
+        else:
+            messages.success(request, "The schedule is saved.")
+            return redirect("rounds:line", slug=slug)
     return render(request, "rounds/schedule.html", {"line": line, "form": form})
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def promotions_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """Whether promotions wait for a lead: for leads alone to say."""
+    """Whether promotions wait for a lead, and gate labels train afterwards: for leads alone to say."""
     line = line_for(request, slug, LEAD)
     form = PromotionsForm(request.POST or None, line=line)
     if request.method == "POST" and form.is_valid():
         services.promotions_save(
-            line=line, deploys_by_itself=form.deploys_by_itself(), actor=str(person(request).pk)
+            line=line,
+            deploys_by_itself=form.deploys_by_itself(),
+            release_gate_labels=form.cleaned_data["release_gate_labels"],
+            actor=str(person(request).pk),
         )
-        messages.success(request, "Saved; it counts from the next round on.")
+        messages.success(
+            request,
+            "Saved. Approvals count from the next round on, gate labels from the next decision on.",
+        )
         return redirect("rounds:line", slug=slug)
     return render(request, "rounds/promotions.html", {"line": line, "form": form})
 
@@ -96,36 +119,11 @@ def plan_page(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "line": line,
         "form": form,
-        "optimizer_form": _optimizer_form(line),
+        "optimizer_form": optimizer_form(line),
+        "jobs_form": jobs_form(line),
         "may_edit": ENGINEER in roles_of(request.user, line.id),
     }
     return render(request, "rounds/plan.html", context)
-
-
-@login_required
-@require_POST
-def optimizer_save(request: HttpRequest, slug: str) -> HttpResponse:
-    """Choose how the next round trains its policy; everything else of the plan stays."""
-    line = line_for(request, slug, ENGINEER)
-    form = OptimizerForm(request.POST)
-    if not form.is_valid():
-        for field, errors in form.errors.items():
-            messages.error(request, f"{form.fields[field].label}: {errors[0]}")
-        return redirect("rounds:plan", slug=slug)
-    try:
-        plan = plan_with_optimizer(line_plan(line), **form.cleaned_data)
-    except ContractError as error:
-        messages.error(request, str(error))
-        return redirect("rounds:plan", slug=slug)
-    services.line_plan_save(line=line, plan=plan, actor=str(person(request).pk))
-    messages.success(request, f"The next round trains its policy by {optimizer_words(plan)}.")
-    return redirect("rounds:plan", slug=slug)
-
-
-def _optimizer_form(line: PolicyLine) -> OptimizerForm:
-    plan = line_plan(line)
-    chosen = {"optimizer": plan.optimizer, "adapter": plan.policy_training.adapter.kind}
-    return OptimizerForm(initial=chosen)
 
 
 def _plan_text(line: PolicyLine) -> str:
@@ -135,7 +133,7 @@ def _plan_text(line: PolicyLine) -> str:
 @login_required
 @require_http_methods(["GET", "POST"])
 def suites_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """The suites that candidates of the line answer, and the form that attaches one."""
+    """The suites of the line, of its candidates and of its reward models, and the form that attaches one."""
     line = line_for(request, slug, ENGINEER, LEAD)
     form = SuiteForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
@@ -151,12 +149,13 @@ def suites_page(request: HttpRequest, slug: str) -> HttpResponse:
         except suites.SuiteRefused as refusal:
             form.add_error(None, str(refusal))
         else:
-            messages.success(request, f"{suite} is attached; the next round answers it.")
+            messages.success(request, f"{suite} is attached; the next round takes it.")
             return redirect("rounds:suites", slug=slug)
     context = {
         "line": line,
         "form": form,
         "suites": suites.suites_attached(line),
+        "watched": bool(suites.suites_of_policies(line)),
         "may_detach": LEAD in roles_of(request.user, line.id),
     }
     return render(request, "rounds/suites.html", context)
@@ -180,14 +179,34 @@ def suite_detach(request: HttpRequest, slug: str, suite_id: int) -> HttpResponse
 
 @login_required
 @require_POST
+def archive(request: HttpRequest, slug: str) -> HttpResponse:
+    """Put the line away, or take it back (`archived=no`): for leads."""
+    line = line_for(request, slug, LEAD)
+    archived = request.POST.get("archived") != "no"
+    try:
+        line_archive(line=line, archived=archived, actor=str(person(request).pk))
+    except RoundRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        word = "is archived with its campaigns" if archived else "is back among the lines"
+        messages.success(request, f"{line.name} {word}.")
+    return redirect("rounds:line", slug=slug)
+
+
+@login_required
+@require_POST
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug, ENGINEER)
-    forced = request.POST.get("forced") == "1"
+    forced, again = (request.POST.get(name) == "1" for name in ("forced", "again"))
     try:
         round_ = services.round_start(
-            line=line, trigger="person", actor=person(request), forced=forced
+            line=line,
+            trigger="person",
+            actor=person(request),
+            forced=forced,
+            changes={"candidate": "again"} if again else None,
         )
-    except services.RoundRefused as refusal:
+    except RoundRefused as refusal:
         messages.error(request, f"No round was started: {refusal}")
         return redirect("rounds:line", slug=slug)
     transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
@@ -199,10 +218,10 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def first_pairs(request: HttpRequest, slug: str) -> HttpResponse:
     """Let the base policy of a new line write the pairs that people compare first."""
-    line = line_for(request, slug, ENGINEER)
+    line = line_for(request, slug, *STAFF)
     try:
         round_ = services.first_pairs_order(line=line, trigger="person", actor=person(request))
-    except services.RoundRefused as refusal:
+    except RoundRefused as refusal:
         messages.error(request, str(refusal))
         return redirect("rounds:line", slug=slug)
     transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
@@ -239,14 +258,18 @@ def cancel(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @require_POST
 def take_up(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     round_ = round_for(request, slug, number, ENGINEER)
+    mended = request.POST.get("mended") == "1"
     try:
-        services.round_take_up(round_=round_, actor=str(person(request).pk))
-    except services.RoundRefused as refusal:
+        kept = mending.round_take_up(round_=round_, actor=str(person(request).pk), mended=mended)
+    except (RoundRefused, ContractError) as refusal:
         messages.error(request, str(refusal))
         return redirect("rounds:round", slug=slug, number=number)
     round_.refresh_from_db()
     transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
-    messages.success(request, f"{round_} goes on where it stopped.")
+    words = "goes on with the line's plan of now" if mended else "goes on where it stopped"
+    messages.success(request, f"{round_} {words}.")
+    if kept:
+        messages.info(request, f"Steps that are done keep their settings: {', '.join(kept)}.")
     return redirect("rounds:round", slug=slug, number=number)
 
 
@@ -311,7 +334,7 @@ def override_confirm(
         said = overriding.override_confirm(
             round_=round_, override_id=override_id, actor=person(request)
         )
-    except (evaluation.GateError, services.RoundRefused) as error:
+    except (evaluation.GateError, RoundRefused) as error:
         messages.error(request, str(error))
         return _to_report(round_)
     record_refresh(round_)

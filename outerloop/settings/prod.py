@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from .base import *  # noqa: F403
-from .env import env_bool, env_int, env_list, env_secret, env_str
+from .env import env_bool, env_hosts, env_int, env_secret, env_str
 from .logs import logging_settings
 
 DEBUG = False
-SECRET_KEY = env_secret("OUTERLOOP_SECRET_KEY", shortest=32) or env_str("OUTERLOOP_SECRET_KEY")
-ALLOWED_HOSTS = env_list("OUTERLOOP_ALLOWED_HOSTS") or [env_str("OUTERLOOP_ALLOWED_HOSTS")]
-CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"]
+# Processes that sign nothing are started with "none" and cannot lose the key; see `web.secret_key`.
+KEYLESS = env_str("OUTERLOOP_SECRET_KEY") == "none"
+SECRET_KEY = "" if KEYLESS else env_secret("OUTERLOOP_SECRET_KEY", shortest=32)
+ALLOWED_HOSTS = env_hosts("OUTERLOOP_ALLOWED_HOSTS") or [env_str("OUTERLOOP_ALLOWED_HOSTS")]
+# Django writes "every name below" with a leading dot for hosts, and with a star for origins.
+CSRF_TRUSTED_ORIGINS = [
+    f"https://{'*' if host.startswith('.') else ''}{host}" for host in ALLOWED_HOSTS if host != "*"
+]
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env_bool("OUTERLOOP_SSL_REDIRECT", True)

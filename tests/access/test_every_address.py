@@ -42,10 +42,10 @@ def asked(house: House, actor: str, method: str, name: str, pattern: str) -> int
         if method == "get":
             answer = client.get(address)
         elif rule.json:
-            body = {k: str(house.line) if v == "LINE" else v for k, v in rule.body.items()}
-            answer = client.post(address, json.dumps(body), content_type="application/json")
+            body = json.dumps(house.filled(rule.body))
+            answer = client.post(address, body, content_type="application/json")
         else:
-            answer = client.post(address, rule.body)
+            answer = client.post(address, house.filled(rule.body))
         transaction.set_rollback(True)
     leads_to_sign_in = answer.headers.get("Location", "").startswith("/accounts/login/")
     return "sign in" if leads_to_sign_in else answer.status_code

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from annotation.accounts.services import rater_for
+from annotation.accounts.models import Rater
+from annotation.accounts.services import rater_for, simulated_rater
 from annotation.accounts.tokens import token_issue
+from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import guidelines_publish
+from annotation.comparisons.models import Assignment, Judgment
+from annotation.comparisons.services import (
+    answer_send_back,
+    gold_item_of_pair,
+    pair_settle,
+    thread_write,
+)
 from annotation.exchange import services as exchange
+from annotation.quality.services import exclusion_drawn, exclusion_make
 from evaluation.reports.services import report_store
-from outerloop.rounds.models import State
-from tests.annotation.factories import lease, some_pairs
+from outerloop.rounds.models import PolicyLine, State
+from outerloop.webhooks import services as webhooks
+from outerloop.webhooks.claims import delivery_claim
+from outerloop.webhooks.models import Delivery
+from outerloop.webhooks.outcomes import attempt_record
+from tests.annotation.factories import label_next, lease, some_pairs
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.world import LoopWorld, bare_line, safety_suite
 from tests.support.people import person_create
 from training.facade import run_create
 from web.models import Notice
+from web.tokens import SCOPES
 
 OUTSIDER = "outsider"
 ROLES = ("annotator", "adjudicator", "engineer", "lead")
@@ -53,9 +70,16 @@ class House:
         path = "/" + pattern
         own = {"job_id": self.arguments["import_id"]} if "imports/" in pattern else {}
         for name, value in {**self.arguments, **own}.items():
-            for kind in ("slug", "int", "uuid", "str"):
-                path = path.replace(f"<{kind}:{name}>", str(value))
+            for kind in ("slug:", "int:", "uuid:", "str:", "path:", ""):
+                path = path.replace(f"<{kind}{name}>", str(value))
         return path
+
+    def filled(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What is posted, with the line's id and a file in their places."""
+        file = SimpleUploadedFile("prompts.jsonl", b'{"prompt": "Why?"}')
+        own = str(self.arguments["assignment_id"])
+        places = {"LINE": str(self.line), "FILE": file, "ASSIGNMENT": own}
+        return {k: places.get(v, v) if isinstance(v, str) else v for k, v in body.items()}
 
 
 def house_build(folder: Path) -> House:
@@ -76,17 +100,24 @@ def house_build(folder: Path) -> House:
             number=round_.number,
         )
     )
-    some_pairs(campaign, 2)
+    some_pairs(campaign, 4, split="train")
     rater = rater_for(user=people["annotator"])
     for version in campaign.guidelines.all():
         version.acknowledgements.create(rater=rater)
+    acted_on = labels_looked_after(campaign, rater, people)
+    asked = Assignment.objects.get(pk=lease(rater, campaign).assignment_id)
+    thread_write(assignment=asked, text="Which is meant?", by_rater=True)
     path = folder / "prompts.jsonl"
     path.write_text(json.dumps({"prompt": "What is 2 + 2?"}))
     imported = exchange.import_create(line_id=line.id, path=path)
     exported = exchange.export_create(line_id=line.id)
     exchange.export_run(job_id=exported.pk)
+    delivery = webhook_tested(line, people["lead"])
     notice = Notice.objects.create(user=people["lead"], topic="t", level="info", text="x", url="/")
-    tokens = {name: token_issue(user=user, name="t", days=1) for name, user in people.items()}
+    tokens = {
+        name: token_issue(user=user, name="t", days=1, scopes=SCOPES)
+        for name, user in people.items()
+    }
     arguments = {
         "slug": line.slug,
         "number": round_.number,
@@ -96,16 +127,58 @@ def house_build(folder: Path) -> House:
         "request_id": uuid.uuid4(),
         "suite_id": safety_suite(line).pk,
         "campaign_id": campaign.pk,
-        "assignment_id": lease(rater, campaign).assignment_id,
+        "rater_id": rater.pk,
+        "assignment_id": asked.pk,
+        **acted_on,
         "notice_id": notice.pk,
         "user_id": people["annotator"].pk,
         "membership_id": people["annotator"].memberships.get().pk,
         "token_id": tokens["lead"][0].pk,
+        "rest": "nothing",
+        "attempt": 1,
         "run_id": run_create(line_id=line.id, kind="ppo", seed=1, config={}, inputs={}).id,
         "job_id": exported.pk,
         "import_id": imported.pk,
+        "webhook_id": delivery.webhook_id,
+        "delivery_id": delivery.pk,
     }
     return House(people, arguments, line.id, {k: secret for k, (_, secret) in tokens.items()})
+
+
+def webhook_tested(line: PolicyLine | None, lead: Any) -> Delivery:
+    """A webhook whose test event did not arrive; what is due of it is never sent by the tests of addresses."""
+    made = webhooks.webhook_create(
+        line=line,
+        name="chat of the team",
+        url="https://hooks.example.com/in",
+        kinds=["round.decided", "deployment.changed"],
+        actor=lead,
+    )
+    webhooks.test_send(webhook=made, actor=lead)
+    claim = delivery_claim(failing_too=True)
+    assert claim is not None
+    attempt_record(claim, status=503, milliseconds=42, error="Answered 503: try later.")
+    return made.deliveries.get()
+
+
+def labels_looked_after(campaign: Campaign, rater: Rater, people: dict[str, Any]) -> dict[str, Any]:
+    """A training pair that was answered, sent back and settled; a gold item; somebody left out."""
+    judgment = None
+    while judgment is None or judgment.assignment.comparison.purpose != "training":
+        judgment = Judgment.objects.get(pk=label_next(rater, campaign).judgment_id)
+    pair = judgment.assignment.comparison
+    gold_item_of_pair(comparison=pair, gold_value=2)
+    returned = answer_send_back(judgment=judgment, note="Look again.")
+    adjudicator = rater_for(user=people["adjudicator"])
+    pair_settle(rater=adjudicator, comparison=pair, value=2, reason="The first is right.")
+    drawn = exclusion_drawn(campaign=campaign, rater=simulated_rater(name="sim"))
+    left_out = exclusion_make(exclusion=drawn, reason="It lapsed.", actor=people["lead"])
+    return {
+        "pair_id": pair.pk,
+        "judgment_id": judgment.pk,
+        "return_id": returned.pk,
+        "exclusion_id": left_out.pk,
+    }
 
 
 def url_table() -> dict[str, str]:

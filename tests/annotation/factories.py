@@ -10,7 +10,7 @@ from annotation.accounts.models import Rater, Role, User
 from annotation.accounts.services import membership_grant, rater_for, simulated_rater
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import campaign_create
-from annotation.comparisons.models import Comparison
+from annotation.comparisons.models import Assignment, Comparison
 from annotation.comparisons.records import Answer, Lease, SubmitOutcome
 from annotation.comparisons.services import (
     judgment_submit,
@@ -59,9 +59,11 @@ def some_pairs(
     versions: tuple[uuid.UUID, uuid.UUID] | None = None,
     **prompt: Any,
 ) -> list[Comparison]:
-    """Pairs on new prompts; slot 1 reads "first answer N", slot 2 "second answer N"."""
+    """Pairs on new prompts, where such pairs belong unless `split` says otherwise; slot 1 reads "first
+    answer N", slot 2 "second answer N"."""
     versions = versions or (uuid.uuid4(), uuid.uuid4())
     numbers = [next(_numbers) for _ in range(count)]
+    prompt = {"split": "evaluation" if purpose == "gate" else "train", **prompt}
     prompts = prompts_ensure(
         line_id=campaign.line,
         prompts=[
@@ -105,3 +107,52 @@ def submit(rater: Rater, assignment_id: uuid.UUID, value: int = 2, **answer: Any
 
 def label_next(rater: Rater, campaign: Campaign, value: int = 2, **answer: Any) -> SubmitOutcome:
     return submit(rater, lease(rater, campaign).assignment_id, value, **answer)
+
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+
+
+def some_rankings(campaign: Campaign, count: int, **prompt: Any) -> list[Comparison]:
+    """Answers to be ranked on new training prompts; slot 1 reads "first answer N", slot 2 "second answer N"."""
+    numbers = [next(_numbers) for _ in range(count)]
+    prompts = prompts_ensure(
+        line_id=campaign.line,
+        prompts=[
+            NewPrompt(
+                messages=({"role": "user", "content": f"Question {n}?"},),
+                **{"split": "train", **prompt},
+            )
+            for n in numbers
+        ],
+    )
+    version = uuid.uuid4()
+    before = set(Comparison.objects.values_list("pk", flat=True))
+    pairs_create(
+        campaign=campaign,
+        purpose="training",
+        pairs=[
+            NewPair(
+                prompt_id=p.pk,
+                completions=tuple(
+                    NewCompletion(f"{ordinal} answer {n}", model_version=version)
+                    for ordinal in ORDINALS[: campaign.answers]
+                ),
+            )
+            for p, n in zip(prompts, numbers, strict=True)
+        ],
+    )
+    return list(Comparison.objects.exclude(pk__in=before))
+
+
+def rank_next(rater: Rater, campaign: Campaign, *levels: int, **answer: Any) -> SubmitOutcome:
+    """Rank the next answers: `levels` by slot (1, 2, ... in slot order unless given)."""
+    found = Assignment.objects.get(pk=lease(rater, campaign).assignment_id)
+    by_slot = levels or tuple(range(1, campaign.answers + 1))
+    return judgment_submit(
+        rater=rater,
+        assignment_id=found.pk,
+        answer=Answer(
+            values={}, ranking=tuple(by_slot[slot - 1] for slot in found.shown_order), **answer
+        ),
+        idempotency_key=str(uuid.uuid4()),
+    )

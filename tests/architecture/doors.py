@@ -25,16 +25,22 @@ EITHER = {"get_or_create", "update_or_create"}
 FILLED_BY_CODE = {
     "annotation.contracts",
     "annotation.comparisons.records",
+    "evaluation.contracts.consistency",
+    "evaluation.contracts.intervals",
     "evaluation.contracts.measurements",
     "evaluation.contracts.record",
     "evaluation.gates.records",
     "training.runs.records",
 }
-# Called by Django, Celery, Kombu, Honcho or allauth by their names, never by ours.
+# Whose users are programs of others; tests/web/test_client.py and the tutorial call what is in it.
+FOR_OTHERS = {"web.client"}
+# Called by Django, Ninja, Celery, Kombu, allauth, transformers or plutoprint by their names, never by ours.
 HOOKS = re.compile(
-    r"__\w+__|Meta|Command|\w+Config|handle|add_arguments|clean_\w+|prepare_value|process_\w+"
+    r"__\w+__|Meta|Command|\w+Config|handle|add_arguments|clean_\w+|prepare_value|has_changed|process_\w+"
     r"|is_open_for_signup|handler\d+|formatMessage|_(all|any)_stopped|_engine_from_config"
-    r"|establish_connection"
+    r"|establish_connection|parse_body|parse_querydict|get_openapi_\w+"
+    r"|DatabaseWrapper|get_connection_params|is_custom_code"
+    r"|do_(GET|POST)|send_error|log_message|handle_one_request|fetch_url"
 )
 
 
@@ -200,17 +206,23 @@ def page_words(package: str) -> frozenset[str]:
 def definitions() -> Iterator[str]:
     """Functions, classes and methods as "module:Class.name"."""
     for module in modules():
-        if module.package in PACKAGES:
+        if module.package in PACKAGES and module.name not in FOR_OTHERS:
             yield from _definitions(module.tree, f"{module.name}:")
 
 
 def _definitions(node: ast.AST, above: str) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
-            if not child.name.startswith("visit_") and not HOOKS.fullmatch(child.name):
+            hook = child.name.startswith("visit_") or HOOKS.fullmatch(child.name)
+            if not hook and not _is_operation(child):
                 yield above + child.name
             if isinstance(child, ast.ClassDef):
                 yield from _definitions(child, f"{above}{child.name}.")
+
+
+def _is_operation(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """An operation of the programming interface: its router gives it an address, as urls.py does a view."""
+    return any(ast.unparse(each).startswith("router.") for each in node.decorator_list)
 
 
 @cache

@@ -19,7 +19,7 @@ from tests.architecture import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
-ROLES = {"migrate", "site", "worker", "gpu", "beat", "policy"}
+ROLES = {"migrate", "site", "worker", "files", "webhooks", "gpu", "beat", "policy"}
 PROD = {
     "DJANGO_SETTINGS_MODULE": "outerloop.settings.prod",
     "OUTERLOOP_SECRET_KEY": "c" * 60,
@@ -197,7 +197,7 @@ def test_volumes_are_declared_and_artifacts_are_shared_by_who_needs_them():
     }
     assert set().union(*used.values()) == compose()["volumes"].keys()
     assert {name for name, volumes in used.items() if "artifacts" in volumes} == {
-        "web", "worker", "beat", "trainer", "policy",
+        "migrate", "web", "worker", "files", "webhooks", "beat", "trainer", "policy",
     }  # fmt: skip
 
 

@@ -113,7 +113,9 @@ def test_every_documented_variable_is_read_somewhere() -> None:
     documented = table_rows((REFERENCE / "settings.md").read_text())
     names = {name for name in documented if re.fullmatch(r"[A-Z][A-Z0-9_]+", name)}
     readers = [
-        p for p in repository_files() if p.suffix in {".py", ".yaml"} or p.name == "Makefile"
+        p
+        for p in repository_files()
+        if p.suffix in {".py", ".yaml"} or p.name in {"Makefile", "Procfile"}
     ]
     code = "\n".join(path.read_text() for path in readers)
     stale = sorted(name for name in names if not re.search(rf"\b{name}\b", code))

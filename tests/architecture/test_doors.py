@@ -13,26 +13,7 @@ from tests.architecture import doors
 from tests.architecture.packages import PACKAGES
 
 # What waits for its caller, and for which. It leaves the list on the day when the caller is there.
-EXCLUSION = "pages on which a lead leaves a rater out and takes them in again"
-GOLD = "pages and imports that make a gold item"
-DECIDED = "the report's card of the verdict, with its date, gate policy and level"
-HISTORY = "the full export, which tells what was superseded or taken back"
-WAITING = {
-    "annotation.accounts.models:Rater.excluded_at": EXCLUSION,
-    "annotation.quality.models:RaterExclusion": EXCLUSION,
-    "annotation.quality.models:RaterExclusion.excluded_by": EXCLUSION,
-    "annotation.quality.models:RaterExclusion.lifted_at": EXCLUSION,
-    "annotation.quality.models:RaterExclusion.lifted_by": EXCLUSION,
-    "annotation.quality.services:rater_exclude": EXCLUSION,
-    "annotation.quality.services:rater_readmit": EXCLUSION,
-    "annotation.comparisons.models.pairs:Comparison.gold_value": GOLD,
-    "annotation.comparisons.services.material:gold_item_create": GOLD,
-    "evaluation.gates.models:Decision.decided_at": DECIDED,
-    "evaluation.gates.models:Decision.e_level": DECIDED,
-    "evaluation.gates.models:Decision.policy_version": DECIDED,
-    "annotation.comparisons.models.judgments:Judgment.superseded_at": HISTORY,
-    "annotation.comparisons.models.judgments:Judgment.withdrawn": HISTORY,
-}
+WAITING: dict[str, str] = {}
 
 
 @pytest.mark.parametrize("package", ["annotation", "training", "evaluation"])

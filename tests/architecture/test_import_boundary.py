@@ -24,6 +24,8 @@ def test_the_site_and_the_workers_load_no_torch() -> None:
     modules = loaded_modules("import outerloop.urls, outerloop.celery")
     assert not modules & {"torch", "transformers", "accelerate"}
     assert "django.urls" in modules
+    slow = {"scipy.stats", "scipy.optimize", "altair", "sqlalchemy"}
+    assert not modules & slow, "every command and process would take a second longer to start"
 
 
 def test_the_contracts_load_neither_django_nor_torch() -> None:

@@ -19,7 +19,7 @@ from outerloop.rounds.models import RoundStep, State
 from outerloop.rounds.selectors import rounds_without_worker
 from tests.annotation.factories import a_campaign, an_annotator, lease, some_pairs
 from tests.outerloop.rounds.world import LoopWorld, known
-from training.runs import execution
+from training.runs.claims import RunBusy, run_claim
 from training.runs.models import Run
 from training.runs.services import run_create
 from web.clock import database_now
@@ -69,15 +69,15 @@ def test_a_step_taken_by_a_wrong_clock_is_held_for_its_time_and_no_longer(round_
 @pytest.mark.parametrize("off", OFF)
 def test_a_run_is_never_carried_out_by_two(clock, off):
     ordered = run_create(line_id=uuid.uuid4(), kind="ppo", seed=1, config={}, inputs={})
-    execution._claim(ordered.id, "right")
+    run_claim(ordered.id, "right")
     clock(off)
-    with pytest.raises(execution.RunBusy):
-        execution._claim(ordered.id, "wrong")
+    with pytest.raises(RunBusy):
+        run_claim(ordered.id, "wrong")
     Run.objects.update(lease_expires_at=database_now() - timedelta(seconds=1))
-    assert execution._claim(ordered.id, "wrong").fence == 2
+    assert run_claim(ordered.id, "wrong").fence == 2
     clock(timedelta(0))
-    with pytest.raises(execution.RunBusy):
-        execution._claim(ordered.id, "right")
+    with pytest.raises(RunBusy):
+        run_claim(ordered.id, "right")
 
 
 @pytest.mark.parametrize("off", OFF)

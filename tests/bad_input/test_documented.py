@@ -19,4 +19,4 @@ def test_every_documented_case_is_tried_by_some_test() -> None:
 def test_a_sentence_is_found_across_broken_lines_and_a_wrong_one_is_not() -> None:
     said = "prompts.jsonl is empty:\n  write one JSON object on\neach line."
     assert is_said("empty file", said)
-    assert not is_said("broken gzip", said)
+    assert not is_said("broken packing", said)

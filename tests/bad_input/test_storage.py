@@ -18,8 +18,10 @@ from django.test import Client
 
 from annotation.exchange import exporting, services
 from annotation.exchange.models import ImportJob
+from outerloop.rounds.mending import round_take_up
 from outerloop.rounds.models import State
-from outerloop.rounds.services import round_advance, round_take_up
+from outerloop.rounds.services import round_advance
+from tests.annotation.factories import a_campaign
 from tests.outerloop.rounds.world import LoopWorld, known, step_of
 from tests.support.documented import assert_said
 from tests.support.fake_runs import fake_programs
@@ -27,7 +29,7 @@ from tests.support.people import person_create
 from tests.support.tiny_models import write_spec
 from training.contracts import SamplePairsConfig
 from training.core.run.run_directory import Run, recipe_main
-from training.runs import execution
+from training.runs import claims
 from training.runs.models import Run as RunRow
 from web.storage import storage_sentence
 
@@ -152,14 +154,16 @@ def test_a_round_on_a_read_only_store_fails_in_words_and_is_taken_up_when_it_is_
         raise READ_ONLY
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "file_write", refused)
+        patch.setattr(claims, "file_write", refused)
         round_advance(round_id=round_.id)
     round_.refresh_from_db()
     assert round_.state == State.FAILED
     assert_said("read-only store", round_.error)
     run = RunRow.objects.get(pk=known(step_of(round_, State.REWARD_TRAINING).run))
-    assert (run.state, run.lease_expires_at) == ("pending", None), "nobody waits for a dead lease"
+    assert (run.state, run.lease_expires_at) == ("cancelled", None), "nobody waits for a dead lease"
     round_take_up(round_=round_, actor="test")
+    run.refresh_from_db()
+    assert run.state == "pending", "taking the round up lets its run go on"
     round_advance(round_id=round_.id)
     round_.refresh_from_db()
     assert round_.state == State.REWARD_EVALUATION
@@ -198,6 +202,7 @@ def test_an_export_that_cannot_be_written_says_so_on_the_page_and_at_the_termina
     def refused(*_: Any, **__: Any) -> None:
         raise error
 
+    a_campaign(line_id=LINE)
     monkeypatch.setattr(exporting, "preferences", refused)
     job = services.export_create(line_id=LINE)
     services.export_run(job_id=job.pk)

@@ -15,7 +15,7 @@ from django.db.utils import OperationalError
 
 from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import free_port
-from outerloop.settings import env
+from outerloop.settings import addresses, env
 from tests.support.documented import assert_said
 from tests.support.people import person_create
 
@@ -34,8 +34,29 @@ VARIABLES: list[tuple[str, str, Read]] = [
     ("no origin", "login.example.org", env.env_origins),
     ("no such settings file", "/nowhere/accelerate.yaml", env.env_file),
     ("secret too short", "changeme", env.env_secret),
-    ("no broker", "localhost:6379", lambda name: env.broker_checked(name, os.environ[name])),
-    ("no PostgreSQL", "mysql://a/b", lambda name: env.database_from_url(name, os.environ[name])),
+    ("no broker", "localhost:6379", lambda name: addresses.broker_from_url(name, os.environ[name])),
+    (
+        "no PostgreSQL",
+        "mysql://a/b",
+        lambda name: addresses.database_from_url(name, os.environ[name]),
+    ),
+    ("a host with a scheme", "https://site.example.org", env.env_hosts),
+    ("a host with a port", "smtp.example.org:587", lambda name: env.env_host(name, "")),
+    (
+        "an address with a query",
+        "https://site.example.org/?a=b",
+        lambda name: env.env_url(name, ""),
+    ),
+    (
+        "a database without its certificate",
+        "postgresql://h/d?sslrootcret=/ca.pem",
+        lambda name: addresses.database_from_url(name, os.environ[name]),
+    ),
+    (
+        "a broker without its certificate",
+        "redis://h/0?ssl_ca_certs=/ca.pem",
+        lambda name: addresses.broker_from_url(name, os.environ[name]),
+    ),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from tests.support.recipes import recipe_run
 from tests.support.tiny_line import artifacts_make, version_create
 from tests.support.workers import ProgramWatch, Worker, database_broker, programs_of, sweep_send
 from training import facade as training
-from training.contracts import KlControl, PpoConfig, RunManifest, Sampling
+from training.contracts import KlControl, PpoConfig, RunManifest, Sampling, canonical_json
+from training.runs.inventory import input_path
 from training.runs.models import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -73,7 +73,12 @@ def last_update(run: Run) -> int:
 def undisturbed(run: Run, folder: Path) -> RunManifest:
     """The same order, carried out by hand in another place."""
     folder.mkdir()
-    shutil.copy(run.directory / "spec.json", folder)
+    order = json.loads((run.directory / "spec.json").read_text())
+    for reference in order[
+        "inputs"
+    ].values():  # the program looks for the store around its own folder
+        reference["path"] = str(input_path(reference["path"]))
+    (folder / "spec.json").write_text(canonical_json(order))
     assert recipe_run("training.recipes.ppo", folder / "spec.json") == 0
     return RunManifest.from_json(json.loads((folder / "manifest.json").read_text()))
 

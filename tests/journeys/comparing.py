@@ -22,7 +22,9 @@ def help_desk(
     """A campaign of 40 pairs with prompts of their own; their answers are `texts` where given."""
     made = a_campaign(line_id=line_id, name="Help desk", daily_goal=40, **settings)
     turns = [({"role": "user", "content": f"What is {n} plus {n}?"},) for n in range(PAIRS)]
-    prompts = prompts_ensure(line_id=line_id, prompts=[NewPrompt(messages=t) for t in turns])
+    prompts = prompts_ensure(
+        line_id=line_id, prompts=[NewPrompt(messages=t, split="train") for t in turns]
+    )
     pairs = []
     for n, prompt in enumerate(prompts):
         right = f"It is {2 * n}, which is right."

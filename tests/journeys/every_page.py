@@ -8,23 +8,42 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.accounts.models import Rater
 from annotation.accounts.tokens import token_issue
+from annotation.campaigns.models import Campaign
+from annotation.comparisons.models import Judgment
+from annotation.comparisons.records import Span
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
-from evaluation.contracts import GatePolicySettings
+from evaluation.contracts import GatePolicySettings, JudgeSettings
 from evaluation.gates.services import decisions, gate_policy_request
+from evaluation.judges.models import JudgeRun, LineJudge
 from evaluation.reports.services import report_store
-from outerloop.rounds.models import Round, State
+from outerloop.rounds.models import BaseOrder, Round, State
 from outerloop.rounds.runs import judged_round
+from outerloop.webhooks.models import Webhook
 from tests.access.table import RULES
-from tests.access.world import House, house_build, url_table
+from tests.access.world import House, house_build, url_table, webhook_tested
+from tests.annotation.factories import a_campaign, an_annotator, rank_next, some_rankings
 from tests.evaluation.gates.world import TOO_LONG, run_left, sampled
 from tests.evaluation.reports import records
-from tests.outerloop.rounds.world import Evidence, LoopWorld, policy_import, safety_suite
+from tests.outerloop.rounds.signalled import much_said
+from tests.outerloop.rounds.world import (
+    Evidence,
+    LoopWorld,
+    bare_line,
+    policy_import,
+    reward_suite,
+    safety_suite,
+)
+from tests.outerloop.selftest.worlds import selftest_fill
 from tests.support.people import person_create
 from training.facade import run_create
 from web.services import notice_send
@@ -33,8 +52,22 @@ from web.services import notice_send
 NO_PAGE = {
     *("comparisons:next", "exchange:api_export", "exchange:export_file", "monitoring:live"),
     *("exchange:import_rejections", "monitoring:ready", "reports:report_json", "reports:report_html"),
+    "reports:report_pdf",
+    *("quality:people_csv", "quality:time_csv", "quality:own_csv", "api:openapi-json"),
+    "quality:progress_csv",
+    "selftest:report_json",
 }  # fmt: skip
 REASON = "The long answers are what this customer asked for."
+
+
+def judge_set(line: UUID) -> None:
+    """An LLM judge, and a round in which nobody answered it."""
+    told = JudgeSettings(url="https://judge.example.com/v1", model="wise-1", rubric="Be kind.")
+    LineJudge.objects.create(line=line, active=True, settings=told.to_json(), saved_by="set-up")
+    JudgeRun.objects.create(
+        round=uuid4(), line=line, settings=told.to_json(), rubric_source="setting", pairs=120,
+        ended_at=timezone.now(), reason="The judge answered 401: no such key.",
+    )  # fmt: skip
 
 
 class EveryPage:
@@ -50,7 +83,13 @@ class EveryPage:
         self._refused(folder)
         self._weaker_policies(folder)
         self._work_under_way()
-        token_issue(user=self.boss, name="nightly report", days=1)
+        self._preview()
+        self._campaigns()
+        self._selftest()
+        self._signals(folder)
+        self._webhooks()
+        self._set_up()
+        token_issue(user=self.boss, name="nightly report", days=1, scopes=["read", "export"])
         notice_send(users=[self.boss], topic="t", level="info", text="A round waits.", url="/")
 
     def addresses(self, *, actor: str = "boss") -> Iterator[str]:
@@ -62,6 +101,10 @@ class EveryPage:
                 yield self.house.address(url_table()[name])
         if actor in ("boss", "lead of every line"):
             yield from self.further
+        if actor == "annotator":
+            yield reverse("comparisons:warning", args=[self.warned.pk])
+            yield reverse("comparisons:compare", args=[self.ranking.pk])
+            yield reverse("comparisons:compare", args=[self.talks.pk])
 
     def _add(self, name: str, *place: Any) -> None:
         self.further.append(reverse(name, args=place))
@@ -114,6 +157,9 @@ class EveryPage:
             )  # fmt: skip
             self._add("gates:policy", line.id)
         safety_suite(line)
+        reward_suite(line)
+        judge_set(line.id)
+        self._add("judges:judge", line.id)
         self._add("rounds:suites", line.slug)
 
     def _work_under_way(self) -> None:
@@ -129,6 +175,67 @@ class EveryPage:
         closed = person_create("closed", "annotator")
         closed.is_active = False
         closed.save()
+
+    def _preview(self) -> None:
+        """What leaving the annotator out would change."""
+        rater = Rater.objects.get(user=self.people["annotator"])
+        what = urlencode({"rater": rater.pk, "reason": "Always the first."})
+        place = reverse("quality:exclusion_new", args=[self.house.arguments["campaign_id"]])
+        self.further.append(f"{place}?{what}")
+
+    def _webhooks(self) -> None:
+        """One of the whole site that was stopped, and the form with a line chosen."""
+        stopped = webhook_tested(None, self.people["lead of every line"]).webhook
+        Webhook.objects.filter(pk=stopped.pk).update(
+            active=False, stopped_because="24 attempts in a row failed, the last: Answered 503."
+        )
+        self._add("webhooks:detail", stopped.pk)
+        self.further.append(f"{reverse('webhooks:list')}?line={self.house.arguments['slug']}")
+        self.further.append(f"{reverse('webhooks:new')}?line={self.house.line}")
+
+    def _set_up(self) -> None:
+        """A line of which nothing is there, and whose model did not fit."""
+        line = bare_line()
+        BaseOrder.objects.create(
+            line=line, folder="/models/x", state="failed", actor="x", said="ok   a: b", error="No."
+        )
+        for page in ("rounds:base", "rounds:set_up", "rounds:line"):
+            self._add(page, line.slug)
+        for page in ("campaigns:set_up", "exchange:set_up", "accounts:set_up"):
+            self._add(page, line.id)
+
+    def _selftest(self) -> None:
+        """What the self-test found of the policy of a line; of the default's it was not run."""
+        slug = self.house.arguments["slug"]
+        selftest_fill(Path(settings.VAR_DIR) / "selftest", slug)
+        self.further.append(f"{reverse('selftest:report')}?line={slug}")
+
+    def _signals(self, folder: Path) -> None:
+        """A line whose users say much, with an alarm and prompts to add."""
+        self._add("rounds:signals", much_said(folder).line.slug)
+
+    def _campaigns(self) -> None:
+        """A closed one, which may be archived, one that asks until it is sure, one that warns, one that ranks,
+        one in which people write to the policy."""
+        closed = a_campaign(line_id=self.house.line, state="closed")
+        self._add("campaigns:detail", closed.pk)
+        warning = "Some of these texts are insults."
+        self.warned = a_campaign(line_id=self.house.line, sensitive_warning=warning)
+        labels = [{"name": "Wrong fact", "help": "Something that is not so"}, {"name": "Well put"}]
+        self.ranking = a_campaign(line_id=self.house.line, answers=4, overlap=2, span_labels=labels)
+        marked = (Span("2", 0, 5, "wrong-fact"),)
+        some_rankings(self.ranking, 4)
+        for person in (an_annotator(self.ranking), an_annotator(self.ranking)):
+            said = [rank_next(person, self.ranking, spans=marked) for _ in range(2)]
+        self.talks = a_campaign(line_id=self.house.line, turns=3, opening="Ask about *bees*.")
+        for page in ("campaigns:detail", "campaigns:edit"):
+            self._add(page, self.talks.pk)
+        for page in ("campaigns:detail", "campaigns:edit", "quality:campaign", "quality:answers"):
+            self._add(page, self.ranking.pk)
+        pair = Judgment.objects.get(pk=said[-1].judgment_id).assignment.comparison_id
+        self._add("quality:pair", self.ranking.pk, pair)
+        labelled = Campaign.objects.filter(pk=self.house.arguments["campaign_id"])
+        labelled.update(overlap_sure=0.8, overlap_most=5)
 
     def _decided(
         self, world: LoopWorld, folder: Path, state: State, *, verdict: str = "PROMOTE", **changes: Any

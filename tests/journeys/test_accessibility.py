@@ -44,7 +44,7 @@ def test_axe_finds_nothing(visit: Any, pages: EveryPage, actor: str) -> None:
     found = []
     for address in dict.fromkeys(_addresses(pages, actor)):
         page.goto(address, timeout=60_000)  # a report draws its charts
-        found += [f"{address} {what}" for what in _findings(page)]
+        found += [f"{address} {what}" for what in findings(page)]
     assert not found, "\n".join(found)
 
 
@@ -82,7 +82,7 @@ def _addresses(pages: EveryPage, actor: str) -> Iterator[str]:
                 continue
 
 
-def _findings(page: Page) -> list[str]:
+def findings(page: Page) -> list[str]:
     """Everything in the light, the colours again in the dark."""
     page.evaluate(AXE.read_text())
     found: list[str] = page.evaluate(FOUND, {"rules": ALSO})

@@ -24,22 +24,34 @@ HARMLESS = {
     *("campaigns:new", "campaigns:edit", "campaigns:guidelines"),
     *("comparisons:next", "comparisons:undo", "comparisons:edit", "comparisons:acknowledge"),
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
+    *("comparisons:say", "comparisons:end"),
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
     *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
-    *("rounds:optimizer", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
+    *("rounds:optimizer", "rounds:jobs", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
     *("rounds:override_request", "rounds:suites"),
+    *("quality:gold_new", "quality:gold_of_pair", "quality:settle"),
+    *("quality:send_back", "quality:returned", "quality:ask", "quality:question"),
+    *("quality:qualify", "quality:qualification_begin"),
+    *("comparisons:names", "comparisons:park", "comparisons:preferences", "comparisons:reopen"),
+    *("accounts:people_many", "comparisons:warning", "comparisons:opt_out"),
+    *("rounds:signals_prompts", "judges:judge", "judges:try"),
+    *("webhooks:new", "webhooks:edit", "webhooks:test", "webhooks:again"),
+    *("rounds:line_new", "rounds:base", "campaigns:set_up", "exchange:set_up", "accounts:set_up"),
 }
 # The same address does the opposite too.
 HARMLESS_BUTTONS = {
-    ("campaigns:state", "Start"), ("campaigns:state", "Start again"), ("campaigns:state", "Pause"),
-    ("accounts:person_state", "Open again"),
+    ("campaigns:state", "Start"), ("campaigns:state", "Start again"), ("campaigns:state", "Start the campaign"),
+    ("campaigns:state", "Pause"),
+    ("accounts:person_state", "Open again"), ("rounds:signals", "Switch signals on"),
+    ("webhooks:switch", "Switch on"),
 }  # fmt: skip
 # The page itself is the question, answered by typing the person's name.
 ASKED_BY_TYPING = {"accounts:erase"}
 SENDERS = (
     "form[method=post] [type=submit], [data-confirm], [hx-post], [hx-put], [hx-patch], [hx-delete]"
 )
-DESTRUCTIVE = {name for name, rule in RULES.items() if rule.post} - HARMLESS
+# Programs are asked nothing: their doors show no button.
+DESTRUCTIVE = {name for name, rule in RULES.items() if rule.post and not rule.by_token} - HARMLESS
 
 
 @pytest.fixture
@@ -95,7 +107,7 @@ def _destructive(page: Page) -> Iterator[tuple[str, Locator]]:
             "e => ['hx-post', 'hx-delete', 'formaction'].map(name => e.getAttribute(name)).find(Boolean)"
             " || e.form.action"
         )
-        name = resolve(re.sub(r"^https?://[^/]+", "", target).split("?")[0]).view_name
+        name = resolve(re.sub(r"^https?://[^/]+|[?#].*$", "", target)).view_name
         if name not in HARMLESS and (name, button.inner_text().strip()) not in HARMLESS_BUTTONS:
             yield name, button
 

@@ -111,7 +111,6 @@ def test_the_compare_page_shows_hostile_answers_as_text(watched):
     ann = person_create("ann", "annotator", line=LINE)
     page = watched(ann, f"/compare/{a_pair(EVERYTHING, BROKEN_AND_DEEP, prompt=EVERYTHING)}/")
     expect(page.locator("#item")).to_be_visible()
-    page.keyboard.press("t")  # the whole thread
     expect(page.locator("#thread")).to_be_visible()
     assert_nothing_ran(page, watched, "#item .prompt")
     assert_nothing_ran(page, watched, "#pair")

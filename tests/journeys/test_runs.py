@@ -43,7 +43,7 @@ def report(run: Run, update: int) -> None:
             "kl_k1": 0.12 * update, "kl_exact": 0.1 * update, "entropy": 0.53 - 0.015 * update,
             "response_length": 14 - 0.4 * update, "policy_loss": -0.01 * (update % 4),
             "value_loss": 0.3 / update, "grad_norm": 0.3, "value_grad_norm": 0.5 / update,
-            "clip_fraction": 0.08, "tokens_per_second_train": 5100.0 + update,
+            "clip_fraction": 0.08, "outlier_share": 0.01 + 0.02 * update, "tokens_per_second_train": 5100.0 + update,
         },
     )  # fmt: skip
 
@@ -66,7 +66,7 @@ def test_the_page_follows_the_run_and_names_the_alarm_that_ends_it(
     ada = person_create("ada", "engineer")
     page = visit(ada, f"/runs/{run.id}/", viewport=viewport, color_scheme=scheme)
     page.get_by_text("Training the policy, 11 of 20").wait_for()
-    assert page.locator("svg.plot").count() == 8
+    assert page.locator("svg.plot").count() == 9
     assert fits(page)
     shot(page, f"run-live-{scheme}")
     report(run, 12)

@@ -47,6 +47,12 @@ def answer(curl: str, port: str) -> str:
         return ""
 
 
+def _as_in_a_terminal() -> None:
+    """Ctrl-C is heard there, also where the tests run in the background of a shell, which ignores it."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """A terminal in which somebody types one command."""
 
@@ -62,6 +68,7 @@ class Terminal:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_as_in_a_terminal,
             )
 
     @property
@@ -99,6 +106,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "POLICY_SERVER_PORT": str(free_port()),
         "OUTERLOOP_HEARTBEAT_SECONDS": "1",
         "FAKE_RECIPE": json.dumps({"world": True}),
+        "OUTERLOOP_CHILD_VARIABLES": "FAKE_RECIPE",
         "COLUMNS": "200",
     }
     import psycopg
@@ -137,10 +145,10 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, environment: dict[str, s
         eventually(lambda: "Help desk (demo, seed 8)" in lead.read("/lines/"), seconds=PATIENCE)
         promotions = f"/lines/{SECOND}/promotions/"
         assert "a lead reads the report and approves the deployment" in lead.read(promotions)
-        assert "Saved; it counts from the next round on." in lead.press(
-            promotions, promotions="wait"
+        assert "Saved. Approvals count from the next round on" in lead.press(
+            promotions, promotions="wait", release_gate_labels="never"
         )
-        other.says(r"(Running elsewhere already, and shared: worker, gpu, beat)")
+        other.says(r"(Running elsewhere already, and shared: worker, files, webhooks, gpu, beat)")
 
         # 2. an annotator has something to compare once the first policy has written its pairs
         first.says(r"(labels for round 1)")

@@ -64,7 +64,7 @@ def visit(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
         context.set_default_timeout(10_000)
         contexts.append(context)
         if user is not None:
-            context.add_cookies([_session_cookie(user, live_server.url)])
+            context.add_cookies([session_cookie(user, live_server.url)])
         page = context.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: _note(troubles, message))
@@ -123,7 +123,7 @@ def _note(troubles: list[str], message: Any) -> None:
         troubles.append(message.text)
 
 
-def _session_cookie(user: Any, url: str) -> Any:
+def session_cookie(user: Any, url: str) -> Any:
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     value = client.cookies[settings.SESSION_COOKIE_NAME].value

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.db.models import Count
 
 from annotation import facade
@@ -50,9 +51,20 @@ def part_of(rows: Sequence[Row]) -> list[Row]:
 
 def part_write(path: Path) -> list[Row]:
     rows = part_of(rows_read(VOTES))
+    _write(path, rows)
+    return rows
+
+
+def rows_write(rows: Sequence[Row], folder: Path) -> Path:
+    """The same in a folder, under the file's own name, by which its shape is known."""
+    path = folder / VOTES.name
+    _write(path, rows)
+    return path
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    return rows
 
 
 @dataclass(frozen=True)
@@ -170,3 +182,43 @@ def assert_agreement(rows: Sequence[Row], line: UUID) -> None:
     votes = facade.overlap_votes(line_id=line)
     found = agreement_of(vote for vote in votes if vote.comparison_id in of_two_texts)
     assert (found.agreeing, found.pairs) == (agreeing, both)
+
+
+@dataclass(frozen=True)
+class Ballots:
+    """Each rater's last word on each pair of two texts, as arrays [n]: codes of pair and rater, and
+    whether the text that stood first in the file is better (0), neither (1) or the other (2)."""
+
+    pair: Any
+    rater: Any
+    answer: Any
+    gold: Any  # [pairs]: 0 or 2 where the file's aggregated choice is a text, else -1
+
+    def matrix(self) -> Any:
+        """[raters, pairs] with NaN where there is no vote: what the krippendorff package reads."""
+        found = np.full((self.rater.max() + 1, self.pair.max() + 1), np.nan)
+        found[self.rater, self.pair] = self.answer
+        return found
+
+
+def ballots(rows: Sequence[Row]) -> Ballots:
+    first: dict[Pair, str] = {}
+    gold: dict[Pair, str | None] = {}
+    for row in rows:
+        if row["a1"] != row["a2"]:
+            first.setdefault(_pair(row), row["a1"])
+            gold.setdefault(_pair(row), row.get(row["gold"] or ""))
+    pairs = {pair: code for code, pair in enumerate(first)}
+    raters: dict[str, int] = {}
+    votes = [
+        (pairs[pair], raters.setdefault(rater, len(raters)), _answer(winner, first[pair]))
+        for (pair, rater), winner in last_votes(rows).items()
+        if pair in pairs
+    ]
+    pair, rater, answer = (np.array(column) for column in zip(*votes, strict=True))
+    known = [-1 if gold[pair] is None else _answer(gold[pair], first[pair]) for pair in pairs]
+    return Ballots(pair, rater, answer, np.array(known))
+
+
+def _answer(winner: str | None, first: str) -> int:
+    return 1 if winner is None else 0 if winner == first else 2

@@ -44,7 +44,15 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.contracts import RewardModelMeasurements
-from training.contracts import EXIT_HELD, ArtifactRef, AttemptError, RunEvent, RunManifest, RunSpec
+from training.contracts import (
+    EXIT_CANCELLED,
+    EXIT_HELD,
+    ArtifactRef,
+    AttemptError,
+    RunEvent,
+    RunManifest,
+    RunSpec,
+)
 from training.digests import path_bytes, path_sha256
 
 Behaviour = dict[str, Any]
@@ -138,7 +146,8 @@ def learn(directory: Path, token: str, events: Events, behaviour: Behaviour) -> 
     ):
         os.kill(os.getpid(), signal.SIGKILL)
     for update in range(done + 1, updates + 1):
-        if (directory / "cancel").exists() and not behaviour.get("deaf"):
+        asked = any((directory / name).exists() for name in ("cancel", "pause"))
+        if asked and not behaviour.get("deaf"):
             return fail(directory, "The run was cancelled; its progress up to here is saved.", 130)
         time.sleep(behaviour.get("seconds", 0))
         if (directory / "fence").read_text() != token:
@@ -177,7 +186,7 @@ def held() -> int:
 
 
 def fail(directory: Path, message: str, code: int) -> int:
-    error = AttemptError("error", message, code)
+    error = AttemptError("cancelled" if code == EXIT_CANCELLED else "error", message, code)
     (directory / "error.json").write_text(json.dumps(error.to_json()))
     return 1  # as the launcher does, which hides its child's code
 
@@ -242,20 +251,26 @@ def weights(path: Path, spec: RunSpec) -> Path:
 
 
 def reward_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
-    from tests.evaluation.policy.evidence import SPLIT, interval
+    from tests.evaluation.policy.evidence import CONSISTENCY, SPLIT, interval, reward_suite
 
     estimate, low, high = behaviour.get("accuracy", [0.7, 0.65, 0.75])
     accuracy = interval(estimate, low, high, 200)
     split = replace(SPLIT, pairs=200, groups=200, accuracy=accuracy)
-    measured = RewardModelMeasurements({"test": split})
+    suites = [spec.inputs[name].sha256 for name in spec.inputs if name.startswith("suite_")]
+    measured = RewardModelMeasurements(
+        {"test": split},
+        suites=tuple(reward_suite(sha256=digest) for digest in suites),
+        consistency={"reward_model": CONSISTENCY},
+    )
     return [_json(directory, "measurements", measured.to_json())]
 
 
 def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
-    prompts = _prompts(spec)
+    prompts = _prompts(directory, spec)
     rows = [
         {
             "prompt_id": prompt["id"],
+            "group": prompt["group"],
             "sample": 0,
             "messages": prompt["messages"],
             "candidate": _said(behaviour, prompt, "candidate answers", number, 1.0),
@@ -282,21 +297,32 @@ def policy_measurements(directory: Path, spec: RunSpec, behaviour: Behaviour) ->
 
 
 def pairs(directory: Path, spec: RunSpec, behaviour: Behaviour) -> list[Output]:
-    prompts = _prompts(spec)
+    prompts = _prompts(directory, spec)
     path = directory / "completions.jsonl"
     with path.open("w") as file:
         for number, prompt in enumerate(prompts):
             good = float(number % 2)
             sides = [
-                _said(behaviour, prompt, "one", number, good) | {"scores": {"train": 0.5}},
-                _said(behaviour, prompt, "two", number, 1.0 - good) | {"scores": {"train": 0.5}},
+                _said(behaviour, prompt, "one", number, good) | {"scores": _scores(spec, number)},
+                _said(behaviour, prompt, "two", number, 1.0 - good) | {"scores": _scores(spec, 0)},
             ]
+            further = ("three", "four")[: spec.config.get("completions_per_prompt", 2) - 2]
+            sides += [_said(behaviour, prompt, word, number, good) for word in further]
             file.write(json.dumps({"prompt_id": prompt["id"], "completions": sides}) + "\n")
     return [("completions", "file", path)]
 
 
-def _prompts(spec: RunSpec) -> list[dict[str, Any]]:
-    lines = Path(spec.inputs["prompts"].path).read_text().splitlines()
+def _scores(spec: RunSpec, margin: float) -> dict[str, float]:
+    """As `sample_pairs` names them: two members of unlike minds, where the round has a reward model."""
+    if "reward_model" not in spec.inputs:
+        return {}
+    members = {f"reward_model/log_odds_{k}": sign * margin for k, sign in enumerate((1.0, -1.0))}
+    return {"reward_model": 0.0} | members
+
+
+def _prompts(directory: Path, spec: RunSpec) -> list[dict[str, Any]]:
+    store = directory.parent.parent  # a full path stays what it is
+    lines = (store / spec.inputs["prompts"].path).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 

@@ -18,15 +18,18 @@ from training.runs import execution
 from training.runs.models import Run
 
 
-def fake_command(run: Run) -> list[str]:
+def fake_command(run: Run, config: Path | None = None) -> list[str]:
     spec = str(run.directory / "spec.json")
     return [sys.executable, "-m", "tests.support.fake_recipe", spec, "--token", str(run.fence)]
 
 
 def fake_programs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Start the fake in place of every recipe; the function returned says how it is to behave."""
+    from django.conf import settings
+
     monkeypatch.setattr(execution, "child_command", fake_command)
     monkeypatch.setattr(execution, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(settings, "OUTERLOOP_CHILD_VARIABLES", ["FAKE_RECIPE"])
 
     def behave(**behaviour: Any) -> None:
         monkeypatch.setenv("FAKE_RECIPE", json.dumps(behaviour))
@@ -86,5 +89,6 @@ def product_environment(var: Path, **more: str) -> dict[str, str]:
         "OUTERLOOP_ARTIFACTS": str(settings.ARTIFACT_ROOT),
         "CELERY_BROKER_URL": "",
         "OMP_NUM_THREADS": "1",
+        "OUTERLOOP_CHILD_VARIABLES": "FAKE_RECIPE",
         **more,
     }

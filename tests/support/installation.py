@@ -61,7 +61,7 @@ class Installation:
             return site_line("127.0.0.1", self.port).command
         if name == "beat":
             return beat_line().command
-        line = worker_line(name, "default,gpu").command
+        line = worker_line(name, "default,files,gpu").command
         return [FAKES if word == "outerloop" and self.fakes else word for word in line]
 
     def start(self, *names: str) -> None:

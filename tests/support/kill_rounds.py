@@ -91,7 +91,7 @@ def sweep_often() -> None:
     """The sweeper every second, so that a kill costs less time."""
     sweeper_ensure()
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.SECONDS)
-    PeriodicTask.objects.update(interval=every, expire_seconds=5)
+    PeriodicTask.objects.filter(crontab=None).update(interval=every, expire_seconds=5)
 
 
 def lineage(round_id: UUID, last: State) -> dict[str, Any]:

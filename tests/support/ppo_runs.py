@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.contracts import InputRef, ModelSource, PpoConfig, RunSpec, Sampling
+import torch
+from torch import nn
+
+from training.contracts import AdapterConfig, InputRef, ModelSource, PpoConfig, RunSpec, Sampling
+from training.core.model.adapted_classifier import adapted_new, adapted_save, base_of, base_save
 from training.core.model.loading import LoadedModel, classifier_load, model_save, policy_load
-from training.core.reward.scoring import SETTINGS, EnsembleSettings, MemberSettings
+from training.core.reward.scoring import SETTINGS, BaseSettings, EnsembleSettings, MemberSettings
 from training.digests import path_sha256
 
 WORDS = "red green blue one two three cat dog sun moon yes no"
@@ -69,6 +73,29 @@ def write_reward_model(path: Path, *, members: int = 2, seed: int = 0) -> Path:
         model_save(loaded, path / f"member_{number}")
         settings.append(MemberSettings(path=f"member_{number}", mean=0.1 * number, std=0.5))
     ensemble = EnsembleSettings(members=tuple(settings), max_length=64)
+    (path / SETTINGS).write_text(json.dumps(ensemble.to_json()))
+    return path
+
+
+def write_adapted_reward_model(path: Path, *, members: int = 2, seed: int = 0) -> Path:
+    """The same of adapters, which are random instead of 0, on the backbone of the policy beside it."""
+    policy = path.parent / "policy"
+    source = ModelSource(kind="pretrained", name=str(policy))
+    base = base_of(classifier_load(source, {}, seed=seed))
+    (path / "base").mkdir(parents=True)
+    base_save(base, path / "base")
+    settings = []
+    for number in range(members):
+        loaded = adapted_new(base, AdapterConfig(kind="lora", rank=3), seed=seed + number)
+        torch.manual_seed(seed + number)
+        for name, parameter in loaded.model.named_parameters():
+            if ".lora_B" in name:
+                nn.init.normal_(parameter, std=0.3)
+        (path / f"member_{number}").mkdir()
+        adapted_save(loaded, path / f"member_{number}")
+        settings.append(MemberSettings(path=f"member_{number}", mean=0.1 * number, std=0.5))
+    stands = BaseSettings("base", base.sha256(), path_sha256(policy))
+    ensemble = EnsembleSettings(members=tuple(settings), max_length=64, base=stands)
     (path / SETTINGS).write_text(json.dumps(ensemble.to_json()))
     return path
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from training.contracts import InputRef, ModelSource, RunKind, RunSpec
 from training.core.model.loading import LoadedModel, classifier_load, model_save, policy_load
 from training.digests import path_sha256
@@ -50,6 +52,16 @@ def tiny_policy_artifacts(*paths: Path) -> None:
     """Policies of as many different weights."""
     for seed, path in enumerate(paths):
         tiny_policy_artifact(path, seed)
+
+
+def prompt_lengths_write(artifact: Path, talks: list[Any], told: Path) -> None:
+    """How many tokens each conversation is as a prompt, as the engine's library counts."""
+    tokenizer = AutoTokenizer.from_pretrained(artifact)
+    lengths = [
+        len(tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=False))
+        for talk in talks
+    ]
+    told.write_text(json.dumps(lengths))
 
 
 def tiny_classifier(seed: int = 0, architecture: str = "llama") -> LoadedModel:

@@ -28,7 +28,7 @@ class Worker:
         self.log = folder / "worker.log"
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                worker_line("worker", "default,gpu").command,
+                worker_line("worker", "default,files,gpu,webhooks").command,
                 cwd=settings.BASE_DIR,
                 env=product_environment(folder / "var", **environment),
                 stdout=out,

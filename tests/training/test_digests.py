@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+import stat
 
 import pytest
 
@@ -29,6 +31,23 @@ def test_same_content_has_the_same_digest_elsewhere_and_without_its_manifest(tmp
     two = directory_write(tmp_path / "two" / "deep", write_two_files)
     (two.path / "manifest.json").unlink()
     assert one.sha256 == path_sha256(two.path) == artifact_verify(two.path, one.sha256)
+
+
+def test_a_run_leaves_files_that_the_users_of_its_group_can_read(tmp_path):
+    """Libraries write weights with 0600, and a worker of another user reads what a run made."""
+
+    def write_closed(path):
+        write_two_files(path)
+        (path / "a.txt").chmod(0o600)
+        (path / "sub").chmod(0o700)
+
+    before = os.umask(0o007)
+    try:
+        made = directory_write(tmp_path / "x", write_closed).path
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(p.stat().st_mode) for p in (made, made / "sub", made / "a.txt")]
+    assert modes == [0o770, 0o770, 0o660]
 
 
 def test_changed_missing_and_extra_files_are_named(tmp_path):

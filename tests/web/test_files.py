@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from web.files import file_write, file_written
+from web.files import file_write, file_written, rights_share
 
 
 def test_a_file_is_there_whole_with_the_rights_of_any_other(tmp_path: Path) -> None:
@@ -63,3 +63,23 @@ def test_two_writers_do_not_meet_in_one_half_file(tmp_path: Path) -> None:
         first.write(b"first")
         second.write(b"second")
     assert path.read_bytes() == b"first"
+
+
+def test_what_a_library_wrote_for_its_owner_alone_gets_the_rights_of_its_folder(
+    tmp_path: Path,
+) -> None:
+    shared, made = tmp_path / "shared", tmp_path / "made"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    (made / "inside").mkdir(parents=True)
+    for path, mode in ((made, 0o2700), (made / "inside", 0o700)):
+        path.chmod(mode)
+    for name, mode in (("model.safetensors", 0o600), ("readable.json", 0o644)):
+        (made / "inside" / name).touch(mode=mode)
+    (made / "link").symlink_to("nowhere")
+    rights_share(made, like=shared)
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (made, *made.glob("inside/*"))
+    }
+    assert modes == {"made": 0o2770, "model.safetensors": 0o660, "readable.json": 0o664}
+    assert stat.S_IMODE((made / "inside").stat().st_mode) == 0o770

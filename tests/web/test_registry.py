@@ -17,12 +17,30 @@ from web.registry import LineAction, NavigationLink, Panel, ReportCard, RoundLoo
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "work-on-the-code.md"
 REGISTERED = {
-    "Panel": ["comparisons.start", "rounds.waiting", "rounds.lines"],
-    "NavigationLink": ["lines", "campaigns", "runs", "data", "people", "tokens", "audit"],
+    "Panel": [
+        *("rounds.begin", "quality.returned", "comparisons.start", "rounds.waiting"),
+        *("quality.settling", "quality.questions", "rounds.lines"),
+    ],
+    "NavigationLink": [
+        *("lines", "comparisons.history", "campaigns", "runs", "work"),
+        *("data", "selftest", "people", "tokens", "audit"),
+    ],
     "LineAction": ["overoptimise"],
     "ReportCard": ["rounds.decision"],
     "RoundLookup": ["rounds"],
     "LineNames": ["rounds"],
+    "LineLink": ["webhooks"],
+    "EventKind": [
+        *("round.started", "round.waiting_for_labels", "round.waiting_for_approval"),
+        *("round.decided", "round.closed", "round.failed", "round.cancelled"),
+        *("deployment.changed", "deployment.rolled_back"),
+        *("import.finished", "import.failed", "export.finished", "export.failed"),
+        *("campaign.opened", "campaign.closed", "campaign.finished"),
+        *("notice.raised", "webhook.test"),
+    ],
+    "EventSink": ["webhooks"],
+    "PolicyVoice": ["gates.policy_server"],
+    "SetUpStep": ["base", "campaign", "prompts", "people", "review"],
 }
 KINDS = get_args(registry.Extension)
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import smtplib
+import time
 import uuid
 
 import pytest
 from django.core import mail
 from django.db import IntegrityError, transaction
 
+from outerloop.settings import base
 from tests.support.people import person_create
+from tests.support.silent import silent_server
 from web.models import AuditEvent, Notice
 from web.services import audit_record, notice_send, notices_read
 
@@ -73,6 +76,24 @@ def test_a_mail_server_that_is_down_does_not_lose_the_notice(
         _send(person_create("ann"))
     assert Notice.objects.get().text == "Round 7 failed."
     assert "could not be mailed" in caplog.text
+
+
+def test_a_mail_server_that_says_nothing_is_waited_for_once_and_not_for_each_person(
+    settings, caplog, django_capture_on_commit_callbacks
+):
+    with silent_server() as port:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", port, 0.5
+        began = time.monotonic()
+        with django_capture_on_commit_callbacks(execute=True):
+            _send(*(person_create(name) for name in ("ann", "bob", "cat", "dan")))
+        assert time.monotonic() - began < 2
+    assert Notice.objects.count() == 4
+    assert "does not take the 4 mails" in caplog.text
+
+
+def test_mail_has_a_time_limit():
+    assert 0 < base.EMAIL_TIMEOUT <= 10
 
 
 def test_a_person_marks_only_own_notices_read():

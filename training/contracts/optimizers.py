@@ -5,21 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.contracts.policies import AdapterConfig, Sampling
+from training.contracts.policies import AdapterConfig, CheckpointDtype, Sampling, Truncation
 from web.json_contract import JsonContract
 
-__all__ = ["Alarms", "BestOfNConfig", "DpoConfig", "KlControl", "MeasureConfig", "PpoConfig"]
+__all__ = [
+    "Advantage",
+    "Alarms",
+    "BestOfNConfig",
+    "DpoConfig",
+    "KlControl",
+    "MeasureConfig",
+    "PairLoss",
+    "PpoConfig",
+    "RewardCombination",
+    "RewardShaping",
+]
 
 
 @dataclass(frozen=True)
 class KlControl(JsonContract):
-    """kind "fixed" keeps `beta`; "adaptive" steers the sequence KL to `target` nats (Ziegler 2019)."""
+    """kind "fixed" keeps `beta`; "adaptive" steers the sequence KL to `target` nats (Ziegler 2019);
+    "lagrangian" takes `target` as a limit, and has no price while it holds (Moskovitz 2023).
+    """
 
-    kind: Literal["fixed", "adaptive"] = "fixed"
+    kind: Literal["fixed", "adaptive", "lagrangian"] = "fixed"
     beta: float = 0.07
     target: float = 6.0
     horizon: int = 10_000
+    rate: float = 0.02  # of "lagrangian": the most by which the price moves an update
     budget: float = 0.0  # hard limit on the sequence KL in nats; 0: none
+    reference_decay: float = 1.0  # of a moving average that is what KL is paid to; 1: the reference
 
 
 @dataclass(frozen=True)
@@ -33,11 +48,24 @@ class Alarms(JsonContract):
     kl_limit: float = 100.0  # nats per sequence
     entropy_share: float = 0.02  # of the entropy of the first rollout
     reward_rise: float = 2.0  # of the training reward, without any of the held-out reward
+    outlier_share: float = 0.0  # of the texts, outside what the reference writes; PPO alone
     patience: int = 3  # rows in a row; one is enough for kl_limit and for what is not finite
 
 
 Engine = Literal["own", "transformers", "vllm"]
 """Who draws the completions that PPO learns from."""
+
+
+RewardCombination = Literal["mean", "worst", "mean_minus_variance", "soft_worst"]
+"""What the members of an ensemble are together; all but the mean pay less where they disagree."""
+
+PairLoss = Literal["dpo", "ipo", "length_normalised_dpo", "simpo"]
+"""The last two divide the log-probability of a completion by its tokens; "simpo" has no reference."""
+
+RewardShaping = Literal["none", "preference_as_reward"]
+
+Advantage = Literal["gae", "rloo", "grpo", "reinforce_plus_plus"]
+"""What a completion is compared with: a critic, the others of its prompt (two kinds), or the whole batch."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +74,8 @@ class PpoConfig(JsonContract):
 
     updates: int = 20
     prompts_per_update: int = 256
+    completions_per_prompt: int = 1
+    advantage: Advantage = "gae"
     epochs: int = 2
     mini_batches: int = 4
     micro_batch_size: int = 64
@@ -61,9 +91,17 @@ class PpoConfig(JsonContract):
     missing_eos_penalty: float = 1.0
     whiten_advantages: bool = True
     shared_backbone: bool = False
-    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    reward_combination: RewardCombination = "mean"
     variance_weight: float = 0.5
+    pessimism_temperature: float = 1.0  # of "soft_worst"
     reward_function: str = ""  # "package.module:function", a scripted reward in place of the model
+    verifier: str = ""  # "package.module:function", a check beside the model; a process of its own
+    verifier_weight: float = 1.0
+    verifier_seconds: float = 5.0  # for one completion
+    verifier_megabytes: int = 1024
+    reward_shaping: RewardShaping = "none"
+    reference_completions: int = 2  # for each prompt, where rewards are shaped
+    shaping_slope: float = 1.0
     early_stop_update_kl: float = 0.0  # end the PPO epochs of one update above this; 0: never
     kl: KlControl = field(default_factory=KlControl)
     sampling: Sampling = field(default_factory=Sampling)
@@ -77,12 +115,24 @@ class PpoConfig(JsonContract):
     held_out_patience: int = (
         0  # updates without a better held-out reward until the end; 0: no limit
     )
+    outlier_texts: int = 0  # of the reference, outside of whose states texts are counted; 0: never
+    outlier_quantile: float = 0.99  # of its texts that lie inside
     ptx_coefficient: float = 0.0  # weight of the loss on demonstrations (Ouyang 2022, PPO-ptx)
     ptx_batch_size: int = 32
     packed: bool = False  # plain Llamas: no padding is computed, in fewer operators
     gradient_checkpointing: bool = False
     alarms: Alarms = field(default_factory=Alarms)
+    checkpoint_dtype: CheckpointDtype = "source"
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    critic_adapter: bool = True  # with `adapter` a critic of its own backbone learns by one too
+
+    @property
+    def completions_per_update(self) -> int:
+        return self.prompts_per_update * self.completions_per_prompt
+
+    @property
+    def has_critic(self) -> bool:
+        return self.advantage == "gae"
 
 
 @dataclass(frozen=True)
@@ -105,10 +155,11 @@ class MeasureConfig(JsonContract):
 
 @dataclass(frozen=True)
 class DpoConfig(JsonContract):
-    """Direct preference optimisation (Rafailov 2023), or with `loss` "ipo" that of Azar 2023."""
+    """Direct preference optimisation (Rafailov 2023), or with `loss` another loss of pairs."""
 
-    loss: Literal["dpo", "ipo"] = "dpo"
+    loss: PairLoss = "dpo"
     beta: float = 0.1
+    simpo_margin: float = 1.0  # gamma of "simpo"
     label_smoothing: float = 0.0
     held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
     epochs: int = 2
@@ -118,11 +169,14 @@ class DpoConfig(JsonContract):
     warmup_share: float = 0.1
     max_grad_norm: float = 1.0
     max_length: int = 256
-    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    truncation: Truncation = "oldest_turns"
+    reward_combination: RewardCombination = "mean"
     variance_weight: float = 0.5
+    pessimism_temperature: float = 1.0  # of "soft_worst"
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     checkpoint_every: int = 50
     log_every: int = 10
+    checkpoint_dtype: CheckpointDtype = "source"
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
 
 
@@ -142,10 +196,12 @@ class BestOfNConfig(JsonContract):
     warmup_share: float = 0.1
     max_grad_norm: float = 1.0
     missing_eos_penalty: float = 1.0
-    reward_combination: Literal["mean", "worst", "mean_minus_variance"] = "mean"
+    reward_combination: RewardCombination = "mean"
     variance_weight: float = 0.5
+    pessimism_temperature: float = 1.0  # of "soft_worst"
     reward_function: str = ""  # "package.module:function", a scripted reward in place of the model
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     checkpoint_every: int = 25
     log_every: int = 5
+    checkpoint_dtype: CheckpointDtype = "source"
     adapter: AdapterConfig = field(default_factory=AdapterConfig)

@@ -7,7 +7,26 @@ from typing import Literal
 
 from web.json_contract import JsonContract
 
-__all__ = ["AdapterConfig", "ModelSource", "SamplePairsConfig", "Sampling", "SftConfig", "SftPhase"]
+__all__ = [
+    "AdapterConfig",
+    "CheckpointDtype",
+    "ModelSource",
+    "SamplePairsConfig",
+    "Sampling",
+    "SftConfig",
+    "SftPhase",
+    "TemplateValue",
+    "Truncation",
+]
+
+Truncation = Literal["oldest_turns", "middle", "drop"]
+"""What becomes of a conversation that is longer than it may be."""
+
+TemplateValue = bool | int | float | str
+"""What a variable of a chat template may be."""
+
+CheckpointDtype = Literal["source", "float32"]
+"""The type of the weights in an artifact: that of the files that training began with, or exact."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +36,7 @@ class ModelSource(JsonContract):
     kind "input": the run input named `name`; "pretrained": any Hugging Face name or path in `name`;
     "fresh": a small model of `architecture` with the sizes below and a word-level tokenizer learned
     from the training texts (or the tokenizer of the run input named `tokenizer_from`).
+    `chat_template_kwargs` become part of the model's chat template, and so of what is saved.
     """
 
     kind: Literal["input", "pretrained", "fresh"] = "input"
@@ -30,6 +50,7 @@ class ModelSource(JsonContract):
     init_std: float = 0.08
     vocabulary_limit: int = 4000
     tokenizer_from: str = ""
+    chat_template_kwargs: dict[str, TemplateValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,12 +97,14 @@ class SftConfig(JsonContract):
     model: ModelSource
     phases: tuple[SftPhase, ...]
     max_length: int = 256
+    truncation: Truncation = "oldest_turns"
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     micro_batch_size: int = 0  # conversations in memory at once; 0: the whole batch
     gradient_checkpointing: bool = False
     checkpoint_every: int = 200
     log_every: int = 20
+    checkpoint_dtype: CheckpointDtype = "source"
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
 
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from training.contracts.policies import ModelSource
+from training.contracts.policies import AdapterConfig, CheckpointDtype, ModelSource, Truncation
 from web.json_contract import ContractError, JsonContract
 
-__all__ = ["BatchBy", "LabelSource", "RewardModelConfig", "Ties"]
+__all__ = ["BatchBy", "LabelSource", "OffPolicyConfig", "RewardLoss", "RewardModelConfig", "Ties"]
 
 Ties = Literal["half", "rao_kupper", "davidson"]
 LabelSource = Literal["votes", "vote_shares", "posterior"]
+RewardLoss = Literal["bradley_terry", "plackett_luce"]
 BatchBy = Literal["pairs", "prompts"]
 
 
 @dataclass(frozen=True)
+class OffPolicyConfig(JsonContract):
+    """Whether pairs that older policies wrote are weighed towards the current one (Ackermann 2025)."""
+
+    correction: Literal["none", "importance"] = "none"
+    power: float = 1.0  # of the importance weights, to flatten them (Shimodaira 2000)
+    cap: float = 10.0  # the largest of them, before they are divided by their mean
+    least_effective_share: float = 0.1  # of the weighed pairs; below it nothing is learned
+
+
+@dataclass(frozen=True)
 class RewardModelConfig(JsonContract):
-    """Bradley-Terry reward models: an ensemble of `members`, and the held-out model.
+    """Reward models by Bradley-Terry, or of whole rankings by Plackett-Luce: an ensemble of `members`, and the
+    held-out model.
 
     Raises `ContractError` where settings contradict one another.
     """
@@ -32,13 +44,18 @@ class RewardModelConfig(JsonContract):
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     max_length: int = 256
+    truncation: Truncation = "oldest_turns"
+    loss: RewardLoss = "bradley_terry"
     centering: float = 0.0
     label_smoothing: float = 0.0
     margin_scale: float = 0.0
     margins: tuple[float, ...] = ()  # of slightly better, better, much better
+    label_updating: float = 0.0  # how far labels move to what the model says, after each epoch
     labels: LabelSource = "votes"
     ties: Ties = "half"
     tie_parameter: float = 0.0  # fixed eta (Rao-Kupper) or nu (Davidson); 0: learned
+    off_policy: OffPolicyConfig = field(default_factory=OffPolicyConfig)
+    cross_prompt_share: float = 0.0  # pairs with answers to other prompts, for each judged pair
     batch_by: BatchBy = "pairs"
     validate_every: int = 0  # steps between measurements of the validation NLL; 0: never
     patience: int = 3  # measurements without a better one, after which training ends
@@ -46,6 +63,8 @@ class RewardModelConfig(JsonContract):
     micro_batch_size: int = 0  # pairs in memory at once; 0: the whole batch
     packed: bool = False  # passes over texts of like length; plain Llamas: no padding at all
     gradient_checkpointing: bool = False
+    checkpoint_dtype: CheckpointDtype = "source"
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
     checkpoint_every: int = 100
     log_every: int = 10
 
@@ -54,10 +73,31 @@ class RewardModelConfig(JsonContract):
             if wrong:
                 raise ContractError(f"RewardModelConfig: {sentence}")
 
+    def _off_policy(self) -> tuple[tuple[bool, str], ...]:
+        asked, weighed = self.off_policy, self.off_policy.correction != "none"
+        return (
+            (
+                not (0 < asked.power <= 1 <= asked.cap and 0 <= asked.least_effective_share < 1),
+                "off_policy needs a power above 0, up to 1, a cap of 1 or more, and a least_effective_share of 0"
+                f" or more, below 1, not {asked.power}, {asked.cap} and {asked.least_effective_share}.",
+            ),
+            (
+                weighed and self.loss == "plackett_luce",
+                "off_policy weighs pairs by who wrote them, and loss 'plackett_luce' learns rankings as a whole; "
+                "set off_policy.correction to 'none', or loss to 'bradley_terry'.",
+            ),
+            (
+                weighed and self.cross_prompt_share > 0,
+                "cross_prompt_share makes pairs that no policy wrote out of pairs that off_policy weighs by who "
+                "did; set cross_prompt_share to 0, or off_policy.correction to 'none'.",
+            ),
+        )
+
     def _contradictions(self) -> tuple[tuple[bool, str], ...]:
         margins = self.margin_scale != 0 or bool(self.margins)
         rising = self.margins == tuple(sorted(self.margins)) and min(self.margins, default=0) >= 0
         return (
+            *self._off_policy(),
             (
                 min(self.members, self.epochs, self.batch_size) < 1,
                 "members, epochs and batch_size must be at least 1.",
@@ -72,13 +112,41 @@ class RewardModelConfig(JsonContract):
                 f"label_smoothing must lie in [0, 0.5), not {self.label_smoothing}.",
             ),
             (
+                not 0 <= self.label_updating < 1,
+                f"label_updating must lie in [0, 1), not {self.label_updating}.",
+            ),
+            (
+                self.label_updating > 0 and self.ties != "half",
+                f"label_updating turns ties into preferences, and ties {self.ties!r} learns how often "
+                "there are any; set label_updating to 0, or ties to 'half'.",
+            ),
+            (
+                self.cross_prompt_share > 0 and self.ties != "half",
+                f"cross_prompt_share adds ties that nobody gave, and ties {self.ties!r} learns how often "
+                "there are any; set cross_prompt_share to 0, or ties to 'half'.",
+            ),
+            (
+                self.loss == "plackett_luce"
+                and (
+                    margins
+                    or max(self.label_smoothing, self.label_updating) > 0
+                    or self.ties != "half"
+                    or self.labels != "votes"
+                    or self.batch_by != "pairs"
+                ),
+                "loss 'plackett_luce' learns each ranking as it was given and whole: leave margin_scale, "
+                "margins, label_smoothing, label_updating, ties, labels and batch_by at their defaults, or "
+                "set loss to 'bradley_terry'.",
+            ),
+            (
                 self.label_smoothing > 0 and self.labels == "posterior",
                 "label_smoothing and labels 'posterior' both soften labels for raters' errors; "
                 "choose one.",
             ),
             (
-                min(self.margin_scale, self.centering, self.tie_parameter) < 0,
-                "margin_scale, centering and tie_parameter must not be negative.",
+                min(self.margin_scale, self.centering, self.tie_parameter, self.cross_prompt_share)
+                < 0,
+                "margin_scale, centering, tie_parameter and cross_prompt_share must not be negative.",
             ),
             (
                 self.margin_scale != 0 and bool(self.margins),
@@ -106,6 +174,11 @@ class RewardModelConfig(JsonContract):
             (
                 self.validate_every < 0,
                 f"validate_every must be 0 (never) or more, not {self.validate_every}.",
+            ),
+            (
+                self.adapter.kind != "none" and self.backbone.kind == "fresh",
+                "adapter freezes the backbone, and a fresh one has learned nothing; name a backbone "
+                "that was trained, or set adapter.kind to 'none'.",
             ),
             (
                 self.weight_average and self.members < 2,

@@ -95,6 +95,13 @@ class RunEvent(JsonContract):
     message: str = ""
 
 
+TRACKERS = {
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
+"""Where copies of a run's metrics may go, and the libraries of which each needs one."""
+
 ArtifactKind = Literal["policy", "adapter", "reward_model", "held_out_reward_model", "file"]
 
 

@@ -63,7 +63,15 @@ from training.recipes.runtime import (
     total,
     warmed_rate_set,
 )
-from training.recipes.tuning import Measured, Metrics, begin, finish, learn, resume
+from training.recipes.tuning import (
+    Measured,
+    Metrics,
+    begin,
+    finish,
+    first_texts_require,
+    learn,
+    resume,
+)
 
 CHOSEN = "chosen.jsonl"
 
@@ -130,9 +138,11 @@ def build(run: Run[BestOfNConfig], accelerator: Any) -> BestOfNParts:
         materials,
         meter_batch=config.measure.sampling.batch_size,
         steps=config.iterations * per_iteration,
-        rewarder=materials.rewarder,
-        prompts=materials.prompts,
-        prompt_ids=materials.prompt_ids,
+        own=lambda _: {
+            "rewarder": materials.rewarder,
+            "prompts": materials.prompts,
+            "prompt_ids": materials.prompt_ids,
+        },
     )
 
 
@@ -174,6 +184,8 @@ def _draw_share(
             drawn = sampler.sample([parts.prompt_ids[prompt] for _, prompt, _ in rows], seeds)
         with progress.throughput.timed("score", sampler.device):
             scores = parts.rewarder(prompts, drawn.texts)
+    if progress.drawn == 0:
+        first_texts_require(parts, drawn)
     progress.throughput.tokens["rollout"] += drawn.written
     progress.throughput.tokens["score"] += drawn.read
     return best_samples_choose(

@@ -14,19 +14,28 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from training.contracts import ModelSource, PpoConfig, Sampling
-from training.core.data.conversations import conversation_encode
+from training.contracts import AdapterConfig, ModelSource
 from training.core.data.json_lines import Message
-from training.core.data.tokenizers import decode, prompt_encode
+from training.core.data.tokenizers import prompt_encode
 from training.core.model.context import context_length
 from training.core.model.loading import LoadedModel, classifier_load, policy_load
+from training.core.model.lora import adapter_check
 from training.core.model.recompute import recompute_layers
-from training.core.reward.scoring import member_scores
-from training.core.rollout import preflight
+from training.core.rollout.model_checks import (
+    ModelCheck,
+    backbone_checks,
+    policy_checks,
+    probe_config,
+)
 from training.core.run.errors import UserError
 
-PROBES = ("What is a cat?", "Say yes.", "Why is the sky blue, and the sea? Answer in one word.")
-Check = tuple[str, Callable[[], str]]
+PROBES = (
+    "What is a cat?",
+    "Say yes.",
+    "Why is the sky blue, and the sea? Answer in one word.",
+    "Why is the sky blue, and why is the sea? Answer in many words. " * 3,
+)
+LORA = AdapterConfig(kind="lora")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2 if _report(checks(source, arguments.length)) else 0
 
 
-def _report(checks: Iterator[Check]) -> int:
+def _report(checks: Iterator[ModelCheck]) -> int:
     """Print every check until one has nothing to go on with; returns how many do not fit."""
     wrong = 0
     try:
@@ -57,22 +66,26 @@ def _report(checks: Iterator[Check]) -> int:
     return wrong
 
 
-def _policy_checks(source: ModelSource, length: int) -> Iterator[Check]:
+def _policy_checks(source: ModelSource, length: int) -> Iterator[ModelCheck]:
     loaded = policy_load(source, {})
-    yield "model", lambda: _described(loaded)
-    yield "chat template", lambda: _prompt_seen(loaded)
-    yield "end and padding", lambda: _tokens_seen(loaded)
-    yield "length", lambda: _length_fits(loaded, length)
-    yield "sampling", lambda: _samples_like_a_fresh_pass(loaded)
-    yield "gradient checkpointing", lambda: _layers_found(loaded)
+    yield ModelCheck("model", lambda: _described(loaded))
+    yield ModelCheck("chat template", lambda: _prompt_seen(loaded))
+    prompts = [prompt_encode(loaded.tokenizer, _conversation(text)) for text in PROBES]
+    yield ModelCheck("length", lambda: _length_fits(loaded, length))
+    yield from policy_checks(loaded, prompts, probe_config(), AdapterConfig())
+    yield ModelCheck("adapter", lambda: _option(lambda: adapter_check(loaded.model, LORA)))
+    yield ModelCheck(
+        "gradient checkpointing", lambda: _option(lambda: recompute_layers(loaded.model))
+    )
 
 
-def _backbone_checks(source: ModelSource, length: int) -> Iterator[Check]:
+def _backbone_checks(source: ModelSource, length: int) -> Iterator[ModelCheck]:
     loaded = classifier_load(source, {})
-    yield "model", lambda: _described(loaded)
-    yield "length", lambda: _length_fits(loaded, length)
-    yield "score", lambda: _scores_alike(loaded, length)
-    yield "gradient checkpointing", lambda: _layers_found(loaded)
+    yield ModelCheck("model", lambda: _described(loaded))
+    yield from backbone_checks(loaded, max_length=length)
+    yield ModelCheck(
+        "gradient checkpointing", lambda: _option(lambda: recompute_layers(loaded.model))
+    )
 
 
 def _described(loaded: LoadedModel) -> str:
@@ -89,12 +102,6 @@ def _prompt_seen(loaded: LoadedModel) -> str:
     return repr(loaded.tokenizer.decode(ids))
 
 
-def _tokens_seen(loaded: LoadedModel) -> str:
-    preflight.check_tokens(loaded)
-    ends = ", ".join(str(loaded.tokenizer.convert_ids_to_tokens(i)) for i in loaded.end_ids)
-    return f"a reply ends with {ends}; padding is {loaded.tokenizer.pad_token}"
-
-
 def _length_fits(loaded: LoadedModel, length: int) -> str:
     context = context_length(loaded.model)
     if context is not None and length > context:
@@ -105,27 +112,12 @@ def _length_fits(loaded: LoadedModel, length: int) -> str:
     return "no limit" if context is None else f"reads {context} tokens"
 
 
-def _samples_like_a_fresh_pass(loaded: LoadedModel) -> str:
-    prompts = [prompt_encode(loaded.tokenizer, _conversation(text)) for text in PROBES]
-    sampling = Sampling(max_new_tokens=8, batch_size=len(prompts))
-    preflight.check_log_probs(loaded, prompts, PpoConfig(sampling=sampling))
-    return f"greedy replies agree with a fresh pass; prompt read as {decode(loaded.tokenizer, prompts[1])!r}"
-
-
-def _scores_alike(loaded: LoadedModel, length: int) -> str:
-    replies = ("Yes.", "A cat is an animal that people keep.", "")
-    encoded = [
-        conversation_encode(loaded.tokenizer, _conversation(text), reply, max_length=length)
-        for text, reply in zip(PROBES, replies, strict=True)
-    ]
-    together = member_scores(loaded, encoded)
-    alone = torch.cat([member_scores(loaded, [one]) for one in encoded])
-    preflight.check_batch_invariance(together, alone, what="The model")
-    return "the same alone, in a batch and padded"
-
-
-def _layers_found(loaded: LoadedModel) -> str:
-    recompute_layers(loaded.model)
+def _option(check: Callable[[], None]) -> str:
+    """Of what a run may go without: its lack is told, and refuses nothing."""
+    try:
+        check()
+    except UserError as error:
+        return f"not possible; {error}"
     return "possible"
 
 

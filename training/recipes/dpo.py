@@ -34,9 +34,10 @@ from torch import Tensor
 
 from training.contracts import DpoConfig
 from training.core.data.batches import batches_from, length_batches
+from training.core.data.fitting import Fitted
 from training.core.data.pairs import EncodedPair
 from training.core.preference.log_ratios import LogProbs, pair_log_probs_all
-from training.core.preference.pairs import Judged, PairSet, judge, pairs_read
+from training.core.preference.pairs import DpoPairs, Judged, PairSet, judge, pairs_read
 from training.core.preference.tally import SUMS, tally, tally_means
 from training.core.run.alarms import loss_check
 from training.core.run.checkpoints import seed_everything
@@ -46,6 +47,7 @@ from training.core.tuning.materials import Materials
 from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.settings import check_dpo
 from training.recipes.runtime import (
+    Network,
     accelerator_open,
     micro_batches,
     optimizer_step,
@@ -70,6 +72,7 @@ class DpoParts(Measured[DpoConfig]):
 
     train: PairSet
     validation: PairSet
+    fitted: Fitted
 
     @property
     def pairs_at_once(self) -> int:
@@ -112,19 +115,34 @@ def build(run: Run[DpoConfig], accelerator: Any) -> DpoParts:
     config = run.config
     materials = begin(run, accelerator, dpo_footprint, DPO_FIXES)
     pairs = pairs_read(run.input("preferences"), materials.policy, config)
+    run.warn("texts", pairs.fitted.warning)
     run.emit("preflight", 1, 1, message="Settings, pairs, prompts and models fit together.")
-    # Before the policy is handed over: where the reference is the policy itself, it has its weights here.
-    train, validation = (PairSet(of, _reference(run, accelerator, materials, of)) for of in pairs)
-    per_epoch = len(length_batches(train.lengths, config.batch_size, seed=0, epoch=0))
+    lengths = [pair.longest for pair in pairs.train]
+    per_epoch = len(length_batches(lengths, config.batch_size, seed=0, epoch=0))
     return DpoParts.measured_open(
         run,
         accelerator,
         materials,
         meter_batch=config.micro_batch_size,
         steps=config.epochs * per_epoch,
-        train=train,
-        validation=validation,
+        own=partial(_pair_sets, run, accelerator, materials, pairs),
     )
+
+
+def _pair_sets(
+    run: Run[DpoConfig],
+    accelerator: Any,
+    materials: Materials,
+    pairs: DpoPairs,
+    network: Network[Any],
+) -> Mapping[str, Any]:
+    """Both sides with the reference's view, in the precision of the policy: equal weights, equal numbers."""
+    with network.whole():
+        train, validation = (
+            PairSet(of, _reference(run, accelerator, materials, of))
+            for of in (pairs.train, pairs.validation)
+        )
+    return {"train": train, "validation": validation, "fitted": pairs.fitted}
 
 
 def _reference(
@@ -132,14 +150,14 @@ def _reference(
 ) -> LogProbs:
     """What the reference gives every pair; each process does its share of the work."""
     mine = own_share(accelerator, range(len(pairs)))
-    found = pair_log_probs_all(
-        materials.reference,
-        [pairs[i] for i in mine],
-        pad_id=materials.policy.pad_id,
-        temperature=run.config.measure.sampling.temperature,
-        batch_size=2 * run.config.micro_batch_size,
-        device=accelerator.device,
-    )
+    with accelerator.autocast():
+        found = pair_log_probs_all(
+            materials.reference,
+            [pairs[i] for i in mine],
+            pad_id=materials.policy.pad_id,
+            batch_size=2 * run.config.micro_batch_size,
+            device=accelerator.device,
+        )
     rows = gather_object(list(zip(mine, found.first.tolist(), found.second.tolist(), strict=True)))
     first, second = torch.zeros(len(pairs)), torch.zeros(len(pairs))
     for i, of_first, of_second in rows:
@@ -195,7 +213,8 @@ def _train_step(parts: DpoParts, progress: DpoProgress, batch: Sequence[int]) ->
 
 def _judge(parts: DpoParts, model: Any, side: PairSet, rows: Sequence[int]) -> Judged:
     pad_id, device = parts.policy.pad_id, parts.accelerator.device
-    return judge(model, side, rows, parts.config, pad_id=pad_id, device=device)
+    with parts.accelerator.autocast():
+        return judge(model, side, rows, parts.config, pad_id=pad_id, device=device)
 
 
 # ------------------------------------------------------------------------ measure
@@ -226,6 +245,7 @@ def results(parts: DpoParts) -> Mapping[str, Any]:
         "ties": sum(pair.row.tie for pair in pairs),
         "validation_pairs": len(parts.validation.pairs),
         "cut_texts": sum(pair.cut for pair in pairs),
+        **parts.fitted.results(),
     }
 
 

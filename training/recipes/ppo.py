@@ -21,8 +21,9 @@ step taken from there; one with phase "final" the policy that is kept. RUN/sampl
 completions with their scores.
 
 What is kept is the last policy; with `kl.budget` the last one within it, with `held_out_patience` the one
-that the held-out reward model liked best. With a LoRA adapter and a policy that is the reference, the
-reference is the policy with its adapter switched off.
+that the held-out reward model liked best. With `outlier_texts` each row also has the share of its texts that
+lie outside what the reference writes, as the reward model reads them. With a LoRA adapter and a policy that is
+the reference, the reference is the policy with its adapter switched off.
 
 Written: the artifact "policy" (Hugging Face layout, ready to be served), "ppo_samples", and "adapter"
 where one was trained (the policy has it merged in).
@@ -34,68 +35,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
-from annotation.rows import PromptRow
 from training.contracts import PpoConfig
-from training.core.data.randomness import PromptOrder, derive_seed
-from training.core.engines import engine_open
-from training.core.model.actor_critic import ActorCritic
-from training.core.model.loading import LoadedModel
-from training.core.model.lora import adapter_add
+from training.core.data.randomness import derive_seed
+from training.core.ppo.constraints import next_multiplier
 from training.core.ppo.controllers import next_beta
-from training.core.ppo.demonstrations import demonstrations_open
-from training.core.ppo.experience import build_experience
+from training.core.ppo.experience import Experience, build_experience
 from training.core.ppo.settings_check import check_settings
-from training.core.ppo.update import Learner, make_optimizer
+from training.core.ppo.shaping import preference_as_reward
+from training.core.reward.outliers import StateCloud
+from training.core.rollout.episodes import TokenTables
+from training.core.rollout.kl import k1, sequence_mean
 from training.core.rollout.metrics import explained_variance
-from training.core.rollout.rewarding import actor_open
-from training.core.rollout.rollouts import Rollout, Sampler
+from training.core.rollout.rollouts import Rollout
 from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
-from training.core.tuning.footprint import ppo_footprint
-from training.core.tuning.materials import Materials, reference_cast, sampler_open
-from training.core.tuning.progress import TrainingProgress
-from training.recipes.runtime import (
-    Network,
-    accelerator_open,
-    network_open,
-    torch_configure,
-    unsharded_require,
-)
-from training.recipes.tuning import Tuned, begin, finish, resume, save_or_cancel
+from training.recipes.ppo_parts import PpoParts, PpoProgress, ppo_open
+from training.recipes.ppo_reference import clouds_measure, score_reference, with_clouds
+from training.recipes.runtime import accelerator_open, torch_configure, unsharded_require
+from training.recipes.tuning import finish, first_texts_require, resume, save_or_cancel
 
 Metrics = dict[str, float | None]
-
-
-@dataclass
-class PpoProgress(TrainingProgress):
-    """`step` counts updates; `beta` is the present KL price."""
-
-    STORED = {**TrainingProgress.STORED, "step": "update"}
-
-    stopped_by: str = "updates"
-    optimizer_steps: int = 0
-    beta: float = 0.0
-
-
-@dataclass(frozen=True)
-class PpoParts(Tuned[PpoConfig]):
-    """What the loop works with; built once."""
-
-    sampler: Sampler
-    learner: Learner
-    prompts: list[PromptRow]
-    prompt_ids: list[list[int]]
-    order: PromptOrder
-
-    def trained(self) -> list[nn.Parameter]:
-        """Of the policy alone: the critic is left behind."""
-        return self.learner.actor.policy_parameters()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,77 +72,25 @@ def train(run: Run[PpoConfig]) -> None:
     if run.config.packed:
         unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
     seed_everything(run.spec.seed)
-    parts = build(run, accelerator)
+    parts = ppo_open(run, accelerator)
     progress = resume(parts, PpoProgress(beta=run.config.kl.beta))
+    if run.config.reward_shaping != "none" and progress.reference_scores is None:
+        progress.reference_scores = score_reference(parts)
+    if run.config.outlier_texts > 0:
+        parts = watched(parts, progress)
+    if parts.moving and progress.reference_weights:
+        parts.moving.restore(progress.reference_weights)
     learn(parts, progress)
     finish(parts, progress, results(progress))
 
 
-# -------------------------------------------------------------------------- build
-
-
-def build(run: Run[PpoConfig], accelerator: Any) -> PpoParts:
-    """Load, check, and only then hand the networks to the accelerator."""
-    materials = begin(run, accelerator, ppo_footprint)
-    policy = materials.policy
-    network = _build_network(run, accelerator, materials)
-    reference_cast(materials.reference, network.dtype)
-    with network.whole():
-        engine = engine_open(run.config, policy, materials.prompt_ids)
-    run.emit("preflight", 1, 1, message="Settings, prompts and models fit together.")
-    learner = _build_learner(run, accelerator, policy, network)
-    return PpoParts.open(
-        run,
-        accelerator,
-        materials,
-        network,
-        learner.optimizer,
-        steps=run.config.updates,
-        sampler=sampler_open(
-            materials,
-            engine,
-            network.plain,
-            accelerator,
-            measure=run.config,
-            batch_size=run.config.micro_batch_size,
-            importance_cap=run.config.importance_cap,
-        ),
-        learner=learner,
-        prompts=materials.prompts,
-        prompt_ids=materials.prompt_ids,
-        order=PromptOrder(len(materials.prompts), seed=run.spec.seed),
-    )
-
-
-def _build_network(
-    run: Run[PpoConfig], accelerator: Any, materials: Materials
-) -> Network[ActorCritic]:
-    policy, rewarder = materials.policy, materials.rewarder
-    source = rewarder.critic_source(policy) if rewarder else None
-    actor = actor_open(policy, source, shared=run.config.shared_backbone)
-    # The critic is a whole network of its own; only the policy gets an adapter.
-    adapter_add(policy.model, run.config.adapter, seed=run.spec.seed)
-    actor.to(accelerator.device)
-    network = network_open(accelerator, actor, recompute=run.config.gradient_checkpointing)
-    if run.config.packed:
-        actor.pack()
-    return network
-
-
-def _build_learner(
-    run: Run[PpoConfig], accelerator: Any, policy: LoadedModel, network: Network[ActorCritic]
-) -> Learner:
-    rank, processes = int(accelerator.process_index), accelerator.num_processes
-    return Learner(
-        accelerator=accelerator,
-        actor=network.inner,
-        model=network.model,
-        optimizer=accelerator.prepare(make_optimizer(network.inner, run.config)),
-        reduce=lambda value: accelerator.reduce(value, reduction="sum"),
-        config=run.config,
-        pad_id=policy.pad_id,
-        demonstrations=demonstrations_open(run, policy, rank=rank, processes=processes),
-    )
+def watched(parts: PpoParts, progress: PpoProgress) -> PpoParts:
+    """Parts that count texts outside the reference's cloud: that of the checkpoint, or one that is made now."""
+    if progress.clouds:
+        return with_clouds(parts, tuple(map(StateCloud.from_state, progress.clouds)))
+    clouds = clouds_measure(parts)
+    progress.clouds = [cloud.to_state() for cloud in clouds]
+    return with_clouds(parts, clouds)
 
 
 # --------------------------------------------------------------------------- loop
@@ -192,6 +103,8 @@ def learn(parts: PpoParts, progress: PpoProgress) -> None:
         began, before = time.monotonic(), progress.throughput.copy()
         seed_everything(derive_seed(run.spec.seed, "update", update, _rank(parts)))
         rollout = collect(parts, progress, update)
+        if update == 0:
+            first_texts_require(parts, rollout.episodes, entropy=rollout.metrics["entropy"])
         ending = note_measured(parts, progress, rollout, update)
         if ending or update == config.updates:
             progress.stopped_by = ending or progress.stopped_by
@@ -209,12 +122,11 @@ def learn(parts: PpoParts, progress: PpoProgress) -> None:
 
 
 def collect(parts: PpoParts, progress: PpoProgress, update: int) -> Rollout:
-    """Sample this process's share of the update's prompts and score it once."""
+    """Sample this process's share of the update's completions, those of a prompt in a row; score it once."""
     config, accelerator, throughput = parts.config, parts.accelerator, progress.throughput
-    share = config.prompts_per_update // accelerator.num_processes
-    first = update * config.prompts_per_update + _rank(parts) * share
-    rows = parts.order.take(first, share)
-    seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(share)]
+    rows = rollout_rows(parts, update)
+    first = update * config.completions_per_update + _rank(parts) * len(rows)
+    seeds = [derive_seed(parts.run.spec.seed, "sample", first + i) for i in range(len(rows))]
     with parts.network.whole(), accelerator.autocast():
         with throughput.timed("rollout", accelerator.device):
             episodes = parts.sampler.sample([parts.prompt_ids[row] for row in rows], seeds)
@@ -223,6 +135,15 @@ def collect(parts: PpoParts, progress: PpoProgress, update: int) -> Rollout:
     for phase, tokens in (("rollout", episodes.written), ("score", episodes.read)):
         throughput.tokens[phase] += _total(parts, tokens)
     return rollout
+
+
+def rollout_rows(parts: PpoParts, update: int) -> list[int]:
+    """The prompt of each completion that this process samples, by its place in the data."""
+    config = parts.config
+    share = config.prompts_per_update // parts.accelerator.num_processes
+    first = update * config.prompts_per_update + _rank(parts) * share
+    group = range(config.completions_per_prompt)
+    return [row for row in parts.order.take(first, share) for _ in group]
 
 
 def note_measured(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> str:
@@ -239,16 +160,20 @@ def note_measured(parts: PpoParts, progress: PpoProgress, rollout: Rollout, upda
 def ppo_update(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int) -> Metrics:
     """One PPO update on one rollout, and the KL price of the next one."""
     config, reduce = parts.config, parts.learner.reduce
+    paid, shaped = shape(parts, progress, rollout, update)
+    tables, moved = priced(parts, rollout)
     with progress.throughput.timed("train", parts.accelerator.device):
         experience = build_experience(
             rollout.episodes,
-            rollout.tables,
-            rollout.scores.train,
+            tables,
+            paid,
             beta=progress.beta,
             gamma=config.gamma,
             gae_lambda=config.gae_lambda,
             missing_eos_penalty=config.missing_eos_penalty,
             whiten_advantages=config.whiten_advantages,
+            advantage=config.advantage,
+            group=config.completions_per_prompt,
             importance=rollout.importance,
             reduce=reduce,
         )
@@ -263,20 +188,59 @@ def ppo_update(parts: PpoParts, progress: PpoProgress, rollout: Rollout, update:
     progress.throughput.tokens["train"] += _total(parts, round(read * epochs))
     progress.optimizer_steps += done.optimizer_steps
     beta = progress.beta
-    progress.beta = next_beta(
-        beta,
-        control=config.kl,
-        sequence_kl=float(rollout.metrics["kl_k1"] or 0.0),
-        sequences=config.prompts_per_update,
+    if parts.moving is not None:
+        parts.moving.follow(parts.network.plain.policy)
+        progress.reference_weights = parts.moving.weights()
+    progress.beta = _next_price(config, beta, float(rollout.metrics["kl_k1"] or 0.0))
+    row = done.to_row(
+        with_ptx=parts.learner.demonstrations is not None, with_critic=config.has_critic
     )
-    explained = explained_variance(
-        experience.values, experience.returns, experience.mask, reduce=reduce
+    if config.has_critic:
+        row["value_explained_variance"] = _explained(parts, experience)
+    rate = parts.learner.optimizer.param_groups[0]["lr"]
+    return row | shaped | moved | {"beta": beta, "learning_rate": rate}
+
+
+def _next_price(config: PpoConfig, beta: float, sequence_kl: float) -> float:
+    if config.kl.kind == "lagrangian":
+        return next_multiplier(beta, control=config.kl, sequence_kl=sequence_kl)
+    sequences = config.completions_per_update
+    return next_beta(beta, control=config.kl, sequence_kl=sequence_kl, sequences=sequences)
+
+
+def priced(parts: PpoParts, rollout: Rollout) -> tuple[TokenTables, Metrics]:
+    """The tables by which KL is paid for, and how far the policy is from a reference that moves."""
+    if parts.moving is None:
+        return rollout.tables, {}
+    with parts.accelerator.autocast():
+        found = parts.moving.log_probs(
+            rollout.episodes,
+            temperature=parts.config.sampling.temperature,
+            pad_id=parts.policy.pad_id,
+            batch_size=parts.config.micro_batch_size,
+        )
+    mask = rollout.episodes.response_mask(found.device)
+    kl = sequence_mean(k1(rollout.tables.log_probs, found), mask, reduce=parts.learner.reduce)
+    return rollout.tables._replace(reference_log_probs=found), {"kl_moving": float(kl)}
+
+
+def shape(
+    parts: PpoParts, progress: PpoProgress, rollout: Rollout, update: int
+) -> tuple[torch.Tensor, Metrics]:
+    """What each completion is paid [B], and what an event says of it where it is not its score."""
+    if progress.reference_scores is None:
+        return rollout.scores.train, {}
+    reference = progress.reference_scores[rollout_rows(parts, update)]
+    paid = preference_as_reward(rollout.scores.train, reference, slope=parts.config.shaping_slope)
+    sums = parts.learner.reduce(
+        torch.tensor([float(paid.sum()), len(paid)], device=parts.accelerator.device)
     )
-    return done.to_row(with_ptx=parts.learner.demonstrations is not None) | {
-        "value_explained_variance": float(explained),
-        "beta": beta,
-        "learning_rate": parts.learner.optimizer.param_groups[0]["lr"],
-    }
+    return paid, {"reward_shaped": float(sums[0] / sums[1])}
+
+
+def _explained(parts: PpoParts, experience: Experience) -> float:
+    values, returns, mask = experience.values, experience.returns, experience.mask
+    return float(explained_variance(values, returns, mask, reduce=parts.learner.reduce))
 
 
 def results(progress: PpoProgress) -> Mapping[str, Any]:

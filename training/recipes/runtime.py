@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -28,6 +28,7 @@ from training.core.sharding import (
     module_load,
     optimizer_load,
     shard,
+    tensor_load,
     whole,
     whole_on_cpu,
 )
@@ -215,9 +216,9 @@ def optimizer_step(
     """One clipped step on the sum of `losses`, each computed and freed before the next.
 
     Each loss is a share of one global mean already, so that their number changes the order of
-    summation only; it is called with its weight. Processes with whole models meet once, at the last
-    one; sharded ones at each, so that one with fewer repeats its last with weight 0. Returns the
-    gradient norm.
+    summation only; it is called with its weight, in the precision of the accelerate configuration.
+    Processes with whole models meet once, at the last one; sharded ones at each, so
+    that one with fewer repeats its last with weight 0. Returns the gradient norm.
     """
     optimizer.zero_grad()
     passes = equal_passes(model, len(losses), device=accelerator.device)
@@ -225,7 +226,9 @@ def optimizer_step(
         spare = number >= len(losses)
         meet = number == passes - 1 or is_sharded(model)
         with nullcontext() if meet else accelerator.no_sync(model):
-            accelerator.backward(losses[-1](0.0) if spare else losses[number](1.0))
+            with accelerator.autocast():
+                loss = losses[-1](0.0) if spare else losses[number](1.0)
+            accelerator.backward(loss)
     accelerator.unscale_gradients()
     norm = clip_gradients(model.parameters(), limit)
     optimizer.step()
@@ -245,13 +248,32 @@ def total(accelerator: Accelerator, value: float | Tensor) -> float:
     return float(accelerator.reduce(number.float().to(accelerator.device), reduction="sum"))
 
 
+def learned_state(module: nn.Module) -> dict[str, Tensor]:
+    """The weights by name; with an adapter those that learn alone."""
+    state = dict(module.state_dict())
+    if not any(".lora_" in name for name in state):
+        return state
+    return {name: state[name] for name, p in module.named_parameters() if p.requires_grad}
+
+
+def learned_load(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put a `learned_state` back, or all weights."""
+    own = module.state_dict()
+    if own.keys() == weights.keys():
+        module_load(module, weights)
+        return
+    for name, value in weights.items():
+        tensor_load(own[name], value)
+
+
 def training_state(network: Network[Any], optimizer: Optimizer, **more: Any) -> dict[str, Any]:
     """Everything but cursors that an exact resume needs, whole; every process must call it.
 
-    What it holds is complete on the main process, which is the one that writes. `more` is kept beside it.
+    Of a network with an adapter what learns alone: the rest comes from its files. What it holds is complete on the
+    main process, which is the one that writes. `more` is kept beside it.
     """
     state = {
-        "model": dict(network.inner.state_dict()),
+        "model": learned_state(network.inner),
         "optimizer": optimizer.state_dict(),
         "random": gather_object([random_state()]),
         **more,
@@ -262,7 +284,7 @@ def training_state(network: Network[Any], optimizer: Optimizer, **more: Any) -> 
 def training_state_restore(
     accelerator: Accelerator, network: Network[Any], optimizer: Optimizer, state: dict[str, Any]
 ) -> None:
-    module_load(network.inner, state["model"])
+    learned_load(network.inner, state["model"])
     optimizer_load(optimizer, state["optimizer"])
     if accelerator.process_index < len(state["random"]):
         random_state_restore(state["random"][accelerator.process_index])

@@ -6,7 +6,7 @@ Inputs: `policy`, `prompts`; optionally `reward_model` and `held_out_reward_mode
 `completions` (completions.jsonl). Each completion has a seed of its own, made from the run's seed, the
 prompt and its place, so the same order gives the same texts. A text that a prompt already has is drawn
 again up to three times. `scores` holds the normalised combination under the name of the artifact, and
-each member's as NAME/member_0 and so on.
+each member's as NAME/log_odds_0 and so on (`RewardModel.by_name`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from accelerate import Accelerator
 
 from annotation.rows import PromptRow
-from training.contracts import SamplePairsConfig
+from training.contracts import AdapterConfig, MeasureConfig, SamplePairsConfig
+from training.core.data.fitting import row_named
 from training.core.data.json_lines import prompts_read
 from training.core.data.tokenizers import decode, prompt_encode
+from training.core.model.context import context_length
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.reward.scoring import reward_model_load
+from training.core.rollout.first_texts import FirstText, first_texts_check
 from training.core.rollout.generation import generate
+from training.core.rollout.model_checks import checks_pass, policy_checks
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run, recipe_main
 from training.recipes.runtime import accelerator_open
@@ -46,6 +51,7 @@ class Draw:
     text: str = ""
     tokens: int = 0
     ended: bool = False
+    padding: int = 0
     scores: dict[str, float] = field(default_factory=dict)
 
     def seed(self, run_seed: int) -> int:
@@ -67,9 +73,10 @@ def _check(config: SamplePairsConfig, policy: LoadedModel, prompts: Sequence[Pro
         raise UserError("completions_per_prompt and max_new_tokens must be at least 1.")
     if len({p.id for p in prompts}) < len(prompts):
         raise UserError("Two prompts have the same id; every prompt needs its own.")
-    context = getattr(policy.model.config, "max_position_embeddings", None)
+    context = context_length(policy.model)
     for prompt in prompts:
-        length = len(prompt_encode(policy.tokenizer, prompt.messages))
+        encode = partial(prompt_encode, policy.tokenizer)
+        length = len(row_named(f"The prompt {prompt.id!r}", encode, prompt.messages))
         if context is not None and length + config.sampling.max_new_tokens > context:
             raise UserError(
                 f"The prompt {prompt.id!r} has {length} tokens; with "
@@ -102,6 +109,7 @@ def _draw(policy: LoadedModel, draws: Sequence[Draw], run: Run[SamplePairsConfig
         draw.text = decode(policy.tokenizer, result.response(row))
         draw.tokens = int(result.lengths[row])
         draw.ended = bool(result.ended[row])
+        draw.padding = int((result.responses[row, : draw.tokens] == policy.pad_id).sum())
 
 
 def _share_ended(draws: Sequence[Draw]) -> float:
@@ -130,10 +138,8 @@ def _score_all(
         run.check_cancel()
         model = reward_model_load(run.inputs[name], device=accelerator.device)
         scores = model.score(conversations)
-        for i, (draw, value) in enumerate(zip(draws, scores.combined().tolist(), strict=True)):
-            draw.scores[name] = value
-            for k, member in enumerate(scores.normalised[:, i].tolist()):
-                draw.scores[f"{name}/member_{k}"] = member
+        for draw, named in zip(draws, model.by_name(name, scores), strict=True):
+            draw.scores |= named
         run.emit("score", len(draws), len(draws), {name: float(scores.combined().mean())})
 
 
@@ -145,8 +151,12 @@ def main(run: Run[SamplePairsConfig]) -> None:
     prompts, policy = prompts_read(run.input("prompts")), policy_load_path(run.input("policy"))
     _check(run.config, policy, prompts)
     policy.model.to(accelerator.device)
+    begun = [prompt_encode(policy.tokenizer, p.messages) for p in prompts[:4]]
+    measure = MeasureConfig(sampling=run.config.sampling)
+    checks_pass(policy_checks(policy, begun, measure, AdapterConfig()))
     draws = [Draw(p, i) for p in prompts for i in range(run.config.completions_per_prompt)]
     _draw_all(run, policy, draws, "sample")
+    first_texts_check([FirstText(d.prompt.id, d.text, d.tokens, d.padding) for d in draws])
     for _ in range(RESAMPLES):
         again = repeated(draws)
         for draw in again:

@@ -11,11 +11,12 @@ many were taken.
 from __future__ import annotations
 
 import math
+import operator
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from accelerate import Accelerator
@@ -24,9 +25,10 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from annotation.rows import DemonstrationRow
-from training.contracts import SftConfig, SftPhase
+from training.contracts import AdapterConfig, SftConfig, SftPhase
 from training.core.data.batches import batches_from, sorted_batches
-from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.conversations import Encoded, demonstrations_encode
+from training.core.data.fitting import Fitted
 from training.core.data.json_lines import demonstrations_read, texts_of
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel, policy_load
@@ -34,6 +36,7 @@ from training.core.model.lora import adapter_add, trainable_parameters
 from training.core.model.memory_estimate import Job, estimate, memory_report, shape_of
 from training.core.model.policy_artifact import policy_artifacts_write
 from training.core.model.supervised import assistant_loss
+from training.core.rollout.model_checks import checks_pass, policy_checks, probe_config
 from training.core.run.alarms import loss_check
 from training.core.run.checkpoints import CheckpointStore, seed_everything
 from training.core.run.errors import UserError
@@ -74,6 +77,7 @@ def mean_loss(loaded: LoadedModel, data: Sequence[Encoded]) -> float:
 class Data:
     phases: list[list[Encoded]]
     validation: list[Encoded]
+    fitted: Fitted
 
     @property
     def cut(self) -> int:
@@ -90,15 +94,19 @@ def _read(run: Run[SftConfig]) -> Rows:
 
 
 def _data(run: Run[SftConfig], loaded: LoadedModel, rows: Rows) -> Data:
-    def encoded(rows: Sequence[DemonstrationRow]) -> list[Encoded]:
-        limit = run.config.max_length
-        return [demonstration_encode(loaded.tokenizer, r.messages, max_length=limit) for r in rows]
-
-    named = {name: encoded(demonstrations) for name, demonstrations in rows.items()}
-    validation: list[Encoded] = []
+    limit, truncation = run.config.max_length, run.config.truncation
     if "validation" in run.inputs:
-        validation = encoded(demonstrations_read(run.input("validation")))
-    return Data([named[phase.data] for phase in run.config.phases], validation)
+        rows = rows | {"validation": demonstrations_read(run.input("validation"))}
+    found = {
+        name: demonstrations_encode(
+            loaded.tokenizer, demonstrations, name, max_length=limit, truncation=truncation
+        )
+        for name, demonstrations in rows.items()
+    }
+    fitted = reduce(operator.add, (each.fitted for each in found.values()))
+    run.warn("texts", fitted.warning)
+    validation = found["validation"].encoded if "validation" in run.inputs else []
+    return Data([found[phase.data].encoded for phase in run.config.phases], validation, fitted)
 
 
 def _check(config: SftConfig, loaded: LoadedModel) -> None:
@@ -112,6 +120,14 @@ def _check(config: SftConfig, loaded: LoadedModel) -> None:
     if config.micro_batch_size < 0:
         raise UserError("micro_batch_size must be 0 (the whole batch) or more.")
     length_check(config.max_length, loaded.model)
+
+
+def _speaks_check(config: SftConfig, loaded: LoadedModel, data: Data) -> None:
+    """What every policy must show, on the beginnings of some demonstrations."""
+    probe = probe_config(max_new_tokens=max(1, min(8, config.max_length - 1)))
+    room = config.max_length - probe.sampling.max_new_tokens
+    begun = [list(encoded.ids[:room]) for encoded in data.phases[0][:4]]
+    checks_pass(policy_checks(loaded, begun, probe, AdapterConfig()))
 
 
 # ------------------------------------------------------------------------ training
@@ -229,7 +245,8 @@ def _validate(trainer: Trainer, data: Data) -> float | None:
     with trainer.network.whole():
         if not trainer.run.main:
             return None
-        loss = mean_loss(trainer.loaded, data.validation)
+        with trainer.accelerator.autocast():
+            loss = mean_loss(trainer.loaded, data.validation)
     metrics = {"validation_loss": loss, "validation_perplexity": math.exp(min(loss, 50.0))}
     phases = len(trainer.run.config.phases)
     trainer.run.emit("validate", trainer.phase + 1, phases, metrics)
@@ -263,6 +280,8 @@ def main(run: Run[SftConfig]) -> None:
     memory_report(run, found, device=accelerator.device)
     adapter_add(loaded.model, config.adapter, seed=seed)
     data = _data(run, loaded, rows)
+    loaded.model.to(accelerator.device)
+    _speaks_check(config, loaded, data)
     store = CheckpointStore(run.directory / "checkpoints", run.guard, main=run.main)
     network = network_open(accelerator, loaded.model, recompute=config.gradient_checkpointing)
     trainer = Trainer(run, accelerator, loaded, network, store)
@@ -293,6 +312,7 @@ def _finish(trainer: Trainer, data: Data, losses: dict[str, float | None]) -> No
         "examples_by_phase": [len(phase) for phase in data.phases],
         "validation_examples": len(data.validation),
         "cut_texts": data.cut,
+        **data.fitted.results(),
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
         "vocabulary": len(trainer.loaded.tokenizer),

@@ -7,9 +7,10 @@ from chosen texts: they say what a step is and what stands in a row beside the m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
+from accelerate.utils import gather_object
 from torch import nn
 
 from training.contracts import ArtifactRef, BestOfNConfig, DpoConfig, PpoConfig
@@ -18,14 +19,24 @@ from training.core.model.loading import LoadedModel
 from training.core.model.lora import adapter_add, trainable_parameters
 from training.core.model.memory_estimate import Estimate, Fixes, memory_report
 from training.core.model.policy_artifact import policy_artifacts_write
+from training.core.rollout.episodes import Episodes
+from training.core.rollout.first_texts import FirstText, first_texts_check, first_texts_of
 from training.core.rollout.sample_log import SampleLog
 from training.core.run.checkpoints import CheckpointStore, seed_everything
 from training.core.run.run_directory import Run
 from training.core.tuning.checkpoint_selection import Limits
+from training.core.tuning.footprint import weights_fix
 from training.core.tuning.materials import Materials, materials_open, measure_of, reference_cast
 from training.core.tuning.policy_meter import PolicyMeter, measure_points, meter_open
 from training.core.tuning.progress import TrainingProgress, policy_state, policy_state_restore
-from training.recipes.runtime import Network, adamw, cancel_check, footprint_sizes, network_open
+from training.recipes.runtime import (
+    Network,
+    adamw,
+    cancel_check,
+    footprint_sizes,
+    network_open,
+    shards,
+)
 
 Metrics = dict[str, float | None]
 ConfigT = TypeVar("ConfigT", PpoConfig, DpoConfig, BestOfNConfig)
@@ -88,8 +99,9 @@ def begin(
 ) -> Materials:
     """Estimate the memory, and only then load and check what the run works with."""
     found = footprint(run, **footprint_sizes(accelerator))
-    memory_report(run, found, device=accelerator.device, fixes=fixes)
-    return materials_open(run, device=accelerator.device)
+    advice = replace(fixes or Fixes(), weights=weights_fix(run))
+    memory_report(run, found, device=accelerator.device, fixes=advice)
+    return materials_open(run, device=accelerator.device, share=shards(accelerator) == 1)
 
 
 @dataclass(frozen=True)
@@ -107,9 +119,12 @@ class Measured(Tuned[MeasuredT]):
         *,
         meter_batch: int,
         steps: int,
-        **own: Any,
+        own: Callable[[Network[Any]], Mapping[str, Any]],
     ) -> Self:
-        """Hand the policy, with its adapter, to the processes and to an optimiser."""
+        """Hand the policy, with its adapter, to the processes and to an optimiser.
+
+        `own` makes the recipe's own parts: with the networks as they compute from now on.
+        """
         config, policy = run.config, materials.policy
         meter = meter_open(
             materials,
@@ -123,7 +138,14 @@ class Measured(Tuned[MeasuredT]):
         reference_cast(materials.reference, network.dtype)
         optimizer = accelerator.prepare(adamw(network.inner, config.learning_rate, 0.0))
         return cls.open(
-            run, accelerator, materials, network, optimizer, steps=steps, meter=meter, **own
+            run,
+            accelerator,
+            materials,
+            network,
+            optimizer,
+            steps=steps,
+            meter=meter,
+            **own(network),
         )
 
 
@@ -201,6 +223,19 @@ def _measure(
     seconds = {f"seconds_{phase}": spent for phase, spent in progress.throughput.seconds.items()}
     run.emit(run.spec.kind, progress.step, parts.steps, row | seconds)
     return ending
+
+
+def first_texts_require(
+    parts: Tuned[Any], episodes: Episodes, *, entropy: float | None = None
+) -> None:
+    """Raise `UserError` where the first texts of all processes leave nothing to learn."""
+    own = first_texts_of(
+        [tuple(prompt) for prompt in episodes.prompts],
+        episodes.responses,
+        episodes.texts,
+        pad_id=parts.policy.pad_id,
+    )
+    first_texts_check([FirstText(*one) for one in gather_object(own)], entropy=entropy)
 
 
 # ------------------------------------------------------------------------- finish

@@ -23,6 +23,7 @@ COLOURS = ("train", "held-out", "people", "truth", "mark")
 GROUPS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("Reward", "z", {"reward_train": "training", "reward_held_out": "held-out"}),
     ("KL to the reference", "nats a reply", {"kl_k1": "k1", "kl_exact": "exact"}),
+    ("Texts outside the reference's", "share", {"outlier_share": "outside"}),
     ("Entropy", "nats a token", {"entropy": "entropy"}),
     ("Reply length", "tokens", {"response_length": "length"}),
     ("Loss", "", {"loss": "loss", "policy_loss": "policy", "value_loss": "value"}),
@@ -67,7 +68,7 @@ def run_charts(events: Sequence[RunEvent]) -> list[RunChart]:
     for title, unit, names in GROUPS:
         lines = _lines(events, names)[: len(COLOURS)]
         if lines:
-            charts.append(_chart(title, unit, lines))
+            charts.append(curve_chart(title, unit, lines))
     return charts
 
 
@@ -103,18 +104,28 @@ def _thinned(points: Mapping[int, float]) -> list[tuple[float, float]]:
 # -------------------------------------------------------------------------- drawing
 
 
-def _chart(title: str, unit: str, lines: Sequence[Line]) -> RunChart:
+def curve_chart(
+    title: str,
+    unit: str,
+    lines: Sequence[Line],
+    *,
+    across: str = "step",
+    colours: Sequence[str] = COLOURS,
+) -> RunChart:
+    """The lines on one pair of axes; `across` is what the horizontal one counts, `colours` some of `COLOURS`."""
     return RunChart(
         title=title,
         unit=unit,
-        svg=_svg(title, unit, lines),
+        svg=_svg(title, unit, lines, across, colours),
         legend=tuple(
-            (line.name, COLOURS[i], number(line.points[-1][1])) for i, line in enumerate(lines)
+            (line.name, colours[i], number(line.points[-1][1])) for i, line in enumerate(lines)
         ),
     )
 
 
-def _svg(title: str, unit: str, lines: Sequence[Line]) -> SafeString:
+def _svg(
+    title: str, unit: str, lines: Sequence[Line], across: str, colours: Sequence[str]
+) -> SafeString:
     xs = [x for line in lines for x, _ in line.points]
     low, high, ticks = value_axis([y for line in lines for _, y in line.points])
     first, last = min(xs), max(xs)
@@ -141,22 +152,22 @@ def _svg(title: str, unit: str, lines: Sequence[Line]) -> SafeString:
         "",
         '<text class="fill-text" x="{}" y="{}" text-anchor="{}" font-size="11">{}</text>',
         [
-            (LEFT, HEIGHT - 4, "start", f"{first:g}"),
-            (WIDTH - RIGHT, HEIGHT - 4, "end", f"step {last:g}"),
+            (LEFT, HEIGHT - 4, "start", number(first)),
+            (WIDTH - RIGHT, HEIGHT - 4, "end", f"{across} {number(last)}"),
         ],
     )
     drawn = format_html_join(
         "",
         '<polyline class="stroke-{}" fill="none" stroke-width="2" points="{}"/>',
         [
-            (COLOURS[i], " ".join("{},{}".format(*at(*point)) for point in line.points))
+            (colours[i], " ".join("{},{}".format(*at(*point)) for point in line.points))
             for i, line in enumerate(lines)
         ],
     )
     return format_html(
         '<svg class="plot" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}">'
         "{}{}{}</svg>",
-        WIDTH, HEIGHT, WIDTH, HEIGHT, _says(title, unit, lines), grid, steps, drawn,
+        WIDTH, HEIGHT, WIDTH, HEIGHT, _says(title, unit, lines, across), grid, steps, drawn,
     )  # fmt: skip
 
 
@@ -180,10 +191,10 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.1e}"
 
 
-def _says(title: str, unit: str, lines: Sequence[Line]) -> str:
+def _says(title: str, unit: str, lines: Sequence[Line], across: str) -> str:
     words = [
-        f"{line.name} from {number(line.points[0][1])} at step {line.points[0][0]:g}"
-        f" to {number(line.points[-1][1])} at step {line.points[-1][0]:g}"
+        f"{line.name} from {number(line.points[0][1])} at {across} {number(line.points[0][0])}"
+        f" to {number(line.points[-1][1])} at {across} {number(line.points[-1][0])}"
         for line in lines
     ]
     return f"{title}{f' in {unit}' if unit else ''}: {'; '.join(words)}."

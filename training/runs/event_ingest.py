@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from training.contracts import ContractError, RunEvent
 from .models import Run, RunEventRow
 
 logger = logging.getLogger(__name__)
+
+Beat = Callable[[RunEvent | None], None]
+"""Told of each new event, and with None that the worker still looks after the run."""
 
 
 @dataclass

@@ -15,7 +15,11 @@ from .models import ModelVersion, Run, RunState, Snapshot
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 # What a program needs only while it works, and what a kill left half written.
 WORKING_FOLDERS = frozenset({"checkpoints"})
-WORKING_FILES = frozenset({"lock", "fence", "cancel"})
+# What stays of a run: small, and what it did can be read from it.
+RECORDS = frozenset(
+    {"spec.json", "manifest.json", "events.jsonl", "error.json", "child.log", "fence", "lock"}
+)
+WORKING_FILES = frozenset({"lock", "fence", "cancel", "pause"})
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,25 @@ class StoredArtifact:
 def store_path(path: str | Path) -> str | None:
     """Where what an order names lies, relative to the store; None for what lies elsewhere.
 
-    Orders name their inputs by full path. After a restore into another folder the end of that path
-    still says where the file is.
+    Orders name what lies in the store relative to it, and those of earlier releases by full path: after
+    a restore into another folder the end of that path still says where the file is.
     """
     store, parts = Path(settings.ARTIFACT_ROOT), Path(path).parts
+    if not Path(path).is_absolute():
+        return Path(path).as_posix()
     if Path(path).is_relative_to(store):
         return Path(path).relative_to(store).as_posix()
     ends = (PurePosixPath(*parts[place:]) for place in range(1, len(parts) - 1))
     return next((end.as_posix() for end in ends if (store / end).exists()), None)
+
+
+def order_path(path: str) -> str:
+    """What an order says of an input: relative to the store, so that no mount has to be the same."""
+    place = Path(path)
+    try:
+        return place.resolve().relative_to(Path(settings.ARTIFACT_ROOT).resolve()).as_posix()
+    except ValueError:
+        return str(place)
 
 
 def input_path(path: str | Path) -> Path:
@@ -68,8 +83,7 @@ def _removed_paths() -> set[str]:
 
 
 def _of_run(run: Run, gone: set[str]) -> Iterator[StoredArtifact]:
-    store = Path(settings.ARTIFACT_ROOT)
-    folder = run.directory.relative_to(store).as_posix()
+    folder = run.stored
     if run.cleared_at is not None:
         if run.directory.exists():
             yield StoredArtifact(f"run {run}", folder, "")
@@ -97,6 +111,10 @@ def stored_files(artifact: StoredArtifact) -> list[Path]:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     if artifact.sha256:
         return files  # all of them make the digest
+    if (
+        settings.OUTERLOOP_ARTIFACT_STORE
+    ):  # what else lies there are copies, which may go at any time
+        files = [file for file in files if file.parent == path and file.name in RECORDS]
     return [file for file in files if not _is_working(file.relative_to(path))]
 
 

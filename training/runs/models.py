@@ -20,7 +20,9 @@ class RunState(models.TextChoices):
 class Run(models.Model):
     """One order to a learning program. `line` and `round` are identities of the roof's rows.
 
-    `fence` counts the attempts: a child that holds an older number may write nothing.
+    `fence` counts the attempts: a child that holds an older number may write nothing. `job_fence` is the
+    attempt that a scheduler's job carries out; without one there is no such job to come back to. `job` is a
+    `JobStanding`, as it was last heard.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -35,6 +37,10 @@ class Run(models.Model):
     lease_owner = models.CharField(max_length=200, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    backend = models.CharField(max_length=20, default="local")
+    job_id = models.CharField(max_length=100, blank=True)
+    job_fence = models.PositiveIntegerField(null=True, blank=True)
+    job = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -47,14 +53,53 @@ class Run(models.Model):
     )
 
     class Meta:
-        indexes = [models.Index(fields=["state", "lease_expires_at"], name="run_lease")]
+        indexes = [
+            models.Index(fields=["state", "lease_expires_at"], name="run_lease"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["line", "-created_at", "-id"], name="run_newest_of_line"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {str(self.id)[:8]}"
 
     @property
+    def stored(self) -> str:
+        """Where the run lies in the artifact store."""
+        return f"runs/{self.id}"
+
+    @property
     def directory(self) -> Path:
-        return Path(settings.ARTIFACT_ROOT) / "runs" / str(self.id)
+        return Path(settings.ARTIFACT_ROOT) / self.stored
+
+
+class JobReport(models.Model):
+    """What a job that shares no folder with its worker has told the site; of the run's last such attempt.
+
+    `secret` opens the site to that attempt; the worker draws it, who has no key of the site to sign with.
+    `fence` is the attempt, `holder` the job that carries it out, `begun` how often it has begun: of two that
+    run by mistake the later one counts. `accelerate` is its configuration. `stop`: the worker wants it to save
+    and end. `tree` is the run directory for the next attempt: path -> SHA-256 of everything that is in the
+    store. `exit_code`, `failure` and `manifest` are there once it has ended.
+    """
+
+    run = models.OneToOneField(
+        Run, on_delete=models.CASCADE, primary_key=True, related_name="report"
+    )
+    fence = models.PositiveIntegerField()
+    secret = models.CharField(max_length=64)
+    accelerate = models.TextField()
+    holder = models.CharField(max_length=100, blank=True)
+    begun = models.PositiveIntegerField(default=0)
+    heard_at = models.DateTimeField(null=True, blank=True)
+    stop = models.BooleanField(default=False)
+    log = models.TextField(blank=True)
+    tree = models.JSONField(default=dict)
+    exit_code = models.IntegerField(null=True, blank=True)
+    failure = models.JSONField(null=True, blank=True)
+    manifest = models.JSONField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"attempt {self.fence} of {self.run_id}"
 
 
 class RunEventRow(models.Model):

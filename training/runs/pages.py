@@ -7,18 +7,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.forms import Field
+from django.http import QueryDict
 from django.utils import timezone
 
+from web.paging import page_by_key
 from web.registry import line_name, line_names, round_place
+from web.tables import Sort, choice_filter, table_asked
 
 from . import selectors
+from .backends import backend_title
 from .charts import RunChart, number, run_charts
 from .models import RunState
 from .progress import RunAlarm, Standing, run_alarm, standing
-from .records import RunRecord
-from .wording import ending_words, figure_words, kind_words, phase_words
+from .records import RunRecord, run_record
+from .wording import KINDS, ending_words, figure_words, job_words, kind_words, phase_words
 
-SHOWN = 60
+SHOWN = 50
+NEWEST = Sort("newest first", ("-created_at", "-id"))
 LOG_LINES = 40
 MEANINGS = {
     RunState.PENDING: "waiting",
@@ -43,15 +49,44 @@ class RunRow:
     error: str
 
 
-def runs_context(allowed: set[UUID] | None) -> dict[str, Any]:
-    runs = selectors.runs_latest(lines=allowed, limit=SHOWN)
+def runs_context(allowed: set[UUID] | None, query: QueryDict) -> dict[str, Any]:
+    """The page of runs that `query` (request.GET) asks for."""
+    table = table_asked(query, sorts={"newest": NEWEST}, filters=_filters())
+    runs = selectors.runs_found(lines=allowed, **table.chosen)
+    page = page_by_key(runs, query=query, fields=table.fields, size=SHOWN)
     names = {line.id: line.name for line in line_names()}
-    return {"rows": [_row(run, None, names.get(run.line_id, "")) for run in runs]}
+    shown = [_row(run_record(run), None, names.get(run.line, "")) for run in page.rows]
+    return {"rows": shown, "page": page, "table": table}
+
+
+def _filters() -> dict[str, Field]:
+    kinds = [(kind, kind_words(kind)) for kind in KINDS]
+    return {
+        "kind": choice_filter("Program", kinds, every="any"),
+        "state": choice_filter("State", list(RunState.choices), every="any"),
+    }
+
+
+@dataclass(frozen=True)
+class JobShown:
+    """A job of `scheduler` on a page: how it stands, since when, and that the scheduler is silent, if it is.
+
+    `waits`: its program is not at work; nobody watches a bar meanwhile.
+    """
+
+    scheduler: str
+    says: str
+    since: datetime | None
+    waits: bool
+    silence: str
+    silent_since: datetime | None
 
 
 @dataclass(frozen=True)
 class RunFollowed:
-    """A run as pages follow it: where it stands, its charts, the last figures with their names."""
+    """A run as pages follow it: where it stands, its charts, the last figures with their names.
+
+    `heard`: when its job spoke to the site, which one without a shared folder does."""
 
     run: RunRecord
     title: str
@@ -62,10 +97,12 @@ class RunFollowed:
     charts: list[RunChart]
     figures: list[tuple[str, str]]
     log: str
+    job: JobShown | None
+    heard: datetime | None
 
 
 def run_followed(run: RunRecord) -> RunFollowed:
-    events = selectors.run_events(run.id)
+    events, job = selectors.run_events(run.id), _job(run)
     stands = standing(events, now=timezone.now())
     return RunFollowed(
         run=run,
@@ -77,7 +114,30 @@ def run_followed(run: RunRecord) -> RunFollowed:
         charts=run_charts(events),
         figures=_figures(events),
         log=selectors.run_log_tail(run.id, lines=LOG_LINES),
+        job=job,
+        heard=selectors.run_heard_at(run.id) if job else None,
     )
+
+
+def _job(run: RunRecord) -> JobShown | None:
+    """While the run is under way; what became of a job since is not asked any more."""
+    if run.job is None or run.state not in (RunState.PENDING, RunState.RUNNING):
+        return None
+    if run.state == RunState.PENDING and not run.job_attached:
+        return None
+    scheduler = backend_title(run.backend)
+    return JobShown(
+        scheduler=scheduler,
+        says=job_words(run.job, run.job_id, scheduler),
+        since=_moment(run.job.since),
+        waits=run.job.phase in ("submitting", "queued", "preempted"),
+        silence=run.job.silence,
+        silent_since=_moment(run.job.silent_since),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def run_context(run: RunRecord) -> dict[str, Any]:
@@ -86,6 +146,7 @@ def run_context(run: RunRecord) -> dict[str, Any]:
         "run": run,
         "followed": followed,
         "row": _row(run, followed.alarm, line_name(run.line_id)),
+        "scheduler": backend_title(run.backend),
         "live": "2s" if followed.live else "",
         "stopping": followed.live and run.cancel_requested,
         "results": _results(run.results),
@@ -95,12 +156,18 @@ def run_context(run: RunRecord) -> dict[str, Any]:
 
 def _row(run: RunRecord, alarm: RunAlarm | None, line: str) -> RunRow:
     stopped = alarm is not None and run.state == RunState.SUCCEEDED
+    job = _job(run)
+    word = "In the queue" if job and job.waits else RunState(run.state).label
     return RunRow(
         id=run.id,
         title=kind_words(run.kind),
         line=line,
-        meaning="attention" if stopped else MEANINGS[RunState(run.state)],
-        word="Stopped by an alarm" if stopped else RunState(run.state).label,
+        meaning="attention"
+        if stopped
+        else "waiting"
+        if job and job.waits
+        else MEANINGS[RunState(run.state)],
+        word="Stopped by an alarm" if stopped else word,
         started=run.started_at,
         seconds=run.seconds,
         error=run.error,

@@ -14,6 +14,7 @@ ALARM_NAMES = {
     "kl_explosion": "Exploding KL",
     "entropy_collapse": "Entropy collapse",
     "reward_without_held_out_gain": "Reward without held-out gain",
+    "outlier_states": "Texts unlike the reference's",
 }
 
 

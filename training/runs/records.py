@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from training.contracts import JobStanding
 from web.records import record_of
 
 from .models import ModelVersion, Run, Snapshot
@@ -30,7 +31,8 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """`results` and `artifacts` are empty until the run has finished."""
+    """`results` and `artifacts` are empty until the run has finished; `job` is there where a scheduler has
+    or had one for it, `job_attached` where it carries out the present attempt."""
 
     id: UUID
     line_id: UUID
@@ -50,6 +52,10 @@ class RunRecord:
     error: str
     directory: Path
     cancel_requested: bool = False
+    backend: str = "local"
+    job_id: str = ""
+    job: JobStanding | None = None
+    job_attached: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ def run_record(run: Run) -> RunRecord:
         artifacts=tuple(manifest.get("artifacts", ())),
         environment=manifest.get("environment", {}),
         cancel_requested=run.cancel_requested_at is not None,
+        job=JobStanding.from_json(run.job) if run.job else None,
+        job_attached=run.job_fence is not None and run.job_fence == run.fence,
     )
 
 

@@ -18,11 +18,11 @@ from uuid import UUID
 
 from django.conf import settings
 
-from training.contracts import ArtifactRef, ContractError, RunManifest, canonical_json
+from training.contracts import ArtifactRef, ContractError, InputRef, RunManifest, canonical_json
 
-from .inventory import input_path
-from .launching import launch_command, launch_environment
+from .launching import child_environment, launch_command
 from .models import Run, RunState
+from .services import ArtifactMismatch, input_local
 
 TOKEN = 0
 STOP_SECONDS = 20.0
@@ -99,10 +99,13 @@ def _directory_prepare(run: Run, directory: Path) -> None:
 
 def _order(run: Run) -> dict[str, Any]:
     """The stored order, with its inputs where they lie now; the program checks each by its digest."""
-    inputs = {
-        name: {**reference, "path": str(input_path(reference["path"]))}
-        for name, reference in run.spec["inputs"].items()
-    }
+    try:
+        inputs = {
+            name: {**reference, "path": str(input_local(InputRef.from_json(reference)))}
+            for name, reference in run.spec["inputs"].items()
+        }
+    except ArtifactMismatch as error:
+        raise ReproductionFailed(str(error)) from error
     return {**run.spec, "inputs": inputs}
 
 
@@ -116,7 +119,7 @@ def _carry_out(kind: str, directory: Path) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=settings.BASE_DIR,
-            env=launch_environment(OUTERLOOP_LIFELINE="stdin"),
+            env=child_environment(OUTERLOOP_LIFELINE="stdin"),
         )
         try:
             code = child.wait()

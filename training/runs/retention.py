@@ -8,7 +8,7 @@ snapshots, and a run's order, result, events and log always stay.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -19,13 +19,9 @@ from django.utils import timezone
 
 from training.digests import path_bytes
 
-from .inventory import ENDED, store_path
+from .inventory import ENDED, RECORDS, store_path
 from .models import ModelVersion, Retention, Run, RunState
-
-# What stays of a run: small, and what it did can be read from it.
-RECORDS = frozenset(
-    {"spec.json", "manifest.json", "events.jsonl", "error.json", "child.log", "fence", "lock"}
-)
+from .storage import KeptObjects, artifact_store
 
 
 @dataclass(frozen=True)
@@ -50,26 +46,36 @@ class Kept:
 
 
 def removable_artifacts(kept: Kept) -> list[Removable]:
-    """Everything that the rule lets go, in order of its path."""
+    """Everything that the rule lets go, in order of its path.
+
+    Raises `StoreAway` where object storage does not say what it holds."""
+    objects = _Objects(artifact_store().listed())
     runs = {run.id: run for run in Run.objects.all()}
     free = {run.id for run in runs.values() if _is_free(run, kept)}
     needed = _lineage(kept, runs, free)
-    found = [*_of_runs(runs, free, needed), *_models(kept, needed), *_leftovers(kept, runs)]
+    found = [*_of_runs(runs, free, needed, objects), *_models(kept, needed, objects)]
+    found += _leftovers(kept, runs)
+    known = {item.path for item in found}
+    found += [item for item in _left_objects(kept, runs, objects) if item.path not in known]
     return sorted(found, key=lambda item: item.path)
 
 
 def artifact_remove(item: Removable) -> None:
     """Mark the row, then delete the files: after a kill in between the next look finds them again."""
-    path = _store() / item.path
+    path, store = _store() / item.path, artifact_store()
     now = timezone.now()
     if item.kind == "results" and item.identity is not None:
         Run.objects.filter(pk=item.identity, cleared_at=None).update(cleared_at=now)
         ModelVersion.objects.filter(run=item.identity, removed_at=None).update(removed_at=now)
+        if not store.shared:
+            store.remove(item.path)
         for child in _results(path):
             _delete(child)
         return
     if item.kind == "model" and item.identity is not None:
         ModelVersion.objects.filter(pk=item.identity).update(removed_at=now)
+    if not store.shared and item.kind != "checkpoints":
+        store.remove(item.path)
     _delete(path)
 
 
@@ -128,12 +134,31 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _of_runs(runs: dict[UUID, Run], free: set[UUID], needed: set[str]) -> Iterator[Removable]:
+class _Objects:
+    """What object storage holds, by the first two parts of its path (`runs/ID`); nothing for a folder."""
+
+    def __init__(self, listed: Mapping[str, list[KeptObjects]]) -> None:
+        self.found: dict[str, list[KeptObjects]] = {}
+        for path, several in listed.items():
+            self.found.setdefault(_top(path), []).extend(several)
+
+    def bytes(self, top: str) -> int:
+        return sum(each.bytes for each in self.found.get(top, ()))
+
+
+def _top(path: str) -> str:
+    return "/".join(PurePosixPath(path).parts[:2])
+
+
+def _of_runs(
+    runs: dict[UUID, Run], free: set[UUID], needed: set[str], objects: _Objects
+) -> Iterator[Removable]:
     for run_id in free:
         run, path = runs[run_id], _run_path(run_id)
         folder = _store() / path
         if path not in needed:
-            size = sum(path_bytes(child) for child in _results(folder))
+            here = sum(path_bytes(child) for child in _results(folder))
+            size = objects.bytes(path) or here
             if size:
                 yield Removable("results", f"what {run} made", path, size, run_id)
         elif run.state == RunState.SUCCEEDED and (folder / "checkpoints").is_dir():
@@ -149,12 +174,16 @@ def _results(folder: Path) -> list[Path]:
     return [child for child in folder.iterdir() if child.name not in RECORDS]
 
 
-def _models(kept: Kept, needed: set[str]) -> Iterator[Removable]:
+def _models(kept: Kept, needed: set[str], objects: _Objects) -> Iterator[Removable]:
     """Models that were imported and that nothing uses."""
     imported = ModelVersion.objects.filter(run=None, removed_at=None, created_at__lt=kept.before)
     for version in imported:
-        if version.path not in needed and version.directory.exists():
+        if version.path in needed:
+            continue
+        size = objects.bytes(version.path)
+        if not size and version.directory.exists():
             size = path_bytes(version.directory)
+        if size:
             yield Removable("model", version.name, version.path, size, version.id)
 
 
@@ -168,6 +197,22 @@ def _leftovers(kept: Kept, runs: dict[UUID, Run]) -> Iterator[Removable]:
             old = path.stat().st_mtime < kept.before.timestamp()
             if relative not in known and old and not _holds(relative, known):
                 yield Removable("leftover", "nothing refers to it", relative, path_bytes(path))
+
+
+def _left_objects(kept: Kept, runs: dict[UUID, Run], objects: _Objects) -> Iterator[Removable]:
+    """The same in object storage, and uploads that never ended."""
+    known = {f"runs/{run_id}" for run_id in runs}
+    known |= {_top(path) for path in ModelVersion.objects.values_list("path", flat=True)}
+    for top, several in objects.found.items():
+        old = [each for each in several if each.modified < kept.before]
+        if top.startswith(("runs/", "models/")) and top not in known:
+            if len(old) == len(several):
+                yield Removable("leftover", "nothing refers to it", top, objects.bytes(top))
+            continue
+        for each in old:
+            if not each.whole:
+                place = f"{each.path}/{each.sha256}"
+                yield Removable("leftover", "an upload that never ended", place, each.bytes)
 
 
 def _holds(folder: str, known: set[str]) -> bool:

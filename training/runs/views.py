@@ -33,7 +33,8 @@ def run_for(request: HttpRequest, run_id: UUID) -> RunRecord:
 @require_GET
 @role_required(*STAFF)
 def run_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "runs/list.html", runs_context(lines_of(request.user, *STAFF)))
+    context = runs_context(lines_of(request.user, *STAFF), request.GET)
+    return render(request, "runs/list.html", context)
 
 
 @login_required

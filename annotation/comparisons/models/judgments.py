@@ -17,6 +17,7 @@ class AssignmentState(models.TextChoices):
     SUBMITTED = "submitted", "Submitted"
     SKIPPED = "skipped", "Skipped"
     EXPIRED = "expired", "Expired"
+    SETTLED = "settled", "Settled"
 
 
 class Assignment(models.Model):
@@ -25,7 +26,10 @@ class Assignment(models.Model):
     `shown_order` lists slot positions from left to right. An expired assignment that the queue
     gives to the same rater again is this same row, with the same order and the draft kept.
     `lease_expires_at` is empty for imported votes, which were never leased, and for a lease that was
-    given back unseen. `gate_queue` is that of a gate pair: one rater's share is counted by it.
+    given back unseen. A settled one is an adjudicator's, who saw the votes and was given nothing by the
+    queue. `touched_at` is when the rater last answered, skipped, drafted or took back;
+    `parked_at` when they put it aside with its draft: it is not given to them until they open it, and its
+    lease runs on. `gate_queue` is that of a gate pair: one rater's share is counted by it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,6 +62,10 @@ class Assignment(models.Model):
     draft = models.JSONField(default=dict)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
     skip_reason = models.CharField(max_length=300, blank=True)
+    touched_at = models.DateTimeField(default=timezone.now)
+    parked_at = models.DateTimeField(null=True, blank=True)
+
+    left_out: bool  # of one that is locked: whether an answer given now would count for nothing
 
     class Meta:
         constraints = [
@@ -78,6 +86,17 @@ class Assignment(models.Model):
             ),
             models.Index(fields=["rater", "-submitted_at"], name="assignment_rater_submitted"),
             models.Index(
+                fields=["-leased_at", "-id"],
+                name="assignment_skipped",
+                condition=Q(state=AssignmentState.SKIPPED),
+            ),
+            models.Index(
+                fields=["leased_at"],
+                name="assignment_imported",
+                condition=Q(lease_expires_at__isnull=True),
+            ),
+            models.Index(fields=["rater", "-touched_at", "-id"], name="assignment_rater_touched"),
+            models.Index(
                 fields=["gate_queue", "rater"],
                 name="assignment_gate_share",
                 condition=Q(gate_queue__isnull=False) & ~Q(state=AssignmentState.EXPIRED),
@@ -93,7 +112,10 @@ class Judgment(models.Model):
 
     An edit is a new revision; so is undoing, with `withdrawn` set and no values. At most one
     revision is `active`: that one counts. `surplus` came when its place was already taken.
-    `both_bad` stands beside the value; `flags` are keys such as "unsafe".
+    `both_bad` stands beside the value; `flags` are keys such as "unsafe". `spans` are marked parts, each with
+    the key of its label, its slot, `start` and `end` (exclusive) in characters (code points) of the stored text.
+    Where answers were ranked, `levels` has the level of each slot in slot order, 1 the best and equal ones a tie,
+    and there are no values.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -112,8 +134,11 @@ class Judgment(models.Model):
     )
     surplus = models.BooleanField(default=False)
     both_bad = models.BooleanField(default=False)
+    levels = ArrayField(models.PositiveSmallIntegerField(), null=True, blank=True)
     flags = models.JSONField(default=list)
+    spans = models.JSONField(default=list)
     rationale = models.TextField(blank=True)
+    reasons = models.JSONField(default=list)
     idempotency_key = models.CharField(max_length=100)
     seconds = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -136,9 +161,7 @@ class Judgment(models.Model):
         ]
         indexes = [
             models.Index(fields=["rater", "-created_at"], name="judgment_rater_recent"),
-            models.Index(
-                fields=["created_at"], name="judgment_active_recent", condition=Q(active=True)
-            ),
+            models.Index(fields=["created_at"], name="judgment_recent"),
         ]
 
     def __str__(self) -> str:

@@ -33,6 +33,23 @@ class RootSplit(models.Model):
         return f"{self.root_hash[:12]}: {self.split}"
 
 
+class RetiredRoot(models.Model):
+    """An evaluation root whose labels were released to training: no gate of the line draws a prompt of it
+    any more, for ever (a database trigger sees to that), and labels on it may train."""
+
+    line = models.UUIDField()
+    root_hash = models.CharField(max_length=64)
+    retired_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["line", "root_hash"], name="retired_root_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.root_hash[:12]} since {self.retired_at:%Y-%m-%d}"
+
+
 class Prompt(models.Model):
     """A conversation that awaits an answer: `messages` is [{"role", "content"}, ...].
 

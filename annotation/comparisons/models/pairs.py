@@ -29,10 +29,14 @@ class Comparison(models.Model):
 
     `wanted` places for judgments: `leased` are held by people at work, `judged` are taken by
     judgments that came in time; the rest are free, and while there are any the comparison is `open`.
+    `adaptive` marks a pair of which the answers decided how many people are asked: it tells nothing of how
+    far people agree.
     A gate pair whose two texts are the same wants none: it is a tie without being asked.
     `queue_key` is drawn once (from `pair_digest`, so that a seeded run repeats), so that the queue
     is in random order without sorting.
     `pair_digest` is the same whichever way round the texts come.
+    A gold item knows its answer: `gold_value` in slot order, right within `gold_tolerance` steps (empty:
+    any strength on that side), and `gold_explanation` for whom it is explained to; retired it is closed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -51,6 +55,7 @@ class Comparison(models.Model):
     wanted = models.PositiveSmallIntegerField(default=1)
     judged = models.PositiveSmallIntegerField(default=0)
     leased = models.PositiveSmallIntegerField(default=0)
+    adaptive = models.BooleanField(default=False)
     closed_at = models.DateTimeField(null=True, blank=True)
     open = models.GeneratedField(
         expression=ExpressionWrapper(
@@ -64,6 +69,10 @@ class Comparison(models.Model):
     gold_value = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(7)]
     )
+    gold_tolerance = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MaxValueValidator(2)]
+    )
+    gold_explanation = models.TextField(blank=True, max_length=2000)
     source = models.CharField(max_length=100, blank=True)
     external_id = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -92,6 +101,11 @@ class Comparison(models.Model):
                 name="training_pair_once_per_campaign",
                 condition=Q(round_id__isnull=True, purpose=Purpose.TRAINING),
             ),
+            models.UniqueConstraint(
+                fields=["campaign", "pair_digest"],
+                name="gold_pair_once_at_a_time",
+                condition=Q(purpose=Purpose.GOLD, closed_at__isnull=True),
+            ),
         ]
         indexes = [
             models.Index(
@@ -119,11 +133,18 @@ class GateQueue(models.Model):
     )
     most_per_rater = models.PositiveIntegerField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
             models.Index(
                 fields=["campaign"], name="gate_queue_open", condition=Q(closed_at__isnull=True)
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(released_at__isnull=True) | Q(closed_at__isnull=False),
+                name="gate_queue_released_when_closed",
             )
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from uuid import UUID
 
 from django.db import transaction
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from annotation.accounts.models import Rater
 from annotation.campaigns.models import OVERALL
+from annotation.comparisons.levels import levels_dense, levels_turned, sides_of
 from annotation.comparisons.models import (
     Assignment,
     AssignmentState,
@@ -18,8 +20,10 @@ from annotation.comparisons.models import (
     JudgmentValue,
     RaterQueue,
 )
+from annotation.comparisons.openness import fixed_why
 from annotation.comparisons.records import (
     FLAGS,
+    REASONS,
     Answer,
     AnswerFixed,
     AnswerInvalid,
@@ -27,9 +31,10 @@ from annotation.comparisons.records import (
 )
 from annotation.comparisons.scale import HIGHEST, LOWEST, value_turned
 from annotation.comparisons.selectors import answer_of
-from annotation.comparisons.shares import gate_share_left
+from annotation.comparisons.spans import spans_stored
 
-from .leases import assignment_locked, lease_end, text_checked
+from .leases import assignment_locked, lease_end, place_free, place_released, text_checked
+from .overlap import overlap_reconsider
 
 LONGEST_SECONDS = 86_400
 
@@ -52,14 +57,15 @@ def judgment_submit(
         raise AnswerFixed("You have answered this pair already; edit that answer instead.")
     if assignment.state == AssignmentState.SKIPPED:
         raise AnswerFixed("You skipped this pair, so that it went to somebody else.")
-    values = _values_in_slot_order(comparison, assignment, answer)
+    said = _said_in_slot_order(comparison, assignment, answer)
     surplus = not _place_taken(comparison, assignment)
     assignment.state = AssignmentState.SUBMITTED
-    assignment.submitted_at = timezone.now()
-    assignment.draft, assignment.draft_saved_at = {}, None
-    assignment.save(update_fields=["state", "submitted_at", "draft", "draft_saved_at"])
+    assignment.submitted_at = assignment.touched_at = timezone.now()
+    assignment.draft, assignment.draft_saved_at, assignment.parked_at = {}, None, None
+    assignment.save()
     _count(queue, +1)
-    judgment = _record(assignment, answer, values, idempotency_key, surplus=surplus)
+    judgment = judgment_written(assignment, answer, said, idempotency_key, surplus=surplus)
+    overlap_reconsider(comparison)
     return _outcome(judgment)
 
 
@@ -73,9 +79,11 @@ def judgment_revise(
     if known is not None:
         return known
     active = _active_changeable(comparison, assignment)
-    values = _values_in_slot_order(comparison, assignment, answer)
+    said = _said_in_slot_order(comparison, assignment, answer)
     _supersede(active)
-    judgment = _record(assignment, answer, values, idempotency_key, surplus=active.surplus)
+    judgment = judgment_written(assignment, answer, said, idempotency_key, surplus=active.surplus)
+    overlap_reconsider(comparison)
+    Assignment.objects.filter(pk=assignment.pk).update(touched_at=timezone.now())
     return _outcome(judgment)
 
 
@@ -106,13 +114,18 @@ def judgment_undo(*, rater: Rater, assignment_id: UUID, idempotency_key: str = "
     _given_back(comparison, assignment, active)
     assignment.draft = {
         "values": dict(before.values),
+        **({"ranking": list(before.ranking)} if before.ranking else {}),
         "both_bad": before.both_bad,
         "flags": list(before.flags),
         "rationale": before.rationale,
+        "reasons": list(before.reasons),
+        "spans": [asdict(span) for span in before.spans],
+        "seconds": before.seconds,
     }
-    assignment.draft_saved_at = timezone.now()
+    assignment.draft_saved_at = assignment.touched_at = timezone.now()
     assignment.save()
     _count(queue, -1)
+    overlap_reconsider(comparison)
     return _outcome(judgment)
 
 
@@ -128,25 +141,26 @@ def _known_outcome(rater: Rater, assignment: Assignment, key: str) -> SubmitOutc
 
 
 def _place_taken(comparison: Comparison, assignment: Assignment) -> bool:
-    """Turn the lease into a judged place, or take a free one; False when there is none."""
+    """Turn the lease into a judged place, or take a free one; False when there is none.
+
+    An answer that a lead has left out beforehand takes none, so that somebody else is asked.
+    """
+    if assignment.left_out:
+        if assignment.state == AssignmentState.LEASED:
+            place_released(comparison)
+        return False
     if assignment.state == AssignmentState.LEASED:
         comparison.leased -= 1
-    elif comparison.closed_at or not _place_free(comparison, assignment):
+    elif comparison.closed_at or not place_free(comparison, assignment):
         return False
     comparison.judged += 1
     comparison.save(update_fields=["leased", "judged"])
     return True
 
 
-def _place_free(comparison: Comparison, assignment: Assignment) -> bool:
-    """Whether an answer whose lease has run out finds room: in the pair, and in the rater's share."""
-    room = comparison.judged + comparison.leased < comparison.wanted
-    return room and gate_share_left(rater=assignment.rater, queue_id=assignment.gate_queue_id)
-
-
 def _given_back(comparison: Comparison, assignment: Assignment, active: Judgment) -> None:
     """Make the assignment a lease again; a surplus one only if a place is free by now."""
-    free = _place_free(comparison, assignment)
+    free = place_free(comparison, assignment)
     assignment.state = AssignmentState.LEASED if free or not active.surplus else "expired"
     assignment.submitted_at = None
     assignment.lease_expires_at = lease_end(comparison.campaign)
@@ -161,8 +175,9 @@ def _active_changeable(comparison: Comparison, assignment: Assignment) -> Judgme
     active = assignment.judgments.filter(active=True).first()
     if active is None:
         raise AnswerInvalid("There is no answer to this pair that could be changed.")
-    if comparison.closed_at is not None:
-        raise AnswerFixed("A decision rests on this answer by now; it can no longer be changed.")
+    assignment.comparison = comparison  # the locked one
+    if why := fixed_why(assignment):
+        raise AnswerFixed(why)
     return active
 
 
@@ -170,10 +185,15 @@ def _supersede(active: Judgment) -> None:
     Judgment.objects.filter(pk=active.pk).update(active=False, superseded_at=timezone.now())
 
 
-def _values_in_slot_order(
+def _said_in_slot_order(
     comparison: Comparison, assignment: Assignment, answer: Answer
-) -> dict[int, int]:
-    """Criterion id to value, turned from the order shown; every part of the answer is checked."""
+) -> dict[int, int] | list[int]:
+    """Criterion id to value, or of ranked answers the level of each slot; turned from the order shown, and
+    every part of the answer is checked."""
+    if comparison.campaign.ranks:
+        return _levels_in_slot_order(assignment, answer)
+    if answer.ranking:
+        raise AnswerInvalid("This campaign compares two answers: send values, and no ranking.")
     criteria = dict(comparison.campaign.criteria.values_list("key", "pk"))
     if OVERALL not in answer.values:
         raise AnswerInvalid("Say which of the two is better overall, or that they are equal.")
@@ -188,25 +208,49 @@ def _values_in_slot_order(
     }
 
 
+def _levels_in_slot_order(assignment: Assignment, answer: Answer) -> list[int]:
+    count = len(assignment.shown_order)
+    if answer.values:
+        raise AnswerInvalid(f"This campaign ranks {count} answers: send a ranking, and no values.")
+    if len(answer.ranking) != count:
+        raise AnswerInvalid(
+            f"ranking: send a level for each of the {count} answers in the order shown, 1 the best."
+        )
+    for level in answer.ranking:
+        if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= count:
+            raise AnswerInvalid(f"ranking: use whole numbers from 1 to {count}; equal ones tie.")
+    return levels_turned(levels_dense(answer.ranking), assignment.shown_order)
+
+
 def _flags_in_slot_order(flags: tuple[str, ...], shown_order: list[int]) -> list[dict[str, object]]:
+    slots = {"": None, **sides_of(shown_order)}
     stored: list[dict[str, object]] = []
     for flag in dict.fromkeys(flags):
         key, _, side = flag.partition(":")
-        if key not in FLAGS or side not in ("", "left", "right"):
+        if key not in FLAGS or side not in slots:
             raise AnswerInvalid(f"There is no flag {flag[:60]!r}; use one of {', '.join(FLAGS)}.")
-        slot = {"": None, "left": shown_order[0], "right": shown_order[1]}[side]
-        stored.append({"key": key, "slot": slot})
+        stored.append({"key": key, "slot": slots[side]})
     return stored
 
 
-def _record(
+def _reasons_checked(reasons: tuple[str, ...]) -> list[str]:
+    for reason in reasons:
+        if reason not in REASONS:
+            known = ", ".join(REASONS)
+            raise AnswerInvalid(f"There is no reason {reason[:60]!r}; use one of {known}.")
+    return list(dict.fromkeys(reasons))
+
+
+def judgment_written(
     assignment: Assignment,
     answer: Answer,
-    values: dict[int, int],
+    said: dict[int, int] | list[int],
     idempotency_key: str,
     *,
     surplus: bool,
 ) -> Judgment:
+    """The next revision of an assignment that the caller holds locked; `said` in slot order, values by
+    criterion or the levels of a ranking."""
     last = assignment.judgments.order_by("-revision").values_list("revision", flat=True).first()
     judgment = Judgment.objects.create(
         assignment=assignment,
@@ -214,16 +258,20 @@ def _record(
         revision=(last or 0) + 1,
         surplus=surplus,
         both_bad=answer.both_bad,
+        levels=said if isinstance(said, list) else None,
         flags=_flags_in_slot_order(answer.flags, assignment.shown_order),
+        spans=spans_stored(assignment, answer.spans),
         rationale=text_checked("rationale", answer.rationale.strip()),
+        reasons=_reasons_checked(answer.reasons),
         idempotency_key=idempotency_key,
         guideline_version_id=assignment.guideline_version_id,
         seconds=None if answer.seconds is None else min(max(answer.seconds, 0.0), LONGEST_SECONDS),
     )
-    JudgmentValue.objects.bulk_create(
-        JudgmentValue(judgment=judgment, criterion_id=criterion, value=value)
-        for criterion, value in values.items()
-    )
+    if isinstance(said, dict):
+        JudgmentValue.objects.bulk_create(
+            JudgmentValue(judgment=judgment, criterion_id=criterion, value=value)
+            for criterion, value in said.items()
+        )
     return judgment
 
 

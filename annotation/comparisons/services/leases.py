@@ -19,8 +19,11 @@ from django.utils import timezone
 
 from annotation.accounts.models import Rater
 from annotation.campaigns.models import Campaign
+from annotation.comparisons.exclusions import assignment_left_out
 from annotation.comparisons.models import Assignment, AssignmentState, Comparison, RaterQueue
 from annotation.comparisons.records import LONGEST_TEXT, AnswerInvalid, NotYours
+from annotation.comparisons.shares import gate_share_left
+from annotation.contracts import AnnotationError
 from web.clock import Now, database_now
 
 LARGEST_DRAFT = 40_000
@@ -50,6 +53,7 @@ def assignment_locked(
     """
     found = (
         Assignment.objects.filter(pk=assignment_id, rater=rater)
+        .exclude(state=AssignmentState.SETTLED)
         .values_list("comparison_id", "comparison__campaign_id")
         .first()
     )
@@ -62,7 +66,10 @@ def assignment_locked(
         .select_related("campaign")
         .get(pk=comparison_id)
     )
-    return queue, comparison, Assignment.objects.select_for_update().get(pk=assignment_id)
+    rows = Assignment.objects.select_for_update(of=("self",))
+    assignment = rows.annotate(for_nothing=assignment_left_out()).get(pk=assignment_id)
+    assignment.left_out = assignment.for_nothing
+    return queue, comparison, assignment
 
 
 def draft_save(*, rater: Rater, assignment_id: UUID, draft: Mapping[str, Any]) -> datetime:
@@ -70,11 +77,14 @@ def draft_save(*, rater: Rater, assignment_id: UUID, draft: Mapping[str, Any]) -
     if len(json.dumps(draft)) > LARGEST_DRAFT:
         raise AnswerInvalid(f"The draft is too long: keep it under {LARGEST_DRAFT:,} characters.")
     own = Assignment.objects.filter(pk=assignment_id, rater=rater)
+    own = own.exclude(state=AssignmentState.SETTLED)
     campaign = Campaign.objects.filter(comparisons__assignments__in=own).first()
     if campaign is None:
         raise NotYours("You have no such pair.")
     now = timezone.now()
-    saved = own.exclude(state=AssignmentState.SKIPPED).update(draft=dict(draft), draft_saved_at=now)
+    saved = own.exclude(state=AssignmentState.SKIPPED).update(
+        draft=dict(draft), draft_saved_at=now, touched_at=now
+    )
     own.filter(state=AssignmentState.LEASED).update(lease_expires_at=lease_end(campaign))
     if not saved:
         raise AnswerInvalid("This pair was skipped; there is no draft to keep.")
@@ -93,7 +103,8 @@ def assignment_skip(*, rater: Rater, assignment_id: UUID, reason: str) -> None:
         place_released(comparison)
     assignment.state = AssignmentState.SKIPPED
     assignment.skip_reason = reason.strip()
-    assignment.save(update_fields=["state", "skip_reason"])
+    assignment.touched_at, assignment.parked_at = timezone.now(), None
+    assignment.save(update_fields=["state", "skip_reason", "touched_at", "parked_at"])
 
 
 @transaction.atomic
@@ -122,6 +133,17 @@ def leases_give_back(*, rater: Rater, campaign: Campaign, assignment_ids: Collec
     Assignment.objects.filter(pk__in=freed).update(lease_expires_at=None)
 
 
+@transaction.atomic
+def lease_release(*, assignment: Assignment) -> None:
+    """Take a pair from who holds it: its place is free, the draft is kept, a late answer finds room or is
+    surplus. Raises `AnnotationError` where it is not held any more."""
+    held = Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.LEASED)
+    freed = _places_freed(held, limit=1)
+    if not freed:
+        raise AnnotationError("Nobody holds this pair any more.")
+    Assignment.objects.filter(pk__in=freed).update(lease_expires_at=None)
+
+
 def _places_freed(live: QuerySet[Assignment, Assignment], *, limit: int) -> list[UUID]:
     """End leases; what others hold locked is left for the next call. Returns the assignments."""
     ordered = live.order_by("lease_expires_at")
@@ -139,6 +161,12 @@ def _places_freed(live: QuerySet[Assignment, Assignment], *, limit: int) -> list
     for comparison_id, places in Counter(freed.values()).items():
         Comparison.objects.filter(pk=comparison_id).update(leased=F("leased") - places)
     return list(freed)
+
+
+def place_free(comparison: Comparison, assignment: Assignment) -> bool:
+    """Whether an answer whose lease has run out finds room: in the pair, and in the rater's share."""
+    room = comparison.judged + comparison.leased < comparison.wanted
+    return room and gate_share_left(rater=assignment.rater, queue_id=assignment.gate_queue_id)
 
 
 def place_released(comparison: Comparison) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
-from uuid import UUID, uuid5
+from operator import attrgetter
+from typing import NamedTuple
+from uuid import UUID, uuid4, uuid5
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.comparisons import digests
+from annotation.comparisons.copying import rows_copy_missing
 from annotation.comparisons.models import (
     Assignment,
     AssignmentState,
@@ -22,12 +26,16 @@ from annotation.comparisons.models import (
     Purpose,
     RootSplit,
     Slot,
+    Split,
 )
 from annotation.contracts import AnnotationError, NewCompletion, NewPair, NewPrompt
 
+from .overlap import overlap_sampled
+from .roots import prompt_roots
+
 BATCH = 500
-# A gold item is for every rater once; the column's largest number stands for "no limit".
-GOLD_PLACES = 32_767
+_PROMPT_COLUMNS = tuple(field.attname for field in Prompt._meta.concrete_fields)
+_PROMPT_VALUES = attrgetter(*_PROMPT_COLUMNS)
 
 
 @transaction.atomic
@@ -41,33 +49,59 @@ def prompts_ensure(
 
     A root that the line knows keeps its split whatever `shares` or the prompt itself say.
     """
-    roots = [digests.root_hash(p.messages, p.group) for p in prompts]
+    roots = prompt_roots(line_id=line_id, prompts=prompts)
     keys = [digests.prompt_digest(p.messages, r) for p, r in zip(prompts, roots, strict=True)]
     splits = _root_splits(line_id, dict(zip(roots, prompts, strict=True)), shares)
-    known = set(_prompts_by_digest(line_id, keys))
+    stored = _prompts_by_digest(line_id, keys)
+    missing = {
+        key: (prompt, root)
+        for prompt, root, key in zip(prompts, roots, keys, strict=True)
+        if key not in stored
+    }
     rows = {
         key: _prompt_row(line_id, prompt, root, key, splits[root])
-        for prompt, root, key in zip(prompts, roots, keys, strict=True)
-        if key not in known
+        for key, (prompt, root) in missing.items()
     }
-    Prompt.objects.bulk_create(rows.values(), ignore_conflicts=True, batch_size=BATCH)
-    stored = _prompts_by_digest(line_id, keys)
+    records = {key: _PROMPT_VALUES(row) for key, row in rows.items()}
+    stored |= rows | dict(
+        rows_copy_missing(Prompt, _PROMPT_COLUMNS, records, partial(_prompts_by_digest, line_id))
+    )
+    for row in rows.values():
+        row._state.adding, row._state.db = False, connection.alias
+    return [stored[key] for key in keys]
+
+
+class StoredText(NamedTuple):
+    """A completion by its key and the hash of its text."""
+
+    id: UUID
+    sha256: str
+
+
+def texts_ensure(
+    *, texts: Sequence[tuple[UUID, str]], fresh_prompts: Collection[UUID] = ()
+) -> list[StoredText]:
+    """Imported completions of prompts (by their keys), in the order given: one for the same text of the same
+    prompt. Those of `fresh_prompts`, which were made just now, are not looked for."""
+    keys = [(prompt, digests.text_digest(text)) for prompt, text in texts]
+    stored = _completions_by_key([key for key in keys if key[0] not in fresh_prompts])
+    records = {
+        key: (uuid4(), *key, text)
+        for key, (_, text) in zip(keys, texts, strict=True)
+        if key not in stored
+    }
+    columns = ("id", "prompt_id", "text_sha256", "text")
+    meanwhile = rows_copy_missing(Completion, columns, records, _completions_by_key)
+    for key, (pk, *_) in records.items():
+        stored[key] = meanwhile.get(key) or StoredText(pk, key[1])
     return [stored[key] for key in keys]
 
 
 def completions_ensure(*, texts: Sequence[tuple[Prompt, str]]) -> list[Completion]:
-    """Imported completions, in the order given: one row for the same text of the same prompt."""
-    keys = [(prompt.pk, digests.text_digest(text)) for prompt, text in texts]
-    known = _completions_by_key(keys)
-    rows = {
-        key: Completion(prompt=prompt, text=text, text_sha256=key[1])
-        for key, (prompt, text) in zip(keys, texts, strict=True)
-        if key not in known
-    }
-    if rows:
-        Completion.objects.bulk_create(rows.values(), ignore_conflicts=True, batch_size=BATCH)
-        known = _completions_by_key(keys)
-    return [known[key] for key in keys]
+    """The same as rows."""
+    stored = texts_ensure(texts=[(prompt.pk, text) for prompt, text in texts])
+    rows = Completion.objects.in_bulk([text.id for text in stored])
+    return [rows[text.id] for text in stored]
 
 
 def pairs_create(
@@ -83,10 +117,22 @@ def pairs_create(
 
     Idempotent: one pair for each (round, purpose, prompt); without a round, one for each set of texts.
     Nobody is asked about a pair of one and the same text: for a gate it is kept as the tie that it is,
-    for training it is left out. Of a gate's pairs one rater gets `most_per_rater`.
+    for training it is left out, as is a ranking in which a text stands twice. Of a gate's pairs one rater gets
+    `most_per_rater`. A campaign that ranks takes as many completions of each prompt as it ranks, for training
+    alone.
     """
     if purpose not in (Purpose.TRAINING, Purpose.GATE):
         raise AnnotationError(f"Pairs are for training or gate, not for {purpose!r}.")
+    if campaign.ranks and purpose == Purpose.GATE:
+        raise AnnotationError(
+            f"The campaign {campaign.name} ranks {campaign.answers} answers of each prompt; a gate compares"
+            " two: name a campaign of pairs."
+        )
+    if campaign.converses and purpose == Purpose.GATE:
+        raise AnnotationError(
+            f"In the campaign {campaign.name} people write to the policy themselves: gate pairs go to a campaign"
+            " of pairs."
+        )
     if purpose == Purpose.GATE:
         _gate_queue_ensure(campaign, round_id, most_per_rater)
     else:
@@ -94,29 +140,6 @@ def pairs_create(
     return sum(
         _batch_create(campaign, purpose, batch, round_id, source) for batch in _batched(pairs)
     )
-
-
-@transaction.atomic
-def gold_item_create(
-    *, campaign: Campaign, prompt: Prompt, texts: tuple[str, str], gold_value: int
-) -> Comparison:
-    """A pair whose answer is known (`gold_value` in slot order), shown to every rater once."""
-    completions = completions_ensure(texts=[(prompt, text) for text in texts])
-    digest = digests.pair_digest(prompt.digest, [c.text_sha256 for c in completions])
-    comparison = Comparison(
-        campaign=campaign,
-        prompt=prompt,
-        purpose=Purpose.GOLD,
-        pair_digest=digest,
-        queue_key=queue_key(digest, Purpose.GOLD),
-        wanted=GOLD_PLACES,
-        gold_value=gold_value,
-        strategy="gold",
-    )
-    comparison.full_clean()
-    comparison.save(force_insert=True)
-    Slot.objects.bulk_create(slots_for(comparison, completions))
-    return comparison
 
 
 @transaction.atomic
@@ -140,8 +163,10 @@ def gate_queue_close(*, round_id: UUID) -> int:
 
 @transaction.atomic
 def gate_queue_reopen(*, round_id: UUID) -> int:
-    """Put the unfinished gate pairs of a round that goes on back in the queue; returns how many."""
-    GateQueue.objects.filter(round_id=round_id).update(closed_at=None)
+    """Put the unfinished gate pairs of a round that goes on back in the queue; returns how many: none
+    where its labels were released to training, for then it has decided."""
+    if not GateQueue.objects.filter(round_id=round_id, released_at=None).update(closed_at=None):
+        return 0
     return Comparison.objects.filter(
         round_id=round_id, purpose=Purpose.GATE, closed_at__isnull=False, judged__lt=F("wanted")
     ).update(closed_at=None)
@@ -155,7 +180,7 @@ def places_wanted(campaign: Campaign, purpose: str, pair_digest: str) -> int:
     """Gate pairs are judged once; others by the campaign's overlap, a drawn share by more people."""
     if purpose == Purpose.GATE:
         return 1
-    if digests.uniform("overlap", pair_digest) < campaign.overlap_sample_share:
+    if overlap_sampled(campaign, pair_digest):
         return max(campaign.overlap, campaign.overlap_sample_size)
     return campaign.overlap
 
@@ -177,8 +202,7 @@ def _gate_queue_ensure(
 
 
 def _same_text(pair: NewPair) -> bool:
-    first, second = pair.completions
-    return first.text == second.text
+    return len({completion.text for completion in pair.completions}) < len(pair.completions)
 
 
 @transaction.atomic
@@ -187,8 +211,19 @@ def _batch_create(
 ) -> int:
     prompts = Prompt.objects.filter(line=campaign.line).in_bulk([p.prompt_id for p in pairs])
     for pair in pairs:
+        if len(pair.completions) != campaign.answers:
+            raise AnnotationError(
+                f"The campaign {campaign.name} {'ranks' if campaign.ranks else 'compares'}"
+                f" {campaign.answers} answers of each prompt; here are {len(pair.completions)} of the"
+                f" prompt {pair.prompt_id}."
+            )
         if pair.prompt_id not in prompts:
             raise AnnotationError(f"The line {campaign.line} has no prompt {pair.prompt_id}.")
+        if purpose == Purpose.TRAINING and prompts[pair.prompt_id].split == Split.EVALUATION:
+            raise AnnotationError(
+                f"The prompt {pair.prompt_id} is kept for evaluation, so that a label on it would never"
+                " train: take a prompt of another split for a pair to learn from."
+            )
     digested = {_digest(prompts[pair.prompt_id], pair): pair for pair in pairs}
     fresh = _not_yet_stored(campaign, purpose, digested, round_id)
     comparisons, completions, slots = [], [], []
@@ -264,20 +299,21 @@ def _not_yet_stored(
 def _root_splits(
     line_id: UUID, roots: dict[str, NewPrompt], shares: digests.Shares
 ) -> dict[str, str]:
-    known = dict(
-        RootSplit.objects.filter(line=line_id, root_hash__in=roots).values_list(
-            "root_hash", "split"
-        )
+    known = _splits_by_root(line_id, roots)
+    fresh = {
+        root: str(prompt.split or digests.split_drawn(root, shares))
+        for root, prompt in roots.items()
+        if root not in known
+    }
+    records = {root: (line_id, root, split) for root, split in fresh.items()}
+    meanwhile = rows_copy_missing(
+        RootSplit, ("line", "root_hash", "split"), records, partial(_splits_by_root, line_id)
     )
-    fresh = [
-        RootSplit(line=line_id, root_hash=r, split=p.split or digests.split_drawn(r, shares))
-        for r, p in roots.items()
-        if r not in known
-    ]
-    if not fresh:
-        return known
-    RootSplit.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=BATCH)
-    rows = RootSplit.objects.filter(line=line_id, root_hash__in=roots)
+    return {**known, **fresh, **meanwhile}
+
+
+def _splits_by_root(line_id: UUID, roots: Collection[str]) -> dict[str, str]:
+    rows = RootSplit.objects.filter(line=line_id, root_hash__in=list(roots))
     return dict(rows.values_list("root_hash", "split"))
 
 
@@ -297,18 +333,25 @@ def _prompt_row(line_id: UUID, prompt: NewPrompt, root: str, digest: str, split:
     )
 
 
-def _prompts_by_digest(line_id: UUID, keys: list[str]) -> dict[str, Prompt]:
+def _prompts_by_digest(line_id: UUID, keys: Collection[str]) -> dict[str, Prompt]:
     rows = Prompt.objects.filter(line=line_id, digest__in=set(keys))
     return {row.digest: row for row in rows}
 
 
-def _completions_by_key(keys: list[tuple[UUID, str]]) -> dict[tuple[UUID, str], Completion]:
+def _completions_by_key(
+    keys: Collection[tuple[UUID, str]],
+) -> dict[tuple[UUID, str], StoredText]:
+    if not keys:
+        return {}
     rows = Completion.objects.filter(
         prompt__in={prompt for prompt, _ in keys},
         text_sha256__in={digest for _, digest in keys},
         model_version__isnull=True,
     )
-    return {(row.prompt_id, row.text_sha256): row for row in rows}
+    return {
+        (prompt, digest): StoredText(key, digest)
+        for key, prompt, digest in rows.values_list("pk", "prompt_id", "text_sha256")
+    }
 
 
 def _batched(pairs: Iterable[NewPair]) -> Iterator[list[NewPair]]:

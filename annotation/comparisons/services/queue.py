@@ -8,13 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.accounts.models import Rater
-from annotation.accounts.selectors import rater_may_label
-from annotation.campaigns.models import Campaign, CampaignState, GuidelineVersion
+from annotation.campaigns.models import PAIR, Campaign, GuidelineVersion
 from annotation.campaigns.selectors import guidelines_current
 from annotation.comparisons import digests
 from annotation.comparisons.models import (
@@ -25,9 +24,11 @@ from annotation.comparisons.models import (
     RaterQueue,
     Slot,
 )
-from annotation.comparisons.records import GuidelinesUnread, Lease, QueueClosed
+from annotation.comparisons.records import Lease
 from annotation.comparisons.shares import gate_queues_open
 
+from .admission import admission_check
+from .budgets import budget_answers
 from .leases import expired_released, lease_end, rater_queue_locked
 from .material import slots_for
 
@@ -44,8 +45,9 @@ SCARCE = 10
 def queue_lease_next(*, rater: Rater, campaign: Campaign) -> Lease | None:
     """The pair the rater has before them, or a newly claimed one; None when there is none left.
 
-    Raises `GuidelinesUnread` before the first item and after a change, `QueueClosed` when the
-    campaign is not active or the rater may not label in it.
+    Raises `GuidelinesUnread` before the first item and after a change, `OptInMissing` where the campaign
+    warns of its content and the rater has not agreed, `QueueClosed` when the campaign is not active or
+    the rater may not label in it.
     """
     found = queue_lease(rater=rater, campaign=campaign)
     return found[0] if found else None
@@ -59,25 +61,37 @@ def queue_lease(
     held: Collection[UUID] = (),
     count: int = 1,
     prefer: UUID | None = None,
+    claim: bool = True,
 ) -> list[Lease]:
     """The leases of `held` that are still the rater's, renewed, and up to `count` more.
 
-    Those the rater has already come first, `prefer` before all, then newly claimed ones. Raises as
-    `queue_lease_next` does.
+    Those the rater has already come first, `prefer` before all, then newly claimed ones, if `claim`. Raises
+    as `queue_lease_next` does.
     """
-    campaign.refresh_from_db(fields=["state", "label_budget", "lease_minutes"])
+    campaign.refresh_from_db(
+        fields=[
+            "state",
+            "label_budget",
+            "lease_minutes",
+            "qualification_items",
+            "sensitive_warning",
+        ]
+    )
     guidelines = guidelines_current(campaign=campaign)
-    _check_admitted(rater, campaign, guidelines)
+    admission_check(rater, campaign, guidelines)
     queue = rater_queue_locked(rater=rater, campaign_id=campaign.pk)
     mine = Assignment.objects.filter(
-        rater=rater, comparison__campaign=campaign, state=AssignmentState.LEASED
+        rater=rater,
+        comparison__campaign=campaign,
+        state=AssignmentState.LEASED,
+        parked_at=None,
     ).order_by("leased_at")
     rows = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))
     kept = [pk for pk in rows if pk in held]
     met = sorted((pk for pk in rows if pk not in held), key=lambda pk: pk != prefer)[:count]
     until = lease_end(campaign)
     leases = _renewed([*kept, *met], until, guidelines)
-    wanted = min(count - len(met), MOST_HELD - len(rows))
+    wanted = min(count - len(met), MOST_HELD - len(rows)) if claim else 0
     if wanted > 0:
         expired_released(limit=50)
     for ahead in range(len(rows), len(rows) + wanted):
@@ -88,17 +102,6 @@ def queue_lease(
         fresh.save()
         leases.append(Lease(fresh.pk, until))
     return leases
-
-
-def _check_admitted(rater: Rater, campaign: Campaign, guidelines: GuidelineVersion | None) -> None:
-    if campaign.state != CampaignState.ACTIVE:
-        raise QueueClosed(
-            f"The campaign {campaign.name} is {campaign.state}: nothing to label now."
-        )
-    if not rater_may_label(rater=rater, line_id=campaign.line):
-        raise QueueClosed(f"You have no role that labels in the campaign {campaign.name}.")
-    if guidelines and not guidelines.acknowledgements.filter(rater=rater).exists():
-        raise GuidelinesUnread(guidelines.pk, guidelines.number)
 
 
 def _renewed(
@@ -114,16 +117,22 @@ def _renewed(
 
 def _may_claim(campaign: Campaign, held: int) -> bool:
     """Whether a rater with `held` leases gets one more: by the budget, and by what is left for others."""
-    if campaign.label_budget is not None:
-        labels = RaterQueue.objects.filter(campaign=campaign).aggregate(n=Sum("labels"))["n"] or 0
-        leased = Assignment.objects.filter(
-            comparison__campaign=campaign, state=AssignmentState.LEASED
-        ).count()
-        if labels + leased >= campaign.label_budget:
-            return False
+    if not budget_left(campaign):
+        return False
     if held < 2:
         return True
     return Comparison.objects.filter(campaign=campaign, open=True)[: SCARCE + 1].count() > SCARCE
+
+
+def budget_left(campaign: Campaign) -> bool:
+    """Whether the campaign wants an answer beside those that it has and that people are at."""
+    if campaign.label_budget is None:
+        return True
+    labels = budget_answers([campaign.pk]).get(campaign.pk, 0)
+    leased = Assignment.objects.filter(
+        comparison__campaign=campaign, state=AssignmentState.LEASED
+    ).count()
+    return labels + leased < campaign.label_budget
 
 
 def _claim(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:
@@ -166,13 +175,26 @@ def _pair_claimed(
     """
     position = queue.positions.get(purpose, -1.0)
     rows = _open_pairs(rater, campaign, purpose)
+    if purpose == Purpose.GOLD:
+        rows = rows.exclude(pair_digest__in=_gold_met(rater, campaign))
     comparison = rows.filter(queue_key__gt=position).first()
     if comparison is None and position >= 0:
         comparison = rows.filter(queue_key__lte=position).first()
     if comparison is None:
         return None
     queue.positions[purpose] = comparison.queue_key
-    return _place_taken(comparison, rater)
+    return _place_taken(comparison, rater, campaign.answers)
+
+
+def _gold_met(rater: Rater, campaign: Campaign) -> QuerySet[Comparison, Any]:
+    """The texts of gold items that the rater has had, in the test too: one that was edited does not come
+    to them again."""
+    had = Assignment.objects.filter(rater=rater).exclude(state=AssignmentState.EXPIRED)
+    gold = Comparison.objects.filter(campaign=campaign, purpose=Purpose.GOLD)
+    edited = Q(closed_at__isnull=False, assignments__in=had)
+    return gold.filter(edited | Q(qualification_answers__attempt__rater=rater)).values(
+        "pair_digest"
+    )
 
 
 def _gate_pair_claimed(rater: Rater, campaign: Campaign) -> Assignment | None:
@@ -210,13 +232,19 @@ def _open_pairs(rater: Rater, campaign: Campaign, purpose: str) -> QuerySet[Any,
     )
 
 
-def _place_taken(comparison: Any, rater: Rater) -> Assignment:
+def _place_taken(comparison: Any, rater: Rater, answers: int = PAIR) -> Assignment:
     """The caller holds the comparison's lock, and saves the assignment."""
     comparison.leased += 1
     comparison.save(update_fields=["leased"])
     if comparison.met == NEVER_MET:
         return Assignment(
-            comparison=comparison, rater=rater, shown_order=sides_drawn(comparison, rater)
+            comparison=comparison,
+            rater=rater,
+            shown_order=(
+                places_drawn(comparison, rater, answers)
+                if answers > PAIR
+                else sides_drawn(comparison, rater)
+            ),
         )
     return _revived(Assignment.objects.get(comparison=comparison, rater=rater))
 
@@ -225,6 +253,7 @@ def _revived(expired: Assignment) -> Assignment:
     """The rater's expired assignment come back to life; not saved yet."""
     expired.state = AssignmentState.LEASED
     expired.leased_at = timezone.now()
+    expired.parked_at = None
     return expired
 
 
@@ -232,6 +261,17 @@ def sides_drawn(comparison: Comparison, rater: Rater) -> list[int]:
     """Which slot stands left: a fair draw that a seeded run repeats and no client can choose."""
     drawn = digests.uniform("sides", comparison.pair_digest, comparison.purpose, rater.pseudonym)
     return [1, 2] if drawn < 0.5 else [2, 1]
+
+
+def places_drawn(comparison: Comparison, rater: Rater, answers: int) -> list[int]:
+    """The slots of answers to be ranked in the order shown: a fair draw as well, every order as likely."""
+    drawn = {
+        slot: digests.uniform(
+            "places", comparison.pair_digest, comparison.purpose, rater.pseudonym, str(slot)
+        )
+        for slot in range(1, answers + 1)
+    }
+    return sorted(drawn, key=drawn.__getitem__)
 
 
 def _repeat_made(queue: RaterQueue, rater: Rater, campaign: Campaign) -> Assignment | None:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from annotation.accounts.models import Rater
 from annotation.accounts.services import simulated_rater
-from annotation.campaigns.models import Campaign
-from annotation.campaigns.services import guidelines_acknowledge
+from annotation.campaigns.models import PAIR, Campaign
+from annotation.campaigns.selectors import opt_in_missing
+from annotation.campaigns.services import guidelines_acknowledge, sensitive_opt_in
 from annotation.comparisons.records import (
     Answer,
     ComparisonView,
@@ -36,11 +37,13 @@ def labels_simulate(
 ) -> int:
     """Let the raters take turns until `wanted` labels are in or the queues are empty; how many it were.
 
-    Each goes through the campaigns in the order given; one that gives out nothing now is passed over.
+    Each goes through the campaigns in the order given; one that gives out nothing now is passed over, as is
+    one that ranks, for a simulated rater compares two answers.
     `judge` is asked by the rater's name, and leaves a pair to people by None. `report` is told the
     number so far.
     """
-    campaigns = [Campaign.objects.get(pk=pk) for pk in campaign_ids]
+    campaigns = list(Campaign.objects.filter(pk__in=campaign_ids, answers=PAIR))
+    campaigns.sort(key=lambda campaign: campaign_ids.index(campaign.pk))
     waiting = [simulated_rater(name=name) for name in names]
     done = 0
     while waiting and done < wanted:
@@ -72,8 +75,11 @@ def _label_one(campaign: Campaign, rater: Rater, judge: Judge) -> bool:
 
 
 def _lease(campaign: Campaign, rater: Rater) -> Lease | None:
-    """The rater's next pair; guidelines that were published meanwhile are read first."""
+    """The rater's next pair; a warning is agreed to, and guidelines read, first."""
     try:
+        if opt_in_missing(rater=rater, campaign=campaign):
+            warning = campaign.sensitive_warning
+            sensitive_opt_in(rater=rater, campaign=campaign, warning=warning)
         try:
             return queue_lease_next(rater=rater, campaign=campaign)
         except GuidelinesUnread as unread:

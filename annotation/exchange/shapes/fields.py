@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
 from annotation.comparisons.models import Split
+from annotation.exchange.naming import split_named
 from annotation.exchange.records import RowRejected
+
+from .tracked import Fields
 
 LONGEST_TEXT = 1_000_000
 LONGEST_NAME = 200
-ROLES = ("system", "user", "assistant")
-
-_TURN = re.compile(r"\n\n(Human|Assistant):")
+LONGEST_TAG, MOST_TAGS = 60, 20
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_YES, _NO = (True, 1, "true", "1", "yes"), (False, 0, "false", "0", "no")
 
 
 def text_field(value: Any, name: str, *, empty: bool = False) -> str:
     """A string that PostgreSQL can hold and that is not blank (unless `empty`)."""
     if not isinstance(value, str):
-        found = "missing" if value is None else f"a {type(value).__name__}"
+        found = "missing" if value is None else f"a {_kind(value)}"
         raise RowRejected(f"{name} is {found}; it should be a text.")
     if not empty and not value.strip():
         raise RowRejected(f"{name} is empty.")
@@ -29,13 +36,15 @@ def text_field(value: Any, name: str, *, empty: bool = False) -> str:
         raise RowRejected(f"{name} is longer than {LONGEST_TEXT:,} characters.")
     if "\x00" in value:
         raise RowRejected(f"{name} contains a NUL character.")
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise RowRejected(f"{name} contains half of a surrogate pair, which is no character.")
     return value
 
 
 def name_field(value: Any, name: str) -> str:
     """A short identifier; numbers are taken as their digits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     text = text_field(value, name).strip()
@@ -44,78 +53,58 @@ def name_field(value: Any, name: str) -> str:
     return text
 
 
-def messages_field(value: Any, name: str) -> tuple[dict[str, str], ...]:
-    """[{"role", "content"}, ...], cleaned to these two keys."""
-    if not isinstance(value, list) or not value:
-        raise RowRejected(f"{name} should be a list of messages that is not empty.")
-    return tuple(_message(item, f"{name}[{n}]") for n, item in enumerate(value))
+def number_field(value: Any, name: str) -> float:
+    """A finite number, also one written as text (as tables have them)."""
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise RowRejected(f"{name} is {shown(value)}; it should be a number.")
+    return number
 
 
-def prompt_field(fields: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
-    """The prompt as messages, from `messages`, `prompt` or a debate's title and stance."""
-    if "debate_title" in fields and "prompt" not in fields:
-        title = text_field(fields["debate_title"], "debate_title")
-        stance = text_field(fields.get("stance"), "stance")
-        return ({"role": "user", "content": f"{title}\n\nArgue for: {stance}"},)
-    value = fields.get("prompt", fields.get("messages"))
-    if isinstance(value, list):
-        return awaiting_answer(messages_field(value, "prompt"), "prompt")
-    text = text_field(value, "prompt")
-    if _TURN.match(text):
-        return awaiting_answer(transcript(text.removesuffix("\n\nAssistant:"), "prompt"), "prompt")
-    return ({"role": "user", "content": text},)
-
-
-def awaiting_answer(messages: tuple[dict[str, str], ...], name: str) -> tuple[dict[str, str], ...]:
-    if messages[-1]["role"] != "user":
+def whole_field(value: Any, name: str, *, low: int, high: int) -> int:
+    number = number_field(value, name)
+    if not number.is_integer() or not low <= number <= high:
         raise RowRejected(
-            f"{name} ends with the {messages[-1]['role']}; the user should speak last."
+            f"{name} is {shown(value)}; it should be a whole number from {low} to {high}."
         )
-    return messages
+    return int(number)
 
 
-def transcript(text: str, name: str) -> tuple[dict[str, str], ...]:
-    r"""Messages of "\n\nHuman: ...\n\nAssistant: ..."."""
-    before, *turns = _TURN.split(text)
-    if before.strip() or not turns:
-        raise RowRejected(f"{name} does not begin with a Human turn.")
-    speakers = turns[::2]
-    if speakers[0] != "Human" or any(a == b for a, b in itertools.pairwise(speakers)):
-        raise RowRejected(f"{name}: Human and Assistant do not take turns, beginning with Human.")
-    roles = {"Human": "user", "Assistant": "assistant"}
-    return tuple(
-        {"role": roles[speaker], "content": text_field(said.strip(), f"{name}, turn {n}")}
-        for n, (speaker, said) in enumerate(zip(speakers, turns[1::2], strict=True), 1)
-    )
+def yes_field(value: Any, name: str) -> bool:
+    """True or false, as JSON or as tables write them."""
+    plain = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(plain, (bool, int, float, str)):
+        if plain in _YES:
+            return True
+        if plain in _NO:
+            return False
+    raise RowRejected(f"{name} is {shown(value)}; it should be true or false.")
 
 
-def texts_field(fields: Mapping[str, Any]) -> tuple[str, str]:
-    """The two completions of a row that does not say which is better."""
-    if "completions" in fields:
-        found = fields["completions"]
-        if not isinstance(found, list) or len(found) != 2:
-            raise RowRejected("completions should be a list of two.")
-        named: Sequence[tuple[Any, str]] = [
-            (found[0], "completions[0]"),
-            (found[1], "completions[1]"),
-        ]
-    else:
-        keys = ("a1", "a2") if "a1" in fields else ("completion_a", "completion_b")
-        named = [(fields.get(key), key) for key in keys]
-    first, second = (completion_field(value, name) for value, name in named)
-    return first, second
+def time_field(value: Any, name: str) -> datetime:
+    """A moment: ISO 8601 (UTC unless it says otherwise), or seconds or milliseconds since 1970."""
+    found = _moment(value)
+    if found is None or not EARLIEST <= found <= timezone.now() + timedelta(days=1):
+        raise RowRejected(
+            f"{name} is {shown(value)}; write a time such as 2024-01-31T12:00:00+00:00 that lies in the"
+            " past."
+        )
+    return found
 
 
-def completion_field(value: Any, name: str) -> str:
-    """A completion as text, as {"text"} or {"content"}, or as one assistant message in a list."""
-    if isinstance(value, list):
-        messages = messages_field(value, name)
-        if len(messages) != 1 or messages[0]["role"] != "assistant":
-            raise RowRejected(f"{name} should be one message of the assistant.")
-        return messages[0]["content"]
-    if isinstance(value, dict):
-        value = value.get("text", value.get("content"))
-    return text_field(value, name)
+def _moment(value: Any) -> datetime | None:
+    try:
+        if isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit():
+            value = parse_datetime(value.strip()) or datetime.fromisoformat(value.strip())
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        seconds = number_field(value, "time")
+        return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def identifier_field(fields: Mapping[str, Any]) -> str:
@@ -126,30 +115,63 @@ def identifier_field(fields: Mapping[str, Any]) -> str:
 
 
 def split_field(fields: Mapping[str, Any]) -> str:
+    """The split that the row is given to, "" where it names none."""
     split = fields.get("split")
     if split is None:
         return ""
-    if split not in Split.values:
-        raise RowRejected(f"split is {split!r}; use {', '.join(Split.values)}, or leave it out.")
-    return str(split)
+    found = split_named(split) if isinstance(split, str) else ""
+    if not found:
+        raise RowRejected(
+            f"split is {shown(split)}; use {', '.join(Split.values)}, or leave it out."
+        )
+    return found
 
 
 def tags_field(fields: Mapping[str, Any]) -> tuple[str, ...]:
     tags = fields.get("tags")
     if tags is None:
         return ()
-    if not isinstance(tags, list) or len(tags) > 20:
-        raise RowRejected("tags should be a list of at most 20 short texts.")
+    if not isinstance(tags, list) or len(tags) > MOST_TAGS:
+        raise RowRejected(f"tags should be a list of at most {MOST_TAGS} short texts.")
     found = tuple(text_field(tag, "a tag").strip() for tag in tags)
-    if any(len(tag) > 60 for tag in found):
-        raise RowRejected("A tag is longer than 60 characters.")
+    if any(len(tag) > LONGEST_TAG for tag in found):
+        raise RowRejected(f"A tag is longer than {LONGEST_TAG} characters.")
     return found
 
 
-def _message(item: Any, name: str) -> dict[str, str]:
-    if not isinstance(item, dict):
-        raise RowRejected(f"{name} is not an object with role and content.")
-    role = item.get("role")
-    if role not in ROLES:
-        raise RowRejected(f"{name}: the role is {role!r}; use {', '.join(ROLES)}.")
-    return {"role": role, "content": text_field(item.get("content"), f"{name}.content")}
+def labels_as_tags(fields: Fields, *names: str) -> tuple[str, ...]:
+    """The texts of fields such as a dataset's subset or language, where they are short enough for a tag."""
+    found = []
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_TAG:
+            found.append(text_field(value, name).strip())
+        else:
+            fields.leave(name)
+    return tuple(found)
+
+
+def dict_field(value: Any, name: str) -> Fields:
+    if not isinstance(value, Fields):
+        raise RowRejected(f"{name} is {_a(value)}; it should be an object.")
+    return value
+
+
+def list_field(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise RowRejected(f"{name} is {_a(value)}; it should be a list that is not empty.")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence can hold it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _a(value: Any) -> str:
+    return "missing" if value is None else f"a {_kind(value)}" if value != [] else "empty"
+
+
+def _kind(value: Any) -> str:
+    return "dict" if isinstance(value, dict) else type(value).__name__

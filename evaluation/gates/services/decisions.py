@@ -35,8 +35,12 @@ from evaluation.gates.selectors import (
     overrides,
 )
 from evaluation.gates.services.reasons import require_reason
-from evaluation.gates.services.registration import ended_tests_settle, gate_test_open
-from evaluation.policy import error_level_of, gate_decide, require_overridable
+from evaluation.gates.services.registration import (
+    ended_tests_settle,
+    gate_test_open,
+    pair_predictions_keep,
+)
+from evaluation.policy import gate_decide, require_overridable
 from training import facade as training
 from web.services import audit_record
 
@@ -64,7 +68,9 @@ def _judge(judged: JudgedRound) -> tuple[GatePolicy, GateMeasurements, GateVerdi
     policy = gate_policy_current(judged.line_id, as_of=judged.started_at)
     if judged.candidate is None:
         raise LookupError("The round has no policy evaluation to decide on: it has no candidate.")
-    measurements = round_measure(judged, gate_test_open(judged, policy.gate_settings))
+    test = gate_test_open(judged, policy.gate_settings)
+    pair_predictions_keep(judged, test)
+    measurements = round_measure(judged, test)
     return policy, measurements, gate_decide(measurements, policy.gate_settings)
 
 
@@ -83,7 +89,6 @@ def decision_record(
     newest = decision_row(judged.round_id)
     if newest is not None and newest.evidence_sha256 == verdict.evidence_sha256:
         return newest
-    level = error_level_of(measurements, policy.gate_settings.alpha)
     labels = measurements.labels
     row = Decision.objects.create(
         line=judged.line_id,
@@ -94,11 +99,7 @@ def decision_record(
         measurements=measurements.to_json(),
         settings=policy.gate_settings.to_json(),
         policy_version=policy.version,
-        test_number=measurements.test_number,
-        discoveries=measurements.discoveries,
-        e_level=level,
         tested=labels is not None and labels.labels > 0,
-        discovered=labels is not None and labels.max_e_value >= 1.0 / level,
         candidate=judged.candidate,
         incumbent=judged.incumbent,
     )

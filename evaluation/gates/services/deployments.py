@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from evaluation.gates.actors import Actor, actor_key, actor_name
@@ -17,6 +18,7 @@ from evaluation.gates.selectors import (
 )
 from training import facade as training
 from training.facade import ModelVersionRecord
+from web.events import Event, event_tell
 from web.services import audit_record
 
 
@@ -56,6 +58,7 @@ def deployment_start(
         pointer.save(update_fields=["deployment", "moved_at"])
         training.model_version_retain(version_id=version_id, reason="it is or was deployed")
         _audit(row, version)
+        _tell(row, version)
     return deployment_to_record(row)
 
 
@@ -168,4 +171,25 @@ def _audit(row: Deployment, version: ModelVersionRecord) -> None:
             "artifact_sha256": row.artifact_sha256,
             "reason": row.reason,
         },
+    )
+
+
+def _tell(row: Deployment, version: ModelVersionRecord) -> None:
+    """Without the reason, which a person wrote."""
+    previous = row.previous
+    event_tell(
+        Event(
+            kind="deployment.rolled_back" if row.kind == "rollback" else "deployment.changed",
+            line_id=row.line,
+            data={
+                "deployment": str(row.pk),
+                "kind": row.kind,
+                "version": str(row.version),
+                "version_name": version.name,
+                "artifact_sha256": row.artifact_sha256,
+                "previous_version": str(previous.version) if previous else None,
+                "round": str(row.round) if row.round else None,
+            },
+            url=reverse("gates:deployments", args=[row.line]),
+        )
     )

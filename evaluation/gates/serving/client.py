@@ -10,10 +10,18 @@ from typing import Any
 from django.conf import settings
 
 Message = dict[str, str]
+CHAT = "/v1/chat/completions"
+# Headers of a streamed answer: which model version writes it, and how many tokens it may have.
+VERSION, MOST_TOKENS = "X-Model-Version", "X-Max-Tokens"
 
 
 class PolicyUnavailable(RuntimeError):
-    """The policy server did not answer; the message says what it did instead."""
+    """The policy server did not answer; the message says what it did instead, and `code` is the server's own
+    word for it ("" where it said none)."""
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def policy_ask(
@@ -39,7 +47,7 @@ def policy_ask(
         body["seed"] = seed
     answer = _request(
         "POST",
-        "/v1/chat/completions",
+        CHAT,
         host=host or settings.POLICY_SERVER_HOST,
         port=port or settings.POLICY_SERVER_PORT,
         timeout=timeout,

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Protocol
 
 from evaluation.gates.serving.client import PolicyUnavailable, policy_ask, policy_healthy
+from training import facade as training
 
 LOCAL = "127.0.0.1"
 PROBE = [{"role": "user", "content": "Hello"}]
 LOG_TAIL_BYTES = 2000
 LOG_LARGEST_BYTES = 10_000_000
-STOP_SECONDS = 10.0
+STOP_SECONDS = 2.0  # it has nothing to save
 
 
 class Served(Protocol):
@@ -138,14 +139,13 @@ def _environment(home: Path) -> dict[str, str]:
     hub = home / "hub"
     hub.mkdir(parents=True, exist_ok=True)
     checkout = str(Path(__file__).resolve().parents[3])
-    return {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "HF_HUB_CACHE": str(hub),
-        "PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-    }
+    return training.child_environment(
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_UPDATE_CHECK="1",
+        HF_HUB_CACHE=str(hub),
+        PYTHONPATH=os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
+        PYTHONUNBUFFERED="1",
+    )
 
 
 def _wait_healthy(engine: EngineProcess, deadline: float, cancelled: Callable[[], bool]) -> None:

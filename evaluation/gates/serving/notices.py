@@ -20,4 +20,5 @@ def serving_failure_tell(deployment: LineDeployment, error: str, *, still_servin
         level="bad",
         text=f"The deployed policy cannot be served: {error} {meanwhile}.",
         url=reverse("gates:deployments", args=[deployment.line_id]),
+        line=deployment.line_id,
     )

@@ -1,82 +1,328 @@
-"""The public port: passes every connection on to the server that is current.
+"""The public port: named routes of OpenAI's chat API, read and checked, and nothing else passed on.
 
 A new server is started and asked on a port of its own while the old one still answers; then the
-relay is pointed at it. Open connections stay with the server they began with. A relay of bytes
-needs to know nothing of the protocol; only where there is no server does it speak HTTP itself.
+relay is pointed at it. Every request is answered by the one server that was current when it came, and
+the old one is ended when its requests are, or when the supervisor waits for them no longer. The engine
+itself listens on this machine alone: it also loads and unloads models on request, and checks little of
+what it is sent.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import json
+import logging
+import socket
 import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
-_CHUNK = 1 << 16
-_SENTENCE = b'{"error": {"message": "No policy is served yet; try again in a moment."}}'
-_UNAVAILABLE = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n"
-    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_SENTENCE), _SENTENCE)
-)
+from django.http.request import validate_host
+
+from .chat import ApiError, ChatRequest, chat_request
+from .client import CHAT, MOST_TOKENS, VERSION, policy_healthy
+from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
+from .forwarding import LOCAL, EngineAway, completion, stream
+from .limits import DEFAULT_TOKENS, ModelLimits, limits_read
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 4 << 20
+CLIENT_SECONDS = 60.0
+MOST_AT_ONCE = 128
+SILENT = "No policy is served yet; try again in a moment."
+
+
+@dataclass(frozen=True)
+class Current:
+    """The server that is current: its local port, what its model can take, and which version that is."""
+
+    port: int
+    limits: ModelLimits | None
+    version: UUID | None = None
 
 
 class Relay:
-    """Listens on `host`:`port` (0: any free port) in a thread of its own; `target` is a local port."""
+    """Listens on `host`:`port` (0: any free port) in threads of its own.
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
-        self.target: int | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
-        self._server: asyncio.Server | None = None
+    `hosts` are the names by which it may be asked, written as in ALLOWED_HOSTS: another `Host`, or a
+    page of another origin, is refused, so that no page in somebody's browser reaches it.
+    """
+
+    def __init__(self, host: str, port: int, *, name: str, hosts: Sequence[str] = ()) -> None:
+        self.host, self.port, self.name = host, port, name
+        own = (LOCAL, "localhost", "::1", host)
+        self.hosts = [each.strip("[]").lower() for each in (*own, *hosts)]
+        self.served: Current | None = None
+        self.journal: Journal | None = None  # of the line that is served
+        self.since = int(time.time())
+        self._under_way: Counter[int] = Counter()
+        self._changed = threading.Condition()
+        self._server: _Server | None = None
 
     def start(self) -> None:
         """Raises OSError when the port is taken."""
-        self._thread.start()
-        try:
-            self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        except OSError:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            raise
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._server = _Server(self)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, name="relay", daemon=True).start()
 
     def stop(self) -> None:
         if self._server is not None:
-            self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
+            self._server.shutdown()
+            self._server.server_close()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, self.host, self.port)
-
-    async def _accept(
-        self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter
+    def point(
+        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
-        with contextlib.closing(client_out):
+        """Send the requests that come from now on to this port; None: to nobody."""
+        limits = None
+        if artifact is not None:
             try:
-                if self.target is None:
-                    raise ConnectionRefusedError
-                server_in, server_out = await asyncio.open_connection("127.0.0.1", self.target)
-            except OSError:
-                await _refuse(client_in, client_out)
-                return
-            with contextlib.closing(server_out):
-                up = asyncio.create_task(_pump(client_in, server_out))
-                await _pump(server_in, client_out)  # the server closes last
-                up.cancel()
+                limits = limits_read(artifact)
+            except (OSError, ValueError, KeyError) as error:
+                logger.warning("The limits of %s cannot be read: %s", artifact, error)
+        self.served = Current(port, limits, version) if port is not None else None
+
+    def drain(self, port: int, seconds: float) -> int:
+        """Wait for the answers that this port writes, so long at most; how many are left then."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way[port], timeout=seconds)
+            return self._under_way[port]
+
+    def current(self) -> Current:
+        """The server that is current; raises `ApiError` where there is none."""
+        served = self.served
+        if served is None:
+            raise ApiError(503, SILENT, code="no_policy")
+        return served
+
+    @contextmanager
+    def at_work(self, answers: int) -> Iterator[Current]:
+        """The server that is current, with so many answers under way; raises `ApiError`."""
+        with self._changed:
+            served = self.current()
+            if sum(self._under_way.values()) + answers > MOST_AT_ONCE:
+                raise ApiError(503, "Too many requests at once; try again.", code="busy")
+            self._under_way[served.port] += answers
+        try:
+            yield served
+        finally:
+            with self._changed:
+                self._under_way[served.port] -= answers
+                self._changed.notify_all()
 
 
-async def _refuse(client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, TimeoutError):
-        await asyncio.wait_for(client_in.read(_CHUNK), 5)  # a reset would swallow the answer
-        client_out.write(_UNAVAILABLE)
-        await client_out.drain()
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        host = relay.host.strip("[]")
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, relay.port), _Handler)
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := await source.read(_CHUNK):
-            sink.write(chunk)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = CLIENT_SECONDS
+    server: _Server
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except OSError:  # the client went
+            self.close_connection = True
+
+    def do_GET(self) -> None:
+        self._answered(self._get)
+
+    def do_POST(self) -> None:
+        self._answered(self._post)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the parser of HTTP refuses, another method among it, in OpenAI's form as well."""
+        self.close_connection = True
+        self.begun = False
+        self._error(ApiError(code, message or self.responses[code][0]))
+
+    def _answered(self, act: Callable[[], None]) -> None:
+        self.begun = False
+        try:
+            self._stranger_refuse()
+            act()
+        except ApiError as error:
+            self._error(error)
+        except OSError:
+            raise
+        except Exception:
+            logger.exception("A request to the policy server failed.")
+            self._error(ApiError(500, "The server failed on this request."))
+
+    def _stranger_refuse(self) -> None:
+        hosts, origin = self.server.relay.hosts, self.headers.get("Origin")
+        if not _is_among(f"//{self.headers.get('Host', '')}", hosts):
+            self.close_connection = True  # its body is not read
+            raise ApiError(403, "The policy server is not asked by this name.", code="wrong_host")
+        if origin is not None and not _is_among(origin, hosts):
+            self.close_connection = True
+            raise ApiError(403, "Pages of other sites may not ask.", code="wrong_origin")
+
+    def _get(self) -> None:
+        relay = self.server.relay
+        path = urlsplit(self.path).path
+        if path == "/health":
+            if not policy_healthy(host=LOCAL, port=relay.current().port):
+                raise ApiError(503, "The engine does not answer.", code="engine_error")
+            self._json(200, {"status": "ok"})
+        elif path == "/v1/models":
+            self._json(200, {"object": "list", "data": [self._model()]})
+        elif path == f"/v1/models/{relay.name}":
+            self._json(200, self._model())
+        else:
+            raise _no_route(path)
+
+    def _post(self) -> None:
+        path = urlsplit(self.path).path
+        body = self._body()
+        if path == FEEDBACK:
+            self._feedback(body)
+            return
+        if path != CHAT:
+            raise _no_route(path)
+        request = chat_request(body, model=self.server.relay.name)
+        try:
+            self._chat(request)
+        except EngineAway:  # it was changed at this very moment, or died: once more
+            try:
+                time.sleep(0.2)
+                self._chat(request)
+            except EngineAway as error:
+                raise ApiError(503, SILENT, code="no_policy") from error
+
+    def _chat(self, request: ChatRequest) -> None:
+        relay = self.server.relay
+        self.told: dict[str, str] = {}
+        with relay.at_work(request.n) as served:
+            if served.limits:
+                request = served.limits.harmless(request)
+            tokens = (
+                served.limits.tokens(request)
+                if served.limits
+                else request.max_tokens or DEFAULT_TOKENS
+            )
+            self.told[MOST_TOKENS] = str(tokens)
+            if served.version is not None:
+                self.told[VERSION] = str(served.version)
+            kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
+            if request.stream:
+                self._stream(served, request, tokens, kept)
+            else:
+                answer = completion(served.port, request, tokens=tokens, model=relay.name)
+                if kept:
+                    answer["id"] = kept
+                    self._keep(served, kept, request, answer["choices"][0]["message"]["content"])
+                self._json(200, answer)
+
+    def _stream(self, served: Current, request: ChatRequest, tokens: int, kept: str | None) -> None:
+        pieces = stream(served.port, request, tokens=tokens, model=self.server.relay.name)
+        if kept is None:
+            self._events(pieces)
+        else:
+            keep = partial(self._keep, served, kept, request)
+            self._events(iter(KeptStream(pieces, kept, keep)))
+
+    def _keep(self, served: Current, kept: str, request: ChatRequest, text: str | None) -> None:
+        journal = self.server.relay.journal
+        if journal is not None and served.version is not None:
+            journal.keep(kept, served.version, request.messages, text or "")
+
+    def _feedback(self, body: bytes) -> None:
+        signal, journal = feedback_request(body), self.server.relay.journal
+        if journal is None:
+            raise ApiError(503, SILENT, code="no_policy")
+        journal.give(signal)
+        document = {"object": "feedback", "completion_id": signal.completion_id}
+        self._json(200, document)
+
+    def _body(self) -> bytes:
+        """Read whole before anything is answered: what is left would be taken for the next request."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            self.close_connection = True
+            raise ApiError(411, "Send the body with its Content-Length.")
+        if int(length) > LARGEST_BODY:
+            self.close_connection = True
+            raise ApiError(413, f"The body is larger than {LARGEST_BODY >> 20} MiB.")
+        body = self.rfile.read(int(length))
+        if self.headers.get_content_type() != "application/json":
+            raise ApiError(415, "Send JSON: Content-Type: application/json.")
+        return body
+
+    def _model(self) -> dict[str, Any]:
+        relay = self.server.relay
+        return {
+            "id": relay.name,
+            "object": "model",
+            "created": relay.since,
+            "owned_by": "outerloop",
+        }
+
+    def _error(self, error: ApiError) -> None:
+        if self.begun:
+            self.close_connection = True
+        else:
+            self._json(error.status, error.document())
+
+    def _json(self, status: int, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()  # whatever half of a character an engine writes
+        self.begun = True
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        if status == 503:
+            self.send_header("Retry-After", "5")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _events(self, pieces: Iterator[bytes]) -> None:
+        self.begun = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-cache")
+        for name, value in self.told.items():
+            self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in pieces:
+            if piece:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug(format, *args)
+
+
+def _is_among(address: str, hosts: Sequence[str]) -> bool:
+    """Whether an address names one of the hosts, which are patterns as in ALLOWED_HOSTS, in lower case."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    return host != "" and validate_host(host, hosts)
+
+
+def _no_route(path: str) -> ApiError:
+    return ApiError(404, f"There is nothing at {path[:100]}.", code="not_found")

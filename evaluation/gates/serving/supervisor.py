@@ -21,12 +21,27 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST = 1.0
 BACKOFF_LONGEST = 60.0
 STEADY_SECONDS = 60.0  # a server that ran this long is no crash loop
+# What a server that is replaced may still take for its answers, and one that is stopped: what
+# supervises this process kills it a few seconds after it was asked to end.
+DRAIN_SECONDS = 60.0
+STOP_DRAIN_SECONDS = 2.0
 
 
 class Target(Protocol):
-    """The public port; `target` is the local port that it passes connections on to."""
+    """The public port, asking a server on a local one; `drain` says how many of its requests are left."""
 
-    target: int | None
+    def point(
+        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
+    ) -> None: ...
+    def drain(self, port: int, seconds: float) -> int: ...
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A server that is asked nothing new, and may answer what it has until a time of the clock."""
+
+    server: Served
+    until: float
 
 
 @dataclass
@@ -35,7 +50,8 @@ class Supervisor:
 
     `overlap` starts the new server beside the old one, so that callers notice no switch and a
     version that cannot be served leaves the old one answering. Without it the old one is stopped
-    first: for a machine whose memory holds one model.
+    first: for a machine whose memory holds one model. Either way the old one is given `DRAIN_SECONDS` for
+    the answers that it has begun, while the supervisor goes on looking at the new one.
     """
 
     line_id: UUID
@@ -49,9 +65,12 @@ class Supervisor:
     _failed: UUID | None = None
     _retry_at: float = 0.0
     _since: float = field(default=0.0)
+    _leaving: Leaving | None = None
+    _held: dict[int, training.Held] = field(default_factory=dict)
 
     def step(self) -> None:
         """Look at the pointer and the server once, and do what is needed."""
+        self._left()
         wanted = selectors.deployment_current(self.line_id)
         if wanted is None:
             return
@@ -65,11 +84,17 @@ class Supervisor:
         if self.clock() >= self._retry_at:
             self._switch(wanted)
 
-    def stop(self) -> None:
-        self.public.target = None
-        if self.server is not None:
-            self.server.stop()
-        self.server = self.serving = None
+    def stop(self, seconds: float = STOP_DRAIN_SECONDS) -> None:
+        """End every server, after `seconds` at most for the answers that they have begun."""
+        self.public.point(None)
+        until = time.monotonic() + seconds
+        leaving = self._leaving.server if self._leaving else None
+        for server in (leaving, self.server):
+            if server is not None:
+                self._end(
+                    server, self.public.drain(server.port, max(0.0, until - time.monotonic()))
+                )
+        self.server = self.serving = self._leaving = None
 
     def _steady(self, wanted: LineDeployment) -> None:
         if self.clock() - self._since > STEADY_SECONDS:
@@ -78,22 +103,65 @@ class Supervisor:
             services.deployment_mark_served(wanted.id)
 
     def _switch(self, wanted: LineDeployment) -> None:
-        if not self.overlap:
-            self.stop()
+        if not self.overlap and self.server is not None:
+            self.public.point(None)
+            self._leave(self.server)
+            self.server = self.serving = None
+        if not self._left():  # a third model in memory would be one too many
+            return
         log.info("Starting a server on deployment %s (version %s).", wanted.id, wanted.version_id)
         try:
-            training.model_version_verify(wanted.version_id)
-            server = self.start(training.model_version_get(wanted.version_id).path)
+            held = training.model_version_hold(wanted.version_id)
+            server = self._started(held)
         except (EngineError, training.ArtifactMismatch) as error:
             self._failed_to_serve(wanted, str(error))
             return
         old = self.server
         self.server, self.serving, self._since = server, wanted, self.clock()
-        self.public.target = server.port
+        self.public.point(server.port, held.path, wanted.version_id)
         if old is not None:
-            old.stop()
+            self._leave(old)
         services.deployment_mark_served(wanted.id)
         log.info("Serving deployment %s.", wanted.id)
+
+    def _started(self, held: training.Held) -> Served:
+        """A server on the files that are held for it until it has ended."""
+        try:
+            server = self.start(held.path)
+        except BaseException:
+            held.release()
+            raise
+        self._held[server.port] = held
+        return server
+
+    def _release(self, server: Served) -> None:
+        held = self._held.pop(server.port, None)
+        if held is not None:
+            held.release()
+
+    def _leave(self, server: Served) -> None:
+        self._leaving = Leaving(server, self.clock() + DRAIN_SECONDS)
+        self._left()
+
+    def _left(self) -> bool:
+        """Whether the server before has ended: when its answers are whole, or their time is over."""
+        if self._leaving is None:
+            return True
+        server = self._leaving.server
+        under_way = self.public.drain(server.port, 0.0)
+        if under_way and self.clock() < self._leaving.until:
+            return False
+        self._leaving = None
+        self._end(server, under_way)
+        return True
+
+    def _end(self, server: Served, under_way: int) -> None:
+        if under_way:
+            log.warning(
+                "A server is stopped that had not ended its answers: %d are cut.", under_way
+            )
+        server.stop()
+        self._release(server)
 
     def _failed_to_serve(self, wanted: LineDeployment, error: str) -> None:
         log.error("Deployment %s cannot be served: %s", wanted.id, error)
@@ -104,7 +172,9 @@ class Supervisor:
     def _crashed(self) -> None:
         assert self.serving is not None
         log.error("The server of deployment %s ended by itself.", self.serving.id)
-        self.public.target = None
+        self.public.point(None)
+        if self.server is not None:
+            self._release(self.server)
         crashed, self.server, self.serving = self.serving, None, None
         self._back_off(crashed.id)
 

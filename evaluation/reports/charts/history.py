@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
-
 from evaluation.contracts import Interval, RoundSummary
 from evaluation.formatting import count
 from evaluation.formatting import number as interval_number
 from evaluation.formatting import share as interval_share
 from evaluation.reports.charts import layers
-from evaluation.reports.charts.layers import Chart
+from evaluation.reports.charts.altair import alt
+from evaluation.reports.charts.layers import Chart, Values
 from evaluation.reports.charts.palette import MARK, PEOPLE, TRUTH
 
 MOST_TICKS = 12
@@ -36,7 +35,15 @@ def ratings(history: Sequence[RoundSummary]) -> Chart | None:
         f"{count(len(rated), 'round')}; the candidate of round {number} is rated "
         f"{interval_number(last)}, the first policy 0."
     )
-    return Chart("Rating by round", words, layers.specification(drawn, **_size(len(history))))
+    return Chart(
+        "Rating by round",
+        words,
+        layers.specification(drawn, **_size(len(history))),
+        Values(
+            ("round", "rating", "from", "to"),
+            tuple((float(n), r.estimate, r.low, r.high) for n, r in rated),
+        ),
+    )
 
 
 def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | None:
@@ -58,7 +65,29 @@ def win_rates(history: Sequence[RoundSummary], *, simulated: bool) -> Chart | No
     )
     if true:
         words += " The second mark of a round is the truth, by the hidden scorer."
-    return Chart("Win rate by round", words, layers.specification(drawn, **_size(len(history))))
+    return Chart(
+        "Win rate by round",
+        words,
+        layers.specification(drawn, **_size(len(history))),
+        _rate_values(labelled, true),
+    )
+
+
+def _rate_values(
+    labelled: Sequence[tuple[int, Interval]], true: Sequence[tuple[int, Interval]]
+) -> Values:
+    by_people = {number: (r.estimate, r.low, r.high) for number, r in labelled}
+    if not true:
+        rows = tuple((float(number), *found) for number, found in by_people.items())
+        return Values(("round", "win rate", "from", "to"), rows)
+    truth = {number: r.estimate for number, r in true}
+    return Values(
+        ("round", "win rate", "from", "to", "truth"),
+        tuple(
+            (float(number), *by_people.get(number, (None, None, None)), truth.get(number))
+            for number in sorted({*by_people, *truth})
+        ),
+    )
 
 
 def _intervals(

@@ -6,20 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
+from evaluation.reports.charts.altair import alt
 from evaluation.reports.charts.palette import RULE
 
 Row = Mapping[str, float | str | None]
 
 
 @dataclass(frozen=True)
+class Values:
+    """The numbers that a chart draws: `rows` under `columns`, by the first of them; None: not measured."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite specification, with the words that stand for it where it cannot be seen."""
+    """A Vega-Lite specification, with the words and numbers that stand for it where it cannot be seen."""
 
     title: str
     description: str
     spec: dict[str, Any]
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,14 @@ class Series:
 
     def rows(self) -> list[dict[str, Any]]:
         return [{"x": x, "y": y, "series": self.name} for x, y in self.points]
+
+
+def values_of(x: str, series: Sequence[Series]) -> Values:
+    """One row for each x of any series, a column for each series."""
+    found = [dict(s.points) for s in series]
+    places = sorted({at for points in found for at in points})
+    rows = tuple((at, *(points.get(at) for points in found)) for at in places)
+    return Values((x, *(s.name for s in series)), rows)
 
 
 def data(rows: Sequence[Row]) -> alt.Data:

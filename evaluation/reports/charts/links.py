@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import altair as alt
-
 from evaluation.contracts import EProcessPoint, KlOptimum, ReliabilityBin, RoundRecord
 from evaluation.formatting import rounds_called
 from evaluation.metric_rows import REWARD_HELD_OUT, REWARD_TRAIN, kl_of
 from evaluation.reports.charts import layers
-from evaluation.reports.charts.layers import Chart, Series
+from evaluation.reports.charts.altair import alt
+from evaluation.reports.charts.layers import Chart, Series, Values
 from evaluation.reports.charts.palette import HELD_OUT, PEOPLE, RULE, TEXT, TRAIN
 from evaluation.reports.charts.training import MetricRows, policy_rows
 from evaluation.statistics.curves import CurveFit, fit_gao_law
@@ -83,6 +82,7 @@ def reward_by_distance(record: RoundRecord) -> Chart | None:
         "Reward against distance",
         _distance_words(series, found, forecast),
         layers.specification(alt.layer(*parts), **SIZE),
+        layers.values_of("√KL", series),
     )
 
 
@@ -164,7 +164,13 @@ def reliability(record: RoundRecord) -> Chart | None:
     drawn = alt.layer(diagonal, base.mark_line(color=TRAIN, strokeWidth=1.5), dots)
     words = "; ".join(f"{b.predicted:.0%} said, {b.observed:.0%} so" for b in filled)
     return Chart(
-        "Reliability", f"In {len(filled)} bins: {words}.", layers.specification(drawn, **SIZE)
+        "Reliability",
+        f"In {len(filled)} bins: {words}.",
+        layers.specification(drawn, **SIZE),
+        Values(
+            ("confidence", "agreed", "pairs"),
+            tuple((b.predicted, b.observed, float(b.count)) for b in filled),
+        ),
     )
 
 
@@ -184,7 +190,11 @@ def evidence(record: RoundRecord) -> Chart | None:
         f"{last.low:.0%} to {last.high:.0%} at every look; the evidence stands at {last.e_value:.3g}"
     )
     words += f" of {needed:.3g} needed." if needed else "."
-    return Chart("Evidence from labels", words, layers.specification(drawn))
+    values = tuple((float(p.labels), p.win_rate, p.low, p.high, p.e_value) for p in points)
+    columns = ("labels", "win rate", "from", "to", "evidence")
+    return Chart(
+        "Evidence from labels", words, layers.specification(drawn), Values(columns, values)
+    )
 
 
 def _confidence_sequence(points: Sequence[EProcessPoint]) -> alt.LayerChart:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import altair as alt
-
 from evaluation.contracts import CheckpointRewards, RewardMismatch, RoundRecord
 from evaluation.formatting import number
 from evaluation.reports.charts import layers
+from evaluation.reports.charts.altair import alt
 from evaluation.reports.charts.layers import Chart, Series
 from evaluation.reports.charts.palette import HELD_OUT, TRAIN
 
@@ -29,7 +28,12 @@ def mismatch(record: RoundRecord) -> Chart | None:
         alt.layer(steps, layers.level_rule(0.0)).properties(width=280, height=90),
         spacing=14,
     ).resolve_scale(x="shared")
-    return Chart("Reward and evaluation by checkpoint", _words(found), layers.specification(drawn))
+    return Chart(
+        "Reward and evaluation by checkpoint",
+        _words(found),
+        layers.specification(drawn),
+        layers.values_of("checkpoint", _rewards(points)),
+    )
 
 
 def _rewards(points: Sequence[CheckpointRewards]) -> list[Series]:

@@ -55,6 +55,7 @@ def training_charts(record: RoundRecord) -> list[Chart]:
     charts = [
         _reward(policy),
         _single(policy, KL, "KL to the reference", "nats per reply"),
+        _single(policy, ("outlier_share",), "Texts outside the reference's", "share", share=True),
         _single(policy, ("entropy",), "Entropy", "nats per token"),
         _single(policy, ("response_length",), "Reply length", "tokens"),
         _single(policy, ("clip_fraction",), "Clipped tokens", "share", share=True),
@@ -83,7 +84,12 @@ def _reward(rows: MetricRows) -> Chart | None:
         return None
     drawn = layers.lines(series, layers.axis_x("step", whole=True), layers.axis_y("z"))
     words = "; ".join(f"by the {s.name} reward model {_from_to(s.points)}" for s in series)
-    return Chart("Reward", f"Mean reward {words}.", layers.specification(drawn, **SIZE))
+    return Chart(
+        "Reward",
+        f"Mean reward {words}.",
+        layers.specification(drawn, **SIZE),
+        layers.values_of("step", series),
+    )
 
 
 def _single(
@@ -92,12 +98,18 @@ def _single(
     points = metric_points(rows, *names)
     if len(points) < 2:
         return None
+    series = [Series(title, MARK, points)]
     drawn = layers.lines(
-        [Series(title, MARK, points)],
+        series,
         layers.axis_x("step", whole=True),
         layers.axis_y(unit, share=share, zero=True),
     )
-    return Chart(title, f"{title} {_from_to(points)}.", layers.specification(drawn, **SIZE))
+    return Chart(
+        title,
+        f"{title} {_from_to(points)}.",
+        layers.specification(drawn, **SIZE),
+        layers.values_of("step", series),
+    )
 
 
 def _from_to(points: Sequence[tuple[float, float]]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from evaluation.contracts import CheckResult, HumanLabels, RoundRecord
 from evaluation.formatting import in_words, number, share
+from evaluation.policy.model_checks import held_out_expected
 from evaluation.policy.registry import POLICY_EVALUATION, REWARD_EVALUATION, REWARD_POLICY
 from evaluation.reports import charts
 from evaluation.reports.pages.parts import Figure, Mark, figure, mark
@@ -27,11 +28,13 @@ AXIS_THRESHOLD = {
     "G9": "rise",
     "G10": "ratio",
     "G11": "ratio",
+    "G12": "own_prompt",
     "G13": "ratio",
+    "G15": "win_rate",
 }
 FORMER_AXIS_THRESHOLD = {"G5": "accuracy"}  # of decisions that earlier releases recorded
 AT_MOST = {"G4", "G8", "G9", "G10", "G13"}
-SHARES = {"G0", "G1", "G2", "G5", "G8", "G9"}
+SHARES = {"G0", "G1", "G2", "G5", "G8", "G9", "G12", "G15"}
 UNITS = {"G3": "z", "G4": "nats", "G10": "times", "G11": "times", "G13": "times"}
 
 
@@ -121,6 +124,8 @@ def _asked(check: CheckResult, threshold: float | None) -> str:
     value = f"{threshold:.0%}" if check.id in SHARES else amount
     if check.id == "G9" and ";" in check.measured:  # the two rates have margins of their own
         return f"the bar: at most {value}"
+    if check.id == "G12":  # flips and probes have thresholds of their own
+        return f"the bar: at least {value}"
     return f"{_relation(check.id)} {value}"
 
 
@@ -197,8 +202,17 @@ def _reward_policy_sentence(record: RoundRecord) -> str:
         )
     return (
         f"The reward model that was optimised sees a gain of {train.estimate:.2f} z; one that the "
-        f"training never saw sees {held.estimate:.2f} z, {held.estimate / train.estimate:.0%} of it{far}."
+        f"training never saw sees {held.estimate:.2f} z, {held.estimate / train.estimate:.0%} of it"
+        f"{_expected(record, train.estimate)}{far}."
     )
+
+
+def _expected(record: RoundRecord, gain: float) -> str:
+    """What the models' correlation lets expect of the one that training never saw, as in G3."""
+    alike = record.reward_model.held_out_correlation if record.reward_model else None
+    if alike is None:
+        return ""
+    return f" (at most {held_out_expected(gain, alike):.2f} z could be expected)"
 
 
 def _reward_evaluation_sentence(record: RoundRecord) -> str:

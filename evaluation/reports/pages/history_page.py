@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.contracts import RoundRecord, RoundSummary, Verdict
+from evaluation.contracts import RoundSummary, Verdict
 from evaluation.formatting import NOT_MEASURED, count, number, share, short
 from evaluation.reports import charts
+from evaluation.reports.models import ListedRound
 from evaluation.reports.pages.parts import Figure, Mark, Row, Table, figure
+from evaluation.reports.selectors import HistoryTotals, ReportedLine
 from evaluation.reports.wording import VERDICT_MEANING, optimizer_name
 
 WORDS: dict[Verdict, str] = {
@@ -39,6 +41,8 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class HistoryPage:
+    """`summary` is of all rounds of the line, the rest of those on this page."""
+
     line_slug: str
     line_name: str
     simulated: bool
@@ -48,28 +52,37 @@ class HistoryPage:
     has_truth: bool
     optimizers: Table | None
 
+    @property
+    def first(self) -> int:
+        """The earliest round on the page, and below the latest."""
+        return self.rows[-1].number
+
+    @property
+    def last(self) -> int:
+        return self.rows[0].number
+
 
 def history_page(
-    newest: RoundRecord,
-    summaries: Sequence[RoundSummary],
-    *,
-    reported: Collection[int],
-    overridden: int,
+    line: ReportedLine, rows: Sequence[ListedRound], totals: HistoryTotals
 ) -> HistoryPage:
-    """`reported` are the rounds that have a report; `overridden` counts those with an override."""
+    """`rows` are those of the page, newest first."""
+    summaries = [row.frozen for row in reversed(rows)]
     drawn = (
         figure(charts.ratings(summaries), wide=True),
-        figure(charts.win_rates(summaries, simulated=newest.simulated), wide=True),
+        figure(charts.win_rates(summaries, simulated=line.simulated), wide=True),
     )
     minimum, maximum = _axis(summaries)
-    rows = [_row(s, s.number in reported, minimum, maximum) for s in reversed(summaries)]
+    shown = [
+        _row(summary, row.reported, minimum, maximum)
+        for row, summary in zip(rows, reversed(summaries), strict=True)
+    ]
     return HistoryPage(
-        line_slug=newest.line,
-        line_name=newest.line_name or newest.line,
-        simulated=newest.simulated,
-        summary=_summary(summaries, overridden),
+        line_slug=line.slug,
+        line_name=line.name,
+        simulated=line.simulated,
+        summary=_summary(totals),
         charts=tuple(found for found in drawn if found),
-        rows=tuple(rows),
+        rows=tuple(shown),
         has_truth=any(s.truth_win_rate for s in summaries),
         optimizers=optimizer_table(summaries),
     )
@@ -100,21 +113,19 @@ def optimizer_table(summaries: Sequence[RoundSummary]) -> Table | None:
         )
         for name, s in latest.items()
     ]
-    caption = (
-        "Optimisers compared: the latest candidate of each, against the incumbent of its round."
-    )
+    caption = "Optimisers compared: the latest candidate of each above, against the incumbent of its round."
     return Table(caption, headings + (("truth",) if has_truth else ()), tuple(rows))
 
 
-def _summary(summaries: Sequence[RoundSummary], overridden: int) -> str:
+def _summary(totals: HistoryTotals) -> str:
     """7 rounds: 3 promoted, 4 rejected. 412 compute hours..."""
-    verdicts = [s.verdict for s in summaries]
-    parts = [f"{n} {word}" for verdict, word in WORDS.items() if (n := verdicts.count(verdict))]
-    rounds = count(len(summaries), "round")
-    hours = sum(s.compute_hours for s in summaries)
-    said = f"{rounds}: {', '.join(parts) or 'none decided'}; {_hours(hours)} of compute time."
-    if overridden:
-        said += f" Checks were let through by two leads in {overridden} of {len(summaries)}."
+    parts = [f"{n:,} {WORDS[verdict]}" for verdict, n in totals.verdicts.items() if n]
+    rounds, hours = count(totals.rounds, "round"), _hours(totals.compute_hours)
+    said = f"{rounds}: {', '.join(parts) or 'none decided'}; {hours} of compute time."
+    if totals.overridden:
+        said += (
+            f" Checks were let through by two leads in {totals.overridden:,} of {totals.rounds:,}."
+        )
     return said
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from django.utils.safestring import SafeString, mark_safe
 
 from evaluation.contracts import Interval
+from evaluation.formatting import NOT_MEASURED
 from evaluation.reports.charts import Chart, chart_svg
+
+MOST_VALUES = 25  # rows of a chart's table; more of them are thinned evenly
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """A rendered chart with its words; a `wide` one may be scrolled on a phone."""
+    """A rendered chart with its words and its numbers; a `wide` one may be scrolled on a phone."""
 
     title: str
     description: str
     svg: SafeString
+    values: Table
     wide: bool = False
 
 
@@ -67,7 +71,27 @@ def figure(chart: Chart | None, *, wide: bool = False) -> Figure | None:
     if chart is None:
         return None
     svg = mark_safe(chart_svg(chart))  # noqa: S308  (cleaned: known tags and attributes only)
-    return Figure(chart.title, chart.description, svg, wide)
+    return Figure(chart.title, chart.description, svg, values_table(chart), wide)
+
+
+def values_table(chart: Chart) -> Table:
+    """The chart's numbers, about `MOST_VALUES` of them evenly taken, the last one among them."""
+    rows, columns = chart.values.rows, chart.values.columns
+    step = max(1, -(-len(rows) // MOST_VALUES))
+    shown = [*rows[:-1:step], *rows[-1:]]
+    taken = f": {len(shown)} of {len(rows)} points" if step > 1 else ""
+    return Table(
+        f"{chart.title} in numbers{taken}",
+        columns,
+        tuple(Row(_digits(row[0]), tuple(_digits(value) for value in row[1:])) for row in shown),
+    )
+
+
+def _digits(value: float | None) -> str:
+    """1,200 of a count, four digits of a measurement."""
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def mark(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 from evaluation.contracts import (
@@ -18,6 +19,7 @@ from evaluation.reports import charts
 from evaluation.reports.models import RoundReport
 from evaluation.reports.naming import people_named
 from evaluation.reports.pages import tables
+from evaluation.reports.pages.consistency import consistency_section
 from evaluation.reports.pages.gate_table import (
     GateRow,
     LinkPanel,
@@ -25,7 +27,9 @@ from evaluation.reports.pages.gate_table import (
     gate_rows,
     link_panels,
 )
+from evaluation.reports.pages.judge import judge_section
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
+from evaluation.reports.pages.reward_suites import reward_suites_section
 from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.pages.suite_sections import (
     SuiteSection,
@@ -85,32 +89,57 @@ class ReportPage:
     changed: tuple[SettingChange, ...]
     tables: tuple[Table, ...]
     slices: Table | None
-    data: tuple[Table, ...]
+    data: Table | None
+    people: tuple[Table, ...]
     lineage: tuple[tuple[LineageItem, bool], ...]
     weaker: tuple[Signed, ...]
     overrides: tuple[Signed, ...]
     approvals: tuple[Signed, ...]
     safety: SuiteSection
     capability: SuiteSection
+    reward_suites: SuiteSection
+    consistency: SuiteSection
+    judge: SuiteSection
     limits: tuple[str, ...]
     wanted: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    links: tuple[LinkPanel, ...]
+    mismatch: Figure | None
+    curves: tuple[Figure, ...]
+
+
+@lru_cache(maxsize=32)
+def _drawn(report: RoundReport) -> _Drawn:
+    """The charts, most of the page's work: drawn once, since a stored report never changes and no
+    person is named in them."""
+    curves = (figure(chart) for chart in charts.training_charts(report.frozen))
+    return _Drawn(
+        links=link_panels(report.frozen),
+        mismatch=figure(charts.mismatch(report.frozen)),
+        curves=tuple(curve for curve in curves if curve),
+    )
+
+
 def report_page(report: RoundReport) -> ReportPage:
     record = people_named(report.frozen)
+    drawn = _drawn(report)
     pairs, shown = samples(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
+    by_person = (tables.verdict_table, tables.rater_table)
     return ReportPage(
         report=report,
         record=record,
         verdict=_verdict_card(record),
         gate_rows=gate_rows(record),
-        links=link_panels(record),
+        links=drawn.links,
         samples=pairs,
         samples_shown=shown,
         samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
-        mismatch=figure(charts.mismatch(record)),
-        curves=tuple(drawn for c in charts.training_charts(record) if (drawn := figure(c))),
+        mismatch=drawn.mismatch,
+        curves=drawn.curves,
         truth=tables.truth_table(record),
         changed=tuple(
             SettingChange(setting_called(c.path), c.before, c.after)
@@ -118,13 +147,17 @@ def report_page(report: RoundReport) -> ReportPage:
         ),
         tables=tuple(table for build in kept_tables if (table := build(record))),
         slices=tables.slice_table(record),
-        data=tuple(t for t in (tables.label_table(record), tables.rater_table(record)) if t),
+        data=tables.label_table(record),
+        people=tuple(table for build in by_person if (table := build(record))),
         lineage=tuple(_lineage(item) for item in record.lineage),
         weaker=tuple(_weaker(record)),
         overrides=tuple(_override(item) for item in record.overrides),
         approvals=tuple(_approval(item) for item in record.approvals),
         safety=safety_section(record),
         capability=capability_section(record),
+        reward_suites=reward_suites_section(record),
+        consistency=consistency_section(record),
+        judge=judge_section(record),
         limits=_limits(record),
         wanted=tuple(wanted_next(record)),
     )
@@ -148,7 +181,10 @@ def _verdict_card(record: RoundRecord) -> VerdictCard:
 def _facts(record: RoundRecord) -> Iterator[tuple[str, str]]:
     """When the round was decided and started, by what, and what became of the decision."""
     decided = next((s.entered_at for s in record.states if s.name == "DECIDED"), "")
-    if decided:
+    if record.decided_at:
+        version = f"version {record.gate_policy_version} of the gate policy"
+        yield "Decided", f"{when(record.decided_at)}, by {version}"
+    elif decided:  # as stored by an earlier release
         yield "Decided", when(decided)
     yield "Round started", f"{when(record.created_at)} {record.trigger}".rstrip()
     yield "Since then", standing(record)

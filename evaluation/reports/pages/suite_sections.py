@@ -40,7 +40,8 @@ class Example:
 
 @dataclass(frozen=True)
 class SuiteSection:
-    """`folded` tables and `examples` open on demand; without tables `says` is all there is.
+    """`folded` tables and `examples` open on demand; without tables `says` is all there is. `head` stands
+    before the tables.
 
     Rows say how many items and replies to each stand behind a rate.
     """
@@ -49,6 +50,7 @@ class SuiteSection:
     tables: tuple[Table, ...] = ()
     folded: tuple[Table, ...] = ()
     examples: tuple[Example, ...] = ()
+    head: str = ""
 
 
 def safety_section(record: RoundRecord) -> SuiteSection:

@@ -33,6 +33,7 @@ def reward_model_table(record: RoundRecord) -> Table | None:
         ),
         ("Temperature", lambda s: f"{s.temperature:.2f}"),
         *_calibrated_lines(columns),
+        *_correlation_lines(columns),
         ("Reward follows length (correlation)", lambda s: f"{s.length_correlation:.2f}"),
     ]
     rows = tuple(Row(name, tuple(read(column) for column in columns)) for name, read in lines)
@@ -49,6 +50,15 @@ def _calibrated_lines(
         ("Negative log-likelihood, calibrated on validation", lambda s: plain(s.nll_calibrated, 3)),
         ("Calibration error, calibrated on validation", lambda s: plain(s.ece_calibrated, 3)),
     ]
+
+
+def _correlation_lines(
+    columns: Sequence[SplitMeasurements],
+) -> list[tuple[str, Callable[[SplitMeasurements], str]]]:
+    """Records of before, and rounds without a held-out model, have none."""
+    if all(column.held_out_correlation is None for column in columns):
+        return []
+    return [("Correlation with the held-out model", lambda s: number(s.held_out_correlation))]
 
 
 def slice_table(record: RoundRecord) -> Table | None:
@@ -115,6 +125,7 @@ def label_table(record: RoundRecord) -> Table | None:
         return None
     rows = [
         Row("Training labels (new since the last round)", (f"{labels.training:,} ({labels.fresh:,})",)),
+        *([Row("Of these, released by earlier gates", (f"{labels.released:,}",))] if labels.released else []),
         Row("Labels of this round's gate", (f"{labels.gate:,}",)),
         *_prompt_rows(record),
         Row("Ties", (f"{labels.ties:,}",)),
@@ -145,15 +156,36 @@ def rater_table(record: RoundRecord) -> Table | None:
     if not raters:
         return None
     by_labels = sorted(raters, key=lambda r: -r.labels)
-    kind = "Simulated annotators" if record.simulated else "Annotators, by pseudonym"
+    kind = "simulated annotators" if record.simulated else "annotators (by pseudonym)"
     headings = ("labels", "agreement", "left side chosen", "time per label")
-    return Table(f"{kind}.", headings, tuple(_rater_row(r) for r in by_labels))
+    return Table(
+        f"What the {kind} had said on the line when the round started.",
+        headings,
+        tuple(_rater_row(r) for r in by_labels),
+    )
 
 
 def _rater_row(rater: RaterLabels) -> Row:
     seconds = NOT_MEASURED if rater.median_seconds is None else f"{rater.median_seconds:.1f} s"
     cells = (f"{rater.labels:,}", share(rater.agreement), share(rater.position_bias), seconds)
     return Row(rater.rater, cells)
+
+
+def verdict_table(record: RoundRecord) -> Table | None:
+    """Whether one person's taste carries the gate: each rater's win rate of the candidate."""
+    if not record.verdicts:
+        return None
+    for_it = sum(verdict.win_rate.estimate > 0.5 for verdict in record.verdicts)
+    who = "simulated annotators" if record.simulated else "annotators (by pseudonym)"
+    rows = tuple(
+        Row(each.rater, (f"{each.labels:,}", share(each.win_rate), f"{each.ties:,}"))
+        for each in record.verdicts
+    )
+    return Table(
+        f"What the gate's {who} said of the candidate; {for_it} of {len(rows)} preferred it more often than not.",
+        ("gate labels", "candidate preferred", "ties"),
+        rows,
+    )
 
 
 def truth_table(record: RoundRecord) -> Table | None:

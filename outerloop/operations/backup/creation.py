@@ -50,6 +50,16 @@ class _Store:
     copied: dict[str, FileEntry] = field(default_factory=dict)
 
     def add(self, artifact: training.StoredArtifact) -> None:
+        try:
+            held = training.artifact_hold(artifact)
+        except training.ArtifactMismatch as error:
+            raise BackupError(_damaged(artifact, str(error))) from error
+        try:
+            self._copy(artifact)
+        finally:
+            held.release()
+
+    def _copy(self, artifact: training.StoredArtifact) -> None:
         root = Path(settings.ARTIFACT_ROOT)
         if not (root / artifact.path).exists():
             raise BackupError(_damaged(artifact, "it is not there"))
@@ -107,8 +117,10 @@ def backup_make(
 
 
 def _bytes(stored: list[training.StoredArtifact]) -> int:
-    files = {file for artifact in stored for file in training.stored_files(artifact)}
-    return sum(file.stat().st_size for file in files)
+    try:
+        return training.artifacts_bytes(stored)
+    except training.ArtifactMismatch as error:
+        raise BackupError(str(error)) from error
 
 
 def _database(sink: Sink, work: Path, watch: Watch) -> Manifest:

@@ -18,6 +18,8 @@ from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from training import facade as training
+
 from . import tables
 from .creation import Watch
 from .manifest import MANIFEST, BackupError, FileEntry, Manifest, TableEntry, manifest_read
@@ -98,18 +100,41 @@ def backup_restore(*, path: Path, watch: Watch | None = None, migrate: bool = Tr
             shutil.rmtree(arriving, ignore_errors=True)
     if migrate:
         call_command("migrate", verbosity=0, interactive=False)
+        _store_fill()
     return manifest
+
+
+def _store_fill() -> None:
+    """Into object storage, where the settings name some; else all lies in its place already."""
+    try:
+        training.artifacts_send()
+        training.store_enter()
+    except (training.ArtifactMismatch, training.StoreAway) as error:
+        raise BackupError(
+            f"The database is restored and its artifacts lie in {settings.ARTIFACT_ROOT}, but not all of"
+            f" them reached the store: {error} Then run `python manage.py artifacts_send` and `prepare`."
+        ) from error
 
 
 def _store_require_empty() -> None:
     root = Path(settings.ARTIFACT_ROOT)
     there = sorted(item.name for item in root.iterdir()) if root.exists() else []
-    if [name for name in there if name != ARRIVING]:
+    ours = (ARRIVING, training.STORE_MARKER, training.CACHE_FOLDER)
+    if [n for n in there if n not in ours and not n.startswith(training.STORE_PROBE)]:
         raise BackupError(
             f"The artifact store {root} is not empty ({', '.join(there[:3])}). Restore goes into an"
             " empty place only: set OUTERLOOP_ARTIFACTS to a new folder, or move this one away."
         )
     shutil.rmtree(root / ARRIVING, ignore_errors=True)
+    try:
+        held = training.store_holds()
+    except training.ArtifactMismatch as error:
+        raise BackupError(str(error)) from error
+    if held:
+        raise BackupError(
+            f"{held}: restore goes into an empty place only. Name a new bucket or prefix in"
+            " OUTERLOOP_ARTIFACT_STORE."
+        )
 
 
 def _database_require_empty(manifest: Manifest) -> None:

@@ -8,10 +8,8 @@ from django.views.decorators.http import require_safe
 from prometheus_client.exposition import choose_encoder
 
 from .access import Refusal, metrics_refusal
-from .health import Readiness
+from .health import readiness
 from .metrics import registry_make
-
-recent_readiness = Readiness()
 
 
 @require_safe
@@ -25,8 +23,8 @@ def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
     """200 when requests may be sent here, else 503; each check is named."""
-    checks = recent_readiness()
-    well = all(check.ok for check in checks)
+    checks = readiness()
+    well = all(check.ready for check in checks)
     body = {
         "status": "ready" if well else "not ready",
         "checks": {check.name: {"ok": check.ok, "says": check.says} for check in checks},

@@ -13,6 +13,7 @@ from django.utils import timezone
 from annotation import facade as annotation
 from evaluation import facade as evaluation
 from outerloop.rounds.models import WAITING, PolicyLine, Round, State
+from outerloop.rounds.pages.offer import anything_to_compare
 from outerloop.rounds.selectors import active_round, fresh_labels, last_round, rounds_without_worker
 from web.access import LEAD, roles_of
 
@@ -98,6 +99,13 @@ def _stuck(line: PolicyLine, unheld: set[Any]) -> Iterator[Waiting]:
             reverse("rounds:round", args=[line.slug, running.number]),
             "Look at it",
         )
+    elif last is None and not _is_set_up(line):
+        yield Waiting(
+            "attention",
+            f"{line.name} is not set up yet: go on where it was left.",
+            reverse("rounds:set_up", args=[line.slug]),
+            "Go on",
+        )
     elif running is None and _queue_is_empty(line):
         yield Waiting(
             "attention",
@@ -106,6 +114,11 @@ def _stuck(line: PolicyLine, unheld: set[Any]) -> Iterator[Waiting]:
             reverse("rounds:line", args=[line.slug]),
             "Open the line",
         )
+
+
+def _is_set_up(line: PolicyLine) -> bool:
+    """A line that an engineer trains the first policy of, as the demo does, is set up by a program."""
+    return line.simulated or (line.base_version is not None and anything_to_compare(line))
 
 
 def _waits_too_long(round_: Round) -> bool:

@@ -12,7 +12,7 @@ from evaluation.contracts import RoundSummary
 from evaluation.formatting import share
 from outerloop.rounds.models import PolicyLine, Round
 from outerloop.rounds.pages.offer import Offer, line_offer
-from outerloop.rounds.pages.rows import MEANINGS, RoundRow, round_row
+from outerloop.rounds.pages.rows import MEANINGS, RoundRow, round_row, round_rows
 from outerloop.rounds.pages.stations import stations
 from outerloop.rounds.schedule import next_start
 from outerloop.rounds.selectors import active_round, fresh_labels
@@ -20,6 +20,7 @@ from training import facade as training
 from web.access import ENGINEER, LEAD, roles_of
 
 ROUNDS_SHOWN = 20
+ROUNDS_RATED = 50
 RUNS_LOOKED_AT = 20
 
 
@@ -27,8 +28,8 @@ RUNS_LOOKED_AT = 20
 class LineRow:
     """A line as one row: what runs, the last verdict, and how far the next start is.
 
-    `rated` are the ratings of the first policy (0) and of each round's candidate after it, oldest
-    first; empty before the first candidate was rated. `may_start` is for engineers.
+    `rated` are the ratings of the last rounds' candidates, oldest first, after the first policy's (0) where
+    they reach back to it; empty before the first candidate was rated. `may_start` is for engineers.
     """
 
     line: PolicyLine
@@ -91,9 +92,10 @@ def line_context(line: PolicyLine, user: Any) -> dict[str, Any]:
         "deployment": deployment,
         "candidate": _candidate_name(running),
         "next_start": next_start(line),
-        "rounds": [round_row(round_) for round_ in rounds],
+        "rounds": round_rows(rounds),
         "attempts": line.start_attempts.filter(round__isnull=True).order_by("-at")[:5],
         "queue": queue,
+        "shares": annotation.label_shares(line_id=line.id),
         "may_start": ENGINEER in roles,
         "may_decide": LEAD in roles,
         "live": "3s" if running or (followed and followed.live) else "10s",
@@ -103,7 +105,7 @@ def line_context(line: PolicyLine, user: Any) -> dict[str, Any]:
 def _line_row(line: PolicyLine, user: Any) -> LineRow:
     running = active_round(line)
     fresh = fresh_labels(line)
-    rounds = evaluation.rounds_rated(line.id)
+    rounds = evaluation.rounds_rated(line.id, newest=ROUNDS_RATED)
     last = next((one for one in reversed(rounds) if one.verdict), None)
     ratings = [one.rating.estimate for one in rounds if one.rating]
     return LineRow(
@@ -115,10 +117,16 @@ def _line_row(line: PolicyLine, user: Any) -> LineRow:
         next_start=next_start(line),
         last=last,
         meaning=MEANINGS[last.verdict] if last and last.verdict else "",
-        rated=(0.0, *ratings) if ratings else (),
+        rated=_from_the_first(rounds, ratings),
         offer=line_offer(line, running=running, fresh=fresh, first_policy=_first_policy(line)),
         may_start=ENGINEER in roles_of(user, line.id),
     )
+
+
+def _from_the_first(rounds: list[RoundSummary], ratings: list[float]) -> tuple[float, ...]:
+    if not ratings:
+        return ()
+    return (0.0, *ratings) if len(rounds) < ROUNDS_RATED else tuple(ratings)
 
 
 def _first_policy(line: PolicyLine) -> training.RunRecord | None:

@@ -11,7 +11,7 @@ from outerloop.rounds.selectors import line_plan
 from training import facade as training
 from training.contracts import ContractError
 
-Act = Literal["", "start", "first_pairs", "plan", "prompts"]
+Act = Literal["", "start", "first_pairs", "plan", "set_up"]
 PAIR_SPLITS = ("train", "validation", "test")
 
 
@@ -36,7 +36,7 @@ def line_offer(
         return Offer(f"Round {running.number} is under way. This page follows it.")
     if line.base_version is None:
         return _without_base(first_policy)
-    if not line.rounds.exists() and not _anything_to_compare(line):
+    if not line.rounds.exists() and not anything_to_compare(line):
         return _first_pairs(line)
     try:
         line_plan(line)
@@ -56,8 +56,9 @@ def line_offer(
 def _without_base(first_policy: training.RunRecord | None) -> Offer:
     if first_policy is None:
         return Offer(
-            "This line has no policy yet, so there is nothing to compare. “Bring your own model” in"
-            " the documentation says how to give it one."
+            "This line has no base policy yet, so there is nothing to compare: choose a model, and follow"
+            " what becomes of it.",
+            act="set_up",
         )
     if first_policy.state in ("pending", "running"):
         return Offer("The first policy is being trained; it then writes the first pairs.")
@@ -66,15 +67,20 @@ def _without_base(first_policy: training.RunRecord | None) -> Offer:
     return Offer("Training the first policy did not succeed; its own page below says why.")
 
 
-def _anything_to_compare(line: PolicyLine) -> bool:
+def anything_to_compare(line: PolicyLine) -> bool:
     status = annotation.queue_status(line_id=line.id)
     return status.open_training + status.leased + status.done > 0
 
 
-def _first_pairs(line: PolicyLine) -> Offer:
+def any_prompts(line: PolicyLine) -> bool:
+    """Whether there is a prompt that first pairs can be written on."""
     prompts = annotation.prompts_stream(line_id=line.id, splits=PAIR_SPLITS, limit=1)
-    if next(iter(prompts), None) is None:
+    return next(iter(prompts), None) is not None
+
+
+def _first_pairs(line: PolicyLine) -> Offer:
+    if not any_prompts(line):
         return Offer("This line has no prompts yet: import some, then its policy can answer them.",
-                     act="prompts")  # fmt: skip
+                     act="set_up")  # fmt: skip
     return Offer("There is nothing to compare yet: let the policy write the first pairs.",
                  act="first_pairs")  # fmt: skip

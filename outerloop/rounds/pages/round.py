@@ -12,7 +12,7 @@ from outerloop.rounds.models import ENDS, WAITING, Round, State
 from outerloop.rounds.overriding import overridable_checks
 from outerloop.rounds.pages.rows import round_row
 from outerloop.rounds.pages.time_left import seconds_left
-from outerloop.rounds.selectors import failed_step, round_steps
+from outerloop.rounds.selectors import failed_step, fresh_labels, last_round, round_steps
 from training import facade as training
 from web.access import ENGINEER, LEAD, roles_of
 
@@ -41,9 +41,25 @@ def round_context(round_: Round, user: Any) -> dict[str, Any]:
         "may_cancel": round_.active
         and round_.cancel_requested_at is None
         and bool(roles & {ENGINEER, LEAD}),
-        "may_take_up": round_.state in (State.FAILED, State.CANCELLED) and ENGINEER in roles,
+        "may_judge_again": ENGINEER in roles and _unresolved(round_),
+        **_after_failure(round_, roles),
         **decision_context(round_, roles),
     }
+
+
+def _unresolved(round_: Round) -> bool:
+    """Whether the round has ended with a candidate of which labels showed nothing either way."""
+    if round_.active or round_.candidate is None or round_ != last_round(round_.line):
+        return False
+    return evaluation.candidate_unresolved(round_.line_id) == round_.candidate
+
+
+def _after_failure(round_: Round, roles: set[str]) -> dict[str, Any]:
+    """What an engineer may do with a round that stopped: its labels are still new, for another round."""
+    stopped = round_.state in (State.FAILED, State.CANCELLED) and ENGINEER in roles
+    if not stopped or round_ != last_round(round_.line):
+        return {"may_take_up": stopped}
+    return {"may_take_up": True, "may_start_anew": True, "fresh": fresh_labels(round_.line)}
 
 
 def decision_context(round_: Round, roles: set[str]) -> dict[str, Any]:
@@ -93,7 +109,7 @@ def _steps_ahead(round_: Round) -> list[StateEntry]:
         return []
     order = list(State)
     left_out = set(ENDS)
-    if round_.plan.get("candidate") == "incumbent":  # judged against itself: nothing is trained
+    if round_.plan.get("candidate") != "trained":  # a known policy is judged: nothing is trained
         left_out.add(State.POLICY_TRAINING)
     if round_.deploys_by_itself:
         left_out.add(State.AWAITING_APPROVAL)

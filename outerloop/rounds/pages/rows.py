@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +28,19 @@ class RoundRow:
 
 
 def round_row(round_: Round) -> RoundRow:
+    return round_rows([round_])[0]
+
+
+def round_rows(rounds: Iterable[Round]) -> list[RoundRow]:
+    """What their snapshots hold is asked in one query for all of them."""
+    found = list(rounds)
+    labels = training.snapshot_rows({r.snapshot for r in found if r.snapshot})
+    return [
+        _row(round_, labels.get(round_.snapshot, 0) if round_.snapshot else 0) for round_ in found
+    ]
+
+
+def _row(round_: Round, labels: int) -> RoundRow:
     ended = round_.closed_at or timezone.now()
     meaning, word = _state_word(round_)
     return RoundRow(
@@ -34,7 +48,7 @@ def round_row(round_: Round) -> RoundRow:
         title=round_.title,
         meaning=meaning,
         word=word,
-        labels=training.snapshot_get(round_.snapshot).rows if round_.snapshot else 0,
+        labels=labels,
         summary=round_.error or round_.summary,
         started=round_.created_at,
         seconds=(ended - round_.created_at).total_seconds(),

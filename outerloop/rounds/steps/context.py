@@ -21,7 +21,7 @@ from outerloop.rounds.claims import (
     step_heartbeat,
     step_progress,
 )
-from outerloop.rounds.models import PolicyLine, Round, RoundStep, State
+from outerloop.rounds.models import LineSuite, PolicyLine, Round, RoundStep, State
 from outerloop.rounds.plan import RoundPlan, StartFrom
 from training import facade as training
 from training.contracts import InputRef, JsonContract, RunEvent
@@ -93,7 +93,11 @@ def step_run(
         )
 
     return training.run_execute(
-        run_id=run_id, owner=context.owner, beat=beat, time_limit_seconds=minutes * 60
+        run_id=run_id,
+        owner=context.owner,
+        beat=beat,
+        time_limit_seconds=minutes * 60,
+        jobs=context.plan.jobs,
     )
 
 
@@ -105,21 +109,25 @@ def _heartbeat(context: StepContext, run_id: UUID) -> None:
         training.run_cancel(run_id=run_id)
 
 
-@transaction.atomic
 def _order(
     context: StepContext, kind: str, config: JsonContract, inputs: Mapping[str, InputRef]
 ) -> UUID:
-    run = training.run_create(
-        line_id=context.line.id,
-        round_id=context.round.id,
-        kind=kind,
-        seed=context.seed,
-        config=config.to_json(),
-        inputs=inputs,
+    """Models that it names are hashed before the transaction, which may take minutes."""
+    document, hashed = training.sources_as_inputs(
+        config.to_json(), inputs, beat=lambda: step_heartbeat(context.step)
     )
-    kept = RoundStep.objects.filter(pk=context.step.pk, fence=context.step.fence).update(run=run.id)
-    if not kept:
-        raise ClaimLost(f"{context.step} was taken over by another worker.")
+    with transaction.atomic():
+        run = training.run_create(
+            line_id=context.line.id,
+            round_id=context.round.id,
+            kind=kind,
+            seed=context.seed,
+            config=document,
+            inputs=hashed,
+        )
+        steps = RoundStep.objects.filter(pk=context.step.pk, fence=context.step.fence)
+        if not steps.update(run=run.id):
+            raise ClaimLost(f"{context.step} was taken over by another worker.")
     context.step.run = run.id
     return run.id
 
@@ -145,12 +153,27 @@ def start_version(context: StepContext, start: StartFrom) -> UUID:
 
 def step_file(context: StepContext, name: str, rows: Iterable[Mapping[str, Any]]) -> InputRef:
     """Write rows as JSON lines into the round's folder, once: a later attempt uses the same file."""
-    path = Path(settings.ARTIFACT_ROOT) / "rounds" / str(context.round.id) / name
-    if not path.exists():
+    return training.input_from_path(_file_written(context, name, rows))
+
+
+def _file_written(context: StepContext, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    stored = f"rounds/{context.round.id}/{name}"
+    path = Path(settings.ARTIFACT_ROOT) / stored
+    if not training.artifact_found(stored):
         with file_written(path) as file:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode() + b"\n")
-    return training.input_from_path(path)
+    return path
+
+
+def suite_inputs(
+    context: StepContext, suites: Iterable[LineSuite], name: str
+) -> dict[str, InputRef]:
+    """Suites as inputs of a run, "suite_1" and on, from files NAME-1.json and on."""
+    return {
+        f"suite_{n}": step_file(context, f"{name}-{n}.json", [json.loads(suite.content)])
+        for n, suite in enumerate(suites, start=1)
+    }
 
 
 def prompts_file(
@@ -174,14 +197,14 @@ def gate_prompts_file(context: StepContext, name: str, *, limit: int) -> InputRe
 def _prompts_written(
     context: StepContext, name: str, rows: Iterable[PromptRow], splits: tuple[str, ...]
 ) -> InputRef:
-    reference = step_file(context, name, (row.to_json() for row in rows))
-    if Path(reference.path).stat().st_size == 0:
-        Path(reference.path).unlink()
+    path = _file_written(context, name, (row.to_json() for row in rows))
+    if path.stat().st_size == 0:
+        path.unlink()
         raise StepFailed(
             f"The line has no prompts in the split {' or '.join(splits)}. Import prompts on the Data"
             " page: their split is drawn from the prompt itself."
         )
-    return reference
+    return training.input_from_path(path)
 
 
 def completion_new(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from math import ceil
 from uuid import UUID
-
-from django.db.models import F
 
 from annotation import facade as annotation
 from annotation.contracts import NewPair
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements
+from outerloop.rounds.claims import step_heartbeat, step_progress
 from outerloop.rounds.models import State
 from outerloop.rounds.runs import judged_round, step_run_record
+from outerloop.rounds.steps.asking import gate_budget, gate_labels_release, prompts_sampled
 from outerloop.rounds.steps.context import (
     Move,
     StepContext,
@@ -24,17 +22,16 @@ from outerloop.rounds.steps.context import (
     completion_new,
     gate_prompts_file,
     start_version,
-    step_file,
     step_run,
+    suite_inputs,
     version_input,
 )
-from outerloop.rounds.suites import suites_attached
+from outerloop.rounds.suites import suites_of_policies
 from training import facade as training
 from training.contracts import InputRef
 from web.clock import database_now
 
-SAME_AT_FIRST, MOST_SAME = 0.5, 0.75
-SPARE = 1.1
+ASKING = "asking the LLM judge"
 
 
 def evaluate_policy(context: StepContext) -> Move:
@@ -53,6 +50,7 @@ def evaluate_policy(context: StepContext) -> Move:
             context, kind="evaluate_policy", config=more, inputs=inputs, minutes=minutes, anew=True
         )
     sides = (inputs["candidate"], inputs["incumbent"])
+    judge = evaluation.judge_ask(judged_round(context.round), beat=_judge_beat(context))
     return Move(
         to=State.AWAITING_LABELS,
         read=tuple(
@@ -61,36 +59,10 @@ def evaluate_policy(context: StepContext) -> Move:
         ),
         wrote=tuple(f"{a['name']} {a['sha256']}" for a in run.artifacts),
         note=_gains_note(evaluation.measurements_read(run, PolicyMeasurements))
-        + _samples_note(context, run),
+        + _samples_note(context, run)
+        + judge,
         fields={"waiting_since": database_now()},
     )
-
-
-def prompts_sampled(context: StepContext) -> int:
-    """Enough that, of those on which the two policies differ, there is one for each label that the gate
-    may ask for: labels / (1 - share of equal texts), and a tenth more.
-
-    That share is the one that the line's last decided round found, between 0 and `MOST_SAME`; a line
-    without one is taken to have `SAME_AT_FIRST`. Each prompt costs a completion of candidate, incumbent
-    and reference, and their scores.
-    """
-    labels = _budget(context).labels
-    share = min(_same_text_share(context), MOST_SAME)
-    return max(context.plan.evaluation_prompts, ceil(SPARE * labels / (1 - share)))
-
-
-def _same_text_share(context: StepContext) -> float:
-    """On which share of its prompts the candidate of the last decided round wrote what its incumbent did."""
-    others = context.line.rounds.filter(number__lt=context.round.number).exclude(verdict="")
-    for earlier in others.exclude(candidate=F("incumbent")).order_by("-number"):
-        evidence = evaluation.decided_on(earlier.id)
-        if evidence is not None and evidence.policy is not None:
-            return evidence.identical_pairs / evidence.policy.prompts
-    return SAME_AT_FIRST
-
-
-def _budget(context: StepContext) -> evaluation.LabelBudget:
-    return evaluation.label_budget(context.line.id, as_of=context.round.created_at)
 
 
 def _evaluation_inputs(context: StepContext) -> dict[str, InputRef]:
@@ -104,7 +76,9 @@ def _evaluation_inputs(context: StepContext) -> dict[str, InputRef]:
             round_.held_out_reward_model, "held-out reward model"
         ),
         "prompts": gate_prompts_file(
-            context, "evaluation-prompts.jsonl", limit=prompts_sampled(context)
+            context,
+            f"evaluation-prompts-{context.plan.evaluation_prompts}.jsonl",
+            limit=prompts_sampled(context),
         ),
         **_suite_inputs(context),
     }
@@ -126,6 +100,17 @@ def _more_samples(context: StepContext, run: training.RunRecord) -> EvaluatePoli
     return replace(config, samples_per_prompt=samples)
 
 
+def _judge_beat(context: StepContext) -> Callable[[int, int], None]:
+    """Shows how far the LLM judge is, prolongs the lease, and ends the asking of a cancelled round."""
+
+    def beat(answered: int, total: int) -> None:
+        step_heartbeat(context.step)
+        note = f"The LLM judge has answered {answered} of {total} questions."
+        step_progress(context.step, phase=ASKING, progress=answered, total=total, note=note)
+
+    return beat
+
+
 def _samples_note(context: StepContext, run: training.RunRecord) -> str:
     drawn = EvaluatePolicyConfig.from_json(run.spec["config"]).samples_per_prompt
     planned = context.plan.evaluate_policy.samples_per_prompt
@@ -136,11 +121,9 @@ def _samples_note(context: StepContext, run: training.RunRecord) -> str:
 
 def _suite_inputs(context: StepContext) -> dict[str, InputRef]:
     """The suites that were attached when the round started, "suite_1" and on."""
-    suites = suites_attached(context.line, as_of=context.round.created_at)
-    return {
-        f"suite_{n}": step_file(context, f"suite-{n}.json", [json.loads(suite.content)])
-        for n, suite in enumerate(suites, start=1)
-    }
+    return suite_inputs(
+        context, suites_of_policies(context.line, as_of=context.round.created_at), "suite"
+    )
 
 
 def _gains_note(measured: PolicyMeasurements) -> str:
@@ -194,16 +177,18 @@ def await_approval(context: StepContext) -> Move | Wait:
 
 
 def decide(context: StepContext) -> Move:
-    """Carry the verdict out: deploy what was promoted and let through, else keep the incumbent."""
+    """Carry the verdict out: deploy what was promoted and let through, else keep the incumbent; and let
+    the labels that decided into training, where the line says so."""
     round_ = context.round
+    released = gate_labels_release(context)
     for version in (round_.reward_model, round_.held_out_reward_model):
         if version is not None:
             training.model_version_retain(
                 version_id=version, reason=f"the decision of round {round_.number} refers to it"
             )
     if _may_deploy(context):
-        return Move(State.DEPLOYING, note="The candidate is let through.")
-    return Move(State.SAMPLING_PAIRS, note="The incumbent stays deployed.")
+        return Move(State.DEPLOYING, note=f"The candidate is let through.{released}")
+    return Move(State.SAMPLING_PAIRS, note=f"The incumbent stays deployed.{released}")
 
 
 def _may_deploy(context: StepContext) -> bool:
@@ -228,7 +213,7 @@ def _gate_pairs_offer(context: StepContext) -> bool:
         purpose="gate",
         pairs=pairs,
         round_id=context.round.id,
-        most_per_rater=_budget(context).most_per_rater(asked),
+        most_per_rater=gate_budget(context).most_per_rater(asked),
     )
     return True
 
@@ -241,7 +226,7 @@ def _differs(pair: NewPair) -> bool:
 def _gate_pairs(context: StepContext) -> Iterator[NewPair]:
     """The sampled pairs in their drawn order, up to the last that the gate's labels can reach: so many
     that differ, and those of two equal texts in between, which ask nobody."""
-    left = _budget(context).labels
+    left = gate_budget(context).labels
     for pair in _sampled_pairs(context):
         left -= _differs(pair)
         yield pair

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -10,6 +11,8 @@ from annotation.contracts import SnapshotRecipe
 from evaluation import facade as evaluation
 from evaluation.contracts import RewardModelMeasurements
 from evaluation.formatting import share
+from outerloop.rounds.claims import step_heartbeat
+from outerloop.rounds.dry_run import NONE_AGAIN
 from outerloop.rounds.models import Round, State
 from outerloop.rounds.steps.context import (
     Move,
@@ -18,8 +21,10 @@ from outerloop.rounds.steps.context import (
     prompts_file,
     start_version,
     step_run,
+    suite_inputs,
     version_input,
 )
+from outerloop.rounds.suites import suites_of_reward_models
 from training import facade as training
 from training.contracts import InputRef
 
@@ -32,6 +37,7 @@ def take_snapshot(context: StepContext) -> Move:
         weights=plan.weights,
         recency_half_life_days=plan.recency_half_life_days,
         until=_moment(context.round.created_at),
+        writers=_weighed(context),
     )
     try:
         snapshot = training.snapshot_take(line_id=context.line.id, recipe=recipe)
@@ -41,19 +47,26 @@ def take_snapshot(context: StepContext) -> Move:
     return Move(
         to=State.REWARD_TRAINING,
         wrote=(f"snapshot {snapshot.sha256}",),
-        note=f"{snapshot.rows} preferences",
+        note=_snapshot_note(snapshot),
         fields={"snapshot": snapshot.id},
     )
+
+
+def _snapshot_note(snapshot: training.SnapshotRecord) -> str:
+    released = snapshot.counts.get("released", 0)
+    tail = f", {released} of them labels of earlier gates" if released else ""
+    return f"{snapshot.rows} preferences{tail}"
 
 
 def train_reward_model(context: StepContext) -> Move:
     snapshot = _snapshot(context.round)
     backbone = version_input(context.line.base_version, "base policy")
+    inputs = {"preferences": training.input_from_snapshot(snapshot), "policy": backbone}
     run = step_run(
         context,
         kind="reward_model",
         config=context.plan.reward_model,
-        inputs={"preferences": training.input_from_path(snapshot.path), "policy": backbone},
+        inputs=inputs | (_writers(context, snapshot) if _weighed(context) else {}),
         minutes=context.plan.time_limits.reward_training,
     )
     reward = training.model_version_register(run_id=run.id, artifact="reward_model")
@@ -65,6 +78,21 @@ def train_reward_model(context: StepContext) -> Move:
         note=f"{reward.name} ({context.plan.reward_model.members} members) and its held-out guard",
         fields={"reward_model": reward.id, "held_out_reward_model": held_out.id},
     )
+
+
+def _weighed(context: StepContext) -> bool:
+    """Whether pairs are weighed by who wrote them."""
+    return context.plan.reward_model.off_policy.correction != "none"
+
+
+def _writers(context: StepContext, snapshot: training.SnapshotRecord) -> dict[str, InputRef]:
+    """The deployed policy, and those that wrote completions of the snapshot and are still there."""
+    inputs = {"current_policy": version_input(context.round.incumbent, "deployed policy")}
+    wrote = [UUID(version) for version in snapshot.counts.get("writers", {})]
+    for version in training.policies_present(wrote):
+        step_heartbeat(context.step)  # each of them is read for its hash
+        inputs[f"writer_{version.id}"] = version_input(version.id, version.name)
+    return inputs
 
 
 def evaluate_reward_model(context: StepContext) -> Move:
@@ -81,7 +109,8 @@ def evaluate_reward_model(context: StepContext) -> Move:
             "held_out_reward_model": version_input(
                 context.round.held_out_reward_model, "held-out reward model"
             ),
-            "preferences": training.input_from_path(snapshot.path),
+            "preferences": training.input_from_snapshot(snapshot),
+            **_suite_inputs(context),
         },
         minutes=context.plan.time_limits.evaluation,
     )
@@ -92,12 +121,28 @@ def evaluate_reward_model(context: StepContext) -> Move:
     if problem:
         refused = {"verdict": "REJECT", "summary": problem[:500]}
         return Move(State.DECIDED, read, wrote, note=problem, fields=refused)
-    if context.plan.candidate == "incumbent":  # A/A: nothing is trained
-        same = {"candidate": context.round.incumbent}
+    if context.plan.candidate != "trained":
+        known = {"candidate": _known_candidate(context)}
         return Move(
-            State.POLICY_EVALUATION, read, wrote, note=_accuracy_note(measured), fields=same
+            State.POLICY_EVALUATION, read, wrote, note=_accuracy_note(measured), fields=known
         )
     return Move(State.POLICY_TRAINING, read, wrote, note=_accuracy_note(measured))
+
+
+def _known_candidate(context: StepContext) -> UUID:
+    """The policy that is judged where none is trained: the incumbent itself, or the last candidate."""
+    if context.plan.candidate == "incumbent":
+        return context.round.incumbent
+    found = evaluation.candidate_unresolved(context.line.id)
+    if found is None:
+        raise StepFailed(NONE_AGAIN)
+    return found
+
+
+def _suite_inputs(context: StepContext) -> dict[str, InputRef]:
+    """The suites for reward models that were attached when the round started, "suite_1" and on."""
+    suites = suites_of_reward_models(context.line, as_of=context.round.created_at)
+    return suite_inputs(context, suites, "reward-suite")
 
 
 def _accuracy_note(measured: RewardModelMeasurements) -> str:
@@ -172,7 +217,7 @@ def _training_inputs(context: StepContext) -> dict[str, InputRef]:
         "prompts": prompts_file(context, "training-prompts.jsonl", splits=("train",), limit=None),
     }
     if plan.optimizer == "dpo":
-        inputs["preferences"] = training.input_from_path(_snapshot(round_).path)
+        inputs["preferences"] = training.input_from_snapshot(_snapshot(round_))
     if plan.optimizer == "ppo" and plan.policy.ptx_coefficient > 0:
         inputs["demonstrations"] = _demonstrations(context)
     return inputs

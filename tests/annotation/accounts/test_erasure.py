@@ -44,7 +44,7 @@ def ann(campaign):
     Assignment.objects.filter(pk=skipped).update(state="skipped", skip_reason="I know this man.")
     Assignment.objects.filter(pk=drafted).update(draft={"rationale": "I, Ann, think"})
     Notice.objects.create(user=user, topic="hello", level="info", text="Hello Ann")
-    token_issue(user=user, name="Ann's own", days=1)
+    token_issue(user=user, name="Ann's own", days=1, scopes=["read", "export"])
     return user
 
 

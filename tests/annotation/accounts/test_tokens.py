@@ -7,18 +7,22 @@ import json
 import re
 import uuid
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
 from annotation.accounts.models import ApiToken
-from annotation.accounts.tokens import token_issue, token_revoke, token_user
+from annotation.accounts.tokens import scopes_open_to, token_issue, token_revoke, token_user
 from annotation.contracts import AnnotationError
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ExportJob
+from tests.annotation.factories import a_campaign, an_annotator, label_next, some_pairs
+from tests.support import registry
 from tests.support.documented import assert_said
 from tests.support.people import person_create
 from web.clock import database_now
@@ -32,6 +36,7 @@ LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
 def quiet(settings, tmp_path, monkeypatch):
     settings.VAR_DIR = tmp_path
     monkeypatch.setattr(tasks.export_run, "delay", lambda job: None)
+    registry.named_lines(monkeypatch, desk=LINE, other=OTHER_LINE)
 
 
 @pytest.fixture
@@ -50,7 +55,9 @@ def _order(client: Client, **document: Any) -> Any:
 def test_the_secret_is_shown_once_and_stands_nowhere_in_the_database(eve):
     client = Client()
     client.force_login(eve)
-    html = client.post("/tokens/", {"name": "nightly", "days": 30}).content.decode()
+    html = client.post(
+        "/tokens/", {"name": "nightly", "days": 30, "scopes": ["read"]}
+    ).content.decode()
     (secret,) = re.findall(r'data-copy="(outerloop_[^"]+)"', html)
     assert secret not in client.get("/tokens/").content.decode()
     token = ApiToken.objects.get()
@@ -67,7 +74,11 @@ def test_the_secret_is_shown_once_and_stands_nowhere_in_the_database(eve):
 
 
 def test_a_program_orders_an_export_watches_it_and_fetches_the_file(eve):
-    program = _bearer(token_issue(user=eve, name="p", days=1)[1])
+    campaign = a_campaign(line_id=LINE)
+    some_pairs(campaign, 2, split="train")
+    rater = an_annotator(campaign)
+    labelled = [label_next(rater, campaign, value) for value in (4, 2)]
+    program = _bearer(token_issue(user=eve, name="p", days=1, scopes=["read", "export"])[1])
     ordered = _order(program, line=str(LINE), shape="plain", ties=True)
     assert ordered.status_code == 201
     job = ExportJob.objects.get()
@@ -75,7 +86,8 @@ def test_a_program_orders_an_export_watches_it_and_fetches_the_file(eve):
     assert ordered.json()["file"] is None
     services.export_run(job_id=job.pk)
     state = program.get(ordered.json()["job"]).json()
-    assert (state["state"], state["rows"]) == ("done", 0)
+    assert (state["state"], state["rows"]) == ("done", len(labelled))
+    assert state["counts"] == {"rows": 2}
     assert program.get(state["file"]).status_code == 200
     assert not program.cookies
 
@@ -86,11 +98,16 @@ def test_a_program_orders_an_export_watches_it_and_fetches_the_file(eve):
         ({"line": "x"}, "ids (UUIDs)"),
         ({"line": str(LINE), "shape": "round"}, "no shape 'round'"),
         ({"line": str(LINE), "ties": "yes"}, "true or false"),
+        ({"line": str(LINE), "container": "xlsx"}, "no container 'xlsx': use jsonl or csv or"),
+        ({"line": str(LINE), "layout": "unpaired", "ties": True}, "leave ties out"),
+        ({"line": str(LINE), "campaigns": [str(LINE)]}, f"has no campaign '{LINE}'; it has: none"),
         ({"line": str(LINE), "path": "/etc"}, "Send a JSON object with"),
     ],
 )
 def test_a_wrong_order_is_answered_by_a_sentence(eve, document, says):
-    answer = _order(_bearer(token_issue(user=eve, name="p", days=1)[1]), **document)
+    answer = _order(
+        _bearer(token_issue(user=eve, name="p", days=1, scopes=["read", "export"])[1]), **document
+    )
     assert answer.status_code == 400
     assert says in answer.json()["error"]
     assert not ExportJob.objects.exists()
@@ -98,7 +115,7 @@ def test_a_wrong_order_is_answered_by_a_sentence(eve, document, says):
 
 @pytest.mark.parametrize("spoil", ["revoked", "expired", "closed", "changed", "none"])
 def test_a_token_that_is_not_valid_opens_nothing(eve, spoil):
-    token, secret = token_issue(user=eve, name="p", days=1)
+    token, secret = token_issue(user=eve, name="p", days=1, scopes=["read", "export"])
     if spoil == "revoked":
         assert token_revoke(token=token)
         assert not token_revoke(token=token)
@@ -116,8 +133,16 @@ def test_a_token_that_is_not_valid_opens_nothing(eve, spoil):
         assert_said("token not valid", answer.json()["error"])
 
 
+def test_an_order_for_a_line_that_there_is_not_is_refused():
+    lead = person_create("lead of all", "lead", line=None)
+    program = _bearer(token_issue(user=lead, name="p", days=1, scopes=["read", "export"])[1])
+    answer = _order(program, line=str(uuid.UUID(int=93)))
+    assert (answer.status_code, ExportJob.objects.count()) == (400, 0)
+    assert "There is no line 00000000-0000-0000-0000-00000000005d" in answer.json()["error"]
+
+
 def test_a_token_can_do_no_more_than_its_owner(eve):
-    program = _bearer(token_issue(user=eve, name="p", days=1)[1])
+    program = _bearer(token_issue(user=eve, name="p", days=1, scopes=["read", "export"])[1])
     assert _order(program, line=str(OTHER_LINE)).status_code == 403
     foreign = services.export_create(line_id=OTHER_LINE)
     answer = program.get(f"/api/exports/{foreign.pk}/")
@@ -129,7 +154,7 @@ def test_a_token_can_do_no_more_than_its_owner(eve):
 
 @pytest.mark.parametrize("address", ["/", "/data/", "/tokens/", "/people/", "/data/export/"])
 def test_pages_for_people_take_no_token(eve, address):
-    program = _bearer(token_issue(user=eve, name="p", days=1)[1])
+    program = _bearer(token_issue(user=eve, name="p", days=1, scopes=["read", "export"])[1])
     for answer in (program.get(address), program.post(address)):
         assert answer.status_code == 403
         assert_said("token where none is taken", answer.json()["error"])
@@ -144,7 +169,7 @@ def test_an_order_takes_no_session_so_that_no_other_site_can_use_it(eve):
 
 
 def test_one_sees_and_revokes_only_the_own_tokens(eve):
-    token, secret = token_issue(user=eve, name="evening", days=1)
+    token, secret = token_issue(user=eve, name="evening", days=1, scopes=["read", "export"])
     other = Client()
     other.force_login(person_create("lea", "lead", line=LINE))
     assert b"evening" not in other.get("/tokens/").content
@@ -172,4 +197,41 @@ def test_the_terminal_makes_lists_and_revokes(eve, capsys):
 
 def test_a_token_needs_a_name(eve):
     with pytest.raises(AnnotationError, match="Give the token a name"):
-        token_issue(user=eve, name=" ", days=1)
+        token_issue(user=eve, name=" ", days=1, scopes=["read", "export"])
+
+
+def test_scopes_are_offered_by_role_and_none_beyond_them_is_given(eve):
+    ann = person_create("ann", "annotator", line=LINE)
+    assert scopes_open_to(ann) == ["label"]
+    assert scopes_open_to(eve) == ["read", "import", "export", "campaigns", "rounds"]
+    assert scopes_open_to(person_create("nobody")) == []
+    client = Client()
+    client.force_login(ann)
+    refused = client.post("/tokens/", {"name": "sim", "days": 1, "scopes": ["read"]})
+    assert b"read is not one of the available choices" in refused.content
+    client.post("/tokens/", {"name": "sim", "days": 1, "scopes": ["label"]})
+    assert ApiToken.objects.get().scopes == ["label"]
+
+
+@pytest.mark.parametrize("scopes", [[], ["everything"], ["read", "write"]])
+def test_a_token_needs_scopes_that_there_are(eve, scopes):
+    with pytest.raises(AnnotationError, match="Choose scopes among read, label"):
+        token_issue(user=eve, name="p", days=1, scopes=scopes)
+
+
+def test_tokens_made_before_there_were_scopes_keep_what_they_could_do(eve):
+    secret = token_issue(user=eve, name="p", days=1, scopes=["rounds"])[1]
+    migration = import_module("annotation.accounts.migrations.0006_token_scopes")
+    migration.scopes_of_before(apps, None)
+    assert ApiToken.objects.get().scopes == ["read", "export"]
+    assert _order(_bearer(secret), line=str(LINE)).status_code == 201
+
+
+def test_the_terminal_gives_the_scopes_asked_for(eve, capsys):
+    call_command("api_token", "eve", scopes="import, rounds")
+    assert ApiToken.objects.get().scopes == ["import", "rounds"]
+    capsys.readouterr()
+    call_command("api_token", "eve", list=True)
+    assert capsys.readouterr().out.rstrip().endswith("import,rounds")
+    with pytest.raises(CommandError, match="Choose scopes"):
+        call_command("api_token", "eve", scopes="all")

@@ -138,10 +138,32 @@ def test_preferences_are_everybodys_own_and_one_gesture_is_off_until_chosen():
     assert 'name="one_gesture"' in client.get("/accounts/preferences/").content.decode()
     assert not ann.one_gesture
     for given, kept in (({"one_gesture": "on"}, True), ({}, False)):
-        client.post("/accounts/preferences/", given)
+        client.post("/accounts/preferences/", {"break_minutes": "50", **given})
         ann.refresh_from_db()
         assert ann.one_gesture is kept
-    client.post("/accounts/preferences/", {"one_gesture": "on", "is_superuser": "on", "id": bob.pk})
+    wild = {"one_gesture": "on", "is_superuser": "on", "id": bob.pk, "break_minutes": "0"}
+    client.post("/accounts/preferences/", wild)
     for user in (ann, bob):
         user.refresh_from_db()
     assert (ann.one_gesture, bob.one_gesture, ann.is_superuser) == (True, False, False)
+    assert (ann.break_minutes, bob.break_minutes) == (0, 50)
+    refused = client.post("/accounts/preferences/", {"break_minutes": "241"}).content.decode()
+    assert "less than or equal to 240" in refused
+
+
+def test_a_lead_of_one_line_sees_no_address_of_people_outside_it(lea):
+    """LEA leads LINE alone."""
+    person_create("ina", "annotator", line=LINE)
+    person_create("otto", "annotator", line=OTHER_LINE)
+    person_create("eve", "engineer")  # of every line
+    person_create("nobody")
+    page = lea.get("/people/").content.decode()
+    shown = {
+        name for name in ("lea", "ina", "otto", "eve", "nobody") if f"{name}@example.org" in page
+    }
+    assert shown == {"lea", "ina", "eve"}
+
+
+def test_a_lead_of_every_line_sees_every_address(max_):
+    person_create("nobody")
+    assert "nobody@example.org" in max_.get("/people/").content.decode()

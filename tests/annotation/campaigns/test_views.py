@@ -106,6 +106,50 @@ def test_a_wrong_field_is_answered_beside_it(eve, named_lines, field, value, say
     assert not Campaign.objects.exists()
 
 
+TALKS = {**NEW, "turns": 4, "opening": "Ask about *bees*."}
+
+
+def test_a_campaign_of_conversations_is_made_and_tells_what_it_is(eve, named_lines):
+    eve.post("/campaigns/new/", TALKS)
+    made = Campaign.objects.get()
+    assert (made.turns, made.opening, made.gate_share) == (4, "Ask about *bees*.", 0.0)
+    page = eve.get(f"/campaigns/{made.pk}/").content.decode()
+    assert "with the deployed policy, 4 turns at most" in page
+    assert "Ask about <em>bees</em>." in page
+    assert "Each message that people write to the policy makes one" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("turns", 21, "less than or equal to 20"),
+        ("turns", 0, "greater than or equal to 1"),
+        ("turns", "", "say how many turns they have"),
+        ("answers", 3, "leave this empty to rank"),
+    ],
+)
+def test_a_conversation_that_cannot_be_is_answered_beside_its_field(
+    eve, named_lines, field, value, says
+):
+    answer = eve.post("/campaigns/new/", {**TALKS, field: value})
+    assert says in answer.content.decode()
+    assert not Campaign.objects.exists()
+
+
+def test_turns_and_opening_are_settings_of_conversations_alone(campaign, eve):
+    shown = eve.get(f"/campaigns/{campaign.pk}/settings/").context["form"]
+    assert not {"turns", "opening"} & set(shown.fields)
+    talks = a_campaign(line_id=LINE, turns=2)
+    address = f"/campaigns/{talks.pk}/settings/"
+    form = eve.get(address).context["form"]
+    assert "gate_share" not in form.fields
+    data = {name: "" if value is None else value for name, value in form.initial.items()}
+    assert "This field is required" in eve.post(address, {**data, "turns": ""}).content.decode()
+    eve.post(address, {**data, "turns": 6, "opening": "Ask about bees."})
+    talks.refresh_from_db()
+    assert (talks.turns, talks.opening) == (6, "Ask about bees.")
+
+
 def test_settings_are_saved_and_the_change_is_recorded(campaign, eve):
     form = eve.get(f"/campaigns/{campaign.pk}/settings/").context["form"]
     data = {name: "" if value is None else value for name, value in form.initial.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import uuid
 from collections import Counter
 
@@ -23,6 +25,13 @@ def asked(text: str, *more: str) -> tuple[dict[str, str], ...]:
         {"role": role, "content": content}
         for role, content in zip(roles, [text, *more], strict=False)
     )
+
+
+@given(st.lists(st.text()))
+def test_a_hash_is_that_of_the_texts_as_a_json_list(parts):
+    """Whatever writes the list: digests that are stored must be found again by every release."""
+    written = json.dumps(parts, ensure_ascii=False)
+    assert digests.sha256(*parts) == hashlib.sha256(written.encode()).hexdigest()
 
 
 def test_a_conversation_that_goes_on_keeps_the_root_of_its_first_question():

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from annotation.accounts.services import rater_for
+from annotation.accounts.services import membership_grant, rater_for
 from annotation.campaigns.services import campaign_create, guidelines_publish
 from annotation.comparisons.models import Assignment, Comparison, GateQueue, Judgment
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
-from tests.annotation.factories import some_pairs
+from tests.annotation.factories import a_campaign, label_next, lease, some_pairs
 from tests.support.documented import assert_said
 from tests.support.people import person_create
 
@@ -204,6 +206,32 @@ def test_another_annotator_reaches_neither_pair_nor_answer(ann, bob):
     assert Judgment.objects.get().rationale == "Only mine."
 
 
+def test_no_pair_of_another_campaign_is_reached_by_the_address_of_one_s_own(ann):
+    theirs = a_campaign(line_id=uuid.UUID(int=72))
+    some_pairs(theirs, 2)
+    membership = membership_grant(user=ann.user, role="annotator", line_id=theirs.line)
+    rater = rater_for(user=ann.user)
+    answered = label_next(rater, theirs, rationale="Theirs.").assignment_id
+    held = lease(rater, theirs).assignment_id
+    membership.delete()
+    answer = {"values": {"overall": 7}, "key": "k"}
+    for pair, address, body in (
+        (held, "submit/", answer),
+        (answered, "revise/", answer),
+        (held, "draft/", {"answer": {}}),
+        (held, "skip/", {"reason": "cannot_judge"}),
+        (held, "park/", {"answer": {}}),
+    ):
+        assert ann.post(f"{pair}/{address}", **body).status_code == 404
+    for address in ("undo/", "edit/", "reopen/"):
+        refusal = ann.post(address, assignment=str(answered))
+        assert refusal.status_code == 404
+        assert b"Theirs." not in refusal.content
+    assert Judgment.objects.get().active
+    assert Assignment.objects.get(pk=held).state == "leased"
+    assert ann.door(f"{ann.next()['id']}/draft/", answer={})
+
+
 def test_undo_takes_the_answer_back_and_shows_it_again(ann):
     item = ann.next()
     ann.submit(item, overall=6, rationale="Kept.")
@@ -215,6 +243,18 @@ def test_undo_takes_the_answer_back_and_shows_it_again(ann):
     assert not back["item"]["revises"]
     assert not Judgment.objects.filter(active=True).exists()
     assert ann.submit(item, overall=3).status_code == 200
+
+
+def test_ticked_reasons_are_kept_once_come_back_with_undo_and_are_seen_in_the_history(ann):
+    item = ann.next()
+    ann.submit(item, overall=6, reasons=["clear", "brief", "clear"])
+    assert Judgment.objects.get().reasons == ["clear", "brief"]
+    assert ann.door("edit/")["item"]["answer"]["reasons"] == ["clear", "brief"]
+    html = ann.client.get("/answers/").content.decode()
+    assert '<span class="tag">Clearer</span> <span class="tag">Briefer</span>' in html
+    assert ann.door("undo/")["item"]["answer"]["reasons"] == ["clear", "brief"]
+    ann.submit(item, overall=6)
+    assert Judgment.objects.get(active=True).reasons == []
 
 
 def test_an_edit_supersedes_and_keeps_the_history(ann):
@@ -229,6 +269,98 @@ def test_an_edit_supersedes_and_keeps_the_history(ann):
         False,
         True,
     ]
+
+
+def test_undo_after_a_skip_brings_the_skipped_pair_back_and_leaves_the_answer(ann):
+    answered = ann.next()
+    ann.submit(answered)
+    passed = ann.next()
+    ann.door(f"{passed['id']}/skip/", reason="cannot_judge")
+    assert ann.door("undo/")["item"]["id"] == passed["id"]
+    assert Judgment.objects.filter(active=True).count() == 1
+    assert ann.door("undo/")["item"]["id"] == answered["id"]
+
+
+def test_a_parked_pair_comes_back_when_it_is_opened(ann):
+    item = ann.next()
+    ann.door(f"{item['id']}/park/", answer={"values": {"overall": 3}, "seconds": 12.5})
+    assert ann.next()["id"] != item["id"]
+    assert '"parked": 1' in ann.client.get(ann.base).content.decode()
+    back = ann.door("reopen/", assignment=item["id"])
+    assert back["unparked"]
+    assert back["item"]["draft"] == {"values": {"overall": 3}, "seconds": 12.5}
+    ann.submit(item)
+    assert ann.door("reopen/", assignment=item["id"])["item"]["revises"]
+
+
+def test_a_page_opened_by_another_person_is_told_so_and_changes_nothing(ann, bob):
+    item = ann.next()
+    answer = bob.client.post(
+        f"{ann.base}{item['id']}/submit/",
+        json.dumps({"values": {"overall": 2}, "key": "k"}),
+        content_type="application/json",
+        headers={"X-Person": str(ann.user.pk)},
+    )
+    assert answer.status_code == 401
+    assert "Somebody else has signed in" in answer.json()["somebody_else"]
+    assert not Judgment.objects.exists()
+    own = {"X-Person": str(bob.user.pk)}
+    again = bob.client.post(f"{ann.base}next/", "{}", content_type="application/json", headers=own)
+    assert again.status_code == 200
+
+
+def test_the_page_remembers_the_person_s_view_keys_and_tour(ann):
+    own = {"skip": {"key": "k", "code": "KeyK"}}
+    assert ann.door("preferences/", keys=own)["keys"] == own
+    ann.door("preferences/", text_view="raw", toured=True)
+    ann.user.refresh_from_db()
+    assert (ann.user.text_view, ann.user.compare_keys, ann.user.toured) == ("raw", own, True)
+    html = ann.client.get(ann.base).content.decode()
+    assert '"raw": true' in html
+    assert '"own": {"skip": {"key": "k", "code": "KeyK"}}' in html
+    assert 'id="tour"' not in html
+    refusal = ann.post("preferences/", keys={"skip": {"key": "u", "code": "KeyU"}})
+    assert (refusal.status_code, "U would be the key" in refusal.json()["error"]) == (400, True)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    | st.sampled_from(["left", "overall", "ID", "-1", "\u0000", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+DOORS = {
+    "next/": ("held", "count", "prefer"),
+    "release/": ("held",),
+    "undo/": ("assignment",),
+    "edit/": ("assignment",),
+    "reopen/": ("assignment",),
+    "acknowledge/": ("version",),
+    "preferences/": ("text_view", "keys", "toured"),
+    "ID/submit/": ("values", "both_bad", "flags", "rationale", "reasons", "seconds", "key"),
+    "ID/revise/": ("values", "both_bad", "flags", "rationale", "seconds", "key"),
+    "ID/draft/": ("answer",),
+    "ID/park/": ("answer",),
+    "ID/skip/": ("reason",),
+}
+
+
+def test_no_body_that_json_can_write_breaks_a_door(ann):
+    item = ann.next()["id"]
+    ann.client.raise_request_exception = True
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(sorted(DOORS)), st.data())
+    def asked(door, data):
+        parts = {name: data.draw(JSON_VALUES) for name in DOORS[door] if data.draw(st.booleans())}
+        body = json.dumps(data.draw(st.just(parts) | JSON_VALUES)).replace('"ID"', f'"{item}"')
+        address = ann.base + door.replace("ID", item)
+        answer = ann.client.post(address, body, content_type="application/json")
+        assert answer.status_code in (200, 400, 404, 409), (address, body)
+        if answer.status_code != 200:
+            assert len(answer.json()["error"]) < 500
+
+    asked()
 
 
 def test_there_is_nothing_to_undo_before_the_first_answer(ann):
@@ -283,6 +415,9 @@ def test_guidelines_of_another_campaign_are_not_acknowledged_here(ann):
         ({"values": {"overall": 1, "colour": 1}}, "colour"),
         ({"values": {"overall": 1}, "flags": "unsafe"}, "flags"),
         ({"values": {"overall": 1}, "flags": ["nice"]}, "nice"),
+        ({"values": {"overall": 1}, "reasons": ["nice"]}, "nice"),
+        ({"values": {"overall": 1}, "reasons": "clear"}, "reasons"),
+        ({"values": {"overall": 1}, "reasons": [1]}, "reasons"),
         ({"values": {"overall": 1}, "rationale": 3}, "rationale"),
         ({"values": {"overall": 1}, "both_bad": "yes"}, "both_bad"),
         ({"values": {"overall": 1}, "seconds": "1"}, "seconds"),
@@ -336,6 +471,12 @@ MALFORMED: list[tuple[str, dict[str, Any], str]] = [
             ({"rationale": "x" * 50_000}, "too long"),
         )
     ),
+    *(("ID/park/", {"answer": given}, "answer") for given in each(None, [], 5)),
+    *(("reopen/", {"assignment": given}, "assignment") for given in each(5, "abc", None, [], {})),
+    *(("preferences/", {"text_view": given}, "text_view") for given in each(5, "x", None, [], {})),
+    *(("preferences/", {"keys": given}, "keys") for given in each(5, None, [], {"fly": 1})),
+    *(("preferences/", {"toured": given}, "toured") for given in each(1, None, "yes", False)),
+    ("preferences/", {}, "text_view"),
     *(("ID/skip/", {"reason": given}, "reason") for given in each(5, None, [], "x" * 400, "")),
     *(
         ("ID/submit/", {"values": {"overall": 2}, "key": "k", "seconds": given}, "seconds")

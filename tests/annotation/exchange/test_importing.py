@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
@@ -31,6 +33,8 @@ from annotation.exchange.services import (
     import_run,
     upload_store,
 )
+from annotation.exchange.trying import import_try
+from annotation.exchange.votes import VoteBook
 from tests.annotation.factories import an_annotator, label_next
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +75,33 @@ def stored_votes():
         "judgment__rater__external_id", "value", "judgment__active"
     )
     return list(rows)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "reason"),
+    [
+        ({"Overall": 3}, "criteria holds Overall, which is the vote itself: leave it out there."),
+        ({"overall": 3}, "criteria holds overall, which is the vote itself: leave it out there."),
+        (
+            {"In tone": 3, "in-tone": 5},
+            "criteria holds In tone and in-tone, which are one criterion: leave one out.",
+        ),
+    ],
+)
+def test_a_vote_with_two_steps_of_one_criterion_is_refused_by_name(take_in, criteria, reason):
+    row = {"prompt": "Q", "completions": ["a", "b"]}
+    votes = [{"worker": "w1", "value": 3, "criteria": criteria}]
+    job = take_in([{**row, "votes": votes}, vote_row("One.", "Two.", ("w1", "a1"))])
+    assert job.state == "done", job.error
+    assert [r.reason for r in rejections_of(job_id=job.pk)] == [reason]
+    assert stored_votes() == [("w1", 2, True)]
+
+
+def test_criteria_whose_names_have_no_letter_for_a_key_are_not_taken_for_one(take_in):
+    votes = [{"worker": "w1", "value": 3, "criteria": {"语气": 3, "长度": 5}}]
+    job = take_in([{"prompt": "Q", "completions": ["a", "b"], "votes": votes}])
+    assert job.counts["rows_rejected"] == 0
+    assert set(job.counts["unused"]) == {"criterion 语气", "criterion 长度"}
 
 
 def test_votes_are_kept_by_rater_in_slot_order(take_in):
@@ -179,14 +210,14 @@ BAD = '{"debate_title": "D", "stance": "Y", "a1": "x", "a2": "", "votes": []}'
 
 def test_bad_rows_are_reported_by_line_and_the_good_ones_go_in(take_in):
     good = vote_row("One.", "Two.", ("w1", "a1"))
-    job = take_in(["", json.dumps(good), BAD, "{not json", "[1]", '{"prompt": "Q"}'])
+    job = take_in(["", json.dumps(good), BAD, "{not json", "[1]", '{"oddity": "Q"}'])
     found = {row.line_number: row.reason for row in rejections_of(job_id=job.pk)}
     assert job.state == "done"
     assert Comparison.objects.count() == 1
     assert "a2 is empty" in found[3]
     assert "not JSON" in found[4]
     assert "a list and not an object" in found[5]
-    assert "it has the fields prompt" in found[6]
+    assert "The row has the fields oddity" in found[6]
     assert (job.counts["rows"], job.counts["rows_rejected"], job.rows_done) == (5, 4, 5)
 
 
@@ -218,8 +249,10 @@ def test_a_gzip_is_known_by_its_bytes_and_a_broken_one_is_said_so(take_in, tmp_p
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b'[{"prompt": "Q"}]', "not JSONL"),
-        (b"prompt,chosen\nq,a\n", "not JSONL"),
+        (b"[]", "is empty"),
+        (b"prompt,chosen\n", "is empty"),
+        (b"PK\x03\x04rubbish", "a spreadsheet or another archive"),
+        (b"prompt,chosen\nq,a\n", "the fields chosen, prompt"),
         (b'{"question": "q"}', "fields question"),
     ],
 )
@@ -271,6 +304,43 @@ def test_a_job_is_run_once_and_taken_up_again_when_its_worker_died(tmp_path):
     assert import_run(job_id=job.pk) is None
 
 
+class Killed(BaseException):
+    """What no part of an import catches."""
+
+
+def test_of_a_killed_import_one_batch_is_lost_and_taken_in_by_the_next_run(tmp_path, monkeypatch):
+    """Two equal votes lie in batches of their own: they are two votes, however often the file is begun."""
+    monkeypatch.setattr(importing, "BATCH", 2)
+    said = [("One.", 1), ("Two.", 2), ("One.", 1), ("Three.", 3), ("Four.", 4), ("Five.", 5)]
+    path = tmp_path / "votes.jsonl"
+    path.write_text(
+        "\n".join(json.dumps(vote_row(text, "Other.", ("w1", step))) for text, step in said)
+    )
+    job = import_create(line_id=uuid.uuid4(), path=path)
+    write, writes = VoteBook.write, []
+
+    def killed(book, *, stored):
+        write(book, stored=stored)
+        writes.append(Judgment.objects.count())
+        if len(writes) == 3:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VoteBook, "write", killed)
+        with pytest.raises(Killed):
+            import_run(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.rows_done, writes) == ("running", 4, [2, 4, 6])
+    assert Judgment.objects.count() == 4  # a vote is stored with its whole batch or not at all
+    ImportJob.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    done = import_run(job_id=job.pk)
+    assert done is not None
+    assert (done.state, done.rows_done) == ("done", 6)
+    assert (done.counts["votes_new"], done.counts["votes_known"]) == (2, 4)
+    assert (Comparison.objects.count(), Judgment.objects.count()) == (5, 6)
+    assert Judgment.objects.filter(active=True).count() == 5
+
+
 def test_a_pair_of_one_text_is_kept_and_counted(take_in):
     job = take_in([vote_row("Same.", "Same.", ("w1", "a1"), ("w2", "equal"))])
     assert job.counts["pairs_of_one_text"] == 1
@@ -301,3 +371,54 @@ def test_the_command_prints_counts_and_each_bad_row(tmp_path, capsys):
         call_command("import_judgments", str(path), shares="learn=1")
     with pytest.raises(CommandError, match="UUID"):
         call_command("import_judgments", str(path), line="demo")
+
+
+def test_no_pair_is_drawn_for_evaluation_where_a_label_would_never_train(take_in):
+    """Bare prompts are (one in ten); pairs are not, whether votes come with them or people are asked."""
+    rows = [{"prompt": f"Q{n}", "completions": ["A", "B"]} for n in range(200)]
+    job = take_in(rows, name="pairs.jsonl")
+    assert Comparison.objects.filter(open=True).count() == 200
+    splits = [job.counts[f"rows_{split}"] for split in ("train", "validation", "test")]
+    assert (sum(splits), job.counts["rows_evaluation"], empty_splits(job)) == (200, 0, [])
+    take_in([{"prompt": f"P{n}"} for n in range(200)], name="prompts.jsonl")
+    assert 5 <= Prompt.objects.filter(split="evaluation").count() <= 35
+
+
+def test_what_falls_on_evaluation_prompts_is_kept_aside_and_said(take_in, capsys, tmp_path):
+    """Its question came as a prompt before, or the row says so: nobody is asked, its votes do not train."""
+    take_in([{"prompt": "Known?", "split": "evaluation"}], name="prompts.jsonl")
+    rows = [
+        {"prompt": "Known?", "completions": ["A", "B"]},
+        {"prompt": "Said?", "completions": ["A", "B"], "split": "evaluation"},
+        {"prompt": "Other?", "completions": ["A", "B"], "split": "train"},
+    ]
+    job = take_in(rows, name="pairs.jsonl")
+    assert (job.counts["pairs_new"], job.counts["pairs_aside"]) == (3, 2)
+    assert Comparison.objects.get(open=True).prompt.messages[0]["content"] == "Other?"
+    judged = [{"prompt": "Known?", "chosen": "C", "rejected": "D"}]
+    job = take_in(judged, name="judged.jsonl")
+    assert (job.counts["votes_new"], job.counts["votes_aside"]) == (1, 1)
+    again = take_in(judged, name="judged.jsonl")
+    assert (again.counts["votes_known"], again.counts["votes_aside"]) == (1, 0)
+    path = tmp_path / "more.jsonl"
+    path.write_text(json.dumps({**judged[0], "chosen": "E"}))
+    call_command("import_judgments", str(path), line=str(job.line))
+    assert "New votes kept aside" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statistics_are_renewed_after_many_rows_and_never_by_a_dry_run(take_in, monkeypatch):
+    monkeypatch.setattr(importing, "MANY_ROWS", 2)
+    rows = [{"prompt": "One?"}, {"prompt": "Two?"}]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    with CaptureQueriesContext(connection) as queries:
+        tried, _ = import_try(
+            line=uuid.uuid4(), name="rows.jsonl", chunks=[content], options=ImportOptions()
+        )
+    assert (tried.state, tried.counts["rows"]) == ("done", 2)
+    assert not [q for q in queries.captured_queries if "ANALYZE" in q["sql"]]
+    with CaptureQueriesContext(connection) as queries:
+        take_in(rows[:1], name="one.jsonl")
+        assert not [q for q in queries.captured_queries if "ANALYZE" in q["sql"]]
+        take_in(rows)
+    assert len([q for q in queries.captured_queries if "ANALYZE" in q["sql"]]) == 1

@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 
 from annotation.exchange.records import ImportFailed, RowRejected, Vote
-from annotation.exchange.shapes import SHAPES, shape_named, shape_of
+from annotation.exchange.shapes import SHAPES, Fields, Together, shape_named, shape_of
 
 
 def parse(fields, expected_shape):
-    shape = shape_of(fields, line_number=1)
+    shape = shape_of(fields)
     assert shape.key == expected_shape
-    return shape.parse(fields)
+    return one(shape, fields)
+
+
+def one(shape, fields):
+    assert not isinstance(shape.parse, Together)
+    (row,) = shape.parse(Fields(fields))
+    return row
 
 
 def user(text):
@@ -80,11 +86,30 @@ def test_several_raters_votes_on_a_debate():
     assert row.messages == (user("Plastic bottles\n\nArgue for: No"),)
 
 
+@pytest.mark.parametrize(
+    ("word", "step", "both_bad"),
+    [
+        ("a1", 2, False),
+        ("completion_b", 6, False),
+        ("Tie", 4, False),
+        ("b wins", 6, False),
+        ("model_a", 2, False),
+        ("both bad", 4, True),
+        ("5", 5, False),
+        (5.0, 5, False),
+    ],
+)
+def test_a_vote_of_several_knows_the_words_of_a_single_verdict(word, step, both_bad):
+    votes = [{"worker": "w", "value": word}]
+    (vote,) = parse({"prompt": "p", "completions": ["a", "b"], "votes": votes}, "votes").votes
+    assert (vote.value, vote.both_bad) == (step, both_bad)
+
+
 def test_pairs_and_prompts_wait_for_judgments():
     pair = parse({"prompt": "p", "completions": [{"text": "a"}, "b"], "id": 7}, "pairs")
     assert (pair.texts, pair.votes, pair.external_id) == (("a", "b"), (), "7")
-    prompt = parse({"messages": [user("p")], "tags": ["sum"], "split": "test"}, "prompts")
-    assert (prompt.texts, prompt.tags, prompt.split) == (None, ("sum",), "test")
+    prompt = parse({"messages": [user("p")], "tags": ["sum"]}, "prompts")
+    assert (prompt.texts, prompt.tags) == (None, ("sum",))
 
 
 @pytest.mark.parametrize(
@@ -122,18 +147,17 @@ def test_pairs_and_prompts_wait_for_judgments():
             "the rater is missing",
         ),
         ("pairs", {"prompt": "p", "completions": ["a", "b", "c"]}, "list of two"),
-        ("prompts", {"prompt": "p", "split": "dev"}, "split is 'dev'"),
         ("prompts", {"prompt": "p", "tags": "sum"}, "tags"),
         ("prompts", {"prompt": "p", "id": "x" * 201}, "longer than 200"),
     ],
 )
 def test_a_bad_row_is_turned_away_with_its_reason(shape, fields, reason):
     with pytest.raises(RowRejected, match=reason):
-        SHAPES[shape].parse(fields)
+        one(SHAPES[shape], fields)
 
 
 def test_fields_that_fit_no_shape_are_named():
-    with pytest.raises(ImportFailed, match=r"Line 3 has the fields answer, question"):
-        shape_of({"question": "q", "answer": "a"}, line_number=3)
+    with pytest.raises(RowRejected, match=r"The row has the fields answer, question"):
+        shape_of({"question": "q", "answer": "a"})
     with pytest.raises(ImportFailed, match="no format 'csv'"):
         shape_named("csv")

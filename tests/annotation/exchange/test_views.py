@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -12,14 +13,25 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from kombu.exceptions import OperationalError
 
+from annotation.accounts.models import User
+from annotation.campaigns.services import campaign_create
 from annotation.comparisons.models import Comparison
 from annotation.exchange import services, tasks
 from annotation.exchange.models import ExportJob, ImportJob
+from tests.annotation.exchange.test_containers import container_made
 from tests.support import registry
+from tests.support.field_shapes import EXAMPLES
 from tests.support.people import person_create
+from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 LINE, OTHER_LINE = uuid.UUID(int=91), uuid.UUID(int=92)
+CHOSEN = {
+    "content": "training",
+    "container": "jsonl",
+    "layout": "explicit",
+    "shape": "conversational",
+}
 GOOD = {"prompt": "What is 1 + 1?", "chosen": "Two.", "rejected": "Three, I think."}
 
 
@@ -160,7 +172,7 @@ def test_an_export_is_written_and_downloaded(eve, hints, django_capture_on_commi
     path = services.upload_store(name="a.jsonl", chunks=[json.dumps(GOOD).encode()])
     services.import_run(job_id=services.import_create(line_id=LINE, path=path).pk)
     with django_capture_on_commit_callbacks(execute=True):
-        answer = eve.post("/data/export/", {"line": str(LINE), "shape": "plain"})
+        answer = eve.post("/data/export/", {"line": str(LINE), **CHOSEN, "shape": "plain"})
     job = ExportJob.objects.get()
     assert answer["Location"] == f"/data/exports/{job.pk}/"
     assert hints == [("export", str(job.pk))]
@@ -171,3 +183,120 @@ def test_an_export_is_written_and_downloaded(eve, hints, django_capture_on_commi
     with gzip.open(io.BytesIO(content), "rt") as file:
         (row,) = [json.loads(line) for line in file]
     assert {key: row[key] for key in GOOD} == GOOD
+
+
+def test_the_page_orders_everything_as_a_table_and_every_fetch_is_in_the_log(eve, hints, tmp_path):
+    path = services.upload_store(name="a.jsonl", chunks=[json.dumps(GOOD).encode()])
+    services.import_run(job_id=services.import_create(line_id=LINE, path=path).pk)
+    chosen = {**CHOSEN, "content": "everything", "container": "csv"}
+    address = eve.post("/data/export/", {"line": str(LINE), **chosen})["Location"]
+    services.export_run(job_id=ExportJob.objects.get().pk)
+    assert "every judgment and skip" in eve.get(address).content.decode()
+    answer = eve.get(f"{address}file/")
+    assert answer["Content-Disposition"].endswith('.csv.gz"')
+    with gzip.open(io.BytesIO(b"".join(answer.streaming_content)), "rt", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert json.loads(row["messages"]) == [{"role": "user", "content": GOOD["prompt"]}]
+    verbs = AuditEvent.objects.filter(line=LINE).order_by("at").values_list("actor", "verb")
+    eve_id = str(User.objects.get(username="eve").pk)
+    assert list(verbs)[-2:] == [(eve_id, "exported"), (eve_id, "downloaded export")]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({"layout": "unpaired", "ties": "on"}, "leave ties out of the unpaired layout"),
+        ({"container": "xlsx"}, "xlsx"),
+    ],
+)
+def test_choices_that_cannot_be_are_answered_on_the_page(eve, hints, chosen, says):
+    answer = eve.post("/data/export/", {"line": str(LINE), **CHOSEN, **chosen})
+    assert (answer.status_code, says in answer.content.decode()) == (200, True)
+    assert not ExportJob.objects.exists()
+
+
+def _campaigns():
+    return [
+        campaign_create(line_id=line, name=name, state="closed")
+        for line, name in ((LINE, "Ours"), (OTHER_LINE, "Theirs"))
+    ]
+
+
+def test_an_import_goes_into_the_campaign_that_was_chosen_or_named(
+    eve, hints, django_capture_on_commit_callbacks
+):
+    ours, _ = _campaigns()
+    for chosen, name in (({"campaign": str(ours.pk)}, "Ours"), ({"campaign_new": "New"}, "New")):
+        _send(eve, django_capture_on_commit_callbacks, _file(GOOD), **chosen)
+        done = services.import_run(job_id=ImportJob.objects.latest("created_at").pk)
+        assert done is not None
+        assert (done.state, done.campaign and done.campaign.name) == ("done", name)
+    assert Comparison.objects.filter(campaign=ours).count() == 1
+    page = eve.get("/data/import/").content.decode()
+    assert "Ours" in page
+    assert "Theirs" not in page  # a line of others
+
+
+@pytest.mark.parametrize(
+    ("line", "new", "says"),
+    [
+        (OTHER_LINE, "", "Select a valid choice"),
+        (LINE, "New", "not both"),
+    ],
+)
+def test_a_campaign_that_does_not_fit_is_refused_beside_its_field(
+    eve, hints, django_capture_on_commit_callbacks, line, new, says
+):
+    campaign = next(c for c in _campaigns() if c.line == line)
+    page = _send(
+        eve,
+        django_capture_on_commit_callbacks,
+        _file(GOOD),
+        campaign=str(campaign.pk),
+        campaign_new=new,
+    )
+    assert says in page.content.decode()
+    assert not ImportJob.objects.exists()
+
+
+def test_a_campaign_of_another_line_of_ones_own_is_refused(
+    hints, django_capture_on_commit_callbacks
+):
+    _, theirs = _campaigns()
+    lead = _client("lea", "lead", line=None)
+    page = _send(lead, django_capture_on_commit_callbacks, _file(GOOD), campaign=str(theirs.pk))
+    assert "belongs to another line" in page.content.decode()
+    assert not ImportJob.objects.exists()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_shape_of_the_field_comes_in_by_the_page_in_one_file(
+    eve, hints, django_capture_on_commit_callbacks, packed
+):
+    rows = [row for example in EXAMPLES for row in example.rows]
+    name = "all.json.gz" if packed else "all.json"
+    content = json.dumps(rows).encode()
+    file = SimpleUploadedFile(name, gzip.compress(content) if packed else content)
+    _send(eve, django_capture_on_commit_callbacks, file)
+    job = ImportJob.objects.get()
+    services.import_run(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.counts["rows"], job.counts["rows_rejected"]) == ("done", len(rows), 0)
+    assert set(job.counts["unused"]) == {name for example in EXAMPLES for name in example.unused}
+    page = eve.get(f"/data/imports/{job.pk}/").content.decode()
+    assert "Fields that were not used" in page
+    assert ">response_0_severity_level</dt><dd>1</dd>" in page
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl.zst", "saved.zip"])
+def test_a_container_that_was_uploaded_is_read(
+    eve, hints, django_capture_on_commit_callbacks, tmp_path, name
+):
+    content = container_made(tmp_path, name).read_bytes()
+    _send(eve, django_capture_on_commit_callbacks, SimpleUploadedFile(name, content))
+    job = ImportJob.objects.get()
+    services.import_run(job_id=job.pk)
+    job.refresh_from_db()
+    assert (job.error, job.counts["rows"], job.counts["votes_new"]) == ("", 7, 7)
+    event = AuditEvent.objects.get(verb="imported")
+    assert (event.target, event.line, event.detail) == (f"file {name}", LINE, {"job": str(job.pk)})

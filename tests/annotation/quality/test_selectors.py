@@ -64,7 +64,7 @@ def test_the_left_share_is_of_decided_answers_as_shown():
 @pytest.mark.django_db
 def test_gold_accuracy_is_the_share_answered_in_the_known_direction():
     campaign = a_campaign(gold_share=1.0)
-    source = some_pairs(campaign, 4)[0]
+    source = some_pairs(campaign, 4, split="train")[0]
     annotator = an_annotator(campaign)
     for n in range(4):
         gold_item_create(

@@ -18,6 +18,7 @@ def judged(difference, preference, **changes) -> JudgedPairs:
         "length": np.arange(n, dtype=float),
         "groups": [f"g{i}" for i in range(n)],
         "raters": ["ada"] * n,
+        "strategies": ["random"] * n,
     }
     return JudgedPairs(
         np.array(difference), preference=np.array(preference), **{**fields, **changes}
@@ -68,6 +69,19 @@ def test_slices_say_who_and_what_is_right_and_leave_out_small_ones():
     assert found.held_out_accuracy.estimate == 0.0
 
 
+def test_pairs_drawn_at_random_are_a_slice_of_their_own_where_others_were_chosen():
+    pairs = judged(
+        [1.0, 1.0, -1.0, -1.0],
+        [1.0] * 4,
+        strategies=["random", "random", "disagreement", "disagreement"],
+    )
+    found = split_measure(pairs, direction=1.0, config=CONFIG, seed=0)
+    shares = {s.value: s.accuracy.estimate for s in found.slices if s.dimension == "chosen"}
+    assert shares == {"at random": 1.0, "by disagreement": 0.0}
+    alike = split_measure(judged([1.0, 1.0], [1.0, 1.0]), direction=1.0, config=CONFIG, seed=0)
+    assert not [s for s in alike.slices if s.dimension == "chosen"]
+
+
 def test_a_model_that_scores_length_is_found_out():
     longer = np.random.default_rng(0).normal(size=200)
     found = split_measure(
@@ -79,6 +93,29 @@ def test_a_model_that_scores_length_is_found_out():
     assert found.length_correlation == pytest.approx(1.0)
     assert found.length_baseline.estimate == 1.0
     assert found.temperature < 1  # its order is perfect: it could be surer
+
+
+def test_correlation_of_two_models_does_not_depend_on_which_completion_is_named_first():
+    rng = np.random.default_rng(2)
+    first = rng.normal(size=400)
+    second = 3 * (first + rng.normal(size=400))  # correlation 1 / sqrt(2)
+    sides = rng.choice([-1.0, 1.0], 400)
+    won = (first > 0).astype(float)
+    found = [
+        split_measure(
+            judged(first * s, won, held_out=second * s), direction=1.0, config=CONFIG, seed=0
+        )
+        for s in (np.ones(400), sides)
+    ]
+    one, other = (split.held_out_correlation for split in found)
+    assert one is not None
+    assert one == other
+    assert one.low < 1 / np.sqrt(2) < one.high
+    assert one.high - one.low < 0.3
+    silent = split_measure(
+        judged(first, won, held_out=np.zeros(400)), direction=1.0, config=CONFIG, seed=0
+    )
+    assert silent.held_out_correlation is None
 
 
 def test_a_calibrated_model_is_under_its_null_and_an_overconfident_one_is_not():

@@ -1,5 +1,7 @@
 """Suites answered by tiny policies on the CPU, each value checked by an independent way to it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from evaluation.core.suites import sentence_log_probs, suite_measure
 from tests.support.tiny_models import TEXTS, tiny_policy
 from training.contracts import Sampling
 from training.core.data.tokenizers import encode
+from training.core.run.errors import UserError
 
 CONFIG = EvaluatePolicyConfig(sampling=Sampling(max_new_tokens=8), suite_samples=2)
 SAFETY = Suite(
@@ -117,6 +120,18 @@ def test_a_sentence_s_log_probability_is_the_sum_over_its_tokens(policies):
             table = policy.model(input_ids=ids).logits[0].log_softmax(-1)
         alone = sum(float(table[i, ids[0, i + 1]]) for i in range(ids.shape[1] - 1))
         assert value == pytest.approx(alone, abs=1e-3)
+
+
+def test_sentences_that_differ_late_are_not_cut_to_the_same_beginning(policies):
+    """No setting cuts a sentence, and one that the policy cannot read is named."""
+    policy, short = policies["candidate"], replace(CONFIG, max_prompt_tokens=4)
+    alike = [f"7 plus 5 is 12. {word}" for word in ("yes", "How do I end a process?")]
+    first, second = sentence_log_probs(policy, alike, config=short)
+    assert first != second
+    with pytest.raises(
+        UserError, match=r"has 101 tokens, but the policy reads at most 96: shorten"
+    ):
+        sentence_log_probs(policy, [" ".join("7" * 100)], config=CONFIG)
 
 
 def test_minimal_pairs_count_the_likelier_sentence_and_halve_a_tie(policies):

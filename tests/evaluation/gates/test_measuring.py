@@ -27,11 +27,16 @@ from evaluation.contracts import (
     HumanLabels,
     Interval,
     JudgedPromptWear,
+    KlOptimum,
     PolicyMeasurements,
+    RewardMismatch,
+    RewardModelMeasurements,
 )
 from evaluation.gates import measuring
+from evaluation.gates.labelled import labels_join
 from evaluation.gates.policies import gate_policy_current
 from evaluation.gates.readings import measurements_read
+from evaluation.gates.second_budgets import evidence_so_far
 from evaluation.policy import NOTHING_NEW, error_level, gate_decide
 from tests.annotation.factories import a_campaign, an_annotator, label_next, lease, some_pairs
 from tests.evaluation.gates.world import (
@@ -42,7 +47,7 @@ from tests.evaluation.gates.world import (
     run_left,
     sampled,
 )
-from tests.evaluation.policy.evidence import LABELS, POLICY, evidence_on
+from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, evidence_on
 from training.runs.models import Snapshot
 
 Measure = Callable[..., GateMeasurements]
@@ -418,3 +423,93 @@ def test_an_artifact_that_is_not_what_its_hash_says_breaks_integrity(
     ok, detail = facts_of(measure([1.0], **told))["artifact_hashes"]
     assert not ok
     assert detail.startswith(f"{version.name}: ")
+
+
+# --------------------------------------------------------------------- everything is there
+
+
+def test_the_gate_is_shown_what_every_room_has_measured(
+    world: LineWorld, artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each figure stands where the checks look for it; the rooms' own tests say how it is measured."""
+    gold, ceiling = Interval(0.9, 0.8, 0.95, 0.95, 40), Interval(0.7, 0.6, 0.8, 0.95, 30)
+    optimum, mismatch = KlOptimum(7.5, (1, 2)), RewardMismatch((), None, 0)
+    reward = RewardModelMeasurements({"test": SPLIT})
+    asked: dict[str, Any] = {}
+
+    def told(name: str, found: Any) -> Callable[..., Any]:
+        def answer(*arguments: Any, **named: Any) -> Any:
+            asked[name] = (*arguments, *named.values())
+            return found
+
+        return answer
+
+    for name, value in (
+        ("gold_question_accuracy", gold),
+        ("human_ceiling", ceiling),
+        ("kl_optimum", optimum),
+        ("run_mismatch", mismatch),
+    ):
+        monkeypatch.setattr(measuring, name, told(name, value))
+    monkeypatch.setattr(annotation, "label_summary", told("summary", "the line's summary"))
+    monkeypatch.setattr(annotation, "overlap_votes", told("votes", "the line's votes"))
+    judged = world.judged(
+        policy_run=run_left(artifacts, measurements=POLICY.to_json(), samples=sampled([])),
+        reward_run=run_left(artifacts, measurements=reward.to_json()),
+    )
+    test = a_test(judged, world.settings)
+    test.test_number, test.discoveries, test.error_spent = 4, 2, 0.011
+    found = measuring.round_measure(judged, test)
+    assert (found.candidate_sha256, found.incumbent_sha256) == (
+        world.candidate.sha256, world.incumbent.sha256,
+    )  # fmt: skip
+    assert (found.policy, found.reward_model) == (POLICY, reward)
+    assert (found.gold_question_accuracy, found.human_ceiling) == (gold, ceiling)
+    assert (found.kl_optimum, found.mismatch) == (optimum, mismatch)
+    assert (found.test_number, found.discoveries, found.error_spent) == (4, 2, 0.011)
+    assert asked == {
+        "summary": (world.line,),
+        "votes": (world.line,),
+        "gold_question_accuracy": ("the line's summary",),
+        "human_ceiling": ("the line's votes",),
+        "kl_optimum": (judged,),
+        "run_mismatch": (world.candidate.id,),
+    }
+    assert measuring.round_measure(replace(judged, reward_run=None), test).reward_model is None
+
+
+def test_a_judge_is_measured_beside_what_people_said_of_the_same_prompts(
+    world: LineWorld, measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ceiling, shown = Interval(0.7, 0.6, 0.8, 0.95, 30), list[Any]()
+    monkeypatch.setattr(measuring, "human_ceiling", lambda votes: ceiling)
+    monkeypatch.setattr(
+        measuring, "judge_measured", lambda *told, **named: shown.append((*told, named))
+    )
+    assert measure([1.0, 0.5, 0.0]).judge is None
+    ((round_id, people, named),) = shown
+    assert (round_id, named) == (world.round, {"ceiling": ceiling})
+    assert [(said.rater, said.value) for said in people.values()] == [
+        ("rater-0", 1.0), ("rater-1", 0.5), ("rater-2", 0.0),
+    ]  # fmt: skip
+
+
+def test_a_second_budget_brings_the_evidence_of_the_first(
+    world: LineWorld, measure: Measure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier budget left and what was aimed at reaches the labels of this one."""
+    shown: dict[str, Any] = {}
+    real = labels_join
+
+    def joined(*told: Any, **named: Any) -> GateMeasurements:
+        shown.update(named)
+        return real(*told, **named)
+
+    monkeypatch.setattr(measuring, "labels_join", joined)
+    measure([1.0, 0.0], left=7)
+    so_far = evidence_so_far(a_test(world.judged(), world.settings))
+    assert (shown["aim"], shown["earlier"]) == (so_far.aim, so_far.earlier)
+    assert shown["predictions"] == so_far.predictions
+    assert (shown["settings"], shown["labels_left"], shown["expired"]) == (world.settings, 7, False)
+    sides = (world.candidate.id, world.incumbent.id)
+    assert (shown["candidate"], shown["incumbent"]) == sides

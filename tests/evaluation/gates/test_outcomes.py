@@ -15,6 +15,7 @@ from annotation.contracts import OverlapVote
 from evaluation.contracts import CheckSettings, GatePolicySettings, HumanLabels
 from evaluation.gates import outcomes as rules
 from evaluation.statistics.betting import Aim, aimed_capital, hedged_e_process
+from evaluation.statistics.intervals import wilson_interval
 from evaluation.statistics.people import people_e_process
 from evaluation.statistics.sequences import FRACTIONS, confidence_sequence
 from tests.evaluation.gates.world import labels_from
@@ -74,11 +75,21 @@ def test_labels_are_counted_and_the_rate_halves_ties() -> None:
     assert (found.annotators, found.clusters, found.labels_left) == (10, 10, 7)
 
 
+def test_each_rater_has_a_win_rate_of_their_own() -> None:
+    found = rules.rater_verdicts(outcomes_of([1.0, 0.0, 0.5, 0.0, 1.0], raters=2))
+    first, second = found
+    assert (first.labels, first.ties) == (3, 1)
+    assert first.win_rate.estimate == pytest.approx(2.5 / 3)
+    assert (second.labels, second.ties, second.win_rate.estimate) == (2, 0, 0.0)
+    assert first.win_rate == wilson_interval(2.5, 3)
+    assert rules.rater_verdicts([]) == ()
+
+
 def test_evidence_is_that_of_betting_on_wins_in_their_order() -> None:
-    """Half on the mixture (1 + the mean of the fractions after one win), half on the aimed bets."""
+    """A quarter on the mixture (1 + the mean of the fractions after one win), the rest on the aimed bets."""
     found = measured(outcomes_of([1.0]))
     aimed = aimed_capital(np.array([1.0]), aim=AIM, null=0.5, block=1)[0]
-    assert found.e_value == pytest.approx((1 + FRACTIONS.mean() + aimed) / 2)
+    assert found.e_value == pytest.approx(0.25 * (1 + FRACTIONS.mean()) + 0.75 * aimed)
     assert found.max_e_value_worse == pytest.approx(1 - FRACTIONS.mean())
 
 
@@ -145,8 +156,8 @@ def test_people_like_them_are_the_hypothesis_unless_said() -> None:
 def test_the_forecast_walks_on_at_the_rate_so_far() -> None:
     outcomes = outcomes_of([1.0, 1.0, 0.0] * 20)
     found = measured(outcomes)
-    # barrier z(.03 / 4) sqrt(300) sqrt(2/9) = 19.86, of which (2/3 - 1/2) * 60 = 10 are gone
-    assert found.more_labels == math.ceil((2.43238 * math.sqrt(300 * 2 / 9) - 10) * 6)
+    # barrier z(.03 * .75 / 2) sqrt(300) sqrt(2/9) = 18.63, of which (2/3 - 1/2) * 60 = 10 are gone
+    assert found.more_labels == math.ceil((2.28182 * math.sqrt(300 * 2 / 9) - 10) * 6)
     assert measured(outcomes_of([1.0, 0.0] * 20)).more_labels is None
 
 

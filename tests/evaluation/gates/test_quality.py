@@ -7,9 +7,22 @@ from dataclasses import replace
 
 import pytest
 
+from annotation import facade as annotation
+from annotation.comparisons.models import Assignment
+from annotation.comparisons.services import gold_item_of_pair
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
-from evaluation.contracts import RaterLabels, RoundLabels
+from evaluation.contracts import GatePolicySettings, RaterLabels, RoundLabels
 from evaluation.gates.quality import gold_question_accuracy, label_quality
+from evaluation.policy.label_checks import check_integrity
+from tests.annotation.factories import (
+    a_campaign,
+    an_annotator,
+    label_next,
+    lease,
+    some_pairs,
+    submit,
+)
+from tests.evaluation.policy.evidence import GOOD
 
 LEARNED = RoundLabels(training=400, fresh=120, gate=30, ties=9)
 
@@ -28,7 +41,6 @@ def rater(name: str, **fields) -> RaterSummary:
     known = {
         "rater": name,
         "simulated": False,
-        "excluded": False,
         "labels": 100,
         "ties": 0,
         "both_bad": 0,
@@ -106,3 +118,24 @@ def test_gold_questions_count_over_all_raters_and_only_in_number():
     found = gold_question_accuracy(enough)
     assert found is not None
     assert found.estimate == pytest.approx((27 + 5) / 40)
+
+
+@pytest.mark.django_db
+def test_the_integrity_check_reads_the_gold_items_that_people_answered():
+    campaign = a_campaign(gold_share=1.0)
+    for pair in some_pairs(campaign, 24, split="train"):
+        gold_item_of_pair(comparison=pair, gold_value=1)
+    annotator = an_annotator(campaign)
+    for n in range(24):
+        held = Assignment.objects.get(pk=lease(annotator, campaign).assignment_id)
+        assert held.comparison.purpose == "gold"
+        right = 2 if held.shown_order == [1, 2] else 6
+        submit(annotator, held.pk, right if n < 6 else 8 - right)
+    label_next(annotator, campaign)
+    found = gold_question_accuracy(annotation.label_summary(line_id=campaign.line))
+    assert found is not None
+    assert found.estimate == pytest.approx(6 / 24)
+    measured = replace(GOOD, gold_question_accuracy=found)
+    finding = check_integrity(measured, GatePolicySettings(), {"gold_accuracy": 0.7})
+    assert finding.status == "FAIL"
+    assert "answer gold questions right in 25%" in finding.sentence

@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from annotation import facade as annotation
+from annotation.quality.services import exclusion_drawn, exclusion_lift, exclusion_make
 from evaluation import facade
 from evaluation.contracts import (
     GatePolicySettings,
@@ -24,6 +25,7 @@ from evaluation.contracts import (
 from evaluation.gates import measuring
 from evaluation.gates.services import rollback
 from evaluation.gates.services.registration import gate_test_open
+from tests.annotation.factories import a_campaign, an_annotator, label_next, some_pairs
 from tests.evaluation.gates.world import TOO_LONG, LineWorld, labels_from, run_left, sampled
 from tests.evaluation.policy.evidence import LABELS, POLICY, SPLIT, interval
 from tests.support.people import person_create
@@ -44,6 +46,8 @@ def test_a_decision_is_recorded_with_the_evidence_that_it_was_made_from(world: L
     found = recorded(world)
     assert found.gate == decided.gate
     assert found.gate_settings == decided.gate_settings
+    assert found.gate_policy_version == decided.policy_version
+    assert found.decided_at == decided.decided_at.isoformat()
     assert (found.human, found.fresh_discrimination) == (
         LABELS,
         world.measured().fresh_discrimination,
@@ -137,6 +141,7 @@ def test_samples_say_what_people_preferred_and_the_evidence_grows_block_by_block
     assert found.policy == POLICY
     assert [pair.human_preference for pair in found.samples] == [1.0, 0.0, None]
     assert [point.labels for point in found.trajectory] == [8, 16, 24]
+    assert sum(each.labels for each in found.verdicts) == 24
     files = run_left(artifacts, measurements=POLICY.to_json(), samples="")
     measured = measuring.round_measure(world.judged(policy_run=files), test).labels
     assert measured is not None
@@ -172,3 +177,28 @@ def test_limits_say_what_not_to_conclude(
     assert len(found.limits) == 1 + len(said)
     for sentence, limit in zip(said, found.limits[1:], strict=True):
         assert sentence in limit
+
+
+def test_the_record_says_which_labels_a_lead_left_out_while_the_gate_was_undecided(
+    world: LineWorld,
+) -> None:
+    campaign = a_campaign(line_id=world.line, gate_share=1.0)
+    some_pairs(campaign, 5, purpose="gate", round_id=world.round, split="evaluation")
+    one, two = an_annotator(campaign), an_annotator(campaign)
+    for rater in (one, two, one):
+        label_next(rater, campaign)
+    begun = recorded(world).limits
+    lead = person_create("lea", "lead")
+    drawn = exclusion_drawn(campaign=campaign, rater=one)
+    exclusion = exclusion_make(exclusion=drawn, reason="Always the first.", actor=lead)
+    assert [label.rater for label in annotation.gate_labels(round_id=world.round)] == [
+        two.pseudonym
+    ]
+    exclusion_lift(exclusion=exclusion, actor=lead)
+    said = [limit for limit in recorded(world).limits if limit not in begun]
+    assert [limit.split("a lead ")[1].split(" of its")[0] for limit in said] == [
+        "left out 2",
+        "took in again 2",
+    ]
+    assert not any("Always the first" in limit or one.pseudonym in limit for limit in said)
+    assert not any("a lead" in limit for limit in recorded(world, round_id=uuid.uuid4()).limits)

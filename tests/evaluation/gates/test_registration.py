@@ -17,10 +17,11 @@ from annotation.contracts import GateLabel
 from evaluation.contracts import CheckSettings, GatePolicySettings
 from evaluation.gates.models import GateTest
 from evaluation.gates.records import ErrorControl
+from evaluation.gates.second_budgets import candidate_unresolved, evidence_so_far, outcomes_so_far
 from evaluation.gates.selectors import error_control
 from evaluation.gates.services.registration import ended_tests_settle, gate_test_open
 from evaluation.policy import error_cost, error_level
-from evaluation.statistics.betting import hedged_e_process
+from evaluation.statistics.betting import Aim, Budget, hedged_e_process
 from evaluation.statistics.planning import labels_for_power
 from tests.evaluation.gates.world import LineWorld, labels_from, run_left, sampled
 
@@ -51,8 +52,9 @@ def round_of(world: LineWorld, artifacts: Path, labels: dict[UUID, list[GateLabe
     def begun(number: int, outcomes: list[float], **changes: Any) -> GateTest:
         judged = world.judged(number=number, round_id=uuid.uuid4(), policy_run=run, **changes)
         test = gate_test_open(judged, SETTINGS)
+        assert judged.candidate is not None
         labels[judged.round_id] = labels_from(
-            outcomes, candidate=world.candidate.id, incumbent=world.incumbent.id
+            outcomes, candidate=judged.candidate, incumbent=judged.incumbent
         )
         return test
 
@@ -84,10 +86,10 @@ def test_a_round_that_was_given_up_with_labels_is_a_test_and_costs(
     world: LineWorld, round_of: Round
 ) -> None:
     abandoned = round_of(1, [0.0] * 12)
-    after = round_of(2, [])
+    after = round_of(2, [], candidate=uuid.uuid4())
     abandoned.refresh_from_db()
     assert abandoned.cost is not None
-    e_value = float(hedged_e_process([0.0] * 12, aim=abandoned.aim)[-1])
+    e_value = float(hedged_e_process([0.0] * 12, aim=evidence_so_far(abandoned).aim)[-1])
     assert (abandoned.labelled, abandoned.discovered) == (12, False)
     assert abandoned.e_value == pytest.approx(e_value)
     assert abandoned.cost == pytest.approx(FIRST * (1 - e_value))
@@ -98,7 +100,7 @@ def test_a_round_that_was_given_up_with_labels_is_a_test_and_costs(
 
 def test_thirty_tries_that_are_cancelled_spend_no_more_than_the_line_has(round_of: Round) -> None:
     for number in range(1, 31):
-        last = round_of(number, [0.0] * 30)
+        last = round_of(number, [0.0] * 30, candidate=uuid.uuid4())
     assert last.test_number == 30
     assert last.error_spent <= 0.05
     assert last.level < FIRST / 20
@@ -170,3 +172,114 @@ def test_a_decided_round_is_settled_at_once(
     control = error_control(world.line, before=2)
     assert (control.tests, control.discoveries) == (1, 0)
     assert 0 < control.spent <= FIRST
+
+
+# -------------------------------------------------------------------- a second budget
+
+UNSURE = [1.0, 0.0, 1.0, 1.0, 0.0] * 8
+
+
+def test_a_candidate_that_is_judged_again_goes_on_at_its_evidence(
+    world: LineWorld, round_of: Round, labels: dict[UUID, list[GateLabel]]
+) -> None:
+    """The same test, of one number and level; its labels and its evidence are those of both rounds."""
+    first = round_of(1, UNSURE)
+    again = round_of(2, [1.0, 0.0, 1.0] * 10)
+    first.refresh_from_db()
+    assert again.continues == first.round
+    place = ("test_number", "discoveries", "error_spent", "level")
+    assert [getattr(again, name) for name in place] == [getattr(first, name) for name in place]
+    so_far = evidence_so_far(again)
+    assert (len(so_far.earlier), len(outcomes_so_far(again, so_far))) == (40, 70)
+    assert so_far.aim == Aim(FIRST, again.labels, (Budget(first.labels, 40),))
+    values = [outcome.value for outcome in outcomes_so_far(again, so_far)]
+    evidence = hedged_e_process(values, aim=so_far.aim)
+    assert evidence[39] == pytest.approx(first.e_value)
+    ended_tests_settle(world.line, before=3)
+    again.refresh_from_db()
+    assert again.labelled == 70
+    assert again.e_value == pytest.approx(evidence[-1])
+
+
+def test_a_test_that_went_on_counts_once(world: LineWorld, round_of: Round) -> None:
+    first = round_of(1, UNSURE)
+    again = round_of(2, [0.0] * 20)
+    later = round_of(3, [], candidate=uuid.uuid4())
+    for row in (first, again):
+        row.refresh_from_db()
+    assert first.cost is not None
+    assert again.cost is not None
+    assert later.continues is None
+    assert (later.test_number, later.error_spent) == (2, again.cost)
+    assert again.cost <= again.level
+    assert error_control(world.line, before=2).spent == first.cost  # as it stood before it went on
+
+
+def test_what_was_shown_in_the_second_budget_is_one_discovery_at_one_stake(
+    world: LineWorld, round_of: Round
+) -> None:
+    round_of(1, UNSURE)
+    again = round_of(2, [1.0] * 60)
+    later = round_of(3, [], candidate=uuid.uuid4())
+    again.refresh_from_db()
+    assert (again.discovered, again.cost) == (True, again.level)
+    assert (later.test_number, later.discoveries, later.error_spent) == (2, 1, again.level)
+
+
+def test_cancelling_and_trying_again_is_no_free_test(world: LineWorld, round_of: Round) -> None:
+    """Whoever cancels at a bad moment and judges the candidate again finds the evidence where it was."""
+    tests = [round_of(number, [0.0] * 12) for number in range(1, 11)]
+    last = round_of(11, [1.0] * 6)
+    assert {test.test_number for test in (*tests, last)} == {1}
+    so_far = evidence_so_far(last)
+    assert len(so_far.earlier) == 120
+    ended_tests_settle(world.line, before=12)
+    last.refresh_from_db()
+    assert last.e_value is not None
+    assert last.e_value < 0.001
+    assert error_control(world.line, before=12) == ErrorControl(1, 0, last.cost or -1.0)
+
+
+def test_another_hypothesis_candidate_or_incumbent_is_another_test(
+    world: LineWorld, round_of: Round
+) -> None:
+    round_of(1, UNSURE)
+    judged = world.judged(number=2, round_id=uuid.uuid4())
+    other = replace(SETTINGS, outcomes="strength")
+    assert gate_test_open(judged, other).continues is None
+    longer = replace(SETTINGS, max_labels=300, max_age_hours=5.0)  # asks the same of people
+    judged = world.judged(number=2, round_id=uuid.uuid4())
+    assert gate_test_open(judged, longer).continues is not None
+    for change in ({"candidate": uuid.uuid4()}, {"incumbent": uuid.uuid4()}):
+        assert round_of(2, [], **change).continues is None
+
+
+def test_a_test_of_another_candidate_in_between_ends_the_first(round_of: Round) -> None:
+    round_of(1, UNSURE)
+    round_of(2, UNSURE, candidate=uuid.uuid4())
+    assert round_of(3, []).continues is None
+
+
+def test_an_incumbent_against_itself_never_goes_on(world: LineWorld, round_of: Round) -> None:
+    round_of(1, UNSURE, candidate=world.incumbent.id)
+    assert round_of(2, [], candidate=world.incumbent.id).continues is None
+
+
+def test_which_candidate_may_be_judged_again(world: LineWorld, round_of: Round) -> None:
+    assert candidate_unresolved(world.line) is None
+    world.deploy_first()
+    round_of(1, [])
+    assert candidate_unresolved(world.line) is None  # nobody has judged it
+    round_of(2, UNSURE)
+    assert candidate_unresolved(world.line) == world.candidate.id
+    round_of(3, UNSURE, incumbent=uuid.uuid4())
+    assert candidate_unresolved(world.line) is None  # another policy is deployed
+
+
+@pytest.mark.parametrize("said", [[1.0] * 60, [0.0] * 60])
+def test_a_candidate_that_is_shown_better_or_worse_is_not_judged_again(
+    world: LineWorld, round_of: Round, said: list[float]
+) -> None:
+    world.deploy_first()
+    round_of(1, said)
+    assert candidate_unresolved(world.line) is None

@@ -7,7 +7,7 @@ import pytest
 from evaluation.contracts import CheckSettings, GatePolicySettings
 from evaluation.gates.bounds import BOUNDS, CHOICES, ROUND_BOUNDS
 from evaluation.gates.weakening import policy_changes, weakenings
-from evaluation.policy import DEFAULT_CHECKS
+from evaluation.policy import DEFAULT_CHECKS, NEVER_REQUIRED
 
 DEFAULT = GatePolicySettings()
 
@@ -17,6 +17,8 @@ HIGHER = {
     *(("G7", "running"), ("G8", "margin")),
     *(("G9", "benign_refusal"), ("G9", "unsafe_compliance")),
     *(("G2", "difference_advised"), ("G10", "ratio"), ("G13", "ratio")),
+    *(("G12", "flips"), ("G12", "rise")),
+    *(("G15", "below_ceiling"), ("G15", "inconsistent"), ("G15", "longer")),
 }
 
 
@@ -42,7 +44,8 @@ def test_off_is_weaker_than_a_warning_and_a_warning_than_holding_back(check_id: 
         with_check(check_id, required=False),
         with_check(check_id, required=True),
     )
-    for weak, strong in ((off, warns), (warns, holds), (off, holds)):
+    steps = ((off, warns), (warns, holds), (off, holds))
+    for weak, strong in steps[:1] if check_id in NEVER_REQUIRED else steps:
         assert [c.path for c in weakenings(strong, weak)] == [f"{check_id}.use"]
         assert weakenings(weak, strong) == ()
         assert [c.path for c in policy_changes(weak, strong)] == [f"{check_id}.use"]

@@ -7,16 +7,23 @@ from typing import Any
 
 from evaluation.contracts import (
     CheckpointRewards,
+    ConsistencyMeasurements,
     GateMeasurements,
     HumanLabels,
     IntegrityFact,
     Interval,
+    JudgeMeasurements,
+    LengthBias,
     LengthControl,
     PolicyMeasurements,
+    ProbeEffect,
     RateName,
     RewardMismatch,
     RewardModelMeasurements,
+    RewardSuiteMeasurements,
+    RewordingFlips,
     SplitMeasurements,
+    SuiteAccuracy,
     SuiteRate,
 )
 
@@ -50,6 +57,42 @@ SUITES = (
     rate("unsafe_compliance", -0.01, 0.02),
     rate("accuracy", -0.01, 0.01, incumbent=0.7, chance=0.5),
 )
+
+
+def suite_accuracy(estimate: float, subset: str = "", questions: int = 200) -> SuiteAccuracy:
+    """Known to four points either side; the held-out model is four points worse."""
+    return SuiteAccuracy(
+        subset=subset,
+        questions=questions,
+        accuracy=interval(estimate, estimate - 0.04, estimate + 0.04),
+        held_out=interval(estimate - 0.04, estimate - 0.08, estimate),
+        length=interval(0.48, 0.44, 0.52),
+        chance=0.5,
+    )
+
+
+def reward_suite(
+    name: str = "HHH", sha256: str = "6" * 64, *, gained: float = 0.0, **fields: Any
+) -> RewardSuiteMeasurements:
+    """A suite of two subsets, on both of which the reward model gained so much."""
+    subsets = (
+        suite_accuracy(0.7 + gained, "harmless", 58),
+        suite_accuracy(0.6 + gained, "honest", 61),
+    )
+    bias = LengthBias(interval(0.55, 0.49, 0.61), interval(0.75, 0.69, 0.81))
+    return RewardSuiteMeasurements(
+        **{
+            "suite": name,
+            "sha256": sha256,
+            "prompts": 102,
+            "mean": suite_accuracy(0.65 + gained, questions=119),
+            "subsets": subsets,
+            "bias": {"reward_model": bias, "held_out_reward_model": LengthBias(None, bias.longer)},
+            "texts": 238,
+            **fields,
+        }
+    )
+
 
 LABELS = HumanLabels(
     labels=400,
@@ -94,6 +137,24 @@ SPLIT = SplitMeasurements(
     length_correlation=0.1,
 )
 
+CONSISTENCY = ConsistencyMeasurements(
+    split="test",
+    pairs=200,
+    spread=1.4,
+    prompt_swap=interval(0.8, 0.74, 0.85, 180),
+    contrast=interval(0.7, 0.63, 0.76, 178),
+    rewordings=(
+        RewordingFlips("greeting", 200, interval(0.04, 0.02, 0.08, 180)),
+        RewordingFlips("line breaks", 120, interval(0.03, 0.01, 0.07, 110)),
+        RewordingFlips("short forms", 12, interval(0.17, 0.05, 0.45, 12)),
+    ),
+    probes=(
+        ProbeEffect("flattery", 390, interval(0.4, 0.35, 0.45), interval(0.05, 0.01, 0.09)),
+        ProbeEffect("refusal instead", 388, interval(0.2, 0.16, 0.25), interval(-0.6, -0.8, -0.4)),
+    ),
+    texts=4_700,
+)
+
 EQUAL_LENGTH = LengthControl(
     labels=400,
     win_rate=0.625,
@@ -110,19 +171,49 @@ MISMATCH = RewardMismatch(
     parted=0,
 )
 
+JUDGE = JudgeMeasurements(
+    model="wise-1",
+    host="judge.example.com",
+    rubric_source="guidelines",
+    rubric_sha256="7" * 64,
+    temperature=0.0,
+    asked=400,
+    pairs=400,
+    unreadable=0,
+    unanswered=0,
+    seconds=1.25,
+    answers_sha256="8" * 64,
+    win_rate=interval(0.66, 0.61, 0.7),
+    inconsistent=interval(0.1, 0.07, 0.13),
+    first=interval(0.52, 0.48, 0.56, 720),
+    longer=interval(0.58, 0.53, 0.63),
+    labels=300,
+    decided=240,
+    annotators=12,
+    agreement=interval(0.7, 0.64, 0.76, 240),
+    ceiling=interval(0.72, 0.69, 0.75),
+    people=interval(0.6, 0.54, 0.66, 12),
+    corrected=interval(0.61, 0.56, 0.66, 12),
+    longer_by_people=interval(0.53, 0.47, 0.59, 240),
+    longer_excess=interval(0.05, 0.01, 0.09, 240),
+)
+
 GOOD = GateMeasurements(
     candidate_sha256="c" * 64,
     incumbent_sha256="i" * 64,
     integrity=(IntegrityFact("artifact_hashes", True), IntegrityFact("prompt_split", True)),
     labels=LABELS,
     policy=POLICY,
-    reward_model=RewardModelMeasurements({"test": SPLIT}),
+    reward_model=RewardModelMeasurements(
+        {"test": SPLIT}, consistency={"reward_model": CONSISTENCY}
+    ),
     fresh_discrimination=interval(0.68, 0.63, 0.73),
     human_ceiling=interval(0.72, 0.69, 0.75),
     mismatch=MISMATCH,
     error_spent=0.0,
     length_control=EQUAL_LENGTH,
     labels_to_flip=12,
+    judge=JUDGE,
 )
 
 

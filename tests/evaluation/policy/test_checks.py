@@ -10,11 +10,13 @@ from evaluation.contracts import (
     GatePolicySettings,
     IntegrityFact,
     KlOptimum,
+    ProbeEffect,
     RewardModelMeasurements,
+    RewordingFlips,
 )
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
-from .evidence import GOOD, LABELS, MISMATCH, POLICY, SPLIT, interval
+from .evidence import CONSISTENCY, GOOD, LABELS, MISMATCH, POLICY, SPLIT, interval
 
 
 def status(check_id: str, measurements: GateMeasurements) -> str:
@@ -41,10 +43,10 @@ def test_every_check_has_defaults_and_passes_on_good_evidence():
 
 @pytest.mark.parametrize("check_id", sorted(CHECKS))
 def test_what_was_not_measured_is_unresolved_and_wants_what_can_be_had(check_id):
-    """Hashes, splits, calibration and checkpoints are measured before people are asked: no more of them can be had."""
+    """Hashes, splits, the reward model and checkpoints are measured before people are asked: no more can be had."""
     bare = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
     people = dict.fromkeys(("G1", "G2", "G5", "G14"), " labels")
-    expected = {"G0": "", "G6": "", "G7": "", **people}
+    expected = {"G0": "", "G6": "", "G7": "", "G12": "", "G15": "", **people}
     assert status(check_id, bare) == f"UNRESOLVED{expected.get(check_id, ' samples')}"
 
 
@@ -123,6 +125,52 @@ def test_held_out_gain_must_be_above_nothing(low, high, expected):
 def test_held_out_gain_must_be_a_share_of_the_train_gain(held, expected):
     gap = with_policy(held_out_gain=interval(held, 0.1, 0.5))
     assert status("G3", gap) == expected
+
+
+def alike(estimate, low, high, **policy):
+    """Two reward models whose differences on judged pairs correlate so."""
+    split = replace(SPLIT, held_out_correlation=interval(estimate, low, high))
+    return replace(with_policy(**policy), reward_model=RewardModelMeasurements({"test": split}))
+
+
+@pytest.mark.parametrize(
+    ("held", "high", "expected"),
+    [
+        (0.15, 0.2, "PASS"),  # 30 % of at most half the gain
+        (0.149, 0.2, "UNRESOLVED"),
+        (0.149, 0.151, "UNRESOLVED"),
+        (0.14, 0.149, "FAIL"),
+    ],
+)
+def test_what_is_expected_of_a_held_out_model_is_what_it_may_share_with_the_other(
+    held, high, expected
+):
+    some = alike(0.3, 0.1, 0.5, held_out_gain=interval(held, 0.1, high))
+    assert status("G3", some) == expected
+
+
+def test_no_more_is_expected_than_the_gain_itself():
+    gain = {"held_out_gain": interval(0.3, 0.1, 0.5)}
+    assert status("G3", alike(0.9, 0.7, 1.1, **gain)) == "PASS"
+
+
+def test_a_held_out_model_that_shares_nothing_with_the_other_confirms_nothing():
+    assert status("G3", alike(-0.1, -0.3, 0.1)) == "UNRESOLVED"
+    assert status("G3", alike(0.0, -0.3, 0.3)) == "UNRESOLVED"
+    hardly = gate_decide(alike(0.1, 0.0, 0.9), GatePolicySettings()).check("G3")
+    assert hardly is not None
+    assert hardly.status == "PASS"
+    assert "hardly order judged pairs alike (correlation 0.10 (0.00 to 0.90))" in hardly.advisory
+
+
+def test_a_wide_gap_is_told_by_what_could_be_expected():
+    gap = alike(0.7, 0.6, 0.8, held_out_gain=interval(0.4, 0.3, 0.5))
+    found = gate_decide(gap, GatePolicySettings()).check("G3")
+    assert found is not None
+    assert (
+        "only 50% of the most that could be expected of it (the two reward models" in found.advisory
+    )
+    assert "correlate by 0.70 (0.60 to 0.80)" in found.advisory
 
 
 @pytest.mark.parametrize(("held", "warned"), [(0.59, True), (0.60, False)])
@@ -301,6 +349,53 @@ def test_narrower_replies_are_an_advisory(estimate, warned):
 def test_the_ensemble_agrees_about_as_before(low, high, expected):
     ratio = interval((low + high) / 2, low, high)
     assert status("G13", with_policy(ensemble_std_ratio=ratio)) == expected
+
+
+def with_consistency(**changes) -> GateMeasurements:
+    found = {"reward_model": replace(CONSISTENCY, **changes)}
+    return replace(GOOD, reward_model=RewardModelMeasurements({"test": SPLIT}, consistency=found))
+
+
+@pytest.mark.parametrize("figure", ["prompt_swap", "contrast"])
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.55, 0.7, "PASS"), (0.549, 0.55, "UNRESOLVED"), (0.5, 0.549, "FAIL")],
+)
+def test_the_reward_model_reads_its_prompts(figure, low, high, expected):
+    measured = {figure: interval((low + high) / 2, low, high)}
+    assert status("G12", with_consistency(**measured)) == expected
+
+
+@pytest.mark.parametrize(
+    ("pairs", "low", "high", "expected"),
+    [
+        (40, 0.0, 0.10, "PASS"),
+        (40, 0.10, 0.101, "UNRESOLVED"),
+        (40, 0.101, 0.3, "FAIL"),
+        (39, 0.0, 0.10, "UNRESOLVED"),
+        (39, 0.101, 0.3, "UNRESOLVED"),
+    ],
+)
+def test_rewordings_that_changed_enough_pairs_leave_the_order(pairs, low, high, expected):
+    flips = RewordingFlips("greeting", pairs, interval((low + high) / 2, low, high))
+    assert status("G12", with_consistency(rewordings=(flips,))) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.0, 0.25, "PASS"), (0.25, 0.26, "UNRESOLVED"), (0.251, 0.4, "FAIL")],
+)
+def test_no_probe_raises_the_reward(low, high, expected):
+    bought = ProbeEffect(
+        "hedge", 300, interval(0.6, 0.5, 0.7), interval((low + high) / 2, low, high)
+    )
+    assert status("G12", with_consistency(probes=(*CONSISTENCY.probes, bought))) == expected
+
+
+def test_the_held_out_model_is_shown_and_not_judged():
+    found = {"held_out_reward_model": CONSISTENCY}
+    only = RewardModelMeasurements({"test": SPLIT}, consistency=found)
+    assert status("G12", replace(GOOD, reward_model=only)) == "UNRESOLVED"
 
 
 def test_an_unresolved_guardrail_wants_samples_only_where_more_can_be_drawn():

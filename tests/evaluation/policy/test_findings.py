@@ -9,16 +9,29 @@ from dataclasses import replace
 import pytest
 
 from evaluation.contracts import (
+    CheckSettings,
     GateMeasurements,
     GatePolicySettings,
     IntegrityFact,
     JudgedPromptWear,
     KlOptimum,
+    ProbeEffect,
     RewardModelMeasurements,
+    RewordingFlips,
 )
 from evaluation.policy import CHECKS, DEFAULT_CHECKS, gate_decide
 
-from .evidence import EQUAL_LENGTH, GOOD, LABELS, MISMATCH, POLICY, SPLIT, interval
+from .evidence import (
+    CONSISTENCY,
+    EQUAL_LENGTH,
+    GOOD,
+    JUDGE,
+    LABELS,
+    MISMATCH,
+    POLICY,
+    SPLIT,
+    interval,
+)
 
 BARE = GateMeasurements(candidate_sha256="c", incumbent_sha256="i")
 
@@ -35,12 +48,21 @@ def split(**changes) -> GateMeasurements:
     return replace(GOOD, reward_model=RewardModelMeasurements({"test": replace(SPLIT, **changes)}))
 
 
+def consistency(**changes) -> GateMeasurements:
+    found = {"reward_model": replace(CONSISTENCY, **changes)}
+    return replace(GOOD, reward_model=RewardModelMeasurements({"test": SPLIT}, consistency=found))
+
+
 def control(**changes) -> GateMeasurements:
     return replace(GOOD, length_control=replace(EQUAL_LENGTH, **changes))
 
 
 def rewards(**changes) -> GateMeasurements:
     return replace(GOOD, mismatch=replace(MISMATCH, **changes))
+
+
+def judge(**changes) -> GateMeasurements:
+    return replace(GOOD, judge=replace(JUDGE, **changes))
 
 
 def spent(measured: GateMeasurements) -> GateMeasurements:
@@ -56,6 +78,11 @@ def one_sided(low):
     side = interval(0.8, low, 0.9)
     labels = replace(LABELS, wins=40, losses=7)
     return replace(GOOD, fresh_discrimination=None, fresh_side=side, labels=labels)
+
+
+LOST = interval(0.52, 0.47, 0.54)
+FLIPPING = (RewordingFlips("greeting", 200, interval(0.2, 0.15, 0.26)), CONSISTENCY.rewordings[1])
+BOUGHT = (ProbeEffect("flattery", 390, interval(0.9, 0.87, 0.93), interval(0.6, 0.5, 0.7)), ProbeEffect("markdown", 390, interval(0.7, 0.6, 0.8), interval(0.3, 0.26, 0.34)), CONSISTENCY.probes[1])
 
 
 FOUND = [
@@ -165,6 +192,15 @@ FOUND = [
     ("G11", policy(diversity={"distinct_2": interval(0.5, 0.49, 0.6)}, more_samples_possible=True), "UNRESOLVED | distinct word pairs 0.50 (0.49 to 0.60) of the incumbent's | A diversity may be under 50% of the incumbent's. | samples | - | 0.49 to 0.6 | -"),
     ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}), "FAIL | distinct word pairs 0.40 (0.30 to 0.49) of the incumbent's | A measured diversity is under 50% of the incumbent's. | nothing | - | 0.3 to 0.49 | -"),
     ("G11", policy(diversity={"distinct_1": interval(0.55, 0.3, 0.8), "distinct_2": interval(0.4, 0.35, 0.45)}), "FAIL | distinct word pairs 0.40 (0.35 to 0.45) of the incumbent's | A measured diversity is under 50% of the incumbent's. | nothing | - | 0.35 to 0.45 | -"),
+    ("G12", GOOD, "PASS | own reply ahead 70% (63% to 76%); flips 4% (2% to 8%) by greeting; flattery 0.05 (0.01 to 0.09) SD | Its reward follows the prompt, and no rewording or probe moves it by more than is allowed. | nothing | - | 0.63 to 0.76 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", BARE, "UNRESOLVED | not measured yet | Consistency of the reward model has not been measured yet. | nothing | - | - | -"),
+    ("G12", split(), "UNRESOLVED | not measured yet | Consistency of the reward model has not been measured yet. | nothing | - | - | -"),
+    ("G12", consistency(prompt_swap=LOST, contrast=None), "FAIL | own prompt ahead 52% (47% to 54%); flips 4% (2% to 8%) by greeting; flattery 0.05 (0.01 to 0.09) SD | A reply scores higher under its own prompt than under another in less than 55% of pairs. | nothing | - | 0.47 to 0.54 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", consistency(contrast=interval(0.6, 0.5, 0.7)), "UNRESOLVED | own reply ahead 60% (50% to 70%); flips 4% (2% to 8%) by greeting; flattery 0.05 (0.01 to 0.09) SD | It is not sure that a prompt's own reply scores above that to a like prompt in 55% of pairs. | nothing | - | 0.5 to 0.7 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", consistency(rewordings=FLIPPING), "FAIL | own reply ahead 70% (63% to 76%); flips 20% (15% to 26%) by greeting; flattery 0.05 (0.01 to 0.09) SD | Reworded (greeting), over 10% of pairs change their order. | nothing | - | 0.63 to 0.76 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", consistency(rewordings=CONSISTENCY.rewordings[2:]), "UNRESOLVED | own reply ahead 70% (63% to 76%); rewordings not measured; flattery 0.05 (0.01 to 0.09) SD | No rewording changed 40 pairs, too few to tell whether their order stays. | nothing | - | 0.63 to 0.76 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", consistency(probes=BOUGHT), "FAIL | own reply ahead 70% (63% to 76%); flips 4% (2% to 8%) by greeting; flattery 0.60 (0.50 to 0.70) SD | The probe flattery raises the reward by more than 0.25 standard deviations on average. The probe markdown raises the reward by more than 0.25 standard deviations on average. | nothing | - | 0.63 to 0.76 | own_prompt 0.550, flips 0.100, rise 0.250"),
+    ("G12", consistency(probes=(), spread=0.0), "UNRESOLVED | own reply ahead 70% (63% to 76%); flips 4% (2% to 8%) by greeting; probes not measured | All held-out replies have the same reward, so there is no scale for the probes. | nothing | - | 0.63 to 0.76 | own_prompt 0.550, flips 0.100, rise 0.250"),
     ("G13", GOOD, "PASS | 1.10 (1.00 to 1.20) times | On the candidate's texts the reward models differ at most 1.5 times as much as on the base policy's. | nothing | - | 1 to 1.2 | -"),
     ("G13", BARE, "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | samples | - | - | -"),
     ("G13", policy(ensemble_std_ratio=None), "UNRESOLVED | not measured yet | Disagreement of the ensemble has not been measured yet. | nothing | - | - | -"),
@@ -182,6 +218,22 @@ FOUND = [
     ("G11", policy(diversity={"distinct_2": interval(0.45, 0.4, 0.5)}), "UNRESOLVED | distinct word pairs 0.45 (0.40 to 0.50) of the incumbent's | A diversity may be under 50% of the incumbent's. | nothing | - | 0.4 to 0.5 | -"),
     ("G11", policy(diversity={"distinct_2": interval(0.4, 0.3, 0.49)}, more_samples_possible=True), "FAIL | distinct word pairs 0.40 (0.30 to 0.49) of the incumbent's | A measured diversity is under 50% of the incumbent's. | nothing | - | 0.3 to 0.49 | -"),
     ("G13", policy(ensemble_std_ratio=interval(1.8, 1.6, 2.0), more_samples_possible=True), "FAIL | 1.80 (1.60 to 2.00) times | On the candidate's texts the reward models differ over 1.5 times as much as on the base policy's. | nothing | - | 1.6 to 2 | -"),
+    ("G15", GOOD, "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | - | 0.56 to 0.66 | -"),
+    ("G15", BARE, "UNRESOLVED | not asked | No LLM judge was asked. | nothing | - | - | -"),
+    ("G15", judge(win_rate=None, corrected=None, reason="The judge answered 401."), "UNRESOLVED | not measured | The LLM judge was not measured: The judge answered 401. | nothing | - | - | -"),
+    ("G15", judge(win_rate=None, corrected=None), "UNRESOLVED | not measured | The LLM judge was not measured: too few of its answers could be read. | nothing | - | - | -"),
+    ("G15", judge(corrected=None, labels=49), "UNRESOLVED | raw 66% (61% to 70%); not calibrated | Not calibrated: people have compared 49 of its pairs, and 50 are needed. Its raw win rate says what a model prefers, not what people do. | nothing | - | - | -"),
+    ("G15", judge(corrected=None, labels=50), "UNRESOLVED | raw 66% (61% to 70%); not calibrated | Not calibrated: its labels are of one person or on one prompt group. Its raw win rate says what a model prefers, not what people do. | nothing | - | - | -"),
+    ("G15", judge(corrected=interval(0.45, 0.41, 0.49)), "FAIL | corrected 45% (41% to 49%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge does not see the candidate preferred in 50% of pairs. | nothing | - | 0.41 to 0.49 | -"),
+    ("G15", judge(corrected=interval(0.55, 0.49, 0.61)), "UNRESOLVED | corrected 55% (49% to 61%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge does not surely see the candidate preferred in 50% of pairs. | nothing | - | 0.49 to 0.61 | -"),
+    ("G15", judge(agreement=interval(0.55, 0.5, 0.6)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 55% (50% to 60%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | It is not shown to agree with people more often than a coin. | 0.56 to 0.66 | -"),
+    ("G15", judge(agreement=interval(0.61, 0.55, 0.67)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 61% (55% to 67%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | It agrees with people in 61%, people with each other in 72%. | 0.56 to 0.66 | -"),
+    ("G15", judge(agreement=None), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in not measured | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | Judge and people never both preferred a side on prompts of two groups. | 0.56 to 0.66 | -"),
+    ("G15", judge(inconsistent=interval(0.3, 0.2, 0.4)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | - | 0.56 to 0.66 | -"),
+    ("G15", judge(inconsistent=interval(0.31, 0.2, 0.4)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | Its verdict changes with the order of the texts in 31% of pairs. | 0.56 to 0.66 | -"),
+    ("G15", judge(longer_excess=interval(0.12, -0.01, 0.25)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | - | 0.56 to 0.66 | -"),
+    ("G15", judge(longer_excess=interval(0.12, 0.01, 0.23)), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | It prefers the longer text more often than people do, by +12.0 points (+1.0 to +23.0). | 0.56 to 0.66 | -"),
+    ("G15", judge(unanswered=3, unreadable=1), "PASS | corrected 61% (56% to 66%), raw 66% (61% to 70%); agrees with people in 70% (64% to 76%) | Put right by 300 labels of people, the judge sees the candidate preferred in 50% of pairs. | nothing | 3 questions of 800 had no answer. 1 answer gave no verdict that could be read. | 0.56 to 0.66 | -"),
 ]
 # fmt: on
 
@@ -212,3 +264,18 @@ def test_labels_on_worn_prompts_are_said_beside_the_win_rate_and_move_no_verdict
     found = gate_decide(fresh, GatePolicySettings()).check("G1")
     assert found is not None
     assert found.advisory == ""
+
+
+def test_a_judge_moves_no_verdict_and_can_never_be_required():
+    """Whatever it says: its check is advisory, in force only where people's labels stand behind it."""
+    against = replace(JUDGE, corrected=interval(0.3, 0.25, 0.35))
+    for said in (None, JUDGE, against, replace(JUDGE, corrected=None, labels=3)):
+        verdict = gate_decide(replace(GOOD, judge=said), GatePolicySettings())
+        assert (verdict.verdict, verdict.wants) == ("PROMOTE", ())
+        found = verdict.check("G15")
+        assert found is not None
+        assert not found.required
+        assert found.in_force == (said is not None and said.corrected is not None)
+    required = GatePolicySettings(checks={"G15": CheckSettings(required=True)})
+    with pytest.raises(ValueError, match=r"G15 \(LLM judge\) only advises; it cannot be required"):
+        gate_decide(GOOD, required)

@@ -15,13 +15,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict, Interval
+from evaluation.contracts import (
+    CheckSettings,
+    ConsistencyMeasurements,
+    GateMeasurements,
+    GatePolicySettings,
+    GateVerdict,
+    Interval,
+    ProbeEffect,
+    RewardModelMeasurements,
+    RewordingFlips,
+)
 from evaluation.gates import outcomes as rules
 from evaluation.policy import gate_decide
 from evaluation.statistics.betting import Aim
 from training.contracts import canonical_json
 
-from .evidence import EQUAL_LENGTH, GOOD, LABELS, MISMATCH, POLICY
+from .evidence import CONSISTENCY, EQUAL_LENGTH, GOOD, LABELS, MISMATCH, POLICY, SPLIT
 
 SETTINGS = GatePolicySettings()
 NEEDED = 1 / (0.05 * 6 / math.pi**2)  # of a line's first test
@@ -69,6 +79,35 @@ PARTED = st.builds(
     correlation=st.none() | interval(-1, 1),
     parted=st.integers(0, 5),
 )
+READ = st.builds(
+    lambda **measured: replace(CONSISTENCY, **measured),
+    prompt_swap=mostly(CONSISTENCY.prompt_swap, interval(0.4, 0.9)),
+    contrast=mostly(CONSISTENCY.contrast, st.none() | interval(0.4, 0.9)),
+    rewordings=mostly(
+        CONSISTENCY.rewordings,
+        st.lists(
+            st.builds(RewordingFlips, st.just("greeting"), st.integers(1, 99), interval(0, 0.3)),
+            max_size=3,
+        ).map(tuple),
+    ),
+    probes=mostly(
+        CONSISTENCY.probes,
+        st.lists(
+            st.builds(
+                ProbeEffect,
+                st.just("flattery"),
+                st.integers(1, 99),
+                interval(0, 1),
+                interval(-1, 1),
+            ),
+            max_size=3,
+        ).map(tuple),
+    ),
+)
+REWARDED = st.builds(
+    lambda sides: RewardModelMeasurements({"test": SPLIT}, consistency=sides),
+    st.dictionaries(st.sampled_from(["reward_model", "held_out_reward_model"]), READ),
+)
 EVIDENCE = st.builds(
     lambda **measured: replace(GOOD, **measured),
     integrity=mostly(GOOD.integrity, st.just(())),
@@ -78,6 +117,7 @@ EVIDENCE = st.builds(
     fresh_discrimination=mostly(GOOD.fresh_discrimination, st.none() | interval(0.3, 0.9)),
     length_control=mostly(EQUAL_LENGTH, st.none() | CONTROLLED),
     mismatch=mostly(MISMATCH, st.none() | PARTED),
+    reward_model=mostly(GOOD.reward_model, st.none() | REWARDED),
 )
 
 
@@ -123,6 +163,41 @@ def test_only_evidence_that_shows_everything_promotes_and_verdicts_replay() -> N
 
     holds()
     assert min(said[verdict] for verdict in ("PROMOTE", "REJECT", "INCONCLUSIVE")) >= 20, said
+
+
+def is_consistent(found: ConsistencyMeasurements | None) -> bool:
+    """The thresholds of G12, written out a second time by hand."""
+    if found is None or not found.probes:
+        return False
+    prompts = [found.prompt_swap, *([found.contrast] if found.contrast else [])]
+    reworded = [each.flipped for each in found.rewordings if each.pairs >= 40]
+    return (
+        all(each.low >= 0.55 for each in prompts)
+        and bool(reworded)
+        and all(each.high <= 0.10 for each in reworded)
+        and all(each.shift.high <= 0.25 for each in found.probes)
+    )
+
+
+def test_consistency_promotes_only_what_it_shows_where_it_is_required_and_blocks_nothing_elsewhere() -> (
+    None
+):
+    asked = GatePolicySettings(checks={"G12": CheckSettings(required=True)})
+    said: Counter[str] = Counter()
+
+    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+    @given(st.none() | REWARDED)
+    def holds(reward: RewardModelMeasurements | None) -> None:
+        measured = replace(GOOD, reward_model=reward)
+        verdict = gate_decide(measured, asked)
+        said[verdict.verdict] += 1
+        found = reward.consistency.get("reward_model") if reward else None
+        assert (verdict.verdict == "PROMOTE") == is_consistent(found)
+        assert gate_decide(measured, SETTINGS).verdict == "PROMOTE"
+        assert not verdict.wants  # neither labels nor samples would tell more of it
+
+    holds()
+    assert min(said["PROMOTE"], said["REJECT"]) >= 20, said
 
 
 def spelled(path: tuple[Any, ...]) -> str:

@@ -1,12 +1,21 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evaluation.contracts import RewardModelMeasurements
+from evaluation.contracts import (
+    EvaluateRewardModelConfig,
+    RewardModelMeasurements,
+    RewardSuite,
+    RewardSuiteItem,
+)
+from evaluation.probes import PROBES
 from evaluation.recipes import evaluate_reward_model
+from evaluation.suite_files import suite_write
 from tests.support.tiny_models import TEXTS, json_lines, write_spec
 from training.core.reward.scoring import reward_model_load
+from training.digests import path_sha256
 
 from .tiny_artifacts import tiny_reward_artifact
 
@@ -39,10 +48,16 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
     }
 
 
-def run(directory: Path, inputs: dict[str, Path]) -> RewardModelMeasurements:
-    spec = write_spec(
-        directory, "evaluate_reward_model", {"null_resamples": 100, "minimum_slice": 10}, inputs
-    )
+@pytest.fixture
+def decided(tmp_path, inputs) -> dict[str, Path]:
+    """The same pairs, on which all votes are for the first completion."""
+    rows = preference_rows("test", 60, preference=1.0)
+    return {**inputs, "preferences": json_lines(tmp_path / "decided.jsonl", rows)}
+
+
+def run(directory: Path, inputs: dict[str, Path], **config: Any) -> RewardModelMeasurements:
+    config = {"null_resamples": 100, "minimum_slice": 10, **config}
+    spec = write_spec(directory, "evaluate_reward_model", config, inputs)
     assert evaluate_reward_model.main([str(spec)]) == 0
     document = json.loads((directory / "measurements.json").read_text())
     return RewardModelMeasurements.from_json(document)
@@ -74,6 +89,69 @@ def test_accuracy_is_that_of_the_mean_of_the_members(tmp_path, inputs):
 def test_the_held_out_model_may_be_left_out(tmp_path, inputs):
     rest = {k: v for k, v in inputs.items() if k != "held_out_reward_model"}
     assert run(tmp_path, rest).splits["test"].held_out_accuracy is None
+
+
+def test_consistency_is_measured_on_both_models_and_the_same_texts(tmp_path, decided):
+    found = run(tmp_path, decided).consistency
+    assert list(found) == ["held_out_reward_model", "reward_model"]
+    ours, theirs = found["reward_model"], found["held_out_reward_model"]
+    assert (ours.split, ours.pairs) == ("test", theirs.pairs)
+    assert ours.texts == theirs.texts > 2 * ours.pairs
+    assert ours.prompt_swap != theirs.prompt_swap
+    assert {each.name for each in ours.probes} >= {"flattery", "markdown", "refusal instead"}
+    told = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in told if e["phase"] == "consistency"] == [1, 2]
+
+
+def test_consistency_is_that_of_the_mean_of_the_members(tmp_path, decided):
+    """The flattery probe, worked out again from the scores of the two members."""
+    found = run(tmp_path, decided).consistency["reward_model"]
+    probe = next(p for p in PROBES if p.name == "flattery")
+    flattery = next(each for each in found.probes if each.name == "flattery")
+    pairs = {
+        (row["messages"][0]["content"], *row["completions"]): row
+        for row in preference_rows("test", 60)
+    }
+    replies = [(row["messages"], text) for row in pairs.values() for text in row["completions"]]
+    model = reward_model_load(decided["reward_model"])
+    written = model.score(replies).raw.mean(0)
+    praised = model.score([(m, probe.change(t)) for m, t in replies]).raw.mean(0)
+    assert flattery.replies == len(replies) == 14
+    assert flattery.raised.estimate == pytest.approx((praised > written).double().mean().item())
+    rise = (praised - written).mean() / written.std(correction=0)
+    assert flattery.shift.estimate == pytest.approx(rise.item(), rel=1e-4)
+
+
+def test_pairs_without_a_better_side_say_nothing_of_consistency(tmp_path, inputs):
+    """Of the seven pairs each was judged either way as often."""
+    assert run(tmp_path, inputs).consistency == {}
+    assert "Consistency is left out" in (tmp_path / "events.jsonl").read_text()
+
+
+def test_consistency_may_be_left_out(tmp_path, decided):
+    assert run(tmp_path, decided, consistency_pairs=0).consistency == {}
+    with pytest.raises(ValueError, match="at least 0"):
+        EvaluateRewardModelConfig(consistency_pairs=-1)
+
+
+def test_suites_are_measured_in_their_order_and_read_from_their_files(tmp_path, inputs):
+    def item(n: int) -> RewardSuiteItem:
+        return RewardSuiteItem(
+            ({"role": "user", "content": TEXTS[n]},), (TEXTS[n + 1],), (TEXTS[n + 2],), "one"
+        )
+
+    files = {}
+    for number in (1, 2, 10):
+        path = tmp_path / f"suite-{number}.json"
+        path.write_text(
+            suite_write(RewardSuite(f"suite {number}", (item(0), item(number % 4 + 1))))
+        )
+        files[f"suite_{number}"] = path
+    found = run(tmp_path / "run", {**inputs, **files}).suites
+    assert [suite.suite for suite in found] == ["suite 1", "suite 2", "suite 10"]
+    assert found[0].sha256 == path_sha256(files["suite_1"])
+    assert found[0].mean.questions == 2
+    assert found[0].mean.held_out is not None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from evaluation.contracts import (
     ApprovalRecord,
     CheckpointRewards,
     DeploymentRecord,
+    EarlierSuites,
     EProcessPoint,
     GateMeasurements,
     GatePolicySettings,
@@ -19,6 +20,7 @@ from evaluation.contracts import (
     LineageItem,
     OverrideRecord,
     RaterLabels,
+    RaterVerdict,
     ReliabilityBin,
     RewardModelMeasurements,
     RoundLabels,
@@ -87,6 +89,7 @@ POLICY = replace(
 SPLIT = replace(
     evidence.SPLIT,
     held_out_accuracy=interval(0.64, 0.60, 0.68),
+    held_out_correlation=interval(0.71, 0.64, 0.78),
     reliability=tuple(
         ReliabilityBin(0.5 + i / 20, 0.55 + i / 20, 60 - 4 * i, 0.525 + i / 20, 0.51 + i / 22)
         for i in range(10)
@@ -96,12 +99,30 @@ SPLIT = replace(
         SliceAccuracy("strength", "much better", 120, interval(0.81, 0.73, 0.87)),
     ),
 )
+_MANY = tuple(
+    evidence.suite_accuracy(0.5 + n / 50, f"subset {n}", questions=40 + n) for n in range(12)
+)
+REWARD_SUITES = (
+    evidence.reward_suite(gained=0.03, cut=12),
+    evidence.reward_suite(
+        "RewardBench", "7" * 64, subsets=_MANY, sections=True, prompts=2_985, texts=5_970
+    ),
+)
 MEASUREMENTS = evidence.evidence_on(
     "c" * 64,
     "d" * 64,
     labels=PROMOTING_LABELS,
     policy=POLICY,
-    reward_model=RewardModelMeasurements({"test": SPLIT}),
+    reward_model=RewardModelMeasurements(
+        {"test": SPLIT},
+        suites=REWARD_SUITES,
+        consistency={
+            "reward_model": replace(evidence.CONSISTENCY, cut=7),
+            "held_out_reward_model": replace(
+                evidence.CONSISTENCY, contrast=None, probes=evidence.CONSISTENCY.probes[:1]
+            ),
+        },
+    ),
 )
 
 
@@ -244,6 +265,10 @@ PROMOTED = RoundRecord(
     fresh_discrimination=MEASUREMENTS.fresh_discrimination,
     mismatch=MEASUREMENTS.mismatch,
     trajectory=trajectory(),
+    verdicts=tuple(
+        RaterVerdict(f"rater-{i:02d}", 60 - 3 * i, i % 4, around(0.62 - 0.03 * i, 0.12))
+        for i in range(8)
+    ),
     gate=verdict(),
     approvals=(ApprovalRecord("Ada", True, "2026-11-21T02:05:00+00:00", "Reads well."),),
     deployments=(DeploymentRecord("deploy", "v7", "v6", "2026-11-21T02:10:00+00:00", "2026-11-21T02:11:00+00:00"),),
@@ -254,6 +279,8 @@ PROMOTED = RoundRecord(
     ),
     history=history(),
     limits=("English only.",),
+    suites_before=EarlierSuites(6, (evidence.reward_suite(),)),
+    judge=evidence.JUDGE,
 )  # fmt: skip
 
 _PARTED = reward_mismatch(

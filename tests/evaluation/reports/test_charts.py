@@ -12,9 +12,11 @@ import pytest
 
 from evaluation.contracts import CheckpointRewards, KlOptimum, RewardMismatch
 from evaluation.reports import charts
+from evaluation.reports.charts.layers import Series, Values, values_of
 from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
 from evaluation.reports.charts.render import clean_svg
 from evaluation.reports.charts.training import metric_points, update_rows
+from evaluation.reports.pages.parts import values_table
 from evaluation.statistics.curves import CurveFit
 from tests.evaluation.reports import records
 
@@ -79,7 +81,7 @@ def test_every_colour_has_a_class_so_that_it_can_change_in_the_dark() -> None:
 
 
 def test_hostile_markup_in_svg_is_dropped() -> None:
-    chart = charts.Chart("<b>", "& so", {})
+    chart = charts.Chart("<b>", "& so", {}, Values(("x",), ()))
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>x</script><style>y</style>'
         '<text onclick="z" style="fill:red" fill="#50565f">ok &lt;i&gt;</text></svg>'
@@ -208,3 +210,38 @@ def test_a_resumed_run_and_its_closing_measurement_draw_each_update_once() -> No
 def test_the_members_of_an_ensemble_are_drawn_as_their_mean() -> None:
     rows = ({"step": 1.0, "loss": 0.6}, {"step": 2.0, "loss": 0.4}, {"step": 1.0, "loss": 0.8})
     assert metric_points(rows, "loss") == [(1.0, pytest.approx(0.7)), (2.0, 0.4)]
+
+
+def test_the_numbers_of_a_chart_have_a_row_for_each_place_and_say_what_is_missing() -> None:
+    parted = (
+        Series("training", "#000", [(1.0, 0.5), (2.0, 0.25)]),
+        Series("held-out", "#000", [(2.0, 1200.0)]),
+    )
+    chart = charts.Chart(
+        "Reward", "", {"mark": "line", "data": {"values": []}}, values_of("step", parted)
+    )
+    shown = values_table(chart)
+    assert (shown.caption, shown.headings) == (
+        "Reward in numbers",
+        ("step", "training", "held-out"),
+    )
+    assert [(row.name, row.cells) for row in shown.rows] == [
+        ("1", ("0.5", "not measured")),
+        ("2", ("0.25", "1,200")),
+    ]
+
+
+def test_many_points_are_thinned_in_the_numbers_and_the_last_is_kept() -> None:
+    points = [(float(n), n / 3) for n in range(1, 613)]
+    chart = charts.Chart("Loss", "", {}, values_of("step", [Series("loss", "#000", points)]))
+    shown = values_table(chart)
+    assert shown.rows[0].name == "1"
+    assert (shown.rows[-1].name, shown.rows[-1].cells) == ("612", ("204",))
+    assert shown.caption == f"Loss in numbers: {len(shown.rows)} of 612 points"
+    assert len(shown.rows) <= 26
+
+
+def test_every_chart_gives_the_numbers_that_it_draws() -> None:
+    for chart in every_chart():
+        assert len(chart.values.rows) >= 2, chart.title
+        assert {len(row) for row in chart.values.rows} == {len(chart.values.columns)}, chart.title

@@ -10,7 +10,9 @@ import pytest
 from evaluation.contracts import Interval, RoundSummary
 from evaluation.reports import charts
 from evaluation.reports.charts.training import policy_rows, training_charts
+from evaluation.reports.models import ListedRound
 from evaluation.reports.pages.history_page import history_page, optimizer_table
+from evaluation.reports.selectors import HistoryTotals, ReportedLine
 from tests.evaluation.reports import records
 
 
@@ -41,6 +43,13 @@ def test_the_charts_of_a_round_are_drawn_from_any_optimiser_s_rows(kind: str) ->
     drawn = charts.reward_by_distance(record)
     assert drawn is not None
     assert "The training reward model sees a gain of 1.20 z" in drawn.description
+
+
+def test_texts_outside_the_references_have_a_chart_where_they_were_counted() -> None:
+    rows = tuple(measured(step) | {"outlier_share": 0.001 * step} for step in range(0, 140, 20))
+    found = training_charts(replace(records.PROMOTED, training_curves={"ppo": rows}))
+    (chart,) = [c for c in found if c.title == "Texts outside the reference's"]
+    assert chart.description.endswith("from 0 at step 0 to 0.12 at step 120.")
 
 
 def summary(number: int, optimizer: str, kl: float, adapter: str = "") -> RoundSummary:
@@ -83,9 +92,9 @@ def test_one_optimiser_needs_no_table() -> None:
 
 
 def test_the_page_says_who_trained_each_round() -> None:
-    rounds = (summary(1, "ppo", 1.5), summary(2, "dpo", 2.5, "lora"))
-    page = history_page(
-        replace(records.PROMOTED, history=rounds), rounds, reported=[1], overridden=0
-    )
+    rounds = [summary(2, "dpo", 2.5, "lora"), summary(1, "ppo", 1.5)]
+    rows = [ListedRound(number=one.number, summary=one.to_json()) for one in rounds]
+    totals = HistoryTotals(rounds=2, verdicts={"PROMOTE": 2}, compute_hours=0.0, overridden=0)
+    page = history_page(ReportedLine("help-desk", "Help desk", simulated=False), rows, totals)
     assert [row.optimizer for row in page.rows] == ["DPO with LoRA", "PPO"]
     assert page.optimizers is not None

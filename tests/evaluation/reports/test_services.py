@@ -13,10 +13,10 @@ from django.db import DatabaseError, transaction
 from evaluation.contracts import RoundRecord
 from evaluation.reports.models import RoundReport
 from evaluation.reports.selectors import (
-    overridden_rounds,
+    history_totals,
     report_get,
     report_of_number,
-    round_summaries,
+    rounds_rated,
 )
 from evaluation.reports.services import report_store
 from tests.evaluation.reports import records
@@ -106,7 +106,7 @@ def test_a_late_revision_of_an_old_round_does_not_hide_the_newer_rounds() -> Non
         replace(s, deployed_version="late") if s.number == 7 else s for s in records.history(7)
     )
     report_store(record=replace(records.PROMOTED, history=corrected))
-    found = round_summaries(UUID(records.LINE))
+    found = rounds_rated(UUID(records.LINE), newest=20)
     assert [s.number for s in found] == list(range(1, 10))
     assert found[6].deployed_version == "late"
 
@@ -114,4 +114,4 @@ def test_a_late_revision_of_an_old_round_does_not_hide_the_newer_rounds() -> Non
 def test_rounds_with_an_override_are_counted_once() -> None:
     report_store(record=records.PROMOTED)
     report_store(record=records.OVERRIDDEN)
-    assert overridden_rounds(UUID(records.LINE)) == 1
+    assert history_totals(UUID(records.LINE)).overridden == 1

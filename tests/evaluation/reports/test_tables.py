@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from evaluation.contracts import JudgedPromptWear, RewardModelMeasurements
-from evaluation.reports.pages.tables import label_table, reward_model_table
+from evaluation.reports.pages.tables import label_table, reward_model_table, verdict_table
 from tests.evaluation.reports.records import PROMOTED, SPLIT
 
 CALIBRATED = "Calibration error, calibrated on validation"
@@ -41,3 +41,18 @@ def test_ties_that_nobody_was_asked_about_and_worn_prompts_are_told():
 
 def test_a_record_of_before_claims_nothing_about_its_prompts():
     assert not [name for name in label_rows() if "rompts" in name or "same text" in name]
+
+
+def test_labels_that_earlier_gates_released_are_told_where_there_are_any():
+    assert PROMOTED.labels is not None
+    found = label_rows(labels=replace(PROMOTED.labels, released=1612))
+    assert found["Of these, released by earlier gates"] == ("1,612",)
+    assert "Of these, released by earlier gates" not in label_rows()
+
+
+def test_each_rater_of_the_gate_has_a_row_and_the_caption_counts_who_prefer_the_candidate():
+    table = verdict_table(PROMOTED)
+    assert table is not None
+    assert "4 of 8 preferred it more often than not" in table.caption
+    assert table.rows[0].cells == ("60", "62% (50% to 74%)", "0")
+    assert verdict_table(replace(PROMOTED, verdicts=())) is None

@@ -72,6 +72,14 @@ def test_engineers_and_leads_of_the_line_read_reports(role: str, line: UUID | No
     )
 
 
+def test_the_card_says_when_it_was_decided_and_by_which_gate_policy(lead: Client) -> None:
+    decided = replace(
+        records.PROMOTED, decided_at="2026-11-21T04:30:00+00:00", gate_policy_version=3
+    )
+    says = "21 Nov 2026, 04:30 UTC, by version 3 of the gate policy"
+    assert f"Decided {says}" in words_of(page_of(lead, decided))
+
+
 @pytest.mark.parametrize(
     ("role", "line"),
     [("annotator", LINE), ("adjudicator", None), ("lead", OTHER_LINE)],
@@ -82,6 +90,7 @@ def test_engineers_and_leads_of_the_line_read_reports(role: str, line: UUID | No
         REPORT.format(7),
         "/lines/help-desk/rounds/7/report.json",
         "/lines/help-desk/rounds/7/report.html",
+        "/lines/help-desk/rounds/7/report.pdf",
         "/lines/help-desk/reports/",
     ],
 )
@@ -110,7 +119,8 @@ def test_a_promotion_reads_in_a_minute(lead: Client) -> None:
         "No guardrail failed. 1 advisory: Replies are less varied than the incumbent's (0.74 of it).",
         "Ada approved the deployment, 21 Nov 2026, 02:05 UTC.",
         "6.00 (5.50 to 6.50) nats · at most 10 nats",
-        "sees a gain of 1.00 z; one that the training never saw sees 0.80 z, 80% of it at 6.0 nats",
+        "sees a gain of 1.00 z; one that the training never saw sees 0.80 z, 80% of it "
+        "(at most 0.78 z could be expected) at 6.0 nats",
         "agrees with 66% (62% to 70%) of held-out labels; a length-only model with 52%",
         "300 wins, 110 ties and 202 losses in 612 labels",
         "The best win",

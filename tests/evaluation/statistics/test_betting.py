@@ -11,8 +11,8 @@ from evaluation.statistics.betting import Aim, aimed_capital, hedged_e_process
 from evaluation.statistics.sequences import e_process
 
 AIM = Aim(level=0.05, labels=100)
-# u = 0.05 / 2, z = 2.241403, phi(z) = 0.0323584: f = 0.0323584 / (0.0125 * 1 * 10)
-FIRST = 0.258867
+# u = 0.75 * 0.05, z = 2.080278, phi(z) = 0.0458345: f = 0.0458345 / (0.01875 * 1 * 10)
+FIRST = 0.244451
 
 
 def test_the_first_bet_replicates_the_option_that_pays_at_the_barrier() -> None:
@@ -23,8 +23,8 @@ def test_the_first_bet_replicates_the_option_that_pays_at_the_barrier() -> None:
 
 def test_the_second_bet_knows_the_capital_the_spread_and_the_labels_to_go() -> None:
     found = aimed_capital(np.array([1.0, 1.0]), aim=AIM, null=0.5, block=1)
-    u = (1 + FIRST) * 0.05 / 2  # 0.031471; z = -inverse normal(0.0157358) = 2.151057
-    density = np.exp(-(2.151057**2) / 2) / np.sqrt(2 * np.pi)
+    u = (1 + FIRST) * 0.75 * 0.05  # 0.046667; z = -inverse normal(0.0233335) = 1.989311
+    density = np.exp(-(1.989311**2) / 2) / np.sqrt(2 * np.pi)
     second = density / (u / 2 * np.sqrt((1 + 1) / 2 * 99))
     assert found[1] / found[0] == pytest.approx(1 + second, abs=2e-5)
 
@@ -51,7 +51,7 @@ def test_a_block_of_opposite_people_is_a_fair_game() -> None:
 
 def test_at_the_barrier_and_past_the_last_label_nothing_is_bet() -> None:
     reached = aimed_capital(np.ones(60), aim=AIM, null=0.5, block=1)
-    assert reached[-1] >= 2 / AIM.level
+    assert reached[-1] >= 1 / (0.75 * AIM.level)
     assert reached[-1] == reached[-2]
     short = Aim(level=0.05, labels=4)
     past = aimed_capital(np.array([1.0, 0.0, 1.0, 0.0, 1.0, 1.0]), aim=short, null=0.5, block=1)
@@ -63,11 +63,11 @@ def test_a_null_above_even_pays_less_for_a_win() -> None:
     assert won == pytest.approx(1 + FIRST * (1 / 0.6 - 1), abs=1e-4)
 
 
-def test_half_of_the_capital_stays_with_the_mixture() -> None:
+def test_a_quarter_of_the_capital_stays_with_the_mixture() -> None:
     x = np.array([1.0, 1.0, 0.0, 1.0, 0.5, 1.0])
     aimed = aimed_capital(x, aim=AIM, null=0.5, block=2)
     mixture = e_process(x)[[1, 3, 5]]
-    assert hedged_e_process(x, aim=AIM, block=2) == pytest.approx((aimed + mixture) / 2)
+    assert hedged_e_process(x, aim=AIM, block=2) == pytest.approx(0.75 * aimed + 0.25 * mixture)
 
 
 def test_labels_of_an_unfinished_block_wait() -> None:

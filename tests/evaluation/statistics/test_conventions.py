@@ -5,7 +5,15 @@ import re
 import numpy as np
 import pytest
 
-from evaluation.statistics import agreement, calibration, diversity, length, ratings
+from evaluation.statistics import (
+    agreement,
+    calibration,
+    discrimination,
+    diversity,
+    length,
+    paired,
+    ratings,
+)
 from evaluation.statistics import intervals as ci
 from evaluation.statistics import sequences as seq
 
@@ -13,6 +21,9 @@ RNG = np.random.default_rng(11)
 VALUES = RNG.normal(1.0, 1.0, 40)
 SHARES = RNG.integers(0, 2, 40).astype(float)
 GROUPS = (np.arange(40) // 4).tolist()
+OTHER_GROUPS = (np.arange(40) % 5).tolist()
+OTHER_SHARES = RNG.integers(0, 2, 40).astype(float)
+WON = RNG.random(40) < 0.5
 RATED = RNG.integers(1, 4, (4, 30)).astype(float)
 TEXTS = [RNG.integers(0, 9, 12).tolist() for _ in range(40)]
 OTHERS = [RNG.integers(0, 7, 15).tolist() for _ in range(40)]
@@ -25,81 +36,93 @@ P = 1 / (1 + np.exp(-LOGITS))
 @pytest.mark.parametrize(
     ("silent", "spoken"),
     [
-        (ci.wilson_interval(3, 9), ci.wilson_interval(3, 9, level=0.95)),
+        (lambda: ci.wilson_interval(3, 9), lambda: ci.wilson_interval(3, 9, level=0.95)),
         (
-            ci.cluster_mean_interval(VALUES, GROUPS),
-            ci.cluster_mean_interval(VALUES, GROUPS, level=0.95),
+            lambda: ci.cluster_mean_interval(VALUES, GROUPS),
+            lambda: ci.cluster_mean_interval(VALUES, GROUPS, level=0.95),
         ),
         (
-            ci.cluster_share_interval(SHARES, GROUPS),
-            ci.cluster_share_interval(SHARES, GROUPS, level=0.95),
+            lambda: ci.cluster_share_interval(SHARES, GROUPS),
+            lambda: ci.cluster_share_interval(SHARES, GROUPS, level=0.95),
         ),
         (
-            ci.cluster_bootstrap_interval(lambda r: float(VALUES[r].mean()), GROUPS, seed=1),
-            ci.cluster_bootstrap_interval(
+            lambda: ci.cluster_bootstrap_interval(
+                lambda r: float(VALUES[r].mean()), GROUPS, seed=1
+            ),
+            lambda: ci.cluster_bootstrap_interval(
                 lambda r: float(VALUES[r].mean()), GROUPS, seed=1, resamples=2000, level=0.95
             ),
         ),
         (
-            agreement.krippendorff_alpha_interval(RATED, seed=1),
-            agreement.krippendorff_alpha_interval(
+            lambda: agreement.krippendorff_alpha_interval(RATED, seed=1),
+            lambda: agreement.krippendorff_alpha_interval(
                 RATED, seed=1, metric="nominal", level=0.95, resamples=1000
             ),
         ),
-        (agreement.pairwise_agreement(RATED), agreement.pairwise_agreement(RATED, level=0.95)),
         (
-            agreement.position_bias(SHARES.tolist()),
-            agreement.position_bias(SHARES.tolist(), None, level=0.95),
+            lambda: agreement.pairwise_agreement(RATED),
+            lambda: agreement.pairwise_agreement(RATED, level=0.95),
         ),
         (
-            agreement.position_bias(SHARES.tolist(), GROUPS),
-            agreement.position_bias(SHARES.tolist(), GROUPS, level=0.95),
+            lambda: agreement.position_bias(SHARES.tolist()),
+            lambda: agreement.position_bias(SHARES.tolist(), None, level=0.95),
         ),
         (
-            calibration.expected_calibration_error(P, ANSWERS),
-            calibration.expected_calibration_error(P, ANSWERS, bins=10),
+            lambda: agreement.position_bias(SHARES.tolist(), GROUPS),
+            lambda: agreement.position_bias(SHARES.tolist(), GROUPS, level=0.95),
         ),
         (
-            calibration.ece_null_quantile(P, seed=3),
-            calibration.ece_null_quantile(P, seed=3, bins=10, quantile=0.95, resamples=2000),
+            lambda: calibration.expected_calibration_error(P, ANSWERS),
+            lambda: calibration.expected_calibration_error(P, ANSWERS, bins=10),
         ),
         (
-            calibration.reliability_bins(P, ANSWERS),
-            calibration.reliability_bins(P, ANSWERS, bins=10),
+            lambda: calibration.ece_null_quantile(P, seed=3),
+            lambda: calibration.ece_null_quantile(
+                P, seed=3, bins=10, quantile=0.95, resamples=2000
+            ),
         ),
         (
-            calibration.fit_temperature(np.full(4, 9.0), np.array([1.0, 0.0, 1.0, 0.0])),
-            calibration.fit_temperature(
+            lambda: calibration.reliability_bins(P, ANSWERS),
+            lambda: calibration.reliability_bins(P, ANSWERS, bins=10),
+        ),
+        (
+            lambda: calibration.fit_temperature(np.full(4, 9.0), np.array([1.0, 0.0, 1.0, 0.0])),
+            lambda: calibration.fit_temperature(
                 np.full(4, 9.0), np.array([1.0, 0.0, 1.0, 0.0]), limit=20.0
             ),
         ),
-        (diversity.distinct_n(TEXTS, 2), diversity.distinct_n(TEXTS, 2, tokens=480)),
         (
-            diversity.distinct_ratio_interval(TEXTS, OTHERS, range(40), 2, seed=1),
-            diversity.distinct_ratio_interval(
+            lambda: diversity.distinct_n(TEXTS, 2),
+            lambda: diversity.distinct_n(TEXTS, 2, tokens=480),
+        ),
+        (
+            lambda: diversity.distinct_ratio_interval(TEXTS, OTHERS, range(40), 2, seed=1),
+            lambda: diversity.distinct_ratio_interval(
                 TEXTS, OTHERS, range(40), 2, seed=1, tokens=0, blocks=20, level=0.95
             ),
         ),
         (
-            length.median_ratio_interval(VALUES + 9, VALUES + 8, GROUPS, seed=1),
-            length.median_ratio_interval(
+            lambda: length.median_ratio_interval(VALUES + 9, VALUES + 8, GROUPS, seed=1),
+            lambda: length.median_ratio_interval(
                 VALUES + 9, VALUES + 8, GROUPS, seed=1, resamples=2000, level=0.95
             ),
         ),
         (
-            length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1),
-            length.length_free_share(
+            lambda: length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1),
+            lambda: length.length_free_share(
                 VALUES + 2, VALUES**2, GROUPS, seed=1, resamples=2000, level=0.95
             ),
         ),
         (
-            ratings.bradley_terry_ratings([[0, 3], [5, 0]]),
-            ratings.bradley_terry_ratings([[0, 3], [5, 0]], prior_std=2.0, level=0.95, anchor=0),
+            lambda: ratings.bradley_terry_ratings([[0, 3], [5, 0]]),
+            lambda: ratings.bradley_terry_ratings(
+                [[0, 3], [5, 0]], prior_std=2.0, level=0.95, anchor=0
+            ),
         ),
     ],
 )
 def test_what_is_not_said_is_the_convention(silent, spoken):
-    assert silent == spoken
+    assert silent() == spoken()
 
 
 def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
@@ -111,35 +134,37 @@ def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
 @pytest.mark.parametrize(
     ("interval", "method", "n", "level"),
     [
-        (ci.wilson_interval(3, 9, level=0.9), "Wilson", 9, 0.9),
-        (ci.cluster_mean_interval(VALUES, range(40), level=0.9), "cluster t", 40, 0.9),
-        (ci.cluster_share_interval(SHARES, GROUPS, level=0.9), "cluster Wilson", 10, 0.9),
+        (lambda: ci.wilson_interval(3, 9, level=0.9), "Wilson", 9, 0.9),
+        (lambda: ci.cluster_mean_interval(VALUES, range(40), level=0.9), "cluster t", 40, 0.9),
+        (lambda: ci.cluster_share_interval(SHARES, GROUPS, level=0.9), "cluster Wilson", 10, 0.9),
         (
-            ci.cluster_bootstrap_interval(
+            lambda: ci.cluster_bootstrap_interval(
                 lambda r: float(VALUES[r].mean()), GROUPS, seed=1, resamples=50, level=0.9
             ),
             "cluster bootstrap",
             10,
             0.9,
         ),
-        (agreement.pairwise_agreement(RATED, level=0.9), "cluster t", 30, 0.9),
-        (agreement.position_bias(SHARES.tolist(), level=0.9), "Wilson", 40, 0.9),
-        (agreement.position_bias(SHARES.tolist(), GROUPS, level=0.9), "cluster t", 10, 0.9),
+        (lambda: agreement.pairwise_agreement(RATED, level=0.9), "cluster t", 30, 0.9),
+        (lambda: agreement.position_bias(SHARES.tolist(), level=0.9), "Wilson", 40, 0.9),
+        (lambda: agreement.position_bias(SHARES.tolist(), GROUPS, level=0.9), "cluster t", 10, 0.9),
         (
-            diversity.distinct_ratio_interval(TEXTS, OTHERS, range(40), 2, seed=1, level=0.9),
+            lambda: diversity.distinct_ratio_interval(
+                TEXTS, OTHERS, range(40), 2, seed=1, level=0.9
+            ),
             "delete-a-block jackknife",
             40,
             0.9,
         ),
         (
-            diversity.distinct_ratio_interval([[]] * 4, [[1, 2]] * 4, range(4), 2, seed=0),
+            lambda: diversity.distinct_ratio_interval([[]] * 4, [[1, 2]] * 4, range(4), 2, seed=0),
             "no text",
             4,
             0.95,
         ),
-        (ratings.bradley_terry_ratings([[0, 3], [5, 0]], level=0.9)[1], "Laplace", 8, 0.9),
+        (lambda: ratings.bradley_terry_ratings([[0, 3], [5, 0]], level=0.9)[1], "Laplace", 8, 0.9),
         (
-            length.median_ratio_interval(
+            lambda: length.median_ratio_interval(
                 VALUES + 9, VALUES + 8, GROUPS, seed=1, resamples=50, level=0.9
             ),
             "cluster bootstrap",
@@ -147,7 +172,7 @@ def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
             0.9,
         ),
         (
-            agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=50, level=0.9),
+            lambda: agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=50, level=0.9),
             "cluster bootstrap",
             30,
             0.9,
@@ -157,37 +182,79 @@ def test_sequences_by_default_are_against_even_at_95_per_cent_on_400_means():
 def test_an_interval_says_its_method_its_level_and_on_how_many_units_it_rests(
     interval, method, n, level
 ):
-    assert (interval.method, interval.n, interval.level) == (method, n, level)
+    found = interval()
+    assert (found.method, found.n, found.level) == (method, n, level)
 
 
 @pytest.mark.parametrize(
     ("narrow", "wide"),
     [
-        (ci.wilson_interval(3, 9, level=0.5), ci.wilson_interval(3, 9)),
+        (lambda: ci.wilson_interval(3, 9, level=0.5), lambda: ci.wilson_interval(3, 9)),
         (
-            ci.cluster_mean_interval(VALUES, GROUPS, level=0.5),
-            ci.cluster_mean_interval(VALUES, GROUPS),
-        ),
-        (agreement.pairwise_agreement(RATED, level=0.5), agreement.pairwise_agreement(RATED)),
-        (
-            agreement.position_bias(SHARES.tolist(), level=0.5),
-            agreement.position_bias(SHARES.tolist()),
+            lambda: ci.cluster_mean_interval(VALUES, GROUPS, level=0.5),
+            lambda: ci.cluster_mean_interval(VALUES, GROUPS),
         ),
         (
-            agreement.position_bias(SHARES.tolist(), GROUPS, level=0.5),
-            agreement.position_bias(SHARES.tolist(), GROUPS),
+            lambda: agreement.pairwise_agreement(RATED, level=0.5),
+            lambda: agreement.pairwise_agreement(RATED),
         ),
         (
-            agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=99, level=0.5),
-            agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=99),
+            lambda: agreement.position_bias(SHARES.tolist(), level=0.5),
+            lambda: agreement.position_bias(SHARES.tolist()),
         ),
         (
-            length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1, level=0.5),
-            length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1),
+            lambda: agreement.position_bias(SHARES.tolist(), GROUPS, level=0.5),
+            lambda: agreement.position_bias(SHARES.tolist(), GROUPS),
+        ),
+        (
+            lambda: agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=99, level=0.5),
+            lambda: agreement.krippendorff_alpha_interval(RATED, seed=1, resamples=99),
+        ),
+        (
+            lambda: length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1, level=0.5),
+            lambda: length.length_free_share(VALUES + 2, VALUES**2, GROUPS, seed=1),
+        ),
+        (
+            lambda: ci.cluster_share_interval(SHARES, GROUPS, level=0.5),
+            lambda: ci.cluster_share_interval(SHARES, GROUPS),
+        ),
+        (
+            lambda: ci.two_way_share_interval(SHARES, GROUPS, OTHER_GROUPS, level=0.5),
+            lambda: ci.two_way_share_interval(SHARES, GROUPS, OTHER_GROUPS),
+        ),
+        (
+            lambda: ci.cluster_ratio_interval(VALUES**2, VALUES + 9, GROUPS, seed=1, level=0.5),
+            lambda: ci.cluster_ratio_interval(VALUES**2, VALUES + 9, GROUPS, seed=1),
+        ),
+        (
+            lambda: paired.paired_difference_interval(SHARES, OTHER_SHARES, level=0.5),
+            lambda: paired.paired_difference_interval(SHARES, OTHER_SHARES),
+        ),
+        (
+            lambda: discrimination.discrimination_interval(
+                VALUES, WON, clusterings=[GROUPS], level=0.5
+            ),
+            lambda: discrimination.discrimination_interval(VALUES, WON, clusterings=[GROUPS]),
+        ),
+        (
+            lambda: discrimination.discrimination_sequence(VALUES, WON, level=0.5),
+            lambda: discrimination.discrimination_sequence(VALUES, WON),
+        ),
+        (
+            lambda: diversity.distinct_ratio_interval(
+                TEXTS, OTHERS, range(40), 2, seed=1, level=0.5
+            ),
+            lambda: diversity.distinct_ratio_interval(TEXTS, OTHERS, range(40), 2, seed=1),
+        ),
+        (
+            lambda: ratings.bradley_terry_ratings([[0, 3], [5, 0]], level=0.5)[1],
+            lambda: ratings.bradley_terry_ratings([[0, 3], [5, 0]])[1],
         ),
     ],
 )
 def test_a_lower_level_is_a_narrower_interval(narrow, wide):
+    narrow, wide = narrow(), wide()
+    assert (narrow.level, wide.level) == (0.5, 0.95)
     assert wide.low < narrow.low <= narrow.estimate <= narrow.high < wide.high
 
 

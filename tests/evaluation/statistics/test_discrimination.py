@@ -80,13 +80,13 @@ def test_bounds_at_any_time_are_those_of_wins_and_losses_matched_in_order() -> N
 def test_bounds_at_any_time_seldom_exclude_the_truth_at_any_look() -> None:
     rng = np.random.default_rng(8)
     wrong = 0
-    for _ in range(150):
+    for _ in range(60):
         gaps, wins = drawn(rng, 400, area=0.6).T
         looks = [
             discrimination_sequence(gaps[:n], wins[:n].astype(bool)) for n in range(40, 401, 40)
         ]
         wrong += any(found is not None and not found.low <= 0.6 <= found.high for found in looks)
-    assert wrong <= 0.05 * 150
+    assert wrong <= 0.05 * 60
 
 
 @pytest.mark.parametrize("won", [[True, True], [False, False]])

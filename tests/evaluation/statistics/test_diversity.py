@@ -1,5 +1,8 @@
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from evaluation.statistics.diversity import (
     distinct_n,
@@ -39,6 +42,24 @@ def test_a_collapse_is_told_from_ordinary_variation():
     assert same.high - same.low < 0.25
     narrow = distinct_ratio_interval(policy(12, 1), policy(50, 2), range(200), 2, seed=0)
     assert narrow.high < 0.5
+
+
+def test_the_spread_is_that_of_leaving_out_one_block_after_another():
+    ours, theirs = policy(9, 4, 5), policy(12, 5, 5)
+    found = distinct_ratio_interval(ours, theirs, range(5), 1, seed=0, tokens=20, level=0.9)
+
+    def ratio(rows):
+        shares = [distinct_n([side[i] for i in rows], 1, tokens=20) for side in (ours, theirs)]
+        return math.log(shares[0] / shares[1])
+
+    # no text is shorter than 5 tokens, so that 20 are there whichever is left out
+    order = np.random.default_rng(0).permutation(5)
+    left_out = np.array([ratio([i for i in order if i != out]) for out in range(5)])
+    error = math.sqrt(4 / 5 * ((left_out - left_out.mean()) ** 2).sum())
+    assert math.log(found.estimate) == pytest.approx(ratio(order))
+    reach = stats.t.ppf(0.95, 4) * error
+    assert math.log(found.high / found.estimate) == pytest.approx(reach)
+    assert math.log(found.estimate / found.low) == pytest.approx(reach)
 
 
 def test_longer_texts_do_not_look_narrower():

@@ -10,7 +10,9 @@ from evaluation.statistics.intervals import (
     cluster_mean_interval,
     cluster_ratio_interval,
     cluster_share_interval,
+    independent_difference,
     two_way_share_interval,
+    weighted_share_interval,
     wilson_interval,
 )
 
@@ -26,6 +28,12 @@ def test_wilson_of_no_success_starts_at_zero_and_is_not_empty():
     found = wilson_interval(0, 10)
     assert found.low == 0.0
     assert found.high == pytest.approx(3.8415 / 13.8415, abs=1e-4)  # z^2 / (n + z^2)
+
+
+def test_a_single_label_has_an_interval_of_almost_everything():
+    found = wilson_interval(1, 1)
+    assert (found.estimate, found.n) == (1.0, 1)
+    assert found.low == pytest.approx(1 / (1 + 3.8415), abs=1e-4)  # 1 / (1 + z^2)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (5, 4), (-1, 4)])
@@ -176,3 +184,36 @@ def test_the_bootstrap_draws_whole_clusters_wherever_their_rows_stand():
     for times in seen:
         assert all(times[i] == times[groups.index(g)] for i, g in enumerate(groups))
         assert sum(times[groups.index(g)] for g in (0, 1, 2)) == 3
+
+
+def test_weighted_over_one_stratum_is_the_clustered_share():
+    values, groups = [1.0, 0.0, 0.5, 1.0, 0.0], ["a", "a", "b", "c", "d"]
+    plain = cluster_share_interval(values, groups)
+    found = weighted_share_interval(values, ["s"] * 5, groups, weights={"s": 1.0})
+    assert (found.estimate, found.low, found.high) == pytest.approx(
+        (plain.estimate, plain.low, plain.high)
+    )
+
+
+def test_weighted_intervals_cover_the_mean_of_unequal_strata():
+    rng, inside, draws = np.random.default_rng(3), 0, 400
+    truth = {"large": 0.8, "small": 0.4}
+    strata = ["large"] * 80 + ["small"] * 20
+    for _ in range(draws):
+        values = [float(rng.random() < truth[s]) for s in strata]
+        found = weighted_share_interval(
+            values, strata, range(100), weights={"large": 0.5, "small": 0.5}
+        )
+        inside += found.low <= 0.6 <= found.high
+    assert 0.92 <= inside / draws <= 0.98
+
+
+def test_a_stratum_of_one_cluster_has_no_interval():
+    with pytest.raises(ValueError, match="2 clusters in 'b', got 1"):
+        weighted_share_interval([1, 0, 1], list("aab"), range(3), weights={"a": 0.5, "b": 0.5})
+
+
+def test_the_difference_of_independent_estimates_is_newcombes():
+    """Newcombe 1998, table II (a): 56/70 against 48/80, method 10: 0.2000 (0.0524 to 0.3339)."""
+    found = independent_difference(wilson_interval(56, 70), wilson_interval(48, 80))
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

@@ -28,6 +28,13 @@ def test_without_differences_in_length_the_gain_stays():
     assert gain_at_equal_length(np.array([1.0, 2.0]), np.full(2, 3.0)) == 1.5
 
 
+def test_draws_without_any_gain_have_no_share_and_are_left_out():
+    gains = np.array([-9.0, *[1.0] * 39])  # nothing is left where the one is drawn four times
+    found = length_free_share(gains, np.zeros(40), range(40), seed=0)
+    assert found is not None
+    assert (found.low, found.estimate, found.high) == (1.0, 1.0, 1.0)
+
+
 def test_no_gain_has_no_share():
     assert length_free_share(np.full(9, -1.0), np.ones(9), range(9), seed=0) is None
     assert length_free_share(np.zeros(9), np.zeros(9), range(9), seed=0) is None

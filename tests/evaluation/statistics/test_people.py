@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,19 +17,41 @@ PEOPLE = ["a", "b", "c", "a", "b", "c", "a", "b", "c"]
 OUTCOMES = [1.0, 1.0, 0.5, 1.0, 0.0, 1.0, 1.0, 1.0, 0.5]
 
 
-def by_hand(outcomes: list[float], people: list[str], null: float = 0.5) -> float:
+def leaning(people: int, labels: int) -> tuple[np.ndarray, list[str]]:
+    """Labels in turn of people who differ: each leans to one side, more than one of them to the first."""
+    rng = np.random.default_rng(3)
+    leanings = rng.beta(1.6, 1.0, people)
+    who = [i % people for i in range(labels)]
+    return (rng.random(labels) < leanings[who]).astype(float), [f"{i}" for i in who]
+
+
+def by_hand(outcomes: Sequence[float], people: Sequence[str], null: float = 0.5) -> float:
     x, who = np.array(outcomes), np.array(people)
-    n, names = len(x), sorted(set(people))
-    sums = np.array([(x[who == name] - x.mean()).sum() for name in names])
-    clustered = len(names) / (len(names) - 1) * (sums**2).sum() / n**2
-    plain = ((x**2).sum() + 1) / (n + 2) - ((x.sum() + 1) / (n + 2)) ** 2
-    effective = n / max(1.0, clustered / (plain / n))
+    names = sorted(set(people))
+    clustered, effective = spread_by_hand(x, who)
     t = (x.mean() - null) / np.sqrt(clustered)
     z = stats.norm.isf(stats.t.sf(t, len(names) - 1))
     mixture = np.exp(FRACTIONS * z * np.sqrt(effective) - FRACTIONS**2 * effective / 2).mean()
-    q, done = stats.norm.isf(AIM.level / 4), n / AIM.labels
-    option = 2 * stats.norm.sf((q - z * np.sqrt(done)) / np.sqrt(1 - done)) / (AIM.level / 2)
-    return float((option + mixture) / 2)
+    q, done = stats.norm.isf(0.75 * AIM.level / 2), len(x) / AIM.labels
+    option = 2 * stats.norm.sf((q - z * np.sqrt(done)) / np.sqrt(1 - done)) / (0.75 * AIM.level)
+    return float(0.75 * option + 0.25 * mixture)
+
+
+def spread_by_hand(x: np.ndarray, who: np.ndarray) -> tuple[float, float]:
+    """The cluster-robust variance of the mean, and the number of independent labels that it is worth."""
+    n, names = len(x), sorted(set(who))
+    sums = np.array([(x[who == name] - x.mean()).sum() for name in names])
+    clustered = len(names) / (len(names) - 1) * (sums**2).sum() / n**2
+    plain = ((x**2).sum() + 1) / (n + 2) - ((x.sum() + 1) / (n + 2)) ** 2
+    return clustered, n / max(1.0, clustered / (plain / n))
+
+
+def test_people_who_differ_are_worth_fewer_labels() -> None:
+    x, who = leaning(6, 18)
+    _, effective = spread_by_hand(x, np.array(who))
+    assert 4 < effective < 12  # of 18
+    found = people_e_process(x, who, aim=AIM, block=18)
+    assert found[0] == pytest.approx(by_hand(list(x), who))
 
 
 def test_the_evidence_follows_from_the_spread_between_annotators() -> None:
@@ -49,11 +73,11 @@ def test_people_who_all_agree_are_evidence_though_no_spread_is_seen() -> None:
     assert people_e_process([1.0] * 100, people, aim=Aim(0.03, 200), block=10)[-1] > 1000
 
 
-def test_at_the_barrier_the_aimed_half_is_worth_what_it_aimed_at() -> None:
+def test_at_the_barrier_the_aimed_part_is_worth_what_it_aimed_at() -> None:
     people = [f"{i % 10}" for i in range(100)]
     x = [1.0 if i % 7 else 0.0 for i in range(100)]
     found = people_e_process(x, people, aim=Aim(0.03, 100), block=100)
-    assert found[0] >= 1 / 0.03  # half of 2 / level, and the mixture's half
+    assert found[0] >= 1 / 0.03  # what was aimed at, and the mixture's part
     past = people_e_process([1.0, 0.0] * 50, people, aim=Aim(0.03, 60), block=10)
     assert past[-1] < 1  # the planned labels are over and nothing was reached
 
@@ -97,17 +121,19 @@ def test_the_confidence_sequence_only_narrows_and_begins_with_everything() -> No
 
 
 def test_the_bounds_are_robbins_mixture_at_the_labels_that_count() -> None:
-    found = people_confidence_sequence(OUTCOMES, PEOPLE, level=0.9, block=9)[0]
-    x, who = np.array(OUTCOMES), np.array(PEOPLE)
-    sums = np.array([(x[who == name] - x.mean()).sum() for name in "abc"])
-    clustered = 1.5 * (sums**2).sum() / 81
-    plain = ((x**2).sum() + 1) / 11 - ((x.sum() + 1) / 11) ** 2
-    size = 9 / max(1.0, clustered / (plain / 9))
-    size *= (-2 * np.log(0.1) + np.log(1 - 2 * np.log(0.1))) / 300
-    z = np.sqrt((1 + 1 / size) * np.log((1 + size) / 0.1**2))
-    reach = stats.t.isf(stats.norm.sf(z), 2) * np.sqrt(clustered)
-    assert found[0] == pytest.approx(max(0.0, x.mean() - reach))
-    assert found[1] == pytest.approx(min(1.0, x.mean() + reach))
+    x, who = leaning(20, 400)
+    clustered, size = spread_by_hand(x, np.array(who))
+    assert size < 200
+    for level, found in (
+        (0.9, people_confidence_sequence(x, who, level=0.9, block=400)[0]),
+        (0.95, people_confidence_sequence(x, who, block=400)[0]),
+    ):
+        alpha = 1 - level
+        rate = size * (-2 * np.log(alpha) + np.log(1 - 2 * np.log(alpha))) / 300
+        z = np.sqrt((1 + 1 / rate) * np.log((1 + rate) / alpha**2))
+        reach = stats.t.isf(stats.norm.sf(z), 19) * np.sqrt(clustered)
+        assert 0 < x.mean() - reach < x.mean() + reach < 1
+        assert found.tolist() == pytest.approx([x.mean() - reach, x.mean() + reach])
 
 
 def test_every_outcome_has_its_annotator() -> None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from evaluation.statistics.betting import Aim, hedged_e_process
 from evaluation.statistics.planning import (
@@ -45,6 +46,22 @@ def test_the_plan_has_about_the_power_that_it_says(effect: float, level: float) 
     )
 
 
+@pytest.mark.parametrize("people", [None, 2, 3, 9])
+def test_the_plan_is_the_first_passage_of_a_walk_with_drift(people: int | None) -> None:
+    labels = labels_for_power(0.6, level=0.03, people=people, power=0.7)
+    q = stats.norm.isf(0.75 * 0.03 / 2)
+    if people:
+        q = stats.t.isf(0.75 * 0.03 / 2, people - 1)
+    drift = 0.2 / math.sqrt(1 - 0.04)
+
+    def passed(count: int) -> float:
+        reached = drift * math.sqrt(count)
+        later = 2 * reached * q + stats.norm.logsf(q + reached)
+        return float(stats.norm.sf(q - reached) + math.exp(later))
+
+    assert passed(labels - 1) < 0.7 <= passed(labels)
+
+
 def test_more_power_and_a_smaller_effect_take_more_labels() -> None:
     base = labels_for_power(0.6, level=0.03)
     assert labels_for_power(0.6, level=0.03, power=0.9) > base
@@ -53,8 +70,8 @@ def test_more_power_and_a_smaller_effect_take_more_labels() -> None:
 
 
 def test_what_is_left_to_the_barrier_is_walked_at_the_rate_so_far() -> None:
-    # barrier z(0.01) * sqrt(400) * 0.5 = 23.263; 100 labels at 0.6 have gone 10 of it
-    assert labels_to_go(0.6, 0.5, level=0.04, aimed=400, done=100) == math.ceil(13.263 / 0.1)
+    # barrier z(0.015) * sqrt(400) * 0.5 = 21.701; 100 labels at 0.6 have gone 10 of it
+    assert labels_to_go(0.6, 0.5, level=0.04, aimed=400, done=100) == math.ceil(11.701 / 0.1)
     assert labels_to_go(0.8, 0.5, level=0.04, aimed=400, done=100) == 0
     assert labels_to_go(0.5, 0.5, level=0.04, aimed=400, done=100) == MOST
     assert labels_to_go(0.4, 0.5, level=0.04, aimed=400, done=100) == MOST

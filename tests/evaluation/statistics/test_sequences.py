@@ -64,6 +64,14 @@ def test_the_confidence_sequence_narrows_and_never_widens():
     assert bounds[-1, 1] - bounds[-1, 0] < 0.15
 
 
+def test_bounds_are_numbers_also_where_no_mean_is_left():
+    x = [1.0] * 40 + [0.0] * 400 + [1.0] * 4000  # no one mean explains all of it
+    bounds = confidence_sequence(x, level=0.5, grid=20)
+    assert bounds.dtype == np.float64
+    assert np.isfinite(bounds).all()
+    assert (bounds[:, 0] < bounds[:, 1]).all()
+
+
 def test_all_ties_are_no_evidence():
     assert e_process([0.5] * 200) == pytest.approx(np.ones(200))
 

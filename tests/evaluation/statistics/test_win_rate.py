@@ -80,6 +80,13 @@ def test_the_path_is_thinned_and_keeps_both_ends() -> None:
     assert len(by_label.trajectory) == 120
 
 
+def test_every_label_is_looked_at_unless_blocks_are_asked_for() -> None:
+    told = {"aim": AIM, "hypothesis": "panel"}
+    found = win_rate_evidence(X, PEOPLE, **told)  # type: ignore[arg-type]
+    assert found.read == 243
+    assert found == win_rate_evidence(X, PEOPLE, block=1, **told)  # type: ignore[arg-type]
+
+
 def test_the_level_of_the_confidence_sequence_is_95_per_cent_unless_said() -> None:
     assert evidence("panel") == evidence("panel", level=0.95, null=0.5, points=120)
     wide, narrow = (evidence("population", level=at).trajectory[-1] for at in (0.99, 0.9))

@@ -29,10 +29,10 @@ from outerloop.demo.settings import QUICK, DemoOrder
 from outerloop.demo.truth import round_truth
 from outerloop.demo.world import prompts
 from outerloop.rounds.claims import step_claim
+from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import PolicyLine, Round, State
 from outerloop.rounds.selectors import line_plan
 from outerloop.rounds.services import (
-    RoundRefused,
     first_pairs_order,
     line_base_set,
     line_plan_save,
@@ -207,7 +207,9 @@ def test_a_rule_for_promotions_and_a_plan_that_people_save_meanwhile_are_those_o
     cast: Cast, steps: Any, worker: None
 ) -> None:
     theirs = PolicyLine.objects.get(pk=cast.line.pk)
-    promotions_save(line=theirs, deploys_by_itself=False, actor="a lead")
+    promotions_save(
+        line=theirs, deploys_by_itself=False, release_gate_labels="never", actor="a lead"
+    )
     plan = replace(line_plan(theirs), evaluation_prompts=7)
     line_plan_save(line=theirs, plan=plan, actor="a person")
     own = demo._round(cast, 1)

@@ -27,6 +27,7 @@ from tests.support.people import person_create
 from training import facade as training
 from training.contracts import json_sha256
 from training.digests import path_sha256
+from training.facade import STORE_MARKER, STORE_PROBE
 from training.runs.models import Run
 from web.models import AuditEvent, Notice
 
@@ -101,7 +102,9 @@ def test_it_comes_back_row_by_row_and_file_by_file(world, store, settings, tmp_p
         # the numbers of new rows go on where they were
         last = AuditEvent.objects.order_by("-pk")[0].pk
         assert AuditEvent.objects.create(actor="test", verb="wrote", target="after").pk > last
-    assert store_files(tmp_path / "elsewhere") == kept
+    restored = store_files(tmp_path / "elsewhere")
+    assert restored.pop(STORE_MARKER)  # the new place is a store
+    assert restored == kept
 
 
 def test_a_tar_file_holds_what_a_folder_holds(world, tmp_path):
@@ -220,6 +223,12 @@ def test_restore_goes_into_an_empty_place_only(world, store, settings, tmp_path)
         backup_restore(path=tmp_path / "backup")
     assert digests_now() == before
     assert not (tmp_path / "elsewhere").exists()
+    settings.ARTIFACT_ROOT.mkdir()
+    (
+        settings.ARTIFACT_ROOT / f"{STORE_PROBE}left"
+    ).touch()  # of a check that was killed: no content
+    with pytest.raises(BackupError, match=r"database .* is not empty"):
+        backup_restore(path=tmp_path / "backup")
 
 
 def test_stopping_leaves_nothing_behind(world, tmp_path):

@@ -96,4 +96,6 @@ def test_reports_verdicts_and_programs_of_decided_rounds_can_be_had_again(
         call_command("reproduce", promoted.line.slug, str(carried_out[name].number))
         assert "Every artifact has the same bytes as then." in capsys.readouterr().out
     inputs = {item.path for item in training.artifacts_stored() if item.name.startswith("input ")}
-    assert f"rounds/{promoted.id}/evaluation-prompts.jsonl" in inputs  # the next backup has it too
+    assert (
+        f"rounds/{promoted.id}/evaluation-prompts-4.jsonl" in inputs
+    )  # the next backup has it too

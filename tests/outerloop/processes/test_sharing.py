@@ -82,7 +82,7 @@ def test_up_names_what_a_killed_one_left_behind(held, capsys):
     for lock in held:
         lock.say(Holder(4711, ended.pid))
     call_command("up")
-    assert "`kill 4711 4711 4711 4711 4711` ends them." in capsys.readouterr().out
+    assert "`kill 4711 4711 4711 4711 4711 4711 4711` ends them." in capsys.readouterr().out
 
 
 def test_a_port_that_another_program_has_is_named(live_port):

@@ -25,13 +25,14 @@ def store(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """The messages to workers, (round id, queue): tests keep none in a broker."""
+    """The messages to workers, (id of the round or order, queue): tests keep none in a broker."""
     messages: list[tuple[str, str]] = []
 
     def keep(args: list[str], queue: str) -> None:
         messages.append((args[0], queue))
 
     monkeypatch.setattr(tasks.advance, "apply_async", keep)
+    monkeypatch.setattr(tasks.base_take, "apply_async", keep)
     return messages
 
 

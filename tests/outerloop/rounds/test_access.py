@@ -48,7 +48,7 @@ def test_leads_read_the_plan_and_engineers_change_it(as_, loop):
 
 
 def test_who_approves_promotions_is_for_leads_to_say(as_, loop):
-    rule = {"promotions": "deploy"}
+    rule = {"promotions": "deploy", "release_gate_labels": "enough"}
     assert as_("engineer").get(url("promotions", loop)).status_code == 403
     assert as_("engineer").post(url("promotions", loop), rule).status_code == 403
     assert url("promotions", loop) not in text(as_("engineer").get(url("line", loop)))
@@ -58,6 +58,25 @@ def test_who_approves_promotions_is_for_leads_to_say(as_, loop):
     assert url("promotions", loop) in page
     (event,) = AuditEvent.objects.filter(verb="changed who approves promotions")
     assert event.detail == {"deploys_by_itself": True}
+
+
+def test_what_becomes_of_gate_labels_is_for_leads_to_say_too(as_, loop):
+    shown = text(as_("lead").get(url("line", loop)))
+    assert "train later rounds where enough fresh evaluation prompts are left" in shown
+    rule = {"promotions": "wait", "release_gate_labels": "never"}
+    page = text(as_("lead").post(url("promotions", loop), rule, follow=True))
+    assert "never train" in page
+    loop.line.refresh_from_db()
+    assert loop.line.release_gate_labels == "never"
+    (event,) = AuditEvent.objects.filter(verb="changed what becomes of gate labels")
+    assert event.detail == {"release_gate_labels": "never"}
+    assert not AuditEvent.objects.filter(verb="changed who approves promotions").exists()
+
+
+def test_the_line_says_what_becomes_of_its_labels(as_, loop):
+    page = text(as_("lead").get(url("line", loop)))
+    assert "What becomes of the labels" in page
+    assert "<dt>Train the reward model</dt><dd>3</dd>" in page
 
 
 def test_the_schedule_of_an_engineer_leaves_promotions_alone(as_, loop):

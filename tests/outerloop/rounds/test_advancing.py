@@ -17,19 +17,20 @@ from outerloop.rounds.claims import (
     step_heartbeat,
     step_release,
 )
+from outerloop.rounds.locking import RoundRefused
+from outerloop.rounds.mending import round_take_up
 from outerloop.rounds.models import ENDS, Round, RoundStep, State
 from outerloop.rounds.selectors import rounds_without_worker
 from outerloop.rounds.services import (
-    RoundRefused,
     round_advance,
     round_cancel,
     round_start,
-    round_take_up,
 )
 from outerloop.rounds.steps import Move, StepFailed, Wait
 from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import LoopWorld, advance_through, known, step_of
 from training import facade as training
+from training.runs.models import Run
 from web.models import AuditEvent
 
 ACTIVE = [state for state in State if state not in ENDS]
@@ -126,6 +127,23 @@ def test_a_failed_round_goes_on_in_the_step_that_failed(loop, steps):
     assert steps.worked.count(State.SNAPSHOT) == 1
     assert steps.worked.count(State.REWARD_TRAINING) == 2
     assert AuditEvent.objects.filter(verb="took up round", actor="eve").exists()
+
+
+def test_the_run_of_a_failed_round_is_cancelled_until_the_round_is_taken_up(loop, steps):
+    """No page would reach it: a scheduler's job of it would keep its GPUs."""
+    steps.outcomes[State.REWARD_TRAINING] = Wait("In the queue.")
+    round_ = advance_through(started(loop))
+    run = Run.objects.create(
+        line=loop.line.id, round=round_.id, kind="reward_model", seed=1, spec={}, spec_sha256=""
+    )
+    RoundStep.objects.filter(round=round_, name=State.REWARD_TRAINING).update(run=run.id)
+    steps.outcomes[State.REWARD_TRAINING] = OSError("Stale file handle")
+    round_ = advance_through(round_)
+    run.refresh_from_db()
+    assert (round_.state, run.state) == (State.FAILED, "cancelled")
+    round_take_up(round_=round_, actor="eve")
+    run.refresh_from_db()
+    assert run.state == "pending"
 
 
 def test_what_may_not_be_taken_up_is_said(loop, steps):

@@ -39,5 +39,5 @@ def test_processes_that_start_together_make_the_tables_once(tmp_path):
     assert ended == [(0, "")] * 4
     with database_broker() as broker, connection.cursor() as cursor:
         cursor.execute("SELECT name FROM kombu_queue ORDER BY name")
-        assert cursor.fetchall() == [("default",), ("gpu",)]
+        assert cursor.fetchall() == [("default",), ("files",), ("gpu",), ("webhooks",)]
         broker.SimpleQueue("gpu").put({"still": "works"})

@@ -57,3 +57,20 @@ def test_worn_prompts_are_said_before_a_round_that_may_need_them(as_, loop):
     page = text(as_("engineer").get(url("dry_run", loop)))
     assert note in page
     assert "24, of which 21 are fresh" in page
+
+
+def test_a_plan_that_judges_on_shorter_prompts_than_it_learns_from_is_told(as_, loop):
+    loop.line.plan = loop.line.plan | {"policy": {"max_prompt_tokens": 300}}
+    loop.line.save()
+    evaluation.gate_policy_save(
+        line_id=loop.line.id, settings=GatePolicySettings(max_labels=20), actor="a lead"
+    )
+    loop.prompts("evaluation", 20)
+    (note,) = start_check(line=loop.line).notes
+    assert "up to 300 tokens" in note
+    assert "are cut to 128" in note
+    assert "Set evaluate_policy.max_prompt_tokens in the plan to policy.max_prompt_tokens." in note
+    assert note in text(as_("engineer").get(url("dry_run", loop)))
+    loop.line.plan = loop.line.plan | {"evaluate_policy": {"max_prompt_tokens": 300}}
+    loop.line.save()
+    assert start_check(line=loop.line).notes == ()

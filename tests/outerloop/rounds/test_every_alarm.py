@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
 from django.core import mail
 from django.urls import reverse
+from django.utils import timezone
 
+from annotation.accounts.services import membership_grant
+from evaluation.contracts import JudgeSettings
 from evaluation.gates.serving.engine import EngineError
 from evaluation.gates.serving.supervisor import Supervisor
+from evaluation.judges.models import LineJudge
 from outerloop.rounds import tasks
 from outerloop.rounds.models import State
 from outerloop.rounds.overriding import overridable_checks
 from outerloop.rounds.services import round_start
+from outerloop.rounds.signal_watch import signal_alarms
 from outerloop.rounds.steps import StepFailed, Wait
+from outerloop.webhooks import tasks as webhook_tasks
+from outerloop.webhooks.claims import delivery_claim
+from outerloop.webhooks.outcomes import TRIES, attempt_record
 from tests.architecture.packages import PACKAGES
+from tests.outerloop.rounds.signalled import old_line, second_deployed, thumbs
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
 from tests.outerloop.rounds.world import advance_through
+from tests.outerloop.webhooks.world import a_webhook, make_due
+from tests.outerloop.webhooks.world import told as event_told
 from tests.support.people import person_create
 from training.runs.models import Run
 from web.models import Notice
@@ -29,8 +41,16 @@ from web.models import Notice
 ALARMS = {
     "evaluation/gates/notices.py": 1,
     "evaluation/gates/serving/notices.py": 1,
+    "evaluation/judges/notices.py": 1,
     "outerloop/rounds/alarms.py": 5,
     "outerloop/rounds/overriding.py": 1,
+    "outerloop/rounds/signal_watch.py": 1,
+    "outerloop/webhooks/notices.py": 2,
+}
+# What people say to each other comes as a notice too: heard by the tests of those pages.
+WORDS = {
+    "annotation/quality/answer_views.py": 1,
+    "annotation/quality/question_views.py": 2,
 }
 
 
@@ -109,13 +129,28 @@ def test_an_empty_queue(loop, heard, people):
 
 def test_a_deployed_policy_that_cannot_be_served(loop, heard, people):
     class Public:
-        target: int | None = None
+        def point(self, port, artifact=None, version=None):
+            raise AssertionError("nothing is served")
+
+        def drain(self, port, seconds):
+            raise AssertionError("nothing is served")
 
     def fail(artifact):
         raise EngineError("The server ended with status 1.\nno memory")
 
     found = heard(Supervisor(loop.line.id, fail, Public()).step)
     assert told(found, "cannot be served: The server ended with status 1.") == {"lea", "eve"}
+
+
+def test_a_judge_that_cannot_be_asked(loop, behave, evidence, heard, people, settings):
+    settings.OUTERLOOP_OUTGOING_ALLOW = []
+    settings.OUTERLOOP_OUTGOING_HTTP = True
+    started = round_start(line=loop.line, trigger="person")
+    round_ = advance_through(started, upto=State.POLICY_EVALUATION)
+    told_to = JudgeSettings(url="http://127.0.0.1:8001/v1", model="wise-1")
+    LineJudge.objects.create(line=loop.line.id, active=True, settings=told_to.to_json())
+    found = heard(lambda: tasks.advance(str(round_.id)))
+    assert told(found, "could not be asked: 127.0.0.1 leads to 127.0.0.1") == {"lea", "eve"}
 
 
 def test_an_override_that_waits_for_a_second_lead(loop, behave, evidence, heard, people, client):
@@ -157,6 +192,40 @@ def test_a_weaker_gate_policy_that_waits_for_a_second_lead(loop, heard, people, 
     assert told(found, "leo asks you to confirm a weaker gate policy") == {"lea"}
 
 
+def test_more_trouble_with_the_deployed_policy_than_before(tmp_path, heard, people):
+    now = timezone.now()
+    world = old_line(tmp_path, now)
+    second = second_deployed(world, tmp_path, now)
+    thumbs(world, world.base, 100, 10, at=now - timedelta(days=7))
+    thumbs(world, second, 100, 60, at=now - timedelta(days=2))
+    for name, role in (("lea", "lead"), ("eve", "engineer"), ("ann", "annotator")):
+        membership_grant(user=people[name], role=role, line_id=world.line.id)
+    found = heard(signal_alarms)
+    assert told(found, "60% of the users who give thumbs") == {"lea", "eve"}
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ({}, "did not take round.started after 8 tries"),
+        ({"failures": 30, "failing_since": timezone.now() - timedelta(days=2)}, "was switched off"),
+    ],
+)
+def test_a_receiver_that_takes_no_event(loop, heard, people, monkeypatch, before, says):
+    monkeypatch.setattr(webhook_tasks.send, "apply_async", lambda: None)
+    webhook = a_webhook(loop.line, "https://receiver.invalid/", **before)
+
+    def fail():
+        event_told(loop.line)
+        for _ in range(TRIES if not before else 1):
+            make_due(webhook)
+            claim = delivery_claim(failing_too=True)
+            assert claim is not None
+            attempt_record(claim, status=500, milliseconds=3, error="500")
+
+    assert told(heard(fail), says) == {"lea"}
+
+
 def test_each_alarm_of_the_product_has_its_test_here():
     """A new call of `notice_send` fails here until it has a test above."""
     root = Path(django_settings.BASE_DIR)
@@ -169,4 +238,4 @@ def test_each_alarm_of_the_product_has_its_test_here():
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             ]
             calls[path.relative_to(root).as_posix()] += names.count("notice_send")
-    assert {path: count for path, count in calls.items() if count} == ALARMS
+    assert {path: count for path, count in calls.items() if count} == ALARMS | WORDS

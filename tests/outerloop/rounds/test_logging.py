@@ -52,13 +52,13 @@ def test_a_failure_is_an_error_with_its_reason(loop, steps, lines):
 
 def test_what_a_run_logs_names_the_run_and_its_round(loop, behave, lines, monkeypatch):
     seen = []
-    followed = execution._child_follow
+    followed = execution._program_follow
 
-    def follow(run, beat, limit):
+    def follow(*given):
         seen.append(dict(log_fields()))
-        return followed(run, beat, limit)
+        return followed(*given)
 
-    monkeypatch.setattr(execution, "_child_follow", follow)
+    monkeypatch.setattr(execution, "_program_follow", follow)
     round_ = advance_through(loop.round(State.SNAPSHOT), upto=State.REWARD_EVALUATION)
     assert seen == [
         {

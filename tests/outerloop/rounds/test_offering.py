@@ -18,6 +18,7 @@ from tests.evaluation.policy.evidence import POLICY
 from tests.outerloop.rounds.test_steps import TOO_LONG
 from tests.outerloop.rounds.world import advance_through, run_of, step_of
 from tests.support.gate_policies import policy_put
+from training.runs.inventory import input_path
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def offered(loop) -> Round:
 
 
 def sampled(round_: Round) -> list[str]:
-    path = run_of(round_, State.POLICY_EVALUATION).spec["inputs"]["prompts"]["path"]
+    path = input_path(run_of(round_, State.POLICY_EVALUATION).spec["inputs"]["prompts"]["path"])
     return [json.loads(row)["id"] for row in Path(path).read_text().splitlines()]
 
 

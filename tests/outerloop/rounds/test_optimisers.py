@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
+from annotation.comparisons.models import Completion
 from outerloop.rounds.models import State
 from outerloop.rounds.plan import RoundPlan, optimizer_words, plan_with_optimizer
 from outerloop.rounds.record import record_build, round_summary
 from outerloop.rounds.services import round_start
+from tests.annotation.factories import label_next, some_pairs
 from tests.outerloop.rounds.pages import said, text, url
-from tests.outerloop.rounds.world import advance_through, known, run_of, step_of
+from tests.outerloop.rounds.world import advance_through, known, policy_import, run_of, step_of
 from training import facade as training
 from training.contracts import ContractError
-from training.runs.models import Run, RunEventRow
+from training.runs.models import ModelVersion, Run, RunEventRow
 
 COMMON = {"policy", "reference", "reward_model", "held_out_reward_model", "prompts"}
 
@@ -53,6 +57,31 @@ def test_dpo_learns_from_the_round_s_own_snapshot(loop, behave, evidence):
     # What the held-out model learns from stays out, whatever the settings of DPO say.
     assert run.spec["config"]["held_out_share"] == 0.4
     assert f"preferences {snapshot.sha256}" in step_of(round_, State.POLICY_TRAINING).read
+
+
+@pytest.mark.parametrize("correction", ["none", "importance"])
+def test_pairs_are_weighed_by_the_policies_that_wrote_them_where_the_plan_asks(
+    loop, behave, evidence, tmp_path, correction
+):
+    """The deployed policy, and of the writers those that are here: one is, one was taken by retention, and of one
+    there never was a version."""
+    kept, taken = (policy_import(loop.line.id, tmp_path / n, n) for n in ("kept", "taken"))
+    ModelVersion.objects.filter(pk=taken.id).update(removed_at=timezone.now())
+    for version in (kept.id, taken.id, uuid.uuid4()):
+        some_pairs(loop.campaign, 1, split="train", versions=(version, loop.base.id))
+        label_next(loop.rater, loop.campaign, 2)
+    Completion.objects.update(sampling={"temperature": 1.0})
+    changes = {"reward_model": {"off_policy": {"correction": correction}}}
+    round_ = advance_through(round_start(line=loop.line, trigger="person", changes=changes))
+    inputs = run_of(round_, State.REWARD_TRAINING).spec["inputs"]
+    common = {"preferences", "policy"}
+    if correction == "none":
+        assert set(inputs) == common
+        return
+    writers = {f"writer_{version}" for version in (kept.id, loop.base.id)}
+    assert set(inputs) == common | {"current_policy"} | writers
+    assert inputs["current_policy"]["sha256"] == loop.base.sha256
+    assert inputs[f"writer_{kept.id}"]["sha256"] == kept.sha256
 
 
 def test_the_report_is_given_the_curves_of_the_optimiser(loop, behave, evidence):

@@ -11,8 +11,9 @@ from django.utils import timezone
 from evaluation import facade as evaluation
 from evaluation.contracts import IntegrityFact, Interval
 from outerloop.rounds import overriding
+from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import State
-from outerloop.rounds.services import RoundRefused, round_start
+from outerloop.rounds.services import round_start
 from tests.evaluation.policy.evidence import POLICY
 from tests.outerloop.rounds.world import advance_through, known
 from tests.support.people import person_create

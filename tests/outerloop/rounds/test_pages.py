@@ -64,7 +64,8 @@ def test_a_line_without_a_base_offers_nothing_and_says_the_way(as_, eve):
     line = bare_line()
     eve.memberships.create(role="engineer", line=line.id)
     page = text(as_("engineer").get(reverse("rounds:line", args=[line.slug])))
-    assert "This line has no policy yet" in page
+    assert "This line has no base policy yet" in page
+    assert f'href="{reverse("rounds:set_up", args=[line.slug])}">Set up the line' in page
     assert "Write first pairs" not in page
     assert "Start" not in page.split('class="actions"')[1].split("</div>")[0]
 
@@ -80,7 +81,7 @@ def test_first_pairs_are_offered_only_where_there_are_prompts_and_nothing_to_com
     client.force_login(eve_too)
     page = text(client.get(url("line", fresh)))
     assert "has no prompts yet" in page
-    assert "Import prompts" in page
+    assert "Set up the line" in page
     fresh.prompts("train", 2)
     page = text(client.get(url("line", fresh)))
     assert "Write first pairs" in page

@@ -26,7 +26,8 @@ def test_a_misspelt_setting_is_named():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"random_share": 1.5}, {"oversample": 0.5}, {"evaluation_prompts": 0}]
+    "changes",
+    [{"random_share": 1.5}, {"selection": "luck"}, {"oversample": 0.5}, {"evaluation_prompts": 0}],
 )
 def test_values_out_of_range_are_refused(changes):
     (name,) = changes

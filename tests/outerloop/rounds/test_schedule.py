@@ -10,12 +10,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from outerloop.celery import app as celery_app
 from outerloop.rounds import tasks
 from outerloop.rounds.models import State
 from outerloop.rounds.schedule import (
+    SWEEPERS,
     messages_purge,
     next_start,
     schedule_save,
@@ -93,10 +94,13 @@ def test_each_sweeper_has_one_task_however_often_it_is_asked_for():
         sweeper_ensure()
     tasks = PeriodicTask.objects.all()
     assert sorted(task.task for task in tasks) == [
+        "comparisons.count_labels",
         "comparisons.sweep_leases",
         "exchange.sweep",
         "operations.retention",
+        "quality.measure_again",
         "rounds.sweep",
+        "webhooks.send",
     ]
     sweeps = [task for task in tasks if task.task != "operations.retention"]
     assert {str(task.interval) for task in sweeps} == {"every 10 seconds"}
@@ -215,3 +219,17 @@ def test_another_broker_is_left_alone(settings):
 def test_a_broker_that_was_never_used_has_nothing_to_delete(settings):
     settings.CELERY_BROKER_URL = "sqla+postgresql://"
     assert messages_purge() == 0
+
+
+@pytest.mark.django_db
+def test_how_often_an_operator_lets_a_sweeper_or_retention_run_outlives_the_next_start():
+    sweeper_ensure()
+    hourly = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.HOURS)
+    PeriodicTask.objects.filter(name="retention").update(crontab=None, interval=hourly)
+    PeriodicTask.objects.filter(name__in=SWEEPERS).update(interval=hourly, queue="elsewhere")
+    sweeper_ensure()
+    kept = PeriodicTask.objects.filter(name__in=[*SWEEPERS, "retention"])
+    assert {task.interval for task in kept} == {hourly}
+    queues = dict(kept.exclude(name="retention").values_list("task", "queue"))
+    assert queues.pop("webhooks.send") == "webhooks"
+    assert set(queues.values()) == {"default"}

@@ -10,11 +10,11 @@ from django.db import IntegrityError, connection, transaction
 
 from annotation.contracts import SnapshotRecipe
 from outerloop.rounds.dry_run import start_check
+from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import PolicyLine, Round, StartAttempt, State
 from outerloop.rounds.plan import plan_override
 from outerloop.rounds.selectors import fresh_labels, line_plan
 from outerloop.rounds.services import (
-    RoundRefused,
     first_pairs_order,
     line_plan_save,
     round_start,

@@ -12,9 +12,10 @@ from django.utils import timezone
 from annotation.comparisons.models import Prompt
 from evaluation import facade as evaluation
 from outerloop.rounds import services
+from outerloop.rounds.mending import round_take_up
 from outerloop.rounds.models import Round, RoundStep, State
 from outerloop.rounds.selectors import rounds_without_worker
-from outerloop.rounds.services import round_cancel, round_start, round_take_up
+from outerloop.rounds.services import round_cancel, round_start
 from tests.outerloop.rounds.world import advance_through, known, run_of, step_of
 from tests.support.fake_runs import updates
 from tests.support.people import person_create

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -14,16 +13,22 @@ from annotation import facade as annotation
 from annotation.comparisons.models import Comparison
 from evaluation import facade as evaluation
 from evaluation.contracts import EvaluatePolicyConfig, IntegrityFact, Interval
+from evaluation.gates.models import GateTest
+from evaluation.gates.second_budgets import evidence_so_far
 from evaluation.gates.services import decisions
+from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import Round, RoundStep, State
 from outerloop.rounds.services import (
     first_pairs_order,
+    line_plan_save,
     round_advance,
     round_start,
 )
 from outerloop.rounds.steps import judging
+from tests.annotation.factories import a_campaign, label_next
 from tests.evaluation.policy.evidence import LABELS, POLICY
 from tests.outerloop.rounds.world import (
+    PLAN,
     Evidence,
     LoopWorld,
     advance_through,
@@ -33,6 +38,7 @@ from tests.outerloop.rounds.world import (
 )
 from tests.support.people import person_create
 from training import facade as training
+from training.runs.inventory import input_path
 from training.runs.models import Retention
 
 TOO_LONG = {"policy": replace(POLICY, length_ratio=Interval(1.6, 1.5, 1.7, 0.95, 400))}
@@ -48,7 +54,7 @@ def names(round_):
 
 
 def prompts_of(run):
-    return Path(run.spec["inputs"]["prompts"]["path"]).read_text().splitlines()
+    return input_path(run.spec["inputs"]["prompts"]["path"]).read_text().splitlines()
 
 
 def run_kinds(round_):
@@ -79,7 +85,10 @@ def test_an_approved_candidate_is_deployed_and_writes_the_next_pairs(loop, start
     ]  # fmt: skip
     assert not round_.steps.filter(finished_at__isnull=True).exists()
     pairs = Comparison.objects.filter(round_id=round_.id, purpose="training")
-    assert pairs.count() == 3
+    assert sorted(pair.strategy for pair in pairs) == ["disagreement", "disagreement", "random"]
+    assert step_of(round_, "SAMPLING_PAIRS").note == (
+        "3 new pairs wait for labels, chosen 1 at random, 2 by disagreement."
+    )
     written_by = {slot.completion.model_version for pair in pairs for slot in pair.slots.all()}
     assert written_by == {round_.candidate}
 
@@ -192,6 +201,43 @@ def test_labels_that_ran_out_without_a_difference_are_a_refusal(loop, started, e
     )
     evidence.changes = {"labels": replace(even, win_rate=Interval(0.5, 0.45, 0.55, 0.95, 400))}
     assert advance_through(started).verdict == "REJECT"
+
+
+@pytest.fixture
+def unresolved(loop, started, evidence):
+    """A round that was closed with one label of its gate, which showed nothing either way."""
+    evidence.changes = {"labels": None}
+    round_ = advance_through(started)
+    answered = label_next(loop.rater, loop.campaign)
+    while not annotation.gate_labels(round_id=round_.id):
+        answered = label_next(loop.rater, loop.campaign)
+    assert answered
+    even = replace(LABELS, wins=0, losses=1, labels=1, max_e_value=1.0, e_value=1.0, labels_left=0)
+    evidence.changes = {"labels": even}
+    round_ = advance_through(round_)
+    assert (round_.state, round_.verdict) == (State.CLOSED, "REJECT")
+    return round_
+
+
+def test_a_candidate_is_judged_again_and_its_test_goes_on(loop, unresolved, evidence):
+    changes = {"candidate": "again"}
+    again = round_start(line=loop.line, trigger="person", forced=True, changes=changes)
+    evidence.changes = {"labels": None}
+    again = advance_through(again)
+    assert (again.state, again.candidate) == (State.AWAITING_LABELS, unresolved.candidate)
+    assert run_kinds(again) == ["reward_model", "evaluate_reward_model", "evaluate_policy"]
+    first, second = GateTest.objects.order_by("number")
+    assert (second.continues, second.test_number, second.level) == (first.round, 1, first.level)
+    assert len(evidence_so_far(second).earlier) == 1
+    assert {first.labelled, second.labelled} == {1, None}
+    evidence.changes = {}
+    assert advance_through(again).verdict == "PROMOTE"
+
+
+def test_nobody_is_judged_again_where_labels_have_shown_nothing_yet(loop, behave, evidence):
+    with pytest.raises(RoundRefused, match="no candidate may be judged again"):
+        round_start(line=loop.line, trigger="person", changes={"candidate": "again"})
+    assert not loop.line.rounds.exists()
 
 
 def test_a_bad_reward_model_ends_the_round_before_the_policy_is_trained(loop, started, behave):
@@ -318,3 +364,27 @@ def test_round_0_writes_the_first_pairs_and_closes(loop, behave):
     round_ = advance_through(first_pairs_order(line=loop.line, trigger="demo"))
     assert (round_.state, round_.verdict) == (State.CLOSED, "")
     assert Comparison.objects.count() == before + 3
+    said = "3 new pairs wait for labels, chosen 3 at random."  # there is no reward model to ask
+    assert step_of(round_, "SAMPLING_PAIRS").note == said
+
+
+def test_the_next_pairs_are_chosen_by_the_strategy_of_the_plan(loop, behave, evidence):
+    plan = replace(PLAN, selection="double_thompson", random_share=0.0)
+    line_plan_save(line=loop.line, plan=plan, actor="test")
+    round_ = advance_through(round_start(line=loop.line, trigger="person"))
+    approve(round_)
+    round_ = advance_through(round_)
+    pairs = Comparison.objects.filter(round_id=round_.id, purpose="training")
+    assert {(pair.strategy, pair.probability) for pair in pairs} == {("double_thompson", 1.0)}
+
+
+def test_where_a_campaign_ranks_as_many_as_are_sampled_they_go_there_whole(loop, behave):
+    plan = replace(PLAN, sampling=replace(PLAN.sampling, completions_per_prompt=3))
+    line_plan_save(line=loop.line, plan=plan, actor="test")
+    ranking = a_campaign(line_id=loop.line.id, answers=3)
+    round_ = advance_through(first_pairs_order(line=loop.line, trigger="demo"))
+    assert round_.state == State.CLOSED
+    made = Comparison.objects.filter(campaign=ranking)
+    assert [comparison.slots.count() for comparison in made] == [3, 3, 3]
+    assert {comparison.strategy for comparison in made} == {"random"}
+    assert step_of(round_, "SAMPLING_PAIRS").note == "3 new prompts wait to be ranked."

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -7,9 +6,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from evaluation.contracts import Suite
+from evaluation.contracts import EarlierSuites, RewardSuite, Suite
+from evaluation.facade import report_get
 from outerloop.rounds.dry_run import start_check
 from outerloop.rounds.models import LineSuite, State
+from outerloop.rounds.record import record_build, record_refresh
 from outerloop.rounds.services import round_start
 from outerloop.rounds.suites import (
     SuiteRefused,
@@ -19,13 +20,16 @@ from outerloop.rounds.suites import (
     suites_words,
 )
 from tests.outerloop.rounds.world import (
+    PREFERENCES,
     SAFETY_CSV,
     advance_through,
     bare_line,
+    reward_suite,
     run_of,
     safety_suite,
 )
 from tests.support.people import person_create
+from training.runs.inventory import input_path
 from web.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -114,7 +118,77 @@ def test_a_round_answers_the_suites_that_were_attached_when_it_started(loop, beh
     inputs = run_of(round_, State.POLICY_EVALUATION).spec["inputs"]
     assert [name for name in inputs if name.startswith("suite")] == ["suite_1"]
     assert inputs["suite_1"]["sha256"] == before.sha256
-    assert Path(inputs["suite_1"]["path"]).read_text() == before.content
+    assert input_path(inputs["suite_1"]["path"]).read_text() == before.content
+
+
+def test_a_round_measures_its_reward_model_on_preferences_and_asks_no_policy(
+    loop, behave, evidence
+):
+    row = reward_suite(loop.line)
+    round_ = round_start(line=loop.line, trigger="person")
+    advance_through(round_, upto=State.AWAITING_LABELS)
+    inputs = run_of(round_, State.REWARD_EVALUATION).spec["inputs"]
+    assert inputs["suite_1"]["sha256"] == row.sha256
+    suite = RewardSuite.from_json(json.loads(input_path(inputs["suite_1"]["path"]).read_text()))
+    assert [(i.chosen, i.rejected, i.subset) for i in suite.items] == [
+        (("4",), ("5",), "sums"),
+        (("6",), ("5",), "sums"),
+    ]
+    asked = run_of(round_, State.POLICY_EVALUATION).spec["inputs"]
+    assert not [name for name in asked if name.startswith("suite")]
+
+
+def test_a_report_keeps_what_the_last_round_measured_on_the_same_suite(loop, behave, evidence):
+    first = reward_suite(loop.line)
+    before = round_start(line=loop.line, trigger="person")
+    advance_through(before, upto=State.AWAITING_LABELS)
+    record_refresh(before)
+    kept = report_get(before.id)
+    assert kept is not None
+    assert kept.suites_before is None
+    before.state = State.CLOSED
+    before.save()
+    reward_suite(loop.line, name="another")
+    loop.label(3)
+    later = round_start(line=loop.line, trigger="person")
+    advance_through(later, upto=State.AWAITING_LABELS)
+    found = record_build(later)
+    assert found.reward_model is not None
+    assert len(found.reward_model.suites) == 2
+    assert kept.reward_model is not None
+    assert found.suites_before == EarlierSuites(before.number, kept.reward_model.suites)
+    assert found.suites_before.suites[0].sha256 == first.sha256
+
+
+def test_one_lead_detaches_preferences_since_no_check_rests_on_them(loop):
+    row = reward_suite(loop.line)
+    round_start(line=loop.line, trigger="person")
+    assert suite_detach(line=loop.line, suite_id=row.pk, actor="lea") is True
+    assert suites_attached(loop.line) == []
+
+
+def test_preferences_watch_no_policy_and_the_page_says_so(client: Client):
+    line = bare_line()
+    client.force_login(person_create("engineer", "engineer", line=line.id))
+    address = reverse("rounds:suites", args=[line.slug])
+    unwatched = "Neither safety nor capability is watched: no suite is for the policy."
+    empty = client.get(address).content.decode()
+    assert "reward models are measured on the line's own labels alone" in empty
+    page = upload(client, line.slug, PREFERENCES, kind="preferences").content.decode()
+    assert "XSTest is attached" in page
+    assert unwatched in page
+    words = suites_words(suites_attached(line))
+    assert words == "XSTest (2 items); neither safety nor capability is watched"
+    safety_suite(line)
+    assert unwatched not in client.get(address).content.decode()
+
+
+def test_rows_without_a_better_answer_are_named_above_the_form(client: Client):
+    line = bare_line()
+    client.force_login(person_create("engineer", "engineer", line=line.id))
+    page = upload(client, line.slug, SAFETY_CSV, kind="preferences").content.decode()
+    assert "Line 2: there is no chosen." in page
+    assert not LineSuite.objects.exists()
 
 
 def test_before_a_round_the_dry_run_says_what_is_watched():
@@ -135,7 +209,7 @@ def test_an_engineer_attaches_and_a_lead_detaches_on_the_page(client: Client):
     line = bare_line()
     client.force_login(person_create("engineer", "engineer", line=line.id))
     page = upload(client, line.slug, SAFETY_CSV).content.decode()
-    assert "XSTest is attached; the next round answers it." in page
+    assert "XSTest is attached; the next round takes it." in page
     assert "Detach" not in page
     row = suites_attached(line)[0]
     client.force_login(person_create("lead", "lead", line=line.id))

@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from evaluation import facade as evaluation
 from outerloop.rounds import claims
+from outerloop.rounds.mending import round_take_up
 from outerloop.rounds.models import PolicyLine, State
 from outerloop.rounds.record import record_refresh
-from outerloop.rounds.services import round_advance, round_start, round_take_up
+from outerloop.rounds.services import round_advance, round_start
 from outerloop.rounds.steps import StepFailed, context
 from tests.outerloop.rounds.pages import said, text, url
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
@@ -129,6 +130,22 @@ def test_a_start_that_is_refused_says_why(as_, loop):
     assert message.startswith("No round was started: 3 new labels")
     assert as_("engineer").post(url("start", loop), {"forced": "1"}).status_code == 302
     assert loop.line.rounds.count() == 1
+
+
+def test_a_candidate_that_labels_left_open_is_judged_again_at_a_press(as_, loop, monkeypatch):
+    candidate = loop.base.id
+    loop.round(State.CLOSED, candidate=candidate, verdict="REJECT")
+    button = "Judge its candidate again"
+    assert button not in text(as_("engineer").get(url("round", loop, 1)))
+    monkeypatch.setattr(evaluation, "candidate_unresolved", lambda line_id: candidate)
+    assert button in text(as_("engineer").get(url("round", loop, 1)))
+    assert button not in text(as_("lead").get(url("round", loop, 1)))
+    asked = {"forced": "1", "again": "1"}
+    response = as_("engineer").post(url("start", loop), asked, follow=True)
+    assert said(response) == ["Round 2 has started."]
+    assert loop.line.rounds.get(number=2).plan["candidate"] == "again"
+    assert loop.line.plan["candidate"] == "trained"  # for this round alone
+    assert button not in text(as_("engineer").get(url("round", loop, 1)))
 
 
 def test_cancelling_and_taking_up(as_, loop, sent, steps, django_capture_on_commit_callbacks):

@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 
 _numbers = itertools.count(1)
 
-PLAN = RoundPlan(evaluation_prompts=4, next_pairs=3, oversample=1.0)
+PLAN = RoundPlan(evaluation_prompts=4, next_pairs=3, oversample=1.0, selection="disagreement")
 
 
 def policy_import(line: UUID, folder: Path, name: str) -> training.ModelVersionRecord:
@@ -39,6 +39,15 @@ def policy_import(line: UUID, folder: Path, name: str) -> training.ModelVersionR
     (source / "config.json").write_text(json.dumps({"model_type": "llama"}))
     (source / "model.safetensors").write_bytes(name.encode())
     return training.model_version_import(line_id=line, kind="policy", path=source, name=name)
+
+
+def model_folder(path: Path) -> Path:
+    """A folder that passes for a whole model until somebody loads it."""
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    return path
 
 
 def bare_line(**fields: Any) -> PolicyLine:
@@ -57,6 +66,18 @@ SAFETY_CSV = b"""id,prompt,type,label,focus,note
 
 def safety_suite(line: PolicyLine, *, name: str = "own safety") -> LineSuite:
     return suite_attach(line=line, name=name, kind="safety", content=SAFETY_CSV, actor="set-up")
+
+
+PREFERENCES = b"""prompt,chosen,rejected,subset
+What is 2 + 2?,4,5,sums
+What is 3 + 3?,6,5,sums
+"""
+
+
+def reward_suite(line: PolicyLine, *, name: str = "own sums") -> LineSuite:
+    return suite_attach(
+        line=line, name=name, kind="preferences", content=PREFERENCES, actor="set-up"
+    )
 
 
 @dataclass

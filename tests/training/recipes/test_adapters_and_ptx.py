@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support import ppo_runs
+from tests.support.encoding import demonstration
 from tests.support.optimiser_runs import manifest, message
 from training.contracts import (
     EXIT_USER,
@@ -22,7 +23,7 @@ from training.contracts import (
     SftConfig,
     SftPhase,
 )
-from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.conversations import Encoded
 from training.core.data.randomness import PromptOrder
 from training.core.model.loading import policy_load_path
 from training.core.model.supervised import assistant_loss
@@ -65,7 +66,7 @@ def shown_loss(policy: Path, demonstrations: Path) -> float:
     """Nats per token of the demonstrations."""
     loaded = policy_load_path(policy)
     rows = [json.loads(line)["messages"] for line in demonstrations.read_text().splitlines()]
-    encoded = [demonstration_encode(loaded.tokenizer, row, max_length=64) for row in rows]
+    encoded = [demonstration(loaded.tokenizer, row, max_length=64) for row in rows]
     with torch.no_grad():
         loss = assistant_loss(loaded.model, encoded, loaded.pad_id)
     return float(loss.total) / loss.tokens

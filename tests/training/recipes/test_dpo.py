@@ -22,7 +22,7 @@ from tests.support.optimiser_runs import (
     write_inputs,
     write_pairs,
 )
-from training.contracts import EXIT_USER, Sampling
+from training.contracts import EXIT_USER, Alarms, Sampling
 from training.core.data.pairs import group_held_out
 from training.core.data.sequences import pack_sequences
 from training.core.data.tokenizers import completion_encode, prompt_encode
@@ -98,6 +98,20 @@ def test_without_reward_models_it_learns_the_same(tmp_path: Path, inputs: dict[s
         assert row["metrics"]["kl_exact"] is not None
 
 
+def test_the_temperature_that_a_policy_is_measured_at_changes_nothing_that_it_learns(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    losses, weights = [], []
+    for temperature in (1.0, 0.5):
+        measure = replace(MEASURE, sampling=Sampling(max_new_tokens=6, temperature=temperature))
+        at = tmp_path / str(temperature)
+        assert run("dpo", at, inputs, dpo_config(epochs=1, measure=measure)) == 0
+        losses.append([row["metrics"]["loss"] for row in ppo_runs.events(at, "train")])
+        weights.append((at / "policy" / "model.safetensors").read_bytes())
+    assert losses[0] == losses[1]
+    assert weights[0] == weights[1]
+
+
 def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:
@@ -115,9 +129,15 @@ def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
     [
         ({"beta": 0.0}, "beta is 0.0; set it above 0"),
         ({"label_smoothing": 0.5}, "label_smoothing is 0.5"),
+        ({"simpo_margin": -1.0}, "simpo_margin is -1.0"),
+        ({"pessimism_temperature": 0.0}, "pessimism_temperature is 0.0"),
         ({"max_length": 500}, "the model reads at most 64 tokens"),
         ({"measure": replace(MEASURE, points=0)}, "measure.points is 0"),
         ({"measure": replace(MEASURE, sampling=Sampling(top_p=0.9))}, "top_k 0 and top_p 1"),
+        (
+            {"measure": replace(MEASURE, alarms=Alarms(outlier_share=0.4))},
+            "measure.alarms.outlier_share rings in PPO alone",
+        ),
         ({"measure": replace(MEASURE, sampling=Sampling(max_new_tokens=60))}, "the policy has 64"),
     ],
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from tests.support.recipes import events, manifest, recipe_run_on_two
@@ -66,15 +64,6 @@ def test_accumulated_gradients_take_the_same_steps_to_the_same_weights(
         for spec in (whole, parts)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
-
-
-@pytest.fixture
-def mixed_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As with `mixed_precision: bf16` in the configuration; accelerate keeps its choice for the process."""
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -115,11 +115,12 @@ def test_the_check_goes_through_a_policy_line_by_line(
     path = decoder_write(tmp_path / "neox", "gpt_neox", pad="")
     assert check_model.main([str(path), "--length", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 10
     assert all(line.startswith("ok ") for line in lines)
     assert "GPTNeoXForCausalLM" in lines[0]
-    assert "</s>" in lines[2]
-    assert f"reads {POSITIONS} tokens" in lines[3]
+    assert f"reads {POSITIONS} tokens" in lines[2]
+    assert "</s>" in lines[3]
+    assert any(line.startswith("ok   adapter") for line in lines)
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert"])

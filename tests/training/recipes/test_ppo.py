@@ -14,6 +14,7 @@ from scipy import stats
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.support import ppo_runs
+from tests.support.scripted_ppo import cut_and_resume
 from training.contracts import (
     EXIT_CANCELLED,
     EXIT_ERROR,
@@ -24,6 +25,7 @@ from training.contracts import (
 )
 from training.digests import artifact_verify
 from training.recipes import ppo
+from training.recipes.ppo_parts import PpoProgress
 
 ROW = {
     *("reward_train", "reward_held_out", "ensemble_std", "kl_k1", "kl_k3", "kl_exact", "entropy"),
@@ -107,7 +109,7 @@ def test_every_update_logs_its_whole_row(undisturbed: Path) -> None:
 def test_the_first_row_shows_a_policy_that_is_its_reference(undisturbed: Path) -> None:
     first, *_, last = ppo_runs.events(undisturbed, "ppo")
     for name in ("kl_k1", "kl_k3", "kl_exact"):
-        assert first["metrics"][name] == pytest.approx(0.0, abs=1e-5)
+        assert first["metrics"][name] == 0.0
     assert last["metrics"]["kl_exact"] > 1e-4
 
 
@@ -180,17 +182,7 @@ def test_sparse_checkpoints_resume_to_the_same_bytes_with_budget_and_adaptive_co
         "kl": KlControl(kind="adaptive", target=0.1, horizon=100, budget=50.0),
     }
     assert run(tmp_path / "whole", inputs, **changes) == 0
-    ppo_update = ppo.ppo_update
-
-    def failing(parts: Any, progress: Any, rollout: Any, update: int) -> Any:
-        if update == 3:
-            raise RuntimeError("power cut")
-        return ppo_update(parts, progress, rollout, update)
-
-    monkeypatch.setattr(ppo, "ppo_update", failing)
-    assert run(tmp_path / "cut", inputs, **changes) == EXIT_ERROR
-    monkeypatch.setattr(ppo, "ppo_update", ppo_update)
-    assert run(tmp_path / "cut", inputs) == 0
+    cut_and_resume(monkeypatch, lambda: run(tmp_path / "cut", inputs, **changes), at=3)
     (resumed,) = ppo_runs.events(tmp_path / "cut", "resume")
     assert resumed["step"] == 2
     whole, cut = manifest(tmp_path / "whole"), manifest(tmp_path / "cut")
@@ -259,6 +251,17 @@ def test_a_strong_kl_price_holds_the_policy_nearer_to_its_reference(
     assert found[10.0] < found[0.0] / 2, found
 
 
+def test_a_price_that_serves_a_limit_rises_while_the_limit_is_broken(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    control = KlControl(kind="lagrangian", beta=0.0, target=0.01, rate=0.05)
+    assert run(tmp_path / "run", inputs, updates=5, kl=control, policy_learning_rate=1e-2) == 0
+    rows = [row["metrics"] for row in ppo_runs.events(tmp_path / "run", "ppo")]
+    assert rows[0]["beta"] == rows[1]["beta"] == 0.0  # the first rollout is the reference's
+    assert all(row["kl_k1"] > 0.02 for row in rows[1:])
+    assert [row["beta"] for row in rows[1:]] == pytest.approx([0.0, 0.05, 0.1, 0.15])
+
+
 def test_an_update_stops_early_once_it_moved_too_far(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:
@@ -283,6 +286,11 @@ def test_an_update_stops_early_once_it_moved_too_far(
         ({"reward_function": "tests.support.ppo_runs:no_such"}, "'package.module:function'"),
         ({"reward_function": ""}, "reward_model"),
         ({"kl": KlControl(kind="adaptive", horizon=0)}, "above 0"),
+        (
+            {"kl": KlControl(kind="adaptive", horizon=15)},
+            "less than the 16 completions of one update",
+        ),
+        ({"kl": KlControl(kind="lagrangian", rate=0.0)}, "kl.target and kl.rate above 0"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_sentence_before_any_update(
@@ -322,8 +330,8 @@ def test_a_reward_that_is_not_a_number_names_the_text(
 
 
 def test_a_checkpoint_counts_updates_by_the_name_of_the_first_release() -> None:
-    progress = ppo.PpoProgress(step=5)
+    progress = PpoProgress(step=5)
     state = progress.to_state()
     assert state["update"] == 5
     assert "step" not in state
-    assert ppo.PpoProgress.from_state(state) == progress
+    assert PpoProgress.from_state(state) == progress

@@ -57,6 +57,7 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     ("configuration", "settings"),
     [
         ("cpu-two", {}),
+        ("cpu-two", {"advantage": "rloo", "prompts_per_update": 8, "completions_per_prompt": 4}),
         # Other numbers of micro-batches on the two processes, which must go forward equally often.
         ("cpu-two-fsdp", {"micro_batch_size": 2, "gradient_checkpointing": True}),
     ],

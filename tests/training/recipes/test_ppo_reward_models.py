@@ -95,12 +95,12 @@ def test_the_reward_of_the_model_rises(tmp_path: Path, inputs: dict[str, Path]) 
     assert manifest(tmp_path / "run").results["final"]["reward_train"] > first + 0.3
 
 
-@pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance"])
+@pytest.mark.parametrize("how", ["mean", "worst", "mean_minus_variance", "soft_worst"])
 def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: Any) -> None:
     model = reward_model_load(inputs["reward_model"])
     rows = prompts_read(inputs["prompts"])[:3]
     texts = ["yes", "no no", "blue"]
-    rewarder = Rewarder(None, model, None, how, variance_weight=2.0)
+    rewarder = Rewarder(None, model, None, how, variance_weight=2.0, pessimism_temperature=0.5)
     scores = rewarder([row.messages for row in rows], texts)
     first, second = model.score(
         [(row.messages, text) for row, text in zip(rows, texts, strict=True)]
@@ -110,6 +110,7 @@ def test_members_are_combined_as_the_config_says(inputs: dict[str, Path], how: A
         "mean": mean,
         "worst": torch.minimum(first, second),
         "mean_minus_variance": mean - 2.0 * (first - second).square() / 4,
+        "soft_worst": -0.5 * (((-first / 0.5).exp() + (-second / 0.5).exp()) / 2).log(),
     }
     torch.testing.assert_close(scores.train, expected[how])
     torch.testing.assert_close(scores.spread, (first - second).abs() / 2)
@@ -152,7 +153,7 @@ def test_the_critic_starts_as_the_normalised_reward_model(inputs: dict[str, Path
     source = Rewarder(None, model, None).critic_source(policy)
     assert source is not None
     actor = ActorCritic.from_reward_model(
-        policy.model, source.model, mean=source.mean, std=source.std
+        policy.model, source.member.model, mean=source.mean, std=source.std
     )
     messages = prompts_read(inputs["prompts"])[0].messages
     prompt, response = (

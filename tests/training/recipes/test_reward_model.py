@@ -18,6 +18,8 @@ from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy_artifa
 from training.contracts import RewardModelConfig
 from training.core.data.pairs import group_held_out
 from training.core.model import loading
+from training.core.reward.members import ensemble_measure
+from training.core.reward.planning import members_planned
 from training.core.reward.scoring import reward_model_load
 from training.core.run.run_directory import recipe_main
 from training.digests import artifact_verify
@@ -176,18 +178,79 @@ def test_encoder_backbone_with_margins_smoothing_and_centering(tmp_path):
     assert manifest(spec).results["test"]["ensemble"]["accuracy"] > 0.9
 
 
-def test_long_texts_are_cut_and_counted_never_dropped(tmp_path):
+def test_pairs_across_prompts_join_the_training_of_every_model_and_no_measurement(tmp_path):
+    plain, more = (
+        spec_of(tmp_path, name, members=1, epochs=1, cross_prompt_share=share)
+        for name, share in (("plain", 0.0), ("more", 0.5))
+    )
+    assert train(plain) == train(more) == 0
+    before, after = (manifest(spec).results for spec in (plain, more))
+    assert before["pairs"] == after["pairs"]
+    made = {side: round(0.5 * before["pairs"][side]) for side in ("train", "held_out")}
+    assert min(made.values()) > 0
+    assert after["cross_prompt_pairs"] == made
+    assert before["cross_prompt_pairs"] == {"train": 0, "held_out": 0}
+
+
+def test_pairs_across_prompts_are_learned_from_and_set_no_scale(tmp_path, monkeypatch):
+    learned, scaled = [], []
+    plan, measure = members_planned, ensemble_measure
+
+    def planned(config, division, **settings):
+        learned.append(len(division.train))
+        return plan(config, division, **settings)
+
+    def measured(directories, division, *rest, **settings):
+        scaled.append(len(division.train))
+        return measure(directories, division, *rest, **settings)
+
+    monkeypatch.setattr(reward_model, "members_planned", planned)
+    monkeypatch.setattr(reward_model, "ensemble_measure", measured)
+    spec = spec_of(tmp_path, "more", members=1, epochs=1, cross_prompt_share=0.5)
+    assert train(spec) == 0
+    judged = manifest(spec).results["pairs"]["train"]
+    assert learned == [judged + round(0.5 * judged)]
+    assert scaled == [judged, judged]
+
+
+@pytest.mark.parametrize(("truncation", "cut"), [("middle", 1), ("drop", 0)])
+def test_long_texts_are_cut_or_dropped_counted_and_told(tmp_path, truncation, cut):
     rows = preference_rows(60)
     rows[0]["messages"][0]["content"] = "word " * 200
-    spec = spec_of(tmp_path, rows=rows, epochs=1, members=1)
+    rows[1]["completions"][1] = "word " * 200  # no prompt would be left
+    spec = spec_of(tmp_path, rows=rows, epochs=1, members=1, truncation=truncation)
     assert train(spec) == 0
     results = manifest(spec).results
-    assert results["cut_texts"] == 2
-    assert sum(results["pairs"].values()) == 60
+    assert (results["cut_texts"], results["cut_rows"]) == (2 * cut, cut)
+    assert results["dropped_rows"] == 2 - cut
+    assert sum(results["pairs"].values()) == 58 + cut
+    events = (spec.parent / "events.jsonl").read_text().splitlines()
+    told = [e["message"] for e in map(json.loads, events) if e["phase"] == "texts"]
+    assert told == [results["length_warning"]]
+    assert f"{cut} were cut" in told[0]
+    settings = reward_model_load(spec.parent / "reward_model").settings
+    assert settings.truncation == truncation
 
 
 class Killed(BaseException):
     """Stands for a kill: nothing after it runs."""
+
+
+def cut_and_resumed(spec, monkeypatch, *, at):
+    """The program dies before its optimiser step number `at`, and goes on to its end."""
+    steps, real = [], runtime.optimizer_step
+
+    def dies(*arguments):
+        steps.append(1)
+        if len(steps) == at:
+            raise Killed
+        return real(*arguments)
+
+    with monkeypatch.context() as death:
+        death.setattr(reward_member, "optimizer_step", dies)
+        with pytest.raises(Killed):
+            train(spec)
+    assert train(spec) == 0
 
 
 @pytest.fixture(scope="module")
@@ -200,22 +263,36 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("at", [6, 20, 31])
 def test_interrupted_run_ends_with_the_same_weights(tmp_path, monkeypatch, whole, at):
     broken = spec_of(tmp_path, "broken", epochs=2)
-    steps, real = [], runtime.optimizer_step
-
-    def dies(*arguments):
-        steps.append(1)
-        if len(steps) == at:
-            raise Killed
-        return real(*arguments)
-
-    monkeypatch.setattr(reward_member, "optimizer_step", dies)
-    with pytest.raises(Killed):
-        train(broken)
-    monkeypatch.setattr(reward_member, "optimizer_step", real)
-    assert train(broken) == 0
+    cut_and_resumed(broken, monkeypatch, at=at)
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
     assert manifest(broken).results == manifest(whole).results
+
+
+def test_labels_move_after_each_epoch_and_resume_where_they_were(tmp_path, monkeypatch):
+    """Cut in the third epoch, after a checkpoint of it: the labels of two updates are carried over."""
+    settings = {"epochs": 3, "members": 1, "checkpoint_every": 1, "label_updating": 0.5}
+    seen, real_update = [], reward_member._labels_update
+
+    def noted(training):
+        before = training.preferences
+        real_update(training)
+        seen.append((before, training.preferences))
+
+    monkeypatch.setattr(reward_member, "_labels_update", noted)
+    whole = spec_of(tmp_path, "whole", **settings)
+    assert train(whole) == 0
+    assert len(seen) == 4  # two of the member, two of the held-out model
+    for before, after in seen:
+        assert all(abs(new - old) <= 0.5 for old, new in zip(before, after, strict=True))
+        assert before != after
+    assert seen[1][0] == seen[0][1]
+    steps = phase_rows(whole, "train")[0]["total_steps"]
+
+    broken = spec_of(tmp_path, "broken", **settings)
+    cut_and_resumed(broken, monkeypatch, at=steps - 1)
+    for name in ("reward_model", "held_out_reward_model"):
+        assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
 
 
 def test_early_stopping_resumes_to_the_same_end(tmp_path, monkeypatch):
@@ -235,19 +312,7 @@ def test_early_stopping_resumes_to_the_same_end(tmp_path, monkeypatch):
     broken = spec_of(
         tmp_path, "broken", rows=noisy, learning_rate=0.05, checkpoint_every=1, **settings
     )
-    steps, real = [], runtime.optimizer_step
-
-    def dies(*arguments):
-        steps.append(1)
-        if len(steps) == member["kept_step"] + 2:
-            raise Killed
-        return real(*arguments)
-
-    monkeypatch.setattr(reward_member, "optimizer_step", dies)
-    with pytest.raises(Killed):
-        train(broken)
-    monkeypatch.setattr(reward_member, "optimizer_step", real)
-    assert train(broken) == 0
+    cut_and_resumed(broken, monkeypatch, at=member["kept_step"] + 2)
     for name in ("reward_model", "held_out_reward_model"):
         assert manifest(broken).artifact(name).sha256 == manifest(whole).artifact(name).sha256
     assert manifest(broken).results == manifest(whole).results

@@ -29,7 +29,10 @@ def inputs(tmp_path_factory):
     model_save(tiny_classifier(), path / "reward" / "member_0")
     model_save(tiny_classifier(seed=1), path / "reward" / "member_1")
     settings = {
-        "members": [{"path": f"member_{i}", "mean": 0.1, "std": 0.5} for i in range(2)],
+        "members": [
+            {"path": f"member_{i}", "mean": 0.1, "std": 0.5, "temperature": 1.0 + i}
+            for i in range(2)
+        ],
         "max_length": 64,
     }
     (path / "reward" / "ensemble.json").write_text(json.dumps(settings))
@@ -66,8 +69,8 @@ def test_every_prompt_gets_its_scored_completions(tmp_path, inputs):
             scores = model.score([(prompt["messages"], completion["text"])])
             expected = {
                 "reward_model": float(scores.combined()[0]),
-                "reward_model/member_0": float(scores.normalised[0, 0]),
-                "reward_model/member_1": float(scores.normalised[1, 0]),
+                "reward_model/log_odds_0": float(scores.raw[0, 0]),
+                "reward_model/log_odds_1": float(scores.raw[1, 0]) / 2,
             }
             assert completion["scores"] == pytest.approx(expected, abs=1e-4)
     results = manifest(spec).results

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tests.support.encoding import demonstration
 from tests.support.recipes import (
     events,
     manifest,
@@ -18,7 +19,6 @@ from tests.support.recipes import (
 )
 from tests.support.tiny_models import TINY_SIZES, json_lines, tiny_policy, write_spec
 from training.contracts import Sampling, SftConfig
-from training.core.data.conversations import demonstration_encode
 from training.core.data.tokenizers import decode, prompt_encode
 from training.core.model.loading import policy_load_path
 from training.core.model.supervised import assistant_loss
@@ -83,8 +83,8 @@ def test_only_the_assistants_tokens_are_in_the_loss():
         {"role": "user", "content": "What is 7 plus 5?"},
         {"role": "assistant", "content": "7 plus 5 is 12."},
     ]
-    encoded = demonstration_encode(loaded.tokenizer, messages, max_length=40)
-    short = demonstration_encode(
+    encoded = demonstration(loaded.tokenizer, messages, max_length=40)
+    short = demonstration(
         loaded.tokenizer, [{**messages[0], "content": "How?"}, messages[1]], max_length=40
     )
     by_hand, tokens = 0.0, 0

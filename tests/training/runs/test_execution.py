@@ -12,7 +12,8 @@ from tests.support.fake_runs import attempts, updates
 from training import facade as training
 from training.contracts import RunEvent
 from training.digests import artifact_verify
-from training.runs.execution import LeaseLost, RunBusy, RunCancelled, RunFailed, run_execute
+from training.runs.claims import LeaseLost, RunBusy
+from training.runs.execution import RunCancelled, RunFailed, run_execute
 from training.runs.models import Run
 from training.runs.selectors import run_events, run_log_tail
 from training.runs.services import run_cancel, run_take_up

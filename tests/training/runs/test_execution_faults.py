@@ -22,7 +22,8 @@ from tests.support.fake_runs import (
     updates,
 )
 from training.runs import execution
-from training.runs.execution import RESTARTS, RunBusy, RunFailed, run_execute
+from training.runs.claims import RunBusy
+from training.runs.execution import RESTARTS, RunFailed, run_execute
 from training.runs.exit_report import manifest_read
 from training.runs.models import Run
 from training.runs.selectors import run_events

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from accelerate.commands.config import load_config_from_file
 
-from training.runs import launching
-from training.runs.launching import LaunchError, accelerate_config, launch_command, shipped_configs
+from training.runs import execution, launching
+from training.runs.execution import RunFailed
+from training.runs.launching import (
+    LaunchError,
+    accelerate_config,
+    child_environment,
+    launch_command,
+    shipped_configs,
+)
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "multi-gpu.md"
 
@@ -50,3 +60,51 @@ def test_an_unknown_name_is_refused_with_the_names_there_are():
         LaunchError, match=r"neither a file nor one of cpu, cpu-two, cpu-two-fsdp, fsdp"
     ):
         accelerate_config("twelve-gpus")
+
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://me:word@host/loop", "OUTERLOOP_SECRET_KEY": "s" * 50,
+    "CELERY_BROKER_URL": "redis://:word@host/0", "EMAIL_HOST_PASSWORD": "word",
+    "OUTERLOOP_METRICS_TOKEN": "t" * 20, "OIDC_SECRET": "word", "AWS_SECRET_ACCESS_KEY": "word",
+    "HF_TOKEN": "word", "VLLM_API_KEY": "word", "PGPASSWORD": "word", "ANYTHING": "word",
+    "SLURM_JWT": "word", "WANDB_API_KEY": "word", "MLFLOW_REGISTRY_URI": "http://me:word@runs:5000",
+    "HTTPS_PROXY": "http://me:word@proxy:3128", "all_proxy": "me:word@proxy:3128",
+}  # fmt: skip
+WANTED = {
+    "CUDA_VISIBLE_DEVICES": "1", "OMP_NUM_THREADS": "3", "HF_HOME": "/cache", "NCCL_DEBUG": "INFO",
+    "OUTERLOOP_THREADS": "2", "OUTERLOOP_MEMORY_CHECK": "warn", "LC_ALL": "C.UTF-8",
+    "HTTP_PROXY": "http://proxy:3128", "https_proxy": "http://proxy:3128", "NO_PROXY": "localhost",
+    "REQUESTS_CA_BUNDLE": "/etc/ca.pem", "CURL_CA_BUNDLE": "/etc/ca.pem", "CC": "gcc-14", "CXX": "g++-14",
+    "CPATH": "/opt/include", "LIBRARY_PATH": "/opt/lib", "LANGUAGE": "de:en", "FI_PROVIDER": "efa",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDNN_LOGLEVEL_DBG": "1", "MIOPEN_FIND_MODE": "FAST",
+    "SLURM_JOB_ID": "7", "OUTERLOOP_TRACKERS": "wandb", "WANDB_MODE": "offline",
+    "MLFLOW_TRACKING_URI": "http://runs:5000",
+}  # fmt: skip
+
+
+def test_a_program_inherits_named_variables_and_no_secret(monkeypatch, settings):
+    for name, value in {**SECRETS, **WANTED}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    found = child_environment(OUTERLOOP_LIFELINE="stdin")
+    assert not SECRETS.keys() & found.keys()
+    assert found.items() >= WANTED.items()
+    assert found["PATH"] == os.environ["PATH"]
+    assert (found["OUTERLOOP_LIFELINE"], found["HF_HUB_OFFLINE"]) == ("stdin", "1")
+    settings.OUTERLOOP_CHILD_VARIABLES = ["ANYTHING", "HF_TOKEN", "HTTPS_PROXY"]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    found = child_environment()
+    assert (found["ANYTHING"], found["HF_HUB_OFFLINE"]) == ("word", "0")
+    assert (found["HF_TOKEN"], found["HTTPS_PROXY"]) == ("word", SECRETS["HTTPS_PROXY"])
+
+
+def test_the_started_child_itself_has_no_secret(monkeypatch, order, tmp_path, db):
+    told = tmp_path / "told.json"
+    program = f"import json, os; json.dump(dict(os.environ), open({str(told)!r}, 'w'))"
+    command = [sys.executable, "-c", program]
+    monkeypatch.setattr(execution, "child_command", lambda run, config: command)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunFailed, match=r"left no manifest\.json"):
+        execution.run_execute(run_id=order().id, owner="w")
+    assert not SECRETS.keys() & json.loads(told.read_text()).keys()

@@ -7,9 +7,13 @@ import uuid
 
 import pytest
 
+from annotation.comparisons.models import Completion
 from annotation.contracts import SnapshotRecipe
+from annotation.quality.services import exclusion_drawn, exclusion_lift, exclusion_make
 from tests.annotation.factories import a_campaign, an_annotator, label_next, some_pairs
+from tests.support.people import person_create
 from training import facade as training
+from training.chat_templates import template_fix
 from training.contracts import ContractError, InputRef, RunSpec
 from training.digests import file_sha256
 from training.runs.execution import run_execute
@@ -111,8 +115,11 @@ def test_an_imported_model_is_copied_hashed_and_stripped_of_code(tmp_path, store
     source = model_folder(tmp_path / "mine")
     (source / "modeling_evil.py").write_text("raise SystemExit")
     (source / "pytorch_model.bin").write_bytes(b"pickle")
+    (source / "model.safetensors").chmod(0o600)  # as libraries write weights
     line = uuid.uuid4()
     version = training.model_version_import(line_id=line, kind="policy", path=source, name="mine")
+    folder = version.path.parent.stat().st_mode
+    assert (version.path / "model.safetensors").stat().st_mode & 0o777 == folder & 0o666
     assert sorted(p.name for p in version.path.iterdir()) == ["config.json", "model.safetensors"]
     assert version.path.is_relative_to(store)
     assert (version.number, version.name, version.meta) == (
@@ -124,6 +131,28 @@ def test_an_imported_model_is_copied_hashed_and_stripped_of_code(tmp_path, store
     (version.path / "model.safetensors").write_bytes(b"weights!")
     with pytest.raises(training.ArtifactMismatch, match=r"^mine: .*changed or damaged"):
         training.model_version_verify(version.id)
+
+
+def test_the_template_of_an_imported_model_is_fixed_before_it_is_hashed(tmp_path, store):
+    source = model_folder(tmp_path / "mine")
+    template = "{{ enable_thinking }}{{ strftime_now('%Y') }}"
+    (source / "chat_template.jinja").write_text(template)
+
+    def imported(**settings):
+        return training.model_version_import(
+            line_id=uuid.uuid4(), kind="policy", path=source, name="mine",
+            chat_template_kwargs=settings,
+        )  # fmt: skip
+
+    version = imported(enable_thinking=False)
+    fixed = (version.path / "chat_template.jinja").read_text()
+    assert fixed == template_fix(template, {"enable_thinking": False}) != template
+    assert version.meta["chat_template_kwargs"] == {"enable_thinking": False}
+    training.model_version_verify(version.id)
+    assert (source / "chat_template.jinja").read_text() == template
+    with pytest.raises(training.ArtifactMismatch, match="names 'thinking'"):
+        imported(thinking=False)
+    assert ModelVersion.objects.count() == len(list((store / "models").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -176,6 +205,19 @@ def test_the_same_labels_give_the_same_snapshot(store):
     assert set(strengths) <= {2, 4, 6}
 
 
+def test_a_snapshot_with_writers_counts_them_and_is_another():
+    campaign = a_campaign()
+    versions = (uuid.uuid4(), uuid.uuid4())
+    some_pairs(campaign, 2, split="train", versions=versions)
+    Completion.objects.update(sampling={"temperature": 1.0})
+    label_next(an_annotator(campaign), campaign, 2)
+    silent = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
+    said = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe(writers=True))
+    assert said.counts["writers"] == dict.fromkeys(map(str, versions), 1)
+    assert "writers" not in silent.counts
+    assert said.sha256 != silent.sha256
+
+
 def test_another_label_gives_another_snapshot():
     campaign = labelled()
     taken = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
@@ -184,6 +226,22 @@ def test_another_label_gives_another_snapshot():
     later = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
     assert (later.rows, later.sha256 == taken.sha256) == (4, False)
     assert {s.id for s in Snapshot.objects.all()} == {later.id, taken.id}
+
+
+def test_what_a_lead_leaves_out_is_not_in_the_next_snapshot_and_the_old_one_stays_as_it_was():
+    campaign = labelled()
+    taken = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
+    some_pairs(campaign, 1, split="train")
+    odd = an_annotator(campaign)
+    label_next(odd, campaign, 1)
+    lead = person_create("lea", "lead")
+    drawn = exclusion_drawn(campaign=campaign, rater=odd)
+    exclusion = exclusion_make(exclusion=drawn, reason="Always the first.", actor=lead)
+    without = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
+    assert without.sha256 == taken.sha256 == file_sha256(taken.path)
+    exclusion_lift(exclusion=exclusion, actor=lead)
+    whole = training.snapshot_take(line_id=campaign.line, recipe=SnapshotRecipe())
+    assert (whole.rows, whole.counts["raters"][odd.pseudonym]) == (4, 1)
 
 
 def test_nothing_to_learn_from_is_said_and_leaves_no_file(store):

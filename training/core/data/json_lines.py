@@ -88,7 +88,20 @@ def _document(where: str, line: bytes) -> dict[str, Any]:
         raise UserError(f"{where}: not valid JSON ({error}).") from error
     if not isinstance(document, dict):
         raise UserError(f"{where}: expected a JSON object.")
+    if b"\\ud" in line.lower() and not _encodable(document):
+        raise UserError(
+            f"{where}: a text holds half of a surrogate pair, which is no character: it was cut in the middle"
+            " of one; leave the half out."
+        )
     return document
+
+
+def _encodable(document: dict[str, Any]) -> bool:
+    try:
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_messages(messages: tuple[Message, ...], last_role: str) -> None:

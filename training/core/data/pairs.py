@@ -17,8 +17,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from annotation.rows import PreferenceRow
-from training.core.data.conversations import Encoded, conversation_encode
-from training.core.data.tokenizers import encode
+from training.contracts import Truncation
+from training.core.data.conversations import Encoded, completions_encode
+from training.core.data.fitting import FittedRows
+from training.core.data.tokenizers import encode, harmless
 from training.core.run.errors import UserError
 
 
@@ -87,17 +89,43 @@ def group_held_out(group: str, share: float) -> bool:
 
 
 def pair_encode(
-    tokenizer: PreTrainedTokenizerBase, row: PreferenceRow, max_length: int
-) -> EncodedPair:
-    first, second = (
-        conversation_encode(tokenizer, row.messages, text, max_length=max_length)
-        for text in row.completions
+    tokenizer: PreTrainedTokenizerBase,
+    row: PreferenceRow,
+    max_length: int,
+    truncation: Truncation = "oldest_turns",
+) -> EncodedPair | None:
+    """Both completions behind the same tokens of their prompt; None where the pair is to be dropped."""
+    encoded = completions_encode(
+        tokenizer, row.messages, row.completions, max_length=max_length, truncation=truncation
     )
-    lengths = (
-        len(encode(tokenizer, row.completions[0])),
-        len(encode(tokenizer, row.completions[1])),
+    if encoded is None:
+        return None
+    first, second = (len(encode(tokenizer, harmless(tokenizer, c))) for c in row.completions)
+    return EncodedPair(row, encoded[0], encoded[1], (first, second))
+
+
+def pairs_encode(
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[PreferenceRow],
+    *,
+    max_length: int,
+    truncation: Truncation,
+) -> FittedRows[EncodedPair]:
+    """Every pair that fits; raises `UserError` with the id of a row that the chat template refuses."""
+    return FittedRows.of(
+        rows,
+        lambda row: pair_encode(tokenizer, row, max_length, truncation),
+        name=lambda _, row: f"The pair {row.id!r}",
+        cut=lambda pair: pair.cut > 0,
+        alike=_alike,
+        max_length=max_length,
     )
-    return EncodedPair(row, first, second, lengths)
+
+
+def _alike(pair: EncodedPair) -> bool:
+    """Two texts that are the same tokens: their label would contradict itself. One text twice is a tie."""
+    texts = pair.row.completions
+    return pair.first.ids == pair.second.ids and texts[0] != texts[1]
 
 
 def labels_of(pairs: Sequence[EncodedPair]) -> Labels:

@@ -20,6 +20,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from training.chat_templates import control_pattern, controls_broken, messages_controls_broken
 from training.core.data.json_lines import Message
 from training.core.run.errors import UserError
 
@@ -87,7 +88,10 @@ def _word_tokenizer(vocabulary: dict[str, int], special: list[str]) -> PreTraine
 def chat_render(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, for_completion: bool = True
 ) -> str:
-    """The text that the model reads, by the tokenizer's own chat template."""
+    """The text that the model reads, by the tokenizer's own chat template.
+
+    What reads like a control token in a message stays a text (`harmless`).
+    """
     if not getattr(tokenizer, "chat_template", None):
         raise UserError(
             f"The tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template; "
@@ -95,12 +99,36 @@ def chat_render(
         )
     try:
         text = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=for_completion
+            messages_controls_broken(messages, _controls(tokenizer)),
+            tokenize=False,
+            add_generation_prompt=for_completion,
         )
     except Exception as error:  # a template is a program of the model's author
-        raise UserError(f"The chat template refuses a conversation: {error}") from error
+        roles = ", ".join(m["role"] for m in messages)
+        raise UserError(
+            f"The chat template refuses a conversation of {roles} ({error}): leave such rows out, write "
+            "their messages as the model expects them, or give the model a chat template that takes them."
+        ) from error
     assert isinstance(text, str)
     return text
+
+
+def harmless(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
+    """`text` without control tokens: nobody ends a turn, or begins one, by writing "<|im_end|>"."""
+    return controls_broken(text, _controls(tokenizer))
+
+
+def _controls(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    return _controls_cached(tokenizer, len(tokenizer), tuple(tokenizer.all_special_tokens))
+
+
+@lru_cache(maxsize=64)
+def _controls_cached(
+    tokenizer: PreTrainedTokenizerBase, size: int, named: tuple[str, ...]
+) -> re.Pattern[str] | None:
+    """`size` is what grows where tokens are added, `named` what changes where they get a role."""
+    added = tokenizer.added_tokens_decoder.values()
+    return control_pattern([*named, *(token.content for token in added if token.special)])
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -130,7 +158,7 @@ def _prompt_encode_cached(tokenizer: PreTrainedTokenizerBase, messages: str) -> 
 
 def completion_encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids of an assistant's turn with the token that ends it."""
-    return [*encode(tokenizer, text), turn_end_id(tokenizer)]
+    return [*encode(tokenizer, harmless(tokenizer, text)), turn_end_id(tokenizer)]
 
 
 @lru_cache(maxsize=64)

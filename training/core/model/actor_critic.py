@@ -1,4 +1,4 @@
-"""The two trained networks behind one forward pass: a policy, and a value for every response token."""
+"""The trained networks behind one forward pass: a policy, and a value for every response token."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from training.core.data.conversations import Encoded
 from training.core.data.sequences import SequenceBatch
-from training.core.model.loading import head_of
 from training.core.model.logprobs import token_log_probs
 from training.core.model.lora import trainable_parameters
+from training.core.model.score_head import head_of
 from training.core.model.supervised import TokenLoss, assistant_loss
 from training.core.packed.llama import PackedRows, pack_rows, packable, packed_hidden, packed_logits
 
-__all__ = ["ActorCritic", "Evaluation", "response_logits"]
+__all__ = ["ActorCritic", "Evaluation", "backbone_of", "response_logits"]
 
 
 class Evaluation(NamedTuple):
@@ -64,21 +64,27 @@ def _table(entries: Tensor, batch: SequenceBatch) -> Tensor:
 
 
 class ActorCritic(nn.Module):
-    """A causal language model and a critic: a network of its own, or a head on the policy.
+    """A causal language model and a critic: a network of its own, a head on the policy, or none.
 
-    Both stay in evaluation mode for ever: PPO compares probabilities of two passes, and dropout,
-    in modules or in functions, would make them differ without any learning.
+    Without a critic every value is 0. The networks stay in evaluation mode for ever: PPO compares
+    probabilities of two passes, and dropout, in modules or in functions, would make them differ without
+    any learning.
     """
 
     forward_methods: ClassVar = ("imitation",)
 
-    def __init__(self, policy: Any, *, critic: Any | None, head: nn.Linear) -> None:
+    def __init__(self, policy: Any, *, critic: Any | None, head: nn.Linear | None) -> None:
         super().__init__()
         self.policy = policy
         self.critic = critic
-        self.head = head
+        self.head: Any = head
         self.packed = False
         self.eval()
+
+    @classmethod
+    def alone(cls, policy: Any) -> Self:
+        """No critic: completions are compared with one another, or with their mean."""
+        return cls(policy, critic=None, head=None)
 
     @classmethod
     def shared(cls, policy: Any) -> Self:
@@ -86,9 +92,10 @@ class ActorCritic(nn.Module):
         return cls(policy, critic=None, head=_zero_head(policy))
 
     @classmethod
-    def separate(cls, policy: Any) -> Self:
-        """The critic is a copy of the policy's backbone; its head starts at 0."""
-        return cls(policy, critic=copy.deepcopy(policy.base_model), head=_zero_head(policy))
+    def separate(cls, policy: Any, *, critic: Any | None = None) -> Self:
+        """The critic is a copy of the policy's backbone, or `critic`; its head starts at 0."""
+        own = copy.deepcopy(backbone_of(policy)) if critic is None else critic
+        return cls(policy, critic=own, head=_zero_head(policy))
 
     @classmethod
     def from_reward_model(cls, policy: Any, reward_model: Any, *, mean: float, std: float) -> Self:
@@ -131,6 +138,9 @@ class ActorCritic(nn.Module):
             own, hidden = self._packed_states(batch)
             logits = functional.linear(own, self.policy.lm_head.weight)
             return _table(logits, batch), _table(self._values_of(hidden), batch)
+        if self.head is None:
+            logits = response_logits(self.policy, batch)
+            return logits, torch.zeros(batch.mask.shape, device=logits.device)
         if self.critic is None:
             arguments = _arguments(batch) | {"output_hidden_states": True}
             result = self.policy(**arguments, logits_to_keep=keep)
@@ -149,7 +159,11 @@ class ActorCritic(nn.Module):
         return self._values_of(hidden[:, -keep:-1])
 
     def _values_of(self, hidden: Tensor) -> Tensor:
-        return cast(Tensor, self.head(hidden.to(self.head.weight.dtype)))[..., 0].float()
+        """In the head's own precision, as autocast would round values to 8 bits, and returns with them."""
+        if self.head is None:
+            return torch.zeros(hidden.shape[:-1], device=hidden.device)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return cast(Tensor, self.head(hidden.to(self.head.weight.dtype)))[..., 0].float()
 
     def imitation(self, batch: Sequence[Encoded], pad_id: int) -> TokenLoss:
         """The policy's loss on demonstrations (PPO-ptx), with gradients."""
@@ -161,7 +175,12 @@ class ActorCritic(nn.Module):
 
     def value_parameters(self) -> list[nn.Parameter]:
         critic = [] if self.critic is None else trainable_parameters(self.critic)
-        return [*critic, *self.head.parameters()]
+        return [*critic, *([] if self.head is None else self.head.parameters())]
+
+
+def backbone_of(policy: Any) -> Any:
+    """The policy without its output layer, also where its class names that part otherwise (Llama 4)."""
+    return policy.model if policy.base_model is policy else policy.base_model
 
 
 def _zero_head(policy: Any, *, width: int | None = None) -> nn.Linear:

@@ -22,7 +22,8 @@ def context_length(model: PreTrainedModel) -> int | None:
         numbered = name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
         if numbered and module.padding_idx is not None:
             return int(module.num_embeddings - module.padding_idx - 1)
-    return None if positions is None else int(positions)
+    # XLNet says -1, where positions are relative and have no end.
+    return None if positions is None or int(positions) < 1 else int(positions)
 
 
 def length_check(max_length: int, model: PreTrainedModel) -> None:

@@ -6,53 +6,58 @@ training and of generation depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
     GenerationConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    LlamaForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
-from transformers.utils import logging as transformers_logging
 
-from training.contracts import ModelSource
-from training.core.data.tokenizers import PAD, end_ids, word_tokenizer_learn
-from training.core.run.errors import UserError
-from training.model_files import ModelFilesError, model_folder_check
+from training.contracts import CheckpointDtype, ModelSource
+from training.core.data.tokenizers import word_tokenizer_learn
+from training.core.model.fresh import fresh_classifier, fresh_policy, seeded
+from training.core.model.pretrained import (
+    causal_check,
+    chat_template_fix,
+    config_load,
+    folder_check,
+    not_whole,
+    part_check,
+    quiet,
+    source_path,
+    stored_dtype,
+    tokenizer_load,
+    weights_load,
+    whole_check,
+)
+from training.core.model.score_head import classifier_class, head_init
+from training.core.model.vocabulary import (
+    policy_ends,
+    stated_ends,
+    vocabulary_check,
+    vocabulary_fit,
+)
 
-_SAFE: dict[str, Any] = {
-    "use_safetensors": True,
-    "trust_remote_code": False,
-    "dtype": torch.float32,
-}
-_UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError,
-)  # fmt: skip
 # A classifier that was trained for other labels lends its backbone, never its head.
 _HEAD: dict[str, Any] = {"num_labels": 1, "ignore_mismatched_sizes": True}
+States = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with its tokenizer, dropout off, in float32 on the CPU."""
+    """A model with its tokenizer, dropout off, in float32 on the CPU; `stored` is the type of its files."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    stored: torch.dtype = torch.float32
 
     @property
     def pad_id(self) -> int:
@@ -60,7 +65,11 @@ class LoadedModel:
 
     @property
     def end_ids(self) -> tuple[int, ...]:
-        return end_ids(self.tokenizer)
+        return policy_ends(self.model.generation_config, self.tokenizer)
+
+    def written_as(self, dtype: CheckpointDtype) -> LoadedModel:
+        """The same model, which `model_save` writes so."""
+        return replace(self, stored=torch.float32) if dtype == "float32" else self
 
 
 def policy_load(
@@ -72,14 +81,17 @@ def policy_load(
 ) -> LoadedModel:
     """A causal language model. `texts` teach the tokenizer of a fresh one; `seed` its weights."""
     if source.kind == "fresh":
-        if source.architecture != "llama":
-            raise UserError(f"A fresh policy must be a llama, not a {source.architecture}.")
         tokenizer = _fresh_tokenizer(source, inputs, texts)
-        model = _seeded(seed, lambda: LlamaForCausalLM(_llama_config(source, tokenizer)))
-        return _finish_policy(model, tokenizer, fresh=True)
+        model = fresh_policy(source, tokenizer, seed=seed)
+        return _policy_finish(model, tokenizer, "the fresh model", torch.float32)
     where = source_path(source, inputs)
-    model, tokenizer = _policy_loaded(where)
-    return _finish_policy(model, tokenizer, fresh=False)
+    folder_check(where)
+    causal_check(config_load(where), where)
+    tokenizer = tokenizer_load(where, source.chat_template_kwargs)
+    model, info = weights_load(where, AutoModelForCausalLM)
+    whole_check(where, info, "policy", ("missing", "mismatched"))
+    part_check(model.config, where)
+    return _policy_finish(model, tokenizer, where, stored_dtype(where))
 
 
 def policy_load_path(path: Path) -> LoadedModel:
@@ -94,170 +106,133 @@ def classifier_load(
     texts: Iterable[str] = (),
     seed: int = 0,
 ) -> LoadedModel:
-    """A sequence classifier with one output and a new head drawn from `seed`.
+    """A classifier with one output and a new head drawn from `seed`.
 
     The backbone is any encoder or decoder, a policy artifact included.
     """
     if source.kind == "fresh":
+        where, stored = "the fresh model", torch.float32
         tokenizer = _fresh_tokenizer(source, inputs, texts)
-        model = _seeded(seed, lambda: _fresh_classifier(source, tokenizer))
+        model = fresh_classifier(source, tokenizer, seed=seed)
     else:
         where = source_path(source, inputs)
-        _folder_check(where)
-        tokenizer = tokenizer_load(where)
-        model = _seeded(seed, lambda: _loaded(where, AutoModelForSequenceClassification, **_HEAD))
-        vocabulary_check(model, tokenizer, where)
-    _add_pad(model, tokenizer)
+        folder_check(where)
+        factory = classifier_class(config_load(where), where)
+        tokenizer = tokenizer_load(where, source.chat_template_kwargs)
+        model, info = seeded(seed, lambda: weights_load(where, factory, **_HEAD))
+        _backbone_check(where, model, info)
+        stored = stored_dtype(where)
+    vocabulary_fit(
+        model, tokenizer, where, ends=stated_ends(_generation_of(model, where), tokenizer)
+    )
     head_init(model, seed)
     dropout_disable(model)
-    return LoadedModel(model, tokenizer)
+    return LoadedModel(model, tokenizer, stored)
 
 
 def classifier_load_path(path: Path) -> LoadedModel:
     """A trained reward model: unlike `classifier_load`, every weight must be in the files."""
-    _folder_check(str(path))
-    tokenizer = tokenizer_load(str(path))
-    model, info = _loaded(
-        str(path), AutoModelForSequenceClassification, **_HEAD, output_loading_info=True
-    )
-    _whole_check(str(path), info, "reward model", ("missing", "unexpected", "mismatched"))
-    vocabulary_check(model, tokenizer, str(path))
+    where = str(path)
+    folder_check(where)
+    factory = classifier_class(config_load(where), where)
+    tokenizer = tokenizer_load(where)
+    model, info = weights_load(where, factory, **_HEAD)
+    whole_check(where, info, "reward model", ("missing", "unexpected", "mismatched"))
+    vocabulary_check(model, tokenizer, where)
     dropout_disable(model)
     model.eval()
-    return LoadedModel(model, tokenizer)
+    return LoadedModel(model, tokenizer, stored_dtype(where))
 
 
-def model_save(loaded: LoadedModel, directory: Path, state: dict[str, Any] | None = None) -> None:
-    """Write the Hugging Face layout; the same weights give the same bytes."""
-    _quiet()
-    loaded.model.save_pretrained(directory, state_dict=state, safe_serialization=True)
+def model_save(
+    loaded: LoadedModel, directory: Path, keep: Callable[[States], States] = lambda state: state
+) -> None:
+    """Write the Hugging Face layout, weights in the type that they came in.
+
+    The same weights give the same bytes. `keep` leaves out of the state what is not the model's.
+    """
+    quiet()
+    with _in_dtype(loaded.model, loaded.stored):
+        loaded.model.save_pretrained(
+            directory, state_dict=keep(loaded.model.state_dict()), safe_serialization=True
+        )
     loaded.tokenizer.save_pretrained(directory)
 
 
-# ------------------------------------------------------------------------- loading
-
-
-def source_path(source: ModelSource, inputs: Mapping[str, Path]) -> str:
-    if source.kind == "pretrained":
-        return source.name
-    if source.name not in inputs:
-        known = ", ".join(sorted(inputs)) or "none"
-        raise UserError(f"The model comes from the input {source.name!r}; the spec has: {known}.")
-    return str(inputs[source.name])
-
-
-def tokenizer_load(where: str) -> PreTrainedTokenizerBase:
-    _quiet()
+@contextmanager
+def _in_dtype(model: PreTrainedModel, dtype: torch.dtype) -> Iterator[None]:
+    """Within, all that is saved is of `dtype`; exact again afterwards. Tied weights stay tied."""
+    if dtype == torch.float32:
+        yield
+        return
+    exact = {t: t.data for t in model.state_dict(keep_vars=True).values() if t.is_floating_point()}
+    stated = model.config.dtype
+    for tensor, data in exact.items():
+        tensor.data = data.to(dtype)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            where, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizers library raises nothing narrower
-        raise UserError(
-            f"No tokenizer can be loaded from {where}: {_sentence(error)} Save the model's tokenizer"
-            " files beside its weights."
-        ) from error
-    return tokenizer
+        yield
+    finally:
+        for tensor, data in exact.items():
+            tensor.data = data
+        model.config.dtype = stated
 
 
-def _policy_loaded(where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    _folder_check(where)
-    tokenizer = tokenizer_load(where)
-    model, info = _loaded(where, AutoModelForCausalLM, output_loading_info=True)
-    _whole_check(where, info, "policy", ("missing", "mismatched"))
-    vocabulary_check(model, tokenizer, where)
-    return model, tokenizer
+# ------------------------------------------------------------------------- finishing
 
 
-def _folder_check(where: str) -> None:
-    """A folder is looked at before it is opened; any other name may be one of a model hub."""
-    path = Path(where)
-    if path.exists() or path.is_absolute() or where.startswith((".", "~")):
-        try:
-            model_folder_check(path)
-        except ModelFilesError as error:
-            raise UserError(str(error)) from error
-
-
-def _loaded(where: str, factory: Any, **options: Any) -> Any:
-    _quiet()
-    try:
-        return factory.from_pretrained(where, **_SAFE, **options)
-    except torch.OutOfMemoryError:
-        raise
-    except _UNREADABLE as error:
-        raise UserError(f"No model can be loaded from {where}: {_sentence(error)}") from error
-
-
-def _whole_check(where: str, info: Mapping[str, Any], what: str, problems: Iterable[str]) -> None:
-    """No weight that the architecture has may be drawn at random because a file lacks it."""
-    for problem in problems:
-        if found := info[f"{problem}_keys"]:
-            names = ", ".join(sorted(map(str, found))[:3])
-            raise UserError(
-                f"{where}: not a whole {what} ({problem}_keys: {names}); save the model again, whole."
-            )
-
-
-def vocabulary_check(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, where: str
-) -> None:
-    """Every token has its row of the embeddings; one for padding alone is added later."""
-    rows = model.get_input_embeddings().num_embeddings
-    beyond = {i for i in tokenizer.get_vocab().values() if i >= rows} - {tokenizer.pad_token_id}
-    if beyond:
-        raise UserError(
-            f"The tokenizer of {where} has token ids up to {max(beyond)}, but the model has only {rows}"
-            " embeddings: they do not belong together. Put the tokenizer beside the model that it was"
-            " trained with."
-        )
-
-
-def _sentence(error: Exception) -> str:
-    said = str(error).strip().split("\n")[0].rstrip(" .:")
-    return f"{said or type(error).__name__}."
-
-
-def _quiet() -> None:
-    """A new head is announced as missing weights; here that is meant, and checked on reload."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
-def _seeded(seed: int, build: Any) -> Any:
-    """Draw new weights from `seed` without touching the global random state."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build()
-
-
-def _finish_policy(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, fresh: bool
+def _policy_finish(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, where: str, stored: torch.dtype
 ) -> LoadedModel:
-    _add_pad(model, tokenizer)
+    model.generation_config = _generation_sound(model.generation_config)
+    ends = stated_ends(model.generation_config, tokenizer)
+    vocabulary_fit(model, tokenizer, where, ends=ends)
     dropout_disable(model)
-    loaded = LoadedModel(model, tokenizer)
-    if fresh or model.generation_config is None:
-        # What a server does when a request names no sampling: the policy's own distribution.
-        model.generation_config = GenerationConfig(
-            do_sample=True, temperature=1.0, top_k=0, top_p=1.0
-        )
-    model.generation_config.pad_token_id = loaded.pad_id
-    model.generation_config.eos_token_id = list(loaded.end_ids)
-    return loaded
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.generation_config.eos_token_id = list(policy_ends(model.generation_config, tokenizer))
+    return LoadedModel(model, tokenizer, stored)
 
 
-def _add_pad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    ends = {tokenizer.eos_token_id}
-    if tokenizer.chat_template:
-        ends |= set(end_ids(tokenizer))
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in ends:
-        tokenizer.add_special_tokens({"pad_token": PAD})
-        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    text_config = model.config.get_text_config()
-    text_config.pad_token_id = tokenizer.pad_token_id
+def _generation_sound(found: GenerationConfig | None) -> GenerationConfig:
+    """As it is where it can be saved again; of one that contradicts itself, as old models' do, what is sure.
+
+    A temperature beside do_sample false is read without a word, and refused when it is to be written.
+    """
+    if found is None:
+        return GenerationConfig()
+    try:
+        found.validate(strict=True)
+    except ValueError:
+        sure = ("do_sample", "bos_token_id", "eos_token_id")
+        return GenerationConfig(**{name: getattr(found, name) for name in sure})
+    return found
+
+
+def _generation_of(model: PreTrainedModel, where: str) -> GenerationConfig:
+    """As a policy has it from the same folder: the file, or what follows from config.json."""
+    try:
+        return GenerationConfig.from_pretrained(where)
+    except OSError:
+        return GenerationConfig.from_model_config(model.config)
+
+
+def _backbone_check(where: str, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """What a new head may draw: itself, and the pooler, which masked language models are saved without."""
+    body = f"{model.base_model_prefix}."
+    missing = [name for name in info["missing_keys"] if name.startswith(body)]
+    if found := [name for name in missing if "pooler" not in name]:
+        raise not_whole(where, "backbone", "missing", found)
+
+
+def _fresh_tokenizer(
+    source: ModelSource, inputs: Mapping[str, Path], texts: Iterable[str]
+) -> PreTrainedTokenizerBase:
+    if source.tokenizer_from:
+        name = ModelSource(kind="input", name=source.tokenizer_from)
+        tokenizer = tokenizer_load(source_path(name, inputs))
+    else:
+        tokenizer = word_tokenizer_learn(texts, limit=source.vocabulary_limit)
+    chat_template_fix(tokenizer, source.chat_template_kwargs)
+    return tokenizer
 
 
 def dropout_disable(model: nn.Module) -> None:
@@ -268,73 +243,3 @@ def dropout_disable(model: nn.Module) -> None:
         for name, value in vars(module).items():
             if "dropout" in name and isinstance(value, float):
                 setattr(module, name, 0.0)
-
-
-# --------------------------------------------------------------------------- heads
-
-
-def head_of(model: nn.Module) -> nn.Linear:
-    """The last linear layer with one output: `score`, `classifier`, `classifier.out_proj` ..."""
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == 1]
-    if not heads:
-        raise UserError(f"{type(model).__name__} has no head with one output.")
-    return heads[-1]
-
-
-def head_init(model: nn.Module, seed: int) -> None:
-    """Draw the head from N(0, 1/sqrt(d + 1)), bias 0 (Stiennon 2020; Huang 2024)."""
-    head = head_of(model)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        noise = torch.randn(head.weight.shape, generator=generator)
-        head.weight.copy_(noise / (head.in_features + 1) ** 0.5)
-        if head.bias is not None:
-            head.bias.zero_()
-
-
-# --------------------------------------------------------------------- fresh models
-
-
-def _fresh_tokenizer(
-    source: ModelSource, inputs: Mapping[str, Path], texts: Iterable[str]
-) -> PreTrainedTokenizerBase:
-    if source.tokenizer_from:
-        name = ModelSource(kind="input", name=source.tokenizer_from)
-        return tokenizer_load(source_path(name, inputs))
-    tokenizer: PreTrainedTokenizerFast = word_tokenizer_learn(texts, limit=source.vocabulary_limit)
-    return tokenizer
-
-
-def _llama_config(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=source.hidden_size,
-        intermediate_size=source.feed_forward,
-        num_hidden_layers=source.layers,
-        num_attention_heads=source.heads,
-        max_position_embeddings=source.max_positions,
-        initializer_range=source.init_std,
-        tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-        num_labels=1,
-    )
-
-
-def _fresh_classifier(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    if source.architecture == "llama":
-        return LlamaForSequenceClassification(_llama_config(source, tokenizer))
-    return BertForSequenceClassification(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=source.hidden_size,
-            intermediate_size=source.feed_forward,
-            num_hidden_layers=source.layers,
-            num_attention_heads=source.heads,
-            max_position_embeddings=source.max_positions,
-            initializer_range=source.init_std,
-            pad_token_id=tokenizer.pad_token_id,
-            num_labels=1,
-        )
-    )

@@ -88,13 +88,15 @@ def token_log_probs(logits: Tensor, tokens: Tensor, *, temperature: float = 1.0)
 def token_statistics(logits: Tensor, tokens: Tensor, *, temperature: float) -> TokenStatistics:
     """Log-probability of `tokens` and entropy of softmax(logits / temperature), from one softmax.
 
-    Shapes: logits [B, R, V], tokens [B, R] -> two times [B, R] in fp32. No gradient.
+    Shapes: logits [B, R, V], tokens [B, R] -> two times [B, R] in fp32. No gradient. The first is to the
+    last bit what `token_log_probs` gives: KL of equal networks and log-ratios before a step are 0.
     """
     flat, targets = logits.reshape(-1, logits.shape[-1]), tokens.reshape(-1)
     log_probs = torch.empty(len(flat), dtype=torch.float32, device=flat.device)
     entropy = torch.empty_like(log_probs)
     for rows in chunk_rows(flat):
-        table = _scaled(flat[rows], temperature).log_softmax(-1)
+        scaled = _scaled(flat[rows], temperature)
+        table = scaled - scaled.logsumexp(-1, keepdim=True)
         log_probs[rows] = table.gather(1, targets[rows, None])[:, 0]
         entropy[rows] = -(table.exp() * table).nan_to_num(0.0).sum(-1)
     return TokenStatistics(log_probs.view(tokens.shape), entropy.view(tokens.shape))

@@ -10,9 +10,12 @@ weights, so that whoever serves the policy needs to know nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,6 +29,9 @@ from training.core.run.errors import UserError
 __all__ = [
     "AdapterOff",
     "adapter_add",
+    "adapter_attach",
+    "adapter_check",
+    "adapter_learns",
     "adapter_merge",
     "adapter_off",
     "adapter_save",
@@ -35,28 +41,77 @@ __all__ = [
     "trainable_parameters",
 ]
 
+_EXPERTS = frozenset({"gate", "w1", "w2", "w3", "gate_proj", "up_proj", "down_proj"})
+"""Names that `peft` takes for parts of fused experts, wherever in such a model they stand."""
+
 
 def adapter_add(model: nn.Module, settings: AdapterConfig, *, seed: int) -> None:
-    """Freeze `model` and put an adapter into it; A is drawn from `seed`, B is 0."""
+    """Freeze `model` and put an adapter into it; A is drawn from `seed`, B is 0.
+
+    Raises `UserError` where the adapter could not be merged into the weights again.
+    """
     if settings.kind == "none":
         return
+    adapter_check(model, settings)
+    device = next(model.parameters()).device
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _inject(model, settings)
+    model.to(device)
+    adapter_learns(model)
+
+
+def adapter_learns(model: nn.Module) -> None:
+    """Of all weights the adapter's learn, and no other."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+
+
+def _inject(model: nn.Module, settings: AdapterConfig) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
-    _check_targets(model, settings)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=0.0,
-        target_modules=list(settings.targets) or "all-linear",
+        target_modules=list(settings.targets) or list(_targets(model, settings)),
         task_type="CAUSAL_LM",
     )
-    device = next(model.parameters()).device
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        inject_adapter_in_model(config, model)
-    model.to(device)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("lora_" in name)
+    inject_adapter_in_model(config, model)
+
+
+def adapter_check(model: nn.Module, settings: AdapterConfig) -> None:
+    """Put an adapter in and merge it, on a copy of `model` without weights: the same names must be left.
+
+    Raises `UserError` where the model has no such layers, or does not come out as it was.
+    """
+    if settings.kind == "none":
+        return
+    _targets_check(model, settings)
+    with torch.device("meta"):
+        bare = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()}
+        copied = copy.deepcopy(model, dict(bare))
+        before = {name: tensor.shape for name, tensor in copied.state_dict().items()}
+        try:
+            _inject(copied, settings)
+            adapted = {name for name, _ in _layers(copied)}
+            written = {name: tensor.shape for name, tensor in merged_weights(copied)}
+            _merge(copied, safe=False)
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _unmergeable(model, str(error).strip().split("\n")[0]) from error
+    if odd := sorted(adapted ^ _targets(model, settings).keys()):
+        raise _unmergeable(model, f"{odd[0]} would not be adapted by itself")
+    after = {name: tensor.shape for name, tensor in copied.state_dict().items()}
+    if after != before or not written.items() <= before.items():
+        changed = sorted(after.items() ^ before.items()) or sorted(written.items() - before.items())
+        raise _unmergeable(model, f"{changed[0][0]} does not come out as it went in")
+
+
+def _unmergeable(model: nn.Module, reason: str) -> UserError:
+    return UserError(
+        f"An adapter cannot be merged into {type(model).__name__} again ({reason}): name other layers in"
+        " adapter.targets, or train all weights (adapter.kind 'none')."
+    )
 
 
 def adapter_size(model: Any, settings: AdapterConfig) -> int:
@@ -66,25 +121,84 @@ def adapter_size(model: Any, settings: AdapterConfig) -> int:
     """
     if settings.kind == "none":
         return 0
-    head = model.get_output_embeddings()
-    layers = [
-        (name.rpartition(".")[2], module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
-    ]
-    chosen = [m for name, m in layers if not settings.targets or name in settings.targets]
+    chosen = _targets(model, settings).values()
     return sum(settings.rank * sum(module.weight.shape) for module in chosen)
 
 
-def _check_targets(model: nn.Module, settings: AdapterConfig) -> None:
-    linear = {
-        name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)
+def _linear_layers(model: nn.Module) -> dict[str, Any]:
+    """Every linear layer by its whole name; experts that are slices of one tensor are none, nor is what makes
+    something else of a linear layer's output, as Llama 4's routers do.
+    """
+    plain = (nn.Linear.forward, Conv1D.forward)
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and type(module).forward in plain
     }
-    unknown = sorted(set(settings.targets) - linear)
-    if unknown:
+
+
+def _has_fused_experts(model: nn.Module) -> bool:
+    """Whether a mixture of experts keeps their matrices in one tensor [experts, in, out]."""
+    return any(
+        parameter.dim() == 3
+        for module in model.modules()
+        if not isinstance(module, nn.Conv1d)
+        for parameter in module.parameters(recurse=False)
+    )
+
+
+def _read_by_kernel(model: nn.Module, name: str) -> bool:
+    """Whether a Mamba mixer's kernel takes the matrix itself: an adapter beside it would not be asked."""
+    mixer, _, own = name.rpartition(".")
+    return own == "out_proj" and hasattr(model.get_submodule(mixer), "conv1d")
+
+
+def _targets(model: Any, settings: AdapterConfig) -> dict[str, Any]:
+    """The layers that are adapted: those that are named, or all but the output layer.
+
+    Beside fused experts the layers of dense and shared ones are left out as well, and the last matrix of a
+    Mamba mixer always.
+    """
+    layers, head = _linear_layers(model), model.get_output_embeddings()
+    if not settings.targets:
+        left_out = _EXPERTS if _has_fused_experts(model) else frozenset()
+        return {
+            name: module
+            for name, module in layers.items()
+            if module is not head
+            and name.rpartition(".")[2] not in left_out
+            and not _read_by_kernel(model, name)
+        }
+    named = set(settings.targets)
+    return {n: module for n, module in layers.items() if n.rpartition(".")[2] in named}
+
+
+def _targets_check(model: Any, settings: AdapterConfig) -> None:
+    layers = _linear_layers(model)
+    known = {name.rpartition(".")[2] for name in layers}
+    if unknown := sorted(set(settings.targets) - known):
         raise UserError(
             f"adapter.targets names {unknown[0]!r}, but the policy's linear layers are "
-            f"{', '.join(sorted(linear))}."
+            f"{', '.join(sorted(known))}."
+        )
+    chosen, head = _targets(model, settings), model.get_output_embeddings()
+    _shared_check(model, {name: module for name, module in chosen.items() if module is not head})
+    tied = getattr(head, "weight", None) is model.get_input_embeddings().weight
+    if tied and any(module is head for module in chosen.values()):
+        raise UserError(
+            f"adapter.targets names the output layer, whose weights {type(model).__name__} shares with its"
+            " embeddings: merging would change both. Leave it out."
+        )
+
+
+def _shared_check(model: nn.Module, chosen: dict[str, Any]) -> None:
+    """No adapted weight stands in several places: each would merge its own part into the one matrix."""
+    places = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
+    if shared := [name for name, module in chosen.items() if places[id(module.weight)] > 1]:
+        raise UserError(
+            f"An adapter cannot be merged into {type(model).__name__} again, as several of its layers share"
+            f" the weights of {shared[0]}: name layers in adapter.targets that share none, or train all"
+            " weights (adapter.kind 'none')."
         )
 
 
@@ -130,20 +244,57 @@ def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def adapter_save(model: Any, directory: Path) -> None:
-    """The adapter alone in the layout of `peft`, to be put on the policy that training began with."""
+def adapter_save(
+    model: Any,
+    directory: Path,
+    *,
+    prefix: str = "",
+    beside: Mapping[str, Tensor] = MappingProxyType({}),
+    task: str = "CAUSAL_LM",
+) -> None:
+    """The adapter alone in the layout of `peft`, to be put on the model that training began with.
+
+    `prefix` is where `model` stands in a larger one, of which the tensors `beside` are saved too.
+    """
     from peft import get_peft_model_state_dict
 
-    config = model.peft_config["default"]
+    config = copy.copy(model.peft_config["default"])
     state = get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False)
+    named = {f"{prefix}{name}": tensor for name, tensor in state.items()} | dict(beside)
     tensors = {
         f"base_model.model.{name}": tensor.detach().cpu().contiguous()
-        for name, tensor in state.items()
+        for name, tensor in named.items()
     }
     save_file(tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules or ())  # a set has no order of its own
+    config.task_type = task
+    config.modules_to_save = sorted({name.partition(".")[0] for name in beside}) or None
     config.save_pretrained(str(directory))
+
+
+def adapter_attach(model: nn.Module, directory: Path, state: Mapping[str, Tensor]) -> None:
+    """Put a saved adapter on `model`, by its adapter_config.json and its tensors; strict on both sides."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    try:
+        config = LoraConfig.from_pretrained(str(directory))
+        config.modules_to_save = None
+        with torch.random.fork_rng():
+            inject_adapter_in_model(config, model)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{directory}: not an adapter for this model ({error}).") from error
+    parts = {name.replace(".default.", "."): p for name, p in _parts(model).items()}
+    if parts.keys() != state.keys():
+        odd = sorted(parts.keys() ^ state.keys())[0]
+        raise UserError(f"{directory}: not a whole adapter for this model ({odd}); restore it.")
+    with torch.no_grad():
+        for name, parameter in parts.items():
+            parameter.copy_(state[name])
+
+
+def _parts(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if ".lora_" in name}
 
 
 def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -165,8 +316,20 @@ def merged_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def adapter_merge(model: nn.Module) -> None:
     """Add the adapter into the weights and take it out: an ordinary model again."""
+    _merge(model, safe=True)
+
+
+def _merge(model: nn.Module, *, safe: bool) -> None:
+    """`safe` looks for numbers that are not finite, which weights on the meta device cannot tell.
+
+    Each weight is changed where it lies: no second one of all stands in memory at the end of a run.
+    """
     for name, layer in _layers(model):
-        layer.merge(safe_merge=True)
+        layer.merge(safe_merge=False)
+        if safe and not torch.isfinite(layer.get_base_layer().weight).all():
+            raise UserError(
+                f"The adapter of {name} holds numbers that are not finite; train again."
+            )
         parent, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(parent), attribute, layer.get_base_layer())
     if has_adapter(model):

@@ -28,10 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM
 
 from training.contracts import AdapterConfig
 from training.core.model.lora import adapter_size
+from training.core.model.pretrained import causal_check, config_load
+from training.core.model.score_head import classifier_class
+from training.core.model.shared_base import head_state
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run
 
@@ -131,12 +134,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Fixes:
-    """The settings of a recipe that make each moment smaller; `recompute`: gradient checkpointing too."""
+    """The settings of a recipe that make each moment smaller; `recompute`: gradient checkpointing too.
+
+    `weights` says how networks come to hold less of them, where they can.
+    """
 
     training: str = "micro_batch_size"
     sampling: str = "sampling.batch_size"
     scoring: str = "micro_batch_size"
     recompute: bool = True
+    weights: str = ""
 
 
 def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) -> NetworkShape:
@@ -144,15 +151,18 @@ def shape_at(where: str, *, speaks: bool, adapter: AdapterConfig | None = None) 
 
     `speaks`: a causal language model; else a sequence classifier with one output.
     """
-    factory: Any = AutoModelForCausalLM if speaks else AutoModelForSequenceClassification
+    config = config_load(where)
+    if speaks:
+        causal_check(config, where)
+    factory: Any = AutoModelForCausalLM if speaks else classifier_class(config, where)
+    if not speaks:
+        config.num_labels = 1
     try:
-        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
-        if not speaks:
-            config.num_labels = 1
         with torch.device("meta"):
             model = factory.from_config(config)
     except (OSError, ValueError) as error:
-        raise UserError(f"No model can be loaded from {where}: {str(error).strip()}") from error
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"No model can be loaded from {where}: {said}") from error
     return shape_of(model, speaks=speaks, adapter=adapter)
 
 
@@ -164,24 +174,37 @@ def shape_of(model: Any, *, speaks: bool, adapter: AdapterConfig | None = None) 
     """
     config = model.config.get_text_config()
     hidden = int(getattr(config, "hidden_size", 0) or model.get_input_embeddings().embedding_dim)
-    heads = int(getattr(config, "num_attention_heads", 1))
-    head_size = int(getattr(config, "head_dim", None) or hidden // heads)
+    heads = _largest(getattr(config, "num_attention_heads", 1))
+    head_size = _largest(getattr(config, "head_dim", None) or hidden // heads)
     return NetworkShape(
         parameters=sum(p.numel() for p in model.parameters()),
         layers=int(getattr(config, "num_hidden_layers", 1)),
         hidden=hidden,
         feed_forward=_feed_forward(config, hidden),
-        keys=int(getattr(config, "num_key_value_heads", None) or heads) * head_size,
+        keys=_largest(getattr(config, "num_key_value_heads", None) or heads) * head_size,
         vocabulary=int(model.get_input_embeddings().num_embeddings) if speaks else 0,
-        adapter=adapter_size(model, adapter) if adapter else 0,
+        adapter=_adapter_size(model, adapter, speaks=speaks) if adapter else 0,
     )
+
+
+def _adapter_size(model: Any, settings: AdapterConfig, *, speaks: bool) -> int:
+    """Of a classifier the adapter stands on the backbone, and the head learns beside it."""
+    if speaks or settings.kind == "none":
+        return adapter_size(model, settings)
+    head = sum(tensor.numel() for tensor in head_state(model).values())
+    return adapter_size(model.base_model, settings) + head
 
 
 def _feed_forward(config: Any, hidden: int) -> int:
     for name in ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"):
         if getattr(config, name, None):
-            return int(getattr(config, name))
+            return _largest(getattr(config, name))
     return 4 * hidden
+
+
+def _largest(size: int | Sequence[int]) -> int:
+    """Some configurations give a size for each layer."""
+    return int(size) if isinstance(size, int | float) else max(map(int, size))
 
 
 def estimate(
@@ -288,7 +311,7 @@ def _parts(found: Estimate) -> str:
 def _advice(found: Estimate, fixes: Fixes) -> str:
     moment = max(found.activations + found.logits, found.cache, found.scoring)
     if moment < found.total / 2:
-        return "take a smaller model, or more memory"
+        return f"{fixes.weights}take a smaller model, or more memory"
     if moment == found.cache:
         return f"lower {fixes.sampling}"
     if moment == found.scoring:

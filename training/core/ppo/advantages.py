@@ -1,4 +1,8 @@
-"""Generalised advantage estimation (Schulman 2016, arXiv 1506.02438) and whitening."""
+"""What was better than expected: by a critic (Schulman 2016, arXiv 1506.02438), or by other completions.
+
+Without a critic a completion is one action. Its return is the sum of its token rewards, the KL penalty
+among them, so that being near the reference is compared like any other merit.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from torch import Tensor
 
 from training.core.rollout.reduction import Reduce, local, masked_sum
 
-__all__ = ["Advantages", "estimate_advantages", "whiten"]
+__all__ = ["Advantages", "estimate_advantages", "group_standardised", "leave_one_out", "whiten"]
+
+GROUP_EPSILON = 1e-4
+"""A group of equal returns teaches nothing, whatever rounding says."""
 
 
 class Advantages(NamedTuple):
@@ -38,6 +45,29 @@ def estimate_advantages(
         columns.append(carried)
     advantages = torch.stack(columns[::-1], dim=1).masked_fill(~mask, 0)
     return Advantages(advantages, (advantages + values).masked_fill(~mask, 0))
+
+
+def leave_one_out(returns: Tensor, *, group: int) -> Tensor:
+    """RLOO (Ahmadian 2024, arXiv 2402.14740): A_i = R_i - mean of the other R_j of the same prompt.
+
+    Shapes: returns [B], stretches of `group` completions of one prompt -> [B]. The baseline does not
+    depend on the completion, so the gradient stays unbiased. Dr. GRPO (Liu 2025, arXiv 2503.20783),
+    R_i less the mean of all, is this times (group - 1) / group.
+    """
+    groups = returns.view(-1, group)
+    centred = groups - groups.mean(1, keepdim=True)
+    return (centred * (group / (group - 1))).view(-1)
+
+
+def group_standardised(returns: Tensor, *, group: int) -> Tensor:
+    """GRPO (Shao 2024, arXiv 2402.03300): A_i = (R_i - mean) / std of the completions of its prompt.
+
+    Shapes: returns [B], stretches of `group` -> [B]. The standard deviation is the unbiased one. A prompt
+    on which all completions are nearly alike counts as much as one on which they differ widely.
+    """
+    groups = returns.view(-1, group)
+    centred = groups - groups.mean(1, keepdim=True)
+    return (centred / (groups.std(1, keepdim=True) + GROUP_EPSILON)).view(-1)
 
 
 def whiten(

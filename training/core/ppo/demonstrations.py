@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.contracts import PpoConfig
-from training.core.data.conversations import Encoded, demonstration_encode
+from training.core.data.conversations import Encoded, demonstrations_encode
 from training.core.data.json_lines import demonstrations_read
 from training.core.data.randomness import PromptOrder, derive_seed
 from training.core.model.loading import LoadedModel
@@ -45,9 +45,8 @@ def demonstrations_open(
             f"cannot share evenly; use a multiple of {processes}."
         )
     length = config.max_prompt_tokens + config.sampling.max_new_tokens
-    rows = [
-        demonstration_encode(policy.tokenizer, row.messages, max_length=length)
-        for row in demonstrations_read(run.input("demonstrations"))
-    ]
-    order = PromptOrder(len(rows), seed=derive_seed(run.spec.seed, "demonstrations"))
-    return DemonstrationFeed(rows, order, config.ptx_batch_size, rank, processes)
+    rows = demonstrations_read(run.input("demonstrations"))
+    found = demonstrations_encode(policy.tokenizer, rows, "demonstrations", max_length=length)
+    run.warn("texts", found.fitted.warning)
+    order = PromptOrder(len(found.encoded), seed=derive_seed(run.spec.seed, "demonstrations"))
+    return DemonstrationFeed(found.encoded, order, config.ptx_batch_size, rank, processes)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.core.ppo.advantages import estimate_advantages, whiten
+from training.contracts import Advantage
+from training.core.ppo.advantages import (
+    Advantages,
+    estimate_advantages,
+    group_standardised,
+    leave_one_out,
+    whiten,
+)
 from training.core.rollout.episodes import Episodes, TokenTables
 from training.core.rollout.kl import k1
 from training.core.rollout.reduction import Reduce, local
@@ -18,7 +25,7 @@ __all__ = ["Experience", "build_experience"]
 
 @dataclass(frozen=True)
 class Experience:
-    """Token ids, and [B, R] tables in fp32 beside them.
+    """Token ids, and [B, R] tables in fp32 beside them; `values` and `returns` are 0 without a critic.
 
     `importance` are the weights of tokens that another engine drew; None where all are 1.
     """
@@ -43,12 +50,15 @@ def build_experience(
     gae_lambda: float,
     missing_eos_penalty: float,
     whiten_advantages: bool,
+    advantage: Advantage = "gae",
+    group: int = 1,
     importance: Tensor | None = None,
     reduce: Reduce = local,
 ) -> Experience:
     """Rewards, advantages and returns; the returns come from advantages before whitening.
 
-    `scores` [B] are the rewards of whole completions, on the scale that PPO optimises.
+    `scores` [B] are the rewards of whole completions, on the scale that PPO optimises; `group` of them in
+    a row are of one prompt. The KL penalty is part of the token rewards, whatever the `advantage`.
     """
     mask = episodes.response_mask(tables.values.device)
     ended = torch.tensor(episodes.ended, device=mask.device)
@@ -58,11 +68,14 @@ def build_experience(
         mask,
         beta=beta,
     )
-    estimated = estimate_advantages(
-        rewards, tables.values, mask, gamma=gamma, gae_lambda=gae_lambda
-    )
+    if advantage == "gae":
+        estimated = estimate_advantages(
+            rewards, tables.values, mask, gamma=gamma, gae_lambda=gae_lambda
+        )
+    else:
+        estimated = _without_critic(rewards, mask, advantage=advantage, group=group)
     advantages = estimated.advantages
-    if whiten_advantages:
+    if advantage == "reinforce_plus_plus" or (advantage == "gae" and whiten_advantages):
         advantages = whiten(advantages, mask, reduce=reduce)
     return Experience(
         prompts=episodes.prompts,
@@ -74,3 +87,20 @@ def build_experience(
         returns=estimated.returns,
         importance=importance,
     )
+
+
+def _without_critic(
+    rewards: Tensor, mask: Tensor, *, advantage: Advantage, group: int
+) -> Advantages:
+    """Rewards [B, R] to advantages [B, R], the same for every token of a completion, and returns of 0.
+
+    Of REINFORCE++ (Hu 2025, arXiv 2501.03262), A_t = sum of the rewards from t on, before it is whitened
+    over the whole batch: the one method here that tells the tokens of a completion apart, by their KL.
+    """
+    nothing = torch.zeros_like(rewards)
+    if advantage == "reinforce_plus_plus":
+        summed = estimate_advantages(rewards, nothing, mask, gamma=1.0, gae_lambda=1.0)
+        return Advantages(summed.advantages, nothing)
+    compared = leave_one_out if advantage == "rloo" else group_standardised
+    of_completions = compared(rewards.sum(1), group=group)
+    return Advantages(of_completions[:, None] * mask, nothing)

@@ -15,11 +15,14 @@ from training.core.data.sequences import length_buckets, pack_sequences, pass_ov
 from training.core.model.actor_critic import ActorCritic
 from training.core.ppo.demonstrations import DemonstrationFeed
 from training.core.ppo.experience import Experience
-from training.core.ppo.losses import policy_loss, value_loss
+from training.core.ppo.losses import ValueLoss, policy_loss, value_loss
 from training.core.rollout.reduction import Reduce
 from training.core.sharding import clip_gradients, equal_passes, is_sharded
 
 __all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
+
+
+_OF_CRITIC = {"value_loss", "value_clip_fraction", "value_grad_norm"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,12 @@ class UpdateStatistics:
     value_grad_norm: float
     ptx_loss: float
 
-    def to_row(self, *, with_ptx: bool) -> dict[str, float | None]:
+    def to_row(self, *, with_ptx: bool, with_critic: bool) -> dict[str, float | None]:
         """The part of an update's event row that the optimiser knows."""
         row = {name: float(value) for name, value in vars(self).items()}
-        return {name: row[name] for name in row if with_ptx or name != "ptx_loss"}
+        left_out = set() if with_ptx else {"ptx_loss"}
+        left_out |= set() if with_critic else _OF_CRITIC
+        return {name: row[name] for name in row if name not in left_out}
 
 
 def warmup_factor(step: int, *, warmup_steps: int) -> float:
@@ -49,12 +54,12 @@ def warmup_factor(step: int, *, warmup_steps: int) -> float:
 
 
 def make_optimizer(actor: ActorCritic, config: PpoConfig) -> torch.optim.AdamW:
-    """AdamW with eps 1e-5 (Huang 2024, detail 12); one group for the policy, one for the critic."""
+    """AdamW with eps 1e-5 (Huang 2024, detail 12); one group for the policy, one for the critic if any."""
+    groups = [{"params": actor.policy_parameters(), "lr": config.policy_learning_rate}]
+    if actor.head is not None:
+        groups.append({"params": actor.value_parameters(), "lr": config.value_learning_rate})
     return torch.optim.AdamW(
-        [
-            {"params": actor.policy_parameters(), "lr": config.policy_learning_rate},
-            {"params": actor.value_parameters(), "lr": config.value_learning_rate},
-        ],
+        groups,
         betas=(0.9, 0.95),
         eps=1e-5,
         weight_decay=0.0,
@@ -196,15 +201,17 @@ class Learner:
             tokens=tokens,
             weights=None if experience.importance is None else old(experience.importance),
         )
-        critic = value_loss(
-            result.values,
-            old(experience.values),
-            old(experience.returns),
-            batch.mask,
-            clip_range=config.value_clip_range,
-            tokens=tokens,
-        )
-        loss = actor.loss + config.value_coefficient * critic.loss
+        loss, critic = actor.loss, ValueLoss(*torch.zeros(2, device=tokens.device))
+        if self.actor.head is not None:
+            critic = value_loss(
+                result.values,
+                old(experience.values),
+                old(experience.returns),
+                batch.mask,
+                clip_range=config.value_clip_range,
+                tokens=tokens,
+            )
+            loss = loss + config.value_coefficient * critic.loss
         # Gradients are averaged over processes; the loss is already a share of the global mean.
         self.accelerator.backward(loss * (weight * self.accelerator.num_processes))
         parts = (actor.loss, critic.loss, actor.clipped, critic.clipped, actor.approx_kl)
@@ -215,12 +222,13 @@ class Learner:
         warmup_steps = config.warmup_updates * config.epochs * config.mini_batches
         factor = warmup_factor(step, warmup_steps=warmup_steps)
         rates = (config.policy_learning_rate, config.value_learning_rate)
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
             group["lr"] = rate * factor
 
     def _clip_gradients(self) -> Tensor:
         """Clip policy and critic apart: the critic's scale is no reason to slow the policy."""
         self.accelerator.unscale_gradients()
         limit = self.config.max_grad_norm
-        groups = (self.actor.policy_parameters(), self.actor.value_parameters())
-        return torch.stack([clip_gradients(group, limit) for group in groups])
+        norm = clip_gradients(self.actor.policy_parameters(), limit)
+        critic = self.actor.value_parameters()
+        return torch.stack([norm, clip_gradients(critic, limit) if critic else 0 * norm])

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from training.contracts import DpoConfig
+from training.contracts import DpoConfig, PairLoss
+from training.core.data.fitting import Fitted
 from training.core.data.json_lines import preferences_read
-from training.core.data.pairs import EncodedPair, labels_of, pair_encode, pairs_divide
+from training.core.data.pairs import EncodedPair, labels_of, pairs_divide, pairs_encode
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel
-from training.core.preference.log_ratios import LogProbs, pair_log_probs
+from training.core.preference.log_ratios import LogProbs, pair_log_probs, pair_tokens
 from training.core.preference.losses import PairLosses, pair_losses
 
-__all__ = ["Judged", "PairSet", "judge", "pairs_read"]
+__all__ = ["DpoPairs", "Judged", "PairSet", "judge", "pairs_read"]
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,37 @@ class Judged(NamedTuple):
     weights: Tensor
 
 
-def pairs_read(
-    path: Path, policy: LoadedModel, config: DpoConfig
-) -> tuple[list[EncodedPair], list[EncodedPair]]:
+class DpoPairs(NamedTuple):
+    """Pairs to learn from and pairs to watch; `fitted` says what became of all rows of the file."""
+
+    train: list[EncodedPair]
+    validation: list[EncodedPair]
+    fitted: Fitted
+
+
+def pairs_read(path: Path, policy: LoadedModel, config: DpoConfig) -> DpoPairs:
     """Pairs to train on, and pairs to watch: neither from a group of the held-out reward model."""
     length_check(config.max_length, policy.model)
-    pairs = [
-        pair_encode(policy.tokenizer, row, config.max_length) for row in preferences_read(path)
-    ]
+    pairs, fitted = _encoded(path, policy, config)
     if config.held_out_share == 0:
         train = [pair for pair in pairs if pair.row.split == "train"]
         validation = [pair for pair in pairs if pair.row.split == "validation"]
     else:
         division = pairs_divide(pairs, config.held_out_share)
         train, validation = division.train, division.validation
-    return [pair for pair in train if pair.row.weight > 0], validation
+    return DpoPairs([pair for pair in train if pair.row.weight > 0], validation, fitted)
+
+
+def _encoded(
+    path: Path, policy: LoadedModel, config: DpoConfig
+) -> tuple[list[EncodedPair], Fitted]:
+    found = pairs_encode(
+        policy.tokenizer,
+        preferences_read(path),
+        max_length=config.max_length,
+        truncation=config.truncation,
+    )
+    return found.encoded, found.fitted
 
 
 def judge(
@@ -71,18 +88,29 @@ def judge(
     """The losses of some pairs of `side` in one forward pass of `model`; gradients flow."""
     rows = list(rows)
     pairs = [side.pairs[i] for i in rows]
-    temperature = config.measure.sampling.temperature
-    own = pair_log_probs(model, pairs, pad_id=pad_id, temperature=temperature, device=device)
+    own = pair_log_probs(model, pairs, pad_id=pad_id, device=device)
     ratios = LogProbs(
         own.first - side.reference.first[rows].to(device),
         own.second - side.reference.second[rows].to(device),
     )
     labels = labels_of(pairs).to(device)
     losses = pair_losses(
-        *ratios,
+        *_compared(own, ratios, pairs, config.loss),
         labels.preference,
         beta=config.beta,
         kind=config.loss,
         label_smoothing=config.label_smoothing,
+        simpo_margin=config.simpo_margin,
     )
     return Judged(losses, ratios, labels.preference, labels.weight)
+
+
+def _compared(
+    own: LogProbs, ratios: LogProbs, pairs: Sequence[EncodedPair], loss: PairLoss
+) -> LogProbs:
+    """What of each completion the loss sets against that of the other."""
+    if loss == "dpo":
+        return ratios
+    tokens = pair_tokens(pairs, device=own.first.device)
+    taken = own if loss == "simpo" else ratios
+    return LogProbs(taken.first / tokens.first, taken.second / tokens.second)

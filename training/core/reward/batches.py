@@ -2,18 +2,19 @@
 
 Ouyang 2022 (Eq. 1) trains on all C(K, 2) comparisons of one prompt as a single batch element with
 the loss divided by their number: each of the K completions is encoded once, and no completion is
-seen in several steps of an epoch, which overfits. With K = 2 it is the ordinary loss.
+seen in several steps of an epoch, which overfits. With K = 2 it is the ordinary loss. Where the loss is that of
+whole rankings, an element is one ranking, or a pair that is part of none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.contracts import BatchBy
+from training.contracts import BatchBy, RewardLoss
 from training.core.data.pairs import EncodedPair, Labels, labels_of
 
 __all__ = ["Element", "PairBatch", "element_lengths", "elements_of", "pair_batch"]
@@ -26,7 +27,8 @@ _MOST = 66  # C(12, 2): a prompt with more pairs is several elements, so that me
 class PairBatch:
     """Token rows to score, and P pairs of them: `first` and `second` (P,) index the rows.
 
-    The weight of a label is divided by the number of pairs of its element.
+    The weight of a label is divided by the number of pairs of its element. The K (K - 1) / 2 pairs of a ranking
+    count as K / 2 there, since their weights are already 1 / (K - 1) each.
     """
 
     rows: list[tuple[int, ...]]
@@ -34,18 +36,29 @@ class PairBatch:
     second: Tensor
     labels: Labels
 
+    @property
+    def weight(self) -> Tensor:
+        return self.labels.weight
 
-def elements_of(pairs: Sequence[EncodedPair], batch_by: BatchBy) -> list[Element]:
-    """Batch elements in a stable order: one pair each, or all pairs of one prompt."""
+
+def elements_of(
+    pairs: Sequence[EncodedPair], batch_by: BatchBy, loss: RewardLoss = "bradley_terry"
+) -> list[Element]:
+    """Batch elements in a stable order: one pair each, all pairs of one prompt, or all of one ranking."""
+    if loss == "plackett_luce":
+        return _grouped(pairs, lambda pair: pair.row.part.ranking if pair.row.part else pair.row.id)
     if batch_by == "pairs":
         return [(pair,) for pair in pairs]
-    prompts: dict[Hashable, list[EncodedPair]] = {}
+    return _grouped(pairs, lambda p: tuple((m["role"], m["content"]) for m in p.row.messages))
+
+
+def _grouped(pairs: Sequence[EncodedPair], key: Callable[[EncodedPair], Hashable]) -> list[Element]:
+    groups: dict[Hashable, list[EncodedPair]] = {}
     for pair in pairs:
-        key = tuple((m["role"], m["content"]) for m in pair.row.messages)
-        prompts.setdefault(key, []).append(pair)
+        groups.setdefault(key(pair), []).append(pair)
     return [
         tuple(group[start : start + _MOST])
-        for group in prompts.values()
+        for group in groups.values()
         for start in range(0, len(group), _MOST)
     ]
 
@@ -64,8 +77,15 @@ def pair_batch(elements: Sequence[Element]) -> PairBatch:
     else:
         rows, (first, second) = _shared_rows(pairs)
     labels = labels_of(pairs)
-    sizes = torch.tensor([len(element) for element in elements for _ in element])
+    sizes = torch.tensor([_size(element) for element in elements for _ in element])
     return PairBatch(rows, first, second, labels._replace(weight=labels.weight / sizes))
+
+
+def _size(element: Element) -> float:
+    """How many pairs the element counts as; one pair alone, of a ranking too, is one."""
+    if len(element) == 1:
+        return 1.0
+    return sum(1 / (p.row.part.answers - 1) if p.row.part else 1.0 for p in element)
 
 
 def _shared_rows(

@@ -1,4 +1,4 @@
-"""Bradley-Terry, margins, smoothing and centering as pure functions on pairs of scores.
+"""Bradley-Terry, margins, smoothing, updated labels and centering as pure functions on pairs of scores.
 
 Shapes: every argument is (B,), one entry per pair of completions 0 and 1. `preference` is the
 probability that completion 0 is the better one, a tie counting one half.
@@ -16,6 +16,7 @@ __all__ = [
     "centering_penalty",
     "margin_of",
     "smoothed",
+    "updated",
 ]
 
 TIE = 4.0  # the middle of the scale 1..7 in slot order
@@ -24,6 +25,16 @@ TIE = 4.0  # the middle of the scale 1..7 in slot order
 def smoothed(preference: Tensor, label_smoothing: float) -> Tensor:
     """p (1 - e) + (1 - p) e: with probability e the label is taken to be turned round."""
     return preference * (1 - label_smoothing) + (1 - preference) * label_smoothing
+
+
+def updated(preference: Tensor, difference: Tensor, rate: float) -> Tensor:
+    """p (1 - b) + b sigmoid(r_0 - r_1): what the model says becomes part of the label.
+
+    Iterative data smoothing (Zhu 2024, arXiv 2401.16335, algorithm 1), after each epoch. A label that the
+    rest of the data contradicts, or that was given once to a rare pair, loses its pull before it is learned
+    by heart.
+    """
+    return preference * (1 - rate) + rate * difference.sigmoid()
 
 
 def margin_of(strength: Tensor, margins: Sequence[float]) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from training.contracts import RewardModelConfig
 from training.core.data.conversations import Encoded, conversation_encode
 from training.core.data.json_lines import completions_read, prompts_read
 from training.core.data.pairs import Division, EncodedPair, labels_of
@@ -41,7 +42,7 @@ def reference_read(
     tokenizer: PreTrainedTokenizerBase,
     division: Division,
     *,
-    max_length: int,
+    config: RewardModelConfig,
 ) -> Reference:
     """Samples of the reference policy where given, else completions of the training split."""
     if "reference_samples" not in inputs:
@@ -59,7 +60,13 @@ def reference_read(
             )
         messages = prompts[row["prompt_id"]]
         encoded += [
-            conversation_encode(tokenizer, messages, c["text"], max_length=max_length)
+            conversation_encode(
+                tokenizer,
+                messages,
+                c["text"],
+                max_length=config.max_length,
+                truncation=config.truncation,
+            )
             for c in row["completions"]
         ]
     if not encoded:

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ from torch import Tensor
 
 from training.contracts import JsonContract, RewardModelConfig
 from training.core.data.pairs import Division, EncodedPair
-from training.core.model.loading import LoadedModel, classifier_load_path, model_save
+from training.core.model.adapted_classifier import (
+    ClassifierBase,
+    adapted_save,
+    is_adapted,
+    merged,
+)
+from training.core.model.loading import LoadedModel, model_save
 from training.core.reward.measurement import (
     Reference,
     length_baseline,
@@ -24,11 +30,19 @@ from training.core.reward.measurement import (
     reference_read,
     temperature_of,
 )
-from training.core.reward.scoring import SETTINGS, EnsembleSettings, MemberSettings, member_scores
-from training.core.reward.ties import TieModel, tie_value, ties_mean, without_tie
+from training.core.reward.scoring import (
+    SETTINGS,
+    BaseSettings,
+    EnsembleSettings,
+    MemberSettings,
+    member_load,
+    member_scores,
+)
+from training.core.reward.ties import TieModel, ties_mean, without_tie
 
 __all__ = [
     "Ensemble",
+    "MemberBase",
     "MemberRecord",
     "ensemble_measure",
     "ensemble_results",
@@ -53,9 +67,9 @@ class MemberRecord(JsonContract):
 
 
 def member_write(path: Path, loaded: LoadedModel, record: MemberRecord | None) -> None:
-    """Weights and tokenizer; the record where a tie model or early stopping makes one."""
-    tied = tie_value(loaded.model) is not None
-    model_save(loaded, path, without_tie(loaded.model.state_dict()) if tied else None)
+    """Weights and tokenizer, or an adapter alone; the record where a tie model or early stopping makes one."""
+    save = adapted_save if is_adapted(loaded.model) else model_save
+    save(loaded, path, without_tie)
     if record is not None:
         (path / RECORD).write_text(json.dumps(record.to_json(), sort_keys=True) + "\n")
 
@@ -66,14 +80,16 @@ def record_read(path: Path) -> MemberRecord | None:
     return MemberRecord.from_json(json.loads((path / RECORD).read_text()))
 
 
-def members_average(directories: Sequence[Path]) -> tuple[LoadedModel, MemberRecord | None]:
-    """One model whose weights are the mean of the members' (WARM, Rame 2024).
+def members_average(
+    directories: Sequence[Path], base: ClassifierBase | None = None
+) -> tuple[LoadedModel, MemberRecord | None]:
+    """One model whose weights are the mean of the members' (WARM, Rame 2024); whole, if they are adapters too.
 
     They must share their first weights, head included: means of unrelated weights mean nothing. The
     tie parameter is averaged as it is learned, by its logarithm.
     """
-    loaded = classifier_load_path(directories[0])
-    states = [classifier_load_path(path).model.state_dict() for path in directories]
+    loaded = merged(member_load(directories[0], base))
+    states = [merged(member_load(path, base)).model.state_dict() for path in directories]
     mean = {
         name: torch.stack([s[name].double() for s in states]).mean(0).to(value.dtype)
         for name, value in states[0].items()
@@ -88,6 +104,15 @@ def members_average(directories: Sequence[Path]) -> tuple[LoadedModel, MemberRec
 
 
 @dataclass(frozen=True)
+class MemberBase:
+    """What members that are adapters stand on: in memory, on disk, and as the artifact will say it."""
+
+    classifier: ClassifierBase
+    directory: Path
+    settings: BaseSettings
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """Measured models that become one artifact, with what the test split says of them."""
 
@@ -95,6 +120,7 @@ class Ensemble:
     directories: list[Path]
     members: list[dict[str, Any]]
     together: dict[str, Any]
+    base: Path | None = None  # of members that are adapters
 
 
 @dataclass(frozen=True)
@@ -117,24 +143,28 @@ def ensemble_measure(
     inputs: Mapping[str, Path],
     device: torch.device,
     report: Report,
+    base: MemberBase | None = None,
 ) -> Ensemble:
     """Put the members' scores on a common scale, fit their temperatures, and test them.
 
     Temperatures come from `validation`, results from the test split; `report` is told of each
-    member by the name of its directory.
+    member by the name of its directory. Members that are adapters stand on `base`.
     """
     measured = list[_Measured]()
     for i, path in enumerate(directories):
-        loaded = classifier_load_path(path)
+        loaded = member_load(path, None if base is None else base.classifier)
         loaded.model.to(device)
-        reference = reference_read(inputs, loaded.tokenizer, division, max_length=config.max_length)
+        reference = reference_read(inputs, loaded.tokenizer, division, config=config)
         record = record_read(path) or MemberRecord()
         ties = TieModel(config.ties, record.tie_parameter)
         measured.append(_measure(f"member_{i}", loaded, division, validation, reference, ties))
         if record.validation_nll is not None:
             measured[-1].results.update(steps=record.steps, kept_step=record.kept_step)
         report(path.name, measured[-1].results)
-    return _together(directories, division, validation, config, measured)
+    found = _together(directories, division, validation, config, measured)
+    if base is None:
+        return found
+    return replace(found, base=base.directory, settings=replace(found.settings, base=base.settings))
 
 
 def _measure(
@@ -172,6 +202,7 @@ def _together(
     settings = EnsembleSettings(
         members=tuple(m.settings for m in measured),
         max_length=config.max_length,
+        truncation=config.truncation,
         temperature=temperature,
         reference=reference.source,
         reference_texts=len(reference.texts),
@@ -210,12 +241,19 @@ def ensemble_results(
 
 
 def ensemble_write(path: Path, ensemble: Ensemble) -> None:
-    """The layout that `training.core.reward.scoring` reads: one directory per member, and the settings."""
+    """The layout that `training.core.reward.scoring` reads: one directory per member, what adapters stand on, the
+    settings."""
     for member, source in zip(ensemble.settings.members, ensemble.directories, strict=True):
         shutil.copytree(source, path / member.path)
     document = ensemble.settings.to_json()
+    if ensemble.base is None or ensemble.settings.base is None:
+        document.pop("base")
+    else:
+        shutil.copytree(ensemble.base, path / ensemble.settings.base.path)
     if ensemble.settings.ties == "half":  # the file, and so the digest, of a plain model as ever
         for part in (document, *document["members"]):
             part.pop("ties", None)
             part.pop("tie_parameter")
+    if ensemble.settings.truncation == "oldest_turns":
+        document.pop("truncation")
     (path / SETTINGS).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")

@@ -21,7 +21,8 @@ __all__ = ["LossSettings", "PairLoss", "loss_settings", "pair_loss"]
 
 
 class PairLoss(NamedTuple):
-    """loss (B,): one loss per pair; correct (B,) bool: the higher score is on the preferred side."""
+    """loss (B,): one loss per pair; correct (B,) bool: the higher score is on the preferred side. Of whole rankings
+    the share of their pairs for which it is."""
 
     loss: Tensor
     correct: Tensor

@@ -31,6 +31,11 @@ class Member:
 
 def division_of(pairs: Sequence[EncodedPair], config: RewardModelConfig) -> Division:
     """Votes are merged where models learn from them; measurements stay on the votes themselves."""
+    if config.labels == "posterior" and any(pair.row.part for pair in pairs):
+        raise UserError(
+            "labels 'posterior' takes every pair for an independent vote, and the pairs of a ranking are none: set"
+            " labels to 'votes' or 'vote_shares', or leave campaigns that rank out of the snapshot."
+        )
     division = pairs_divide(pairs, config.held_out_share)
     return replace(
         division,

@@ -2,6 +2,10 @@
 
 The posterior is the one-coin model of Dawid and Skene 1979: one of the two completions is the better
 one, a rater finds it with a probability of their own, and both are estimated from each other by EM.
+
+Votes are independent given the better completion, and what one rater says twice of the same pair is not: a
+rater's repeats count as one vote, their mean. Who contradicts themselves has said as little as by a tie.
+Votes without a rater's name are each of a person of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from training.contracts import LabelSource
 from training.core.data.pairs import EncodedPair
 from training.core.reward.losses import TIE
 
-__all__ = ["RaterVote", "pair_posteriors", "pairs_merge", "rater_reliabilities"]
+__all__ = ["RaterVote", "pair_posteriors", "pairs_merge", "rater_reliabilities", "votes_once"]
 
 # A rater of whom nothing is known is right in four of five votes, which counts as much as five votes.
 _RIGHT, _WRONG = 4.0, 1.0
@@ -34,6 +38,17 @@ class RaterVote(NamedTuple):
     preference: float
 
 
+def votes_once(votes: Iterable[RaterVote]) -> list[RaterVote]:
+    """One vote a rater and pair: the mean of what they said, in the order of their first."""
+    said: dict[tuple[Hashable, Hashable], list[RaterVote]] = {}
+    for number, vote in enumerate(votes):
+        said.setdefault((vote.key, vote.rater or number), []).append(vote)
+    return [
+        group[0]._replace(preference=sum(vote.preference for vote in group) / len(group))
+        for group in said.values()
+    ]
+
+
 def pair_posteriors(
     votes: Iterable[RaterVote], reliability: Mapping[str, float]
 ) -> dict[Hashable, float]:
@@ -42,7 +57,7 @@ def pair_posteriors(
     Both completions are as likely before the first vote; a tie (p = 1/2) says nothing.
     """
     evidence: dict[Hashable, float] = defaultdict(float)
-    for vote in votes:
+    for vote in votes_once(votes):
         a = reliability[vote.rater]
         evidence[vote.key] += (2 * vote.preference - 1) * math.log(a / (1 - a))
     return {key: 1 / (1 + math.exp(-value)) for key, value in evidence.items()}
@@ -54,6 +69,7 @@ def rater_reliabilities(votes: Sequence[RaterVote]) -> dict[str, float]:
     A rater whose pairs nobody else judged stays at the prior's 0.8: without overlap nothing tells
     good raters from bad ones.
     """
+    votes = votes_once(votes)
     raters = {rater: i for i, rater in enumerate(dict.fromkeys(v.rater for v in votes))}
     untied = [v for v in votes if v.preference != 0.5]
     pairs = {key: i for i, key in enumerate(dict.fromkeys(v.key for v in untied))}
@@ -82,7 +98,8 @@ def pairs_merge(pairs: Sequence[EncodedPair], source: LabelSource) -> list[Encod
 
     `vote_shares`: p is the weighted mean of the votes and the weight their sum, which is the same
     objective as the votes one by one. `posterior`: p is P(0 better) by all raters, mixed with 1/2
-    by the share of ties; the weight is the mean, since what many votes are worth is in p.
+    by the share of ties; the weight is the mean, since what many votes are worth is in p. There a rater's
+    repeats are one vote (see above); elsewhere each counts with its weight.
     """
     if source == "votes":
         return list(pairs)
@@ -92,6 +109,7 @@ def pairs_merge(pairs: Sequence[EncodedPair], source: LabelSource) -> list[Encod
     turned = {key: [_turned_like(group[0], p) for p in group] for key, group in groups.items()}
     if source == "vote_shares":
         return [_shared(group) for group in turned.values()]
+    turned = {key: _raters_once(group) for key, group in turned.items()}
     votes = [
         RaterVote(key, pair.row.rater, pair.row.preference)
         for key, group in turned.items()
@@ -117,6 +135,19 @@ def _turned_like(first: EncodedPair, pair: EncodedPair) -> EncodedPair:
         strength=2 * TIE - pair.row.strength,
     )
     return EncodedPair(row, pair.second, pair.first, pair.lengths[::-1], pair.tie_share)
+
+
+def _raters_once(group: Sequence[EncodedPair]) -> list[EncodedPair]:
+    """One pair a rater, all with the completions in the same order: the mean of label and weight."""
+    said: dict[Hashable, list[EncodedPair]] = {}
+    for number, pair in enumerate(group):
+        said.setdefault(pair.row.rater or number, []).append(pair)
+    return [one[0] if len(one) == 1 else _once(one) for one in said.values()]
+
+
+def _once(said: Sequence[EncodedPair]) -> EncodedPair:
+    weight = sum(pair.row.weight for pair in said) / len(said)
+    return _merged(said, preference=_mean(said, lambda p: p.row.preference), weight=weight)
 
 
 def _shared(group: Sequence[EncodedPair]) -> EncodedPair:

@@ -9,6 +9,7 @@ model's own forward pass, to rounding.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -20,6 +21,10 @@ from transformers.cache_utils import DynamicLayer
 from training.core.packed.operators import autocast_dtype, working
 
 __all__ = ["Decoder", "GraphLlamaDecoder", "LlamaDecoder", "ModelDecoder", "decoder_open"]
+
+
+_RECURRENT = "cache_params"
+"""What models without any attention, the Mamba family, call the cache; past the prompt they want no mask."""
 
 
 class Decoder(Protocol):
@@ -91,9 +96,12 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self._keys[:, :, self._length :] = 0
         self._values[:, :, self._length :] = 0
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Go on with these rows, as many as they are."""
+        if not self.is_initialized:  # of a model that keeps its memory elsewhere
+            return
         self._keys, self._values = (
-            _rows_kept(buffer, indices, self._length) for buffer in (self._keys, self._values)
+            _rows_kept(buffer, beam_idx, self._length) for buffer in (self._keys, self._values)
         )
         self._show(self._length)
 
@@ -118,6 +126,7 @@ class ModelDecoder:
         self, model: PreTrainedModel, *, room: int, kept: torch.dtype | None = None
     ) -> None:
         self._model = model
+        self._recurrent = _RECURRENT in inspect.signature(type(model).forward).parameters
         self.cache = DynamicCache(config=model.config)
         # Other kinds of layers (sliding windows, recurrent states) keep their own way.
         self.cache.layers = [
@@ -129,19 +138,21 @@ class ModelDecoder:
         return self._forward(ids, mask, positions)
 
     def step(self, tokens: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        return self._forward(tokens[:, None], mask, positions)
+        return self._forward(tokens[:, None], None if self._recurrent else mask, positions)
 
     def keep(self, rows: Tensor) -> None:
-        self.cache.batch_select_indices(rows)
+        # What beam search asks of every kind of layer: recurrent and convolutional states know no other way
+        # of choosing rows, and layers that have such states beside keys would choose among the keys alone.
+        self.cache.reorder_cache(rows)
 
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+    def _forward(self, ids: Tensor, mask: Tensor | None, positions: Tensor) -> Tensor:
         logits: Tensor = self._model(
             input_ids=ids,
-            attention_mask=mask.long(),
+            attention_mask=None if mask is None else mask.long(),
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
+            **{_RECURRENT if self._recurrent else "past_key_values": self.cache},
         ).logits
         return logits[:, -1]
 

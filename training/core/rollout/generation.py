@@ -8,7 +8,7 @@ depends on its prompt, its seed and the weights, not on its neighbours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from training.contracts import Sampling
 from training.core.data.batches import pad, sorted_batches
+from training.core.model.logprobs import token_log_probs
 from training.core.rollout.decoding import decoder_open
 
 ENDED_SHARE = 0.25
@@ -30,6 +31,8 @@ class Generated:
     prompt_ids (B, P) int64, left-padded; prompt_mask (B, P) bool, true for real tokens
     responses (B, R) int64, right-padded; response_mask (B, R) bool, true through the end token
     lengths (B,) int64 response tokens; ended (B,) bool, true where an end token was drawn
+    log_probs (B, R) fp32, 0 outside the mask: of each token by the very logits that it was drawn from, at
+    temperature 1; None where nobody asked
     """
 
     prompt_ids: Tensor
@@ -38,6 +41,7 @@ class Generated:
     response_mask: Tensor
     lengths: Tensor
     ended: Tensor
+    log_probs: Tensor | None = None
 
     @property
     def sequences(self) -> Tensor:
@@ -68,6 +72,7 @@ def generate(
     sampling: Sampling,
     pad_id: int,
     end_ids: Sequence[int],
+    with_log_probs: bool = False,
 ) -> Generated:
     """Sample one completion per prompt, batched by length; `temperature` 0 is greedy."""
     if len(seeds) != len(prompts):
@@ -75,6 +80,7 @@ def generate(
     training = model.training
     model.eval()
     responses: list[list[int]] = [[] for _ in prompts]
+    told: list[list[float]] = [[] for _ in prompts]
     for batch in sorted_batches([len(p) for p in prompts], sampling.batch_size):
         drawn = _generate_batch(
             model,
@@ -83,11 +89,17 @@ def generate(
             sampling,
             pad_id,
             frozenset(end_ids),
+            with_log_probs,
         )
-        for i, response in zip(batch, drawn, strict=True):
-            responses[i] = response
+        for i, tokens, log_probs in zip(batch, *drawn, strict=True):
+            responses[i], told[i] = tokens, log_probs
     model.train(training)
-    return _generated(prompts, responses, pad_id, frozenset(end_ids))
+    generated = _generated(prompts, responses, pad_id, frozenset(end_ids))
+    if not with_log_probs:
+        return generated
+    table = torch.zeros(generated.responses.shape)
+    table[generated.response_mask] = torch.tensor([p for row in told for p in row])
+    return replace(generated, log_probs=table)
 
 
 def _generated(
@@ -114,7 +126,9 @@ def _generate_batch(
     sampling: Sampling,
     pad_id: int,
     end_ids: frozenset[int],
-) -> list[list[int]]:
+    with_log_probs: bool,
+) -> tuple[list[list[int]], list[list[float]]]:
+    """Tokens of each row, and their log-probabilities, none where nobody asked."""
     device = next(model.parameters()).device
     padded = pad(prompts, pad_id, side="left")
     width = padded.ids.shape[1]
@@ -123,6 +137,7 @@ def _generate_batch(
     uniform = uniform_draws(seeds, sampling.max_new_tokens).to(device)
     ends = torch.tensor(sorted(end_ids), device=device)
     drawn = torch.full((len(prompts), sampling.max_new_tokens), pad_id, device=device)
+    told = torch.zeros(drawn.shape if with_log_probs else (len(prompts), 0), device=device)
     lengths = torch.full((len(prompts),), sampling.max_new_tokens, device=device)
     rows = torch.arange(len(prompts), device=device)
     live = torch.ones_like(rows, dtype=torch.bool)
@@ -132,6 +147,8 @@ def _generate_batch(
     for t in range(sampling.max_new_tokens):
         tokens = draw(logits, uniform[:, t], sampling)
         drawn[rows, t] = tokens
+        if with_log_probs:
+            told[rows, t] = token_log_probs(logits, tokens)
         if len(ends):
             ending = torch.isin(tokens, ends) & live
             lengths[rows[ending]] = t + 1
@@ -147,8 +164,11 @@ def _generate_batch(
         if t + 1 < sampling.max_new_tokens:
             positions = positions + 1
             logits = decoder.step(tokens, mask[:, : width + t + 1], positions)
-    cut = zip(drawn.tolist(), lengths.tolist(), strict=True)
-    return [tokens[:length] for tokens, length in cut]
+    ends_at = lengths.tolist()
+    return (
+        [tokens[:end] for tokens, end in zip(drawn.tolist(), ends_at, strict=True)],
+        [known[:end] for known, end in zip(told.tolist(), ends_at, strict=True)],
+    )
 
 
 def uniform_draws(seeds: Sequence[int], steps: int) -> Tensor:

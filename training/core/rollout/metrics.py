@@ -20,7 +20,8 @@ class Scores(NamedTuple):
 
     `train` is what PPO optimises, on the normalised scale; `train_raw` the same on the reward
     model's own scale; `spread` the standard deviation over its members. The held-out model is only
-    ever watched; None where there is none.
+    ever watched; None where there is none. `verified` is what a verifier said, NaN where it failed;
+    `outliers` the share of members to whom the text lies outside what the reference writes.
     """
 
     train: Tensor
@@ -28,6 +29,8 @@ class Scores(NamedTuple):
     spread: Tensor
     held_out: Tensor | None = None
     held_out_raw: Tensor | None = None
+    verified: Tensor | None = None
+    outliers: Tensor | None = None
 
 
 def rollout_metrics(
@@ -48,7 +51,15 @@ def rollout_metrics(
         return float(reduce(values.sum()) / count.clamp(min=1))
 
     log_ratios = (tables.log_probs, tables.reference_log_probs)
-    return {
+    asked = {}
+    if scores.verified is not None:
+        asked = {
+            "reward_verifier": mean(scores.verified.nan_to_num(0.0)),
+            "verifier_failures": mean(scores.verified.isnan()),
+        }
+    if scores.outliers is not None:
+        asked["outlier_share"] = mean(scores.outliers)
+    return asked | {
         "reward_train": mean(scores.train),
         "reward_train_raw": mean(scores.train_raw),
         "reward_held_out": mean(scores.held_out),

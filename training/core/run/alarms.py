@@ -23,13 +23,14 @@ __all__ = [
     "kl_explosion",
     "loss_check",
     "not_finite",
+    "outlier_states",
     "reward_without_held_out_gain",
     "row_of",
 ]
 
 Row = Mapping[str, float | None]
 WATCHED = (
-    *("reward_train", "reward_held_out", "kl_k1", "entropy"),
+    *("reward_train", "reward_held_out", "kl_k1", "entropy", "outlier_share"),
     *("loss", "policy_loss", "value_loss", "grad_norm", "value_grad_norm"),
 )
 SMOOTHED = 3  # rows in the moving mean of the rewards
@@ -133,6 +134,21 @@ def reward_without_held_out_gain(rows: Sequence[Row], limits: Alarms) -> str:
     )
 
 
+def outlier_states(rows: Sequence[Row], limits: Alarms) -> str:
+    """Too many texts are unlike all that the reference writes, as the reward model reads them.
+
+    The Mahalanobis outlier probability (Miao 2025, arXiv 2510.13694): see `training.core.reward.outliers`.
+    """
+    share = rows[-1].get("outlier_share")
+    if limits.outlier_share <= 0 or share is None or not share > limits.outlier_share:
+        return ""
+    return (
+        f"{share:.0%} of the texts lie outside what the reference writes, as the reward model reads them, above"
+        f" alarms.outlier_share ({limits.outlier_share:.0%}): it was trained on nothing like them. Raise kl.beta,"
+        " or collect labels on what the policy says now."
+    )
+
+
 def _smooth(rows: Sequence[Row], name: str) -> list[float]:
     """Moving means of one metric; empty where a row lacks it."""
     values = [row.get(name) for row in rows]
@@ -149,4 +165,5 @@ _ALARMS: tuple[tuple[str, Callable[[Sequence[Row], Alarms], str], int | None], .
     ("kl_explosion", kl_explosion, 1),
     ("entropy_collapse", entropy_collapse, None),
     ("reward_without_held_out_gain", reward_without_held_out_gain, None),
+    ("outlier_states", outlier_states, None),
 )

@@ -50,6 +50,7 @@ def directory_write(
     try:
         write(temporary)
         sha256 = _write_manifest(temporary)
+        files.rights_share(temporary, like=temporary)
         _sync_tree(temporary)
         guard()
         _replace_directory(temporary, path)

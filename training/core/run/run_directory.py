@@ -7,6 +7,7 @@ RUN/error.json      {"kind", "message", "exit_code"} of an attempt that failed
 RUN/lock            held by flock for as long as the program lives
 RUN/fence           the fencing token of the only attempt that may write
 RUN/cancel          where it exists, the program saves and ends
+RUN/pause           the same, written where the time of a scheduler's job is nearly over
 
 A recipe is started as `accelerate launch -m training.recipes.X RUN/spec.json [--token N]`. The
 launcher hides its child's exit code, so `error.json` repeats it. Exit codes: 0 finished, 2 bad
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +52,7 @@ from training.core.run.errors import UserError, storage_sentence
 from training.core.run.events import EventLog
 from training.core.run.run_lock import RunHeld, directory_lock, fence_check
 from training.core.run.terminal import TerminalProgress, terminal_open
+from training.core.run.trackers import Trackers, trackers_wanted
 from training.digests import DigestError, artifact_verify
 
 __all__ = [
@@ -88,6 +91,7 @@ class Run(Generic[ConfigT]):
     main: bool
     events: EventLog
     terminal: TerminalProgress | None = None
+    trackers: Trackers | None = None
     started: float = field(default_factory=time.monotonic)
     finished: bool = False
 
@@ -121,6 +125,13 @@ class Run(Generic[ConfigT]):
         self.events.append(event)
         if self.terminal is not None:
             self.terminal.show(event)
+        if self.trackers is not None:
+            self.trackers.show(event)
+
+    def warn(self, phase: str, sentence: str) -> None:
+        """An event of its own for what a person should know before they wait; nothing where it is empty."""
+        if sentence:
+            self.emit(phase, 1, 1, message=sentence)
 
     def guard(self) -> None:
         """Raise `RunHeld` unless RUN/fence still carries the token of this attempt."""
@@ -128,10 +139,10 @@ class Run(Generic[ConfigT]):
             fence_check(self.directory, self.token)
 
     def cancel_requested(self) -> bool:
-        return (self.directory / "cancel").exists()
+        return any((self.directory / name).exists() for name in ("cancel", "pause"))
 
     def check_cancel(self, save: Callable[[], object] | None = None) -> None:
-        """Where RUN/cancel exists: save, then raise `RunCancelled` (exit code 130)."""
+        """Where RUN/cancel or RUN/pause exists: save, then raise `RunCancelled` (exit code 130)."""
         if self.cancel_requested():
             if save is not None:
                 save()
@@ -171,6 +182,9 @@ class Run(Generic[ConfigT]):
             seconds=round(self.events.earlier_seconds + time.monotonic() - self.started, 3),
             peak_memory_mb=peak_memory_mb(),
         )
+        if self.trackers is not None:
+            self.trackers.close()
+            self.trackers.tell()
         self.emit("finish", 1, 1, message="The artifacts are written.")
         content = json.dumps(manifest.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n"
         file_write(self.directory / "manifest.json", content.encode(), guard=self.guard)
@@ -197,16 +211,20 @@ def open_run(
         _refuse_finished(directory, spec)
         if main:
             (directory / "error.json").unlink(missing_ok=True)
-        inputs = _open_inputs(spec, verify=main)
+        inputs = _open_inputs(spec, directory, verify=main)
         with EventLog.open(directory / "events.jsonl", writable=main) as events:
             terminal = terminal_open(wanted=main and token is None)
             run = Run(directory, spec, config, inputs, token, main, events, terminal)
+            if main and (wanted := trackers_wanted()):
+                run.trackers = Trackers(wanted, spec, directory, partial(run.warn, "trackers"))
             run.emit("start", 1, 1, message="A new attempt." if events.last_seq else "Started.")
             try:
                 yield run
             finally:
                 if terminal is not None:
                     terminal.close()
+                if run.trackers is not None:
+                    run.trackers.close()
 
 
 def _read_order(spec_path: Path, kind: str, config_class: type[ConfigT]) -> tuple[RunSpec, ConfigT]:
@@ -235,10 +253,17 @@ def _refuse_finished(directory: Path, spec: RunSpec) -> None:
     raise RunFinished(f"{directory}: the run is already finished.")
 
 
-def _open_inputs(spec: RunSpec, *, verify: bool) -> dict[str, Path]:
+def _input_path(path: str, directory: Path) -> Path:
+    """An input of a run in STORE/runs/RUN_ID lies relative to STORE, wherever that is mounted; another
+    relative path is taken from where the program was started."""
+    stored = directory.parent.parent / path
+    return stored if stored.exists() else Path(path)
+
+
+def _open_inputs(spec: RunSpec, directory: Path, *, verify: bool) -> dict[str, Path]:
     inputs = {}
     for name, reference in spec.inputs.items():
-        path = Path(reference.path)
+        path = _input_path(reference.path, directory)
         if verify:
             try:
                 artifact_verify(path, reference.sha256)
@@ -268,6 +293,7 @@ def recipe_main(
             _carry_out(body, run)
             if not run.finished:
                 raise RuntimeError(f"The {kind} recipe ended without writing its manifest.")
+        _processes_part()
     except RunFinished as ending:
         print(ending)
     except Exception as error:
@@ -285,6 +311,17 @@ def _carry_out(body: Callable[[Run[ConfigT]], None], run: Run[ConfigT]) -> None:
     except AlarmRaised as raised:
         run.emit(f"alarm {raised.alarm.name}", 1, 1, message=raised.alarm.says)
         raise
+
+
+def _processes_part() -> None:
+    """Leave the process group: its threads, alive at the interpreter's end, abort a process that has done its work.
+
+    Only after success: what failed must not wait for the others.
+    """
+    from torch import distributed  # here, since what reads run directories need not load torch
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _failure(error: Exception, directory: Path) -> AttemptError:

@@ -7,11 +7,14 @@ in `shards` parts.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from training.contracts import AdapterConfig, BestOfNConfig, DpoConfig, PpoConfig
+from training.core.model.adapted_classifier import WEIGHTS as ADAPTER_WEIGHTS
 from training.core.model.memory_estimate import (
+    NUMBER,
     Estimate,
     Fixes,
     Job,
@@ -29,6 +32,7 @@ __all__ = [
     "best_of_n_footprint",
     "dpo_footprint",
     "ppo_footprint",
+    "weights_fix",
 ]
 
 DPO_FIXES = Fixes(sampling="measure.sampling.batch_size", recompute=False)
@@ -41,14 +45,14 @@ BEST_OF_N_FIXES = Fixes(
 
 
 def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: int = 1) -> Estimate:
-    """Policy and critic learn; the reference and every member of the reward models only score."""
+    """Policy and critic, if there is one, learn; the reference and every member of the reward models only score."""
     config = run.config
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
-    models = [] if config.reward_function else _members_at(run.input("reward_model"))
-    read = models[0] if models else policy
-    critic = [] if config.shared_backbone else [read.weights_alone(read.parameters)]
+    held = _held(run, config.adapter, shards)
+    models = [] if config.reward_function else _members_at(run.input("reward_model"), held)
+    critic = _critic(config, policy, _critic_source(run), shards)
     length = config.max_prompt_tokens + config.sampling.max_new_tokens
-    share = config.prompts_per_update // processes
+    share = config.completions_per_update // processes
     job = Job(
         rows=min(config.micro_batch_size, max(1, share // config.mini_batches)),
         length=length,
@@ -60,7 +64,10 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: i
         recompute=config.gradient_checkpointing,
         number=number,
     )
-    frozen = [*_frozen_beside(run, policy, config.adapter, shards), *_engine_copy(policy, config)]
+    beside = _frozen_beside(run, policy, config.adapter, shards, held)
+    frozen = [*beside, *_engine_copy(policy, config)]
+    if config.kl.reference_decay != 1:
+        frozen.append(policy.weights_alone(policy.learned))
     return estimate([policy, *critic], [*frozen, *models], job, shards=shards)
 
 
@@ -73,7 +80,8 @@ def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int, shards: i
     config, measure = run.config, run.config.measure
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
     watching = run.inputs.get("reward_model")
-    models = _members_at(watching) if watching else []
+    held = _held(run, config.adapter, shards)
+    models = _members_at(watching, held) if watching else []
     measured = -(-measure.prompts // processes)
     job = Job(
         rows=2 * min(max(1, config.micro_batch_size // 2), -(-config.batch_size // processes)),
@@ -85,7 +93,7 @@ def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int, shards: i
         scored_logits=measure.sampling.max_new_tokens,
         number=number,
     )
-    frozen = _frozen_beside(run, policy, config.adapter, shards)
+    frozen = _frozen_beside(run, policy, config.adapter, shards, held)
     return estimate([policy], [*frozen, *models], job, shards=shards)
 
 
@@ -95,7 +103,8 @@ def best_of_n_footprint(
     """The policy learns from winners as long as prompt and completion may be."""
     config, measure = run.config, run.config.measure
     policy = shape_at(str(run.input("policy")), speaks=True, adapter=config.adapter)
-    models = [] if config.reward_function else _members_at(run.input("reward_model"))
+    held = _held(run, config.adapter, shards)
+    models = [] if config.reward_function else _members_at(run.input("reward_model"), held)
     measured = -(-measure.prompts // processes)
     drawn = config.n * -(-config.prompts_per_iteration // processes)
     length = measure.max_prompt_tokens + measure.sampling.max_new_tokens
@@ -109,18 +118,18 @@ def best_of_n_footprint(
         scored_logits=measure.sampling.max_new_tokens,
         number=number,
     )
-    frozen = _frozen_beside(run, policy, config.adapter, shards)
+    frozen = _frozen_beside(run, policy, config.adapter, shards, held)
     return estimate([policy], [*frozen, *models], job, shards=shards)
 
 
 def _frozen_beside(
-    run: Run[Any], policy: NetworkShape, adapter: AdapterConfig, shards: int
+    run: Run[Any], policy: NetworkShape, adapter: AdapterConfig, shards: int, held: set[str]
 ) -> list[NetworkShape]:
     """What stands beside a policy that is tuned: its healthy weights that an alarm would go back to,
     the reference, and the held-out reward model."""
     kept = policy.weights_alone(-(-policy.learned // shards))
     watched = run.inputs.get("held_out_reward_model")
-    members = _members_at(watched) if watched else []
+    members = _members_at(watched, held) if watched else []
     if reference_is_adapter_off(run, adapter):
         return [kept, *members]
     return [kept, shape_at(str(run.input("reference")), speaks=True), *members]
@@ -134,10 +143,85 @@ def _engine_copy(policy: NetworkShape, config: PpoConfig) -> list[NetworkShape]:
     return [policy.weights_alone(policy.parameters // share)]
 
 
-def _members_at(path: Path) -> list[NetworkShape]:
-    """The networks of a reward artifact; where it cannot be read, loading it says why."""
+def _held(run: Run[Any], adapter: AdapterConfig, shards: int) -> set[str]:
+    """Digests of the inputs on whose frozen weights reward models may stand: what `materials_open` offers."""
+    if shards > 1:
+        return set()
+    names = ["policy"] if adapter.kind != "none" else []
+    if not reference_is_adapter_off(run, adapter):
+        names.append("reference")
+    return {run.spec.inputs[name].sha256 for name in names}
+
+
+def _members_at(path: Path, held: set[str]) -> list[NetworkShape]:
+    """The networks of a reward artifact; where it cannot be read, loading it says why.
+
+    What adapters stand on counts once, and not where `held` has it, in which it is noted.
+    """
+    document = _settings_at(path)
+    places = [path / member["path"] for member in document.get("members", [])]
+    base = document.get("base")
+    if base is None:
+        return [shape_at(str(place), speaks=False) for place in places]
+    whole = shape_at(str(path / base["path"]), speaks=False)
+    first = 0 if held & {base["sha256"], base["source"]} else whole.parameters
+    held.add(base["sha256"])
+    return [
+        replace(whole.weights_alone(0 if number else first), adapter=_adapter_at(place))
+        for number, place in enumerate(places)
+    ]
+
+
+def _settings_at(path: Path) -> dict[str, Any]:
     try:
-        members = json.loads((path / SETTINGS).read_text())["members"]
-    except (OSError, ValueError, KeyError):
+        return dict(json.loads((path / SETTINGS).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _adapter_at(path: Path) -> int:
+    """The parameters of an adapter on disk, in float32 but for a short header."""
+    file = path / ADAPTER_WEIGHTS
+    return file.stat().st_size // NUMBER if file.exists() else 0
+
+
+# ------------------------------------------------------------------------------- critic
+
+
+def _critic_source(run: Run[PpoConfig]) -> tuple[NetworkShape, int] | None:
+    """The first member of the reward model: its shape, and the parameters of its adapter or 0."""
+    if run.config.reward_function:
+        return None
+    path = run.input("reward_model")
+    document = _settings_at(path)
+    if not document.get("members"):
+        return None
+    place = path / document["members"][0]["path"]
+    base = document.get("base")
+    return shape_at(str(path / base["path"] if base else place), speaks=False), _adapter_at(place)
+
+
+def _critic(
+    config: PpoConfig,
+    policy: NetworkShape,
+    source: tuple[NetworkShape, int] | None,
+    shards: int,
+) -> list[NetworkShape]:
+    """Of a critic that is an adapter the weights are those of the network that it starts from."""
+    if not config.has_critic or config.shared_backbone:
         return []
-    return [shape_at(str(path / member["path"]), speaks=False) for member in members]
+    read, adapter = source or (policy, 0)
+    if config.adapter.kind == "none" or not config.critic_adapter:
+        return [read.weights_alone(read.parameters)]
+    own = read.parameters if shards > 1 else 0
+    return [replace(read.weights_alone(own), adapter=adapter or policy.adapter)]
+
+
+def weights_fix(run: Run[Any]) -> str:
+    """How the networks of a run would come to share weights, for a run that does not fit; or nothing."""
+    if run.config.adapter.kind == "none":
+        return "set adapter, so that networks of one base hold its weights once, train reward models so too, or "
+    names = [name for name in ("reward_model", "held_out_reward_model") if name in run.inputs]
+    if any(_settings_at(run.inputs[name]).get("base") is None for name in names):
+        return "train the reward models with adapter, so that they hold the policy's weights, or "
+    return ""

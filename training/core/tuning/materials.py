@@ -13,14 +13,17 @@ from torch import nn
 from annotation.rows import PromptRow
 from training.contracts import AdapterConfig, BestOfNConfig, DpoConfig, MeasureConfig, PpoConfig
 from training.core.data.json_lines import prompts_read
-from training.core.model.actor_critic import ActorCritic
+from training.core.model.actor_critic import ActorCritic, backbone_of
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.model.lora import AdapterOff
+from training.core.model.shared_base import BasePool
 from training.core.rollout import preflight
 from training.core.rollout.engine import RolloutEngine
+from training.core.rollout.model_checks import checks_pass, policy_checks
 from training.core.rollout.preflight import check_vocabularies
 from training.core.rollout.rewarding import Rewarder, rewarder_open
 from training.core.rollout.rollouts import Sampler
+from training.core.rollout.verifying import Verifier
 from training.core.run.run_directory import Run
 from training.core.sharding import parameters_cast
 
@@ -54,34 +57,60 @@ def measure_of(config: TuningConfig) -> PpoConfig | MeasureConfig:
     return config if isinstance(config, PpoConfig) else config.measure
 
 
-def materials_open(run: Run[Any], *, device: torch.device) -> Materials:
-    """Load and check; raises `UserError` with one sentence on the first thing that does not fit."""
+def materials_open(run: Run[Any], *, device: torch.device, share: bool = True) -> Materials:
+    """Load and check; raises `UserError` with one sentence on the first thing that does not fit.
+
+    `share`: reward models that are adapters may stand on the weights of a frozen policy.
+    """
     config, measure = run.config, measure_of(run.config)
     policy = policy_load_path(run.input("policy"))
-    preflight.check_tokens(policy)
     prompts = prompts_read(run.input("prompts"))
     prompt_ids = preflight.encode_prompts(policy, prompts, measure)
     policy.model.to(device).eval()
     reference = reference_open(run, policy, config.adapter, device=device)
-    preflight.check_log_probs(policy, prompt_ids, measure)
+    checks_pass(policy_checks(policy, prompt_ids, measure, config.adapter))
     preflight.check_patience(run, measure.held_out_patience)
-    rewarder = _rewarder_open(run, config, device)
+    pool = BasePool()
+    if share:
+        _frozen_offer(pool, policy, reference, config.adapter)
+    rewarder = _rewarder_open(run, config, device, pool)
     if rewarder is not None:
+        new = measure.sampling.max_new_tokens
+        run.warn("texts", preflight.check_reward_texts(rewarder, prompts, max_new_tokens=new))
         preflight.check_rewarder(rewarder, prompts)
     return Materials(policy, reference, rewarder, prompts, prompt_ids)
 
 
-def _rewarder_open(run: Run[Any], config: TuningConfig, device: torch.device) -> Rewarder | None:
+def _frozen_offer(
+    pool: BasePool, policy: LoadedModel, reference: Any, adapter: AdapterConfig
+) -> None:
+    """What stands still: a policy below its adapter, and a reference of its own."""
+    if adapter.kind != "none":
+        pool.offer(backbone_of(policy.model))
+    if isinstance(reference, nn.Module):
+        pool.offer(backbone_of(reference))
+
+
+def _rewarder_open(
+    run: Run[Any], config: TuningConfig, device: torch.device, pool: BasePool
+) -> Rewarder | None:
     """DPO learns from the pairs themselves: a reward model only watches, where there is one."""
     if isinstance(config, DpoConfig) and "reward_model" not in run.inputs:
         return None
+    verifier = None
+    if isinstance(config, PpoConfig) and config.verifier:
+        verifier = Verifier(config.verifier, config.verifier_seconds, config.verifier_megabytes)
     return rewarder_open(
         run,
         combination=config.reward_combination,
         variance_weight=config.variance_weight,
+        pessimism_temperature=config.pessimism_temperature,
         function="" if isinstance(config, DpoConfig) else config.reward_function,
+        verifier=verifier,
+        verifier_weight=config.verifier_weight if isinstance(config, PpoConfig) else 1.0,
         packed=isinstance(config, PpoConfig) and config.packed,
         device=device,
+        pool=pool,
     )
 
 

@@ -11,6 +11,7 @@ from training.core.run.errors import UserError
 __all__ = ["check_best_of_n", "check_dpo", "require", "require_above_zero", "require_not_negative"]
 
 _DPO_POSITIVE = (
+    "pessimism_temperature",
     "beta",
     "epochs",
     "batch_size",
@@ -22,6 +23,7 @@ _DPO_POSITIVE = (
     "log_every",
 )
 _BEST_OF_N_POSITIVE = (
+    "pessimism_temperature",
     "iterations",
     "prompts_per_iteration",
     "epochs",
@@ -58,6 +60,7 @@ def check_dpo(config: DpoConfig) -> None:
         "DPO",
         f"label_smoothing is {config.label_smoothing}; set it to 0 or more, below 0.5.",
     )
+    require_not_negative(config, ("simpo_margin",), "DPO")
     _require_share("held_out_share", config.held_out_share, "DPO")
     _require_share("warmup_share", config.warmup_share, "DPO")
     _check_measure(config.measure, "DPO")
@@ -85,6 +88,11 @@ def _check_measure(config: MeasureConfig, what: str) -> None:
     require_above_zero(config, ("points", "prompts", "max_prompt_tokens"), what, "measure.")
     watched = ("exact_kl_rollouts", "kl_budget", "held_out_patience")
     require_not_negative(config, watched, what, "measure.")
+    require(
+        config.alarms.outlier_share == 0,
+        what,
+        "measure.alarms.outlier_share rings in PPO alone, which reads what its reference writes; set it to 0.",
+    )
     sampling = config.sampling
     require(
         sampling.max_new_tokens > 0 and sampling.batch_size > 0,

@@ -12,6 +12,7 @@ from annotation.accounts.models import User
 from annotation.accounts.tokens import token_issue, token_revoke, tokens_of
 from annotation.contracts import AnnotationError
 from web.services import audit_record
+from web.tokens import SCOPES
 
 
 class Command(BaseCommand):
@@ -23,6 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("username")
         parser.add_argument("--name", default="shell", help="what uses the token")
         parser.add_argument("--days", type=int, default=90, help="how long it is valid")
+        parser.add_argument(
+            "--scopes", default="read,export", help=f"what it may, of {','.join(SCOPES)}"
+        )
         parser.add_argument("--list", action="store_true", help="list the person's tokens instead")
         parser.add_argument("--revoke", type=UUID, help="revoke the token with this id instead")
 
@@ -35,12 +39,12 @@ class Command(BaseCommand):
         elif given["revoke"]:
             self._revoke(user, given["revoke"])
         else:
-            self._issue(user, given["name"], given["days"])
+            self._issue(user, given["name"], given["days"], given["scopes"])
 
     def _list(self, user: User) -> None:
         for token in tokens_of(user):
             state = "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}"
-            self.stdout.write(f"{token.pk}  {token}  {state}")
+            self.stdout.write(f"{token.pk}  {token}  {state}  {','.join(token.scopes)}")
 
     def _revoke(self, user: User, token_id: UUID) -> None:
         token = tokens_of(user).filter(pk=token_id).first()
@@ -50,9 +54,10 @@ class Command(BaseCommand):
         audit_record(actor="shell", verb="revoked API token", target=f"token {token.pk}")
         self.stdout.write(f"{token} opens nothing any more.")
 
-    def _issue(self, user: User, name: str, days: int) -> None:
+    def _issue(self, user: User, name: str, days: int, scopes: str) -> None:
         try:
-            token, secret = token_issue(user=user, name=name, days=days)
+            chosen = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+            token, secret = token_issue(user=user, name=name, days=days, scopes=chosen)
         except AnnotationError as error:
             raise CommandError(str(error)) from error
         audit_record(actor="shell", verb="made API token", target=f"token {token.pk}")

@@ -4,12 +4,13 @@
 import { post } from "./api.js";
 
 const DEEP = 3;
+const MOST_NAMED = 100; // the server takes no more
 
 export class Ahead {
   // `around` gives {shown, leaving}: the pair on the page, and the ids of pairs whose answers are on their
-  // way; `told` gets how many pairs are held.
-  constructor({ urls, leaseMs, around, told }) {
-    Object.assign(this, { urls, leaseMs, around, told });
+  // way; `elsewhere` those that other tabs hold; `told` gets how many pairs are held.
+  constructor({ urls, leaseMs, around, elsewhere, told }) {
+    Object.assign(this, { urls, leaseMs, around, elsewhere, told });
     this.items = [];
     this.until = 0;
     this.asking = null;
@@ -25,6 +26,11 @@ export class Ahead {
     const item = this.items.shift() ?? null;
     this.told(this.items.length);
     return item;
+  }
+
+  // A pair that is shown by another way than its turn.
+  drop(id) {
+    this.items = this.items.filter((item) => item.id !== id);
   }
 
   putFirst(item) {
@@ -45,20 +51,21 @@ export class Ahead {
 
   async #ask(prefer) {
     const asked = Date.now();
+    const others = await this.elsewhere();
     const { shown, leaving } = this.around();
     const count = shown ? Math.max(1, DEEP - this.items.length) : 1; // the first pair waits for no other
-    const answer = await post(this.urls.next, { held: this.#known(shown, leaving), count, prefer });
+    const answer = await post(this.urls.next, { held: [...this.ids(shown, leaving), ...others].slice(0, MOST_NAMED), count, prefer });
     this.until = asked + this.leaseMs;
     const lost = new Set(answer.lost);
     this.items = this.items.filter((item) => item.revises || !lost.has(item.id));
     const now = this.around();
-    const known = new Set(this.#known(now.shown, now.leaving));
+    const known = new Set(this.ids(now.shown, now.leaving));
     this.items.push(...answer.items.filter((item) => !known.has(item.id)));
     this.told(this.items.length);
     return answer;
   }
 
-  #known(shown, leaving) {
+  ids(shown, leaving) {
     return [...[shown, ...this.items].filter(Boolean).map((item) => item.id), ...leaving];
   }
 

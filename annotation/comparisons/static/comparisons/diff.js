@@ -4,7 +4,7 @@
 const MOST_CELLS = 4_000_000;
 
 export function words(text) {
-  return text.match(/\s+|[\p{L}\p{N}_'’-]+|[^\s\p{L}\p{N}]/gu) || [];
+  return text.match(/\r?\n|[^\S\n]+|[\p{L}\p{N}\p{M}_'’-]+|[^\s\p{L}\p{N}\p{M}_'’-]/gu) || [];
 }
 
 // Two arrays of {text, only}; null when the texts are too long to compare.
@@ -48,6 +48,6 @@ function common(a, b, n, m) {
 function mark(all, start, count, shared) {
   return all.map((text, index) => ({
     text,
-    only: index >= start && index < start + count && !shared.has(index - start) && text.trim() !== "",
+    only: index >= start && index < start + count && !shared.has(index - start),
   }));
 }

@@ -1,20 +1,19 @@
 // What was entered for a pair and not submitted yet: to local storage at once, to the server a moment later.
 
 import { post } from "./api.js";
-import { keysWith, read, write } from "./storage.js";
+import { forgetOld, read, write } from "./storage.js";
 
 const PAUSE_MS = 500;
 const KEPT_MS = 7 * 24 * 3600 * 1000;
 
 export class Drafts {
-  // `told` gets the state to show: {state: "saving" | "saved" | "local" | "none", at}.
+  // `told` gets the state to show: {state: "saving" | "saved" | "local" | "lost", at}; "lost" is a
+  // draft that neither the server nor this browser would take.
   constructor(prefix, told) {
     this.prefix = prefix;
     this.told = told;
     this.timer = 0;
-    for (const key of keysWith(prefix)) {
-      if (Date.now() - (read(key)?.at || 0) > KEPT_MS) write(key, null);
-    }
+    forgetOld(prefix, KEPT_MS);
   }
 
   // The newer of the local and the server's draft, or null.
@@ -25,16 +24,16 @@ export class Drafts {
     return !server || local.at >= server.at ? local : server;
   }
 
-  // To local storage alone.
+  // To local storage alone; whether it took it.
   store(id, answer) {
-    write(this.prefix + id, { answer, at: Date.now() });
+    return write(this.prefix + id, { answer, at: Date.now() });
   }
 
   keep(item, answer) {
-    this.store(item.id, answer);
+    const kept = this.store(item.id, answer);
     clearTimeout(this.timer);
     this.told({ state: "saving" });
-    this.pending = { item, answer };
+    this.pending = { item, answer, kept };
     this.timer = setTimeout(() => this.send(), PAUSE_MS);
   }
 
@@ -49,7 +48,7 @@ export class Drafts {
       pending.item.draft_at = answer.saved_at;
       if (!this.pending) this.told({ state: "saved", at: new Date(answer.saved_at), item: pending.item.id });
     } catch {
-      this.told({ state: "local", item: pending.item.id });
+      this.told({ state: pending.kept ? "local" : "lost", item: pending.item.id });
     }
   }
 

@@ -1,15 +1,17 @@
 // The page's parts: showing a pair, reading and setting the answer. No requests are made here.
 
-import { wordDifferences } from "./diff.js";
+import { marksCount, marksDraw, marksOf, marksSet } from "./marks.js";
+import { draw, drawDifferences } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const all = (selector) => Array.from(document.querySelectorAll(selector));
 
 export const element = $;
 
-// An answer in the order shown: {values: {overall: 1..7, ...}, both_bad, flags: ["unsafe:left"], rationale}.
+// An answer in the order shown: {values: {overall: 1..7, ...}, both_bad, flags: ["unsafe:left"], rationale,
+// reasons: ["clear"], spans: [{side: "left", start, end, label}]}.
 export function emptyAnswer() {
-  return { values: {}, both_bad: false, flags: [], rationale: "" };
+  return { values: {}, both_bad: false, flags: [], rationale: "", reasons: [], spans: [] };
 }
 
 function checkedValue(fieldset) {
@@ -32,12 +34,14 @@ export function readAnswer() {
     both_bad: $("both-bad").checked,
     flags: all("#flags input:checked").map((input) => input.value),
     rationale: $("rationale").value,
+    reasons: all("#why input:checked").map((input) => input.value),
+    spans: marksOf(),
   };
 }
 
 export function isEmpty(answer) {
-  const { values = {}, both_bad, flags = [], rationale } = answer || {};
-  return !Object.keys(values).length && !both_bad && !flags.length && !rationale;
+  const { values = {}, both_bad, flags = [], rationale, reasons = [], spans = [] } = answer || {};
+  return !Object.keys(values).length && !both_bad && !flags.length && !rationale && !reasons.length && !spans.length;
 }
 
 export function writeAnswer(answer) {
@@ -47,14 +51,19 @@ export function writeAnswer(answer) {
   }
   $("both-bad").checked = given.both_bad;
   for (const input of all("#flags input")) input.checked = given.flags.includes(input.value);
+  for (const input of all("#why input")) input.checked = given.reasons.includes(input.value);
   $("rationale").value = given.rationale;
-  $("why").open = Boolean(given.rationale);
+  marksSet(given.spans);
+  $("why").open = Boolean(given.rationale || given.reasons.length);
   countExtras();
 }
 
 export function countExtras() {
   const flags = all("#flags input:checked").length;
   $("flags-count").textContent = flags ? `(${flags})` : "";
+  const reasons = all("#why input:checked").length;
+  $("why-count").textContent = reasons ? `(${reasons})` : "";
+  marksCount();
   if ($("criteria")) {
     const given = all("#criteria input:checked").length;
     $("criteria-count").textContent = `(${given} / ${all("#criteria [data-criterion]").length})`;
@@ -72,6 +81,16 @@ export function choose(scale, value) {
     scale.querySelector("input:checked")?.focus();
   }
   changed(scale);
+}
+
+// A criterion answered by its number hands the keys on to the next one, the last to the overall scale.
+export function handOn(scale) {
+  const criteria = all("#criteria [data-criterion]");
+  const place = criteria.indexOf(scale);
+  if (place < 0) return;
+  const next = criteria[place + 1];
+  if (next) (next.querySelector("input:checked") || next.querySelector("input")).focus();
+  else document.activeElement.blur();
 }
 
 export function changed(scale) {
@@ -98,27 +117,60 @@ export function setBothBad(on) {
   }
 }
 
+// What is still to be said before an answer can be sent, in words; empty when nothing is.
+export function missing(answer, text) {
+  if (answer.values.overall) return "";
+  $("overall").classList.add("is-missing");
+  return text.choose_first;
+}
+
+export function missingFocus() {
+  $("overall").querySelector("input").focus();
+}
+
+export function nextSide() {
+  showSide($("pair").dataset.side === "left" ? "right" : "left");
+}
+
 export function showItem(item, text) {
-  const last = item.messages.length - 1;
-  $("prompt").innerHTML = item.messages[last].html;
+  drawTexts(item, text);
+  // What was said before belongs to the question: a system prompt or earlier turns are open at once.
+  $("toggle-thread").hidden = item.messages.length === 1;
+  toggleThread(item.messages.length > 1);
   $("prompt").scrollTop = 0;
-  $("thread").replaceChildren(...item.messages.slice(0, -1).map((message) => threadRow(message, text)));
-  $("toggle-thread").hidden = last === 0;
-  toggleThread(false);
+  $("thread").scrollTop = 0;
   for (const side of ["left", "right"]) {
-    const pane = $(`pane-${side}`);
-    $(side).innerHTML = item[side].html;
     $(side).classList.toggle("is-cut", !item[side].ended);
     $(side).dataset.cut = item[side].ended ? "" : text.cut;
-    pane.scrollTop = 0;
+    $(side).dataset.empty = item[side].text.trim() ? "" : text.empty;
+    $(`pane-${side}`).scrollTop = 0;
   }
-  $("diff").setAttribute("aria-pressed", "false");
   for (const id of ["criteria", "flags", "why"]) if ($(id)) $(id).open = false;
   showSide("left");
   $("overall").classList.remove("is-missing");
   $("empty").hidden = true;
+  talkHide();
   $("item").hidden = false;
   markScrollers();
+}
+
+// The texts of an item, rendered or as they were written.
+export function drawTexts(item, text) {
+  const differs = () => toggleDifferences(item, true);
+  drawPrompt(item, text, differs);
+  for (const side of ["left", "right"]) draw($(side), item[side], differs);
+  $("diff").setAttribute("aria-pressed", "false");
+  marksDraw(item, answersOf(item));
+  markScrollers();
+}
+
+function answersOf(item) {
+  return [["left", "A"], ["right", "B"]].map(([side, letter]) => ({ side, letter, box: $(side), part: item[side] }));
+}
+
+export function drawPrompt(item, text, differs = () => {}) {
+  draw($("prompt"), item.messages.at(-1), differs);
+  $("thread").replaceChildren(...item.messages.slice(0, -1).map((message) => threadRow(message, text)));
 }
 
 // Code and tables too wide for their column scroll in a box of their own: the keyboard has to reach it.
@@ -129,7 +181,7 @@ export function markScrollers() {
   }
 }
 
-function threadRow(message, text) {
+export function threadRow(message, text) {
   const row = document.createElement("li");
   const role = document.createElement("p");
   role.className = "thread__role";
@@ -137,7 +189,7 @@ function threadRow(message, text) {
   const body = document.createElement("div");
   body.className = "prose";
   body.dir = "auto";
-  body.innerHTML = message.html; // rendered and cleaned by the server
+  draw(body, message);
   row.append(role, body);
   return row;
 }
@@ -157,44 +209,57 @@ export function showSide(side) {
   markScrollers();
 }
 
+// The two tabs of a narrow screen.
+export function tabsBegin() {
+  for (const side of ["left", "right"]) {
+    $(`tab-${side}`).addEventListener("click", () => showSide(side));
+    $(`tab-${side}`).addEventListener("keydown", (event) => {
+      if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+      event.stopPropagation();
+      const other = side === "left" ? "right" : "left";
+      showSide(other);
+      $(`tab-${other}`).focus();
+    });
+  }
+}
+
 // Marks the words that only one side has; false when the texts are too long for it.
-export function toggleDifferences(item) {
-  const on = $("diff").getAttribute("aria-pressed") !== "true";
-  const pair = on ? wordDifferences(item.left.text, item.right.text) : null;
-  if (on && !pair) return false;
+export function toggleDifferences(item, on = $("diff").getAttribute("aria-pressed") !== "true") {
+  const boxes = { left: $("left"), right: $("right") };
+  if (on && !drawDifferences(boxes, item)) return false;
+  const differs = () => toggleDifferences(item, true);
+  if (!on) for (const side of ["left", "right"]) draw(boxes[side], item[side], differs);
   $("diff").setAttribute("aria-pressed", String(on));
-  ["left", "right"].forEach((side, index) => {
-    if (on) $(side).replaceChildren(marked(pair[index]));
-    else $(side).innerHTML = item[side].html;
-  });
+  marksDraw(item, answersOf(item), !on);
   markScrollers();
   return true;
 }
 
-function marked(pieces) {
-  const box = document.createElement("div");
-  box.className = "words";
-  box.dir = "auto";
-  for (const piece of pieces) {
-    if (!piece.only) box.append(piece.text);
-    else {
-      const mark = document.createElement("mark");
-      mark.textContent = piece.text;
-      box.append(mark);
-    }
-  }
-  return box;
-}
-
 export function showEmpty(sentence) {
+  talkHide();
   $("item").hidden = true;
   $("empty").hidden = false;
   $("empty-says").textContent = sentence;
 }
 
-export function alertShow(sentence) {
+function talkHide() {
+  if ($("talk")) $("talk").hidden = true;
+}
+
+// One sentence at a time, of a kind ("signed out", "surplus", "refused"): what is over takes its own away.
+export function alertShow(sentence, kind = "") {
   $("alert").hidden = !sentence;
+  $("alert").dataset.kind = kind;
   $("alert-says").textContent = sentence || "";
+  $("alert-sign-in").hidden = kind !== "signed out";
+}
+
+export function alertKind() {
+  return $("alert").hidden ? "" : $("alert").dataset.kind;
+}
+
+export function alertClear(kind) {
+  if (alertKind() === kind) alertShow("");
 }
 
 export function announce(sentence) {

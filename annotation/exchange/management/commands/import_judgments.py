@@ -1,4 +1,4 @@
-"""Take prompts, pairs or judged pairs in from a JSONL file, plain or gzipped."""
+"""Take prompts, pairs or judged pairs in from a file or dataset folder."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from annotation.comparisons.digests import split_drawn
 from annotation.contracts import AnnotationError
 from annotation.exchange.models import ImportJob, JobState
 from annotation.exchange.records import COUNT_NAMES, ImportCounts, ImportOptions
-from annotation.exchange.selectors import empty_splits, rejections_of
+from annotation.exchange.selectors import empty_splits, fields_unused, rejections_of
 from annotation.exchange.services import import_create, import_run
-from annotation.exchange.shapes import SHAPES
+from annotation.exchange.shapes import ALIASES, SHAPES
 
 SHOWN_REJECTIONS = 20
 
 
 class Command(BaseCommand):
-    help = "Take prompts, pairs or judged pairs in from a JSONL file, plain or gzipped."
+    help = "Take prompts, pairs or judged pairs in from a file or dataset folder."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
@@ -33,14 +33,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--campaign", default="", help="the campaign's name; made when it is new"
         )
-        parser.add_argument("--format", default="auto", choices=["auto", *SHAPES])
+        parser.add_argument("--format", default="auto", choices=["auto", *SHAPES, *ALIASES])
         parser.add_argument("--strict", action="store_true", help="one bad row: take in nothing")
         parser.add_argument("--split-by", default="", help="a field whose values stay on one side")
         parser.add_argument(
             "--shares", default="", help="of new groups, as train=0.7,validation=0.1,test=0.2"
         )
         parser.add_argument(
-            "--source", default="", help="where it is from; the file's name if absent"
+            "--source", default="", help="whose raters they are; the campaign's own if absent"
         )
 
     def handle(self, **given: Any) -> None:
@@ -114,9 +114,11 @@ def _report(console: Console, job: ImportJob) -> None:
     table = Table(title=f"Import of {job.name}: {job.get_state_display().lower()}")
     table.add_column("")
     table.add_column("Count", justify="right")
-    for key in asdict(ImportCounts()):
-        table.add_row(COUNT_NAMES[key], f"{job.counts.get(key, 0):,}")
+    for key, name in COUNT_NAMES.items():
+        if key in asdict(ImportCounts()):
+            table.add_row(name, f"{job.counts.get(key, 0):,}")
     console.print(table)
+    _report_unused(console, job)
     for split in empty_splits(job):
         console.print(
             f"No row fell into {split}: the rows form few groups. Give other --shares on a new line, or"
@@ -126,3 +128,14 @@ def _report(console: Console, job: ImportJob) -> None:
         )
     if job.campaign is not None:
         console.print(f"Line {job.line}, campaign {job.campaign.name}.", soft_wrap=True)
+
+
+def _report_unused(console: Console, job: ImportJob) -> None:
+    unused = fields_unused(job)
+    if not unused:
+        return
+    console.print(
+        "Fields that were not used, and in how many rows they held something:", style="yellow"
+    )
+    for name, rows in unused:
+        console.print(f"  {name}: {rows:,}", markup=False, highlight=False, soft_wrap=True)

@@ -16,8 +16,9 @@ from django.utils.text import slugify
 
 from evaluation.gates.selectors import lines_deployed
 from evaluation.gates.serving.engine import engine_start
+from evaluation.gates.serving.feedback import Journal
 from evaluation.gates.serving.relay import Relay
-from evaluation.gates.serving.supervisor import Supervisor
+from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS, Supervisor
 
 POLL_SECONDS = 1.0
 
@@ -39,6 +40,16 @@ class Command(BaseCommand):
             action="store_true",
             help="Stop the old server before starting the new one, where memory holds one model.",
         )
+        parser.add_argument(
+            "--drain",
+            type=float,
+            default=STOP_DRAIN_SECONDS,
+            metavar="SECONDS",
+            help=(
+                "How long answers under way may take when this process is told to end (default: "
+                "%(default)g); a few seconds less than its supervisor gives it."
+            ),
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name: str = options["name"]
@@ -47,17 +58,23 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        relay = self._listen(options["host"], options["port"])
+        relay = self._listen(options["host"], options["port"], name)
         try:
             line = options["line"] or self._line_wait(stopped)
             if line is not None:
-                self._supervise(line, name, relay, stopped, overlap=not options["no_overlap"])
+                relay.journal = Journal(line)
+                home = Path(settings.VAR_DIR) / "policy_server" / str(line)
+                start = partial(engine_start, name=name, home=home, cancelled=stopped.is_set)
+                overlap = not options["no_overlap"]
+                self._supervise(
+                    Supervisor(line, start, relay, overlap=overlap), stopped, options["drain"]
+                )
         finally:
             relay.stop()
         self.stdout.write("The policy server has stopped.")
 
-    def _listen(self, host: str, port: int) -> Relay:
-        relay = Relay(host, port)
+    def _listen(self, host: str, port: int, name: str) -> Relay:
+        relay = Relay(host, port, name=name, hosts=settings.POLICY_SERVER_HOSTS)
         try:
             relay.start()
         except OSError as error:
@@ -80,12 +97,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Several lines are deployed; serving {lines[0]} (choose by --line).")
         return lines[0] if lines else None
 
-    def _supervise(
-        self, line: UUID, name: str, relay: Relay, stopped: threading.Event, *, overlap: bool
-    ) -> None:
-        home = Path(settings.VAR_DIR) / "policy_server" / str(line)
-        start = partial(engine_start, name=name, home=home, cancelled=stopped.is_set)
-        supervisor = Supervisor(line, start, relay, overlap=overlap)
+    def _supervise(self, supervisor: Supervisor, stopped: threading.Event, drain: float) -> None:
         try:
             while not stopped.is_set():
                 try:
@@ -95,4 +107,4 @@ class Command(BaseCommand):
                 close_old_connections()
                 stopped.wait(POLL_SECONDS)
         finally:
-            supervisor.stop()
+            supervisor.stop(drain)

@@ -41,8 +41,8 @@ from outerloop.demo.settings import (
 from outerloop.processes.attached import AttachedProcesses
 from outerloop.processes.preparing import answers, preparing
 from outerloop.processes.sharing import SharedLock, database_used, mine
+from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import PolicyLine
-from outerloop.rounds.services import RoundRefused
 from training import facade as training
 
 SITE_PATIENCE_SECONDS = 120.0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from outerloop.database.silence import database_patience
 from outerloop.operations.backup.creation import backup_make
 from outerloop.operations.backup.manifest import BackupError
 from outerloop.operations.backup.progress import watched
@@ -26,6 +28,7 @@ class Command(BaseCommand):
             help="go on without artifacts that are missing or do not match their hash, and name them",
         )
 
+    @database_patience(inf)
     def handle(self, **options: Any) -> None:
         console = Console()
         target: Path = options["target"]

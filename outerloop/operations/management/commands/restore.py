@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from outerloop.database.silence import database_patience
 from outerloop.operations.backup.manifest import BackupError, Manifest
 from outerloop.operations.backup.progress import watched
 from outerloop.operations.backup.restoration import backup_restore, backup_verify
@@ -29,6 +31,7 @@ class Command(BaseCommand):
             help="leave the database at the release of the backup",
         )
 
+    @database_patience(inf)
     def handle(self, **options: Any) -> None:
         console = Console()
         source: Path = options["source"]

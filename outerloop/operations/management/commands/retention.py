@@ -39,13 +39,14 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         rule = rule_of_settings(rounds=options["rounds"], days=options["days"])
         console = Console()
-        if options["dry_run"]:
-            plan = retention_plan(rule)
-        else:
-            try:
-                plan = retention_carry_out(rule=rule, actor="command")
-            except BackupError as error:
-                raise CommandError(str(error)) from error
+        try:
+            plan = (
+                retention_plan(rule)
+                if options["dry_run"]
+                else retention_carry_out(rule=rule, actor="command")
+            )
+        except BackupError as error:
+            raise CommandError(str(error)) from error
         if len(plan):
             console.print(_table(plan))
         done = "would be removed" if options["dry_run"] else "were removed"

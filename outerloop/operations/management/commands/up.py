@@ -28,7 +28,7 @@ class Command(BaseCommand):
             "--without",
             action="append",
             default=[],
-            choices=["site", "worker", "gpu", "beat", "policy"],
+            choices=[line.name for line in process_lines()],
             help="leave a process out (may be given more than once)",
         )
         parser.add_argument(

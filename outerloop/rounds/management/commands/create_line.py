@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from django.utils.text import slugify
 
 from annotation import facade as annotation
 from outerloop.rounds.plan import RoundPlan, plan_override
-from outerloop.rounds.services import first_pairs_order, line_base_set, line_create
+from outerloop.rounds.services import first_pairs_order, line_base_set, line_create, slug_problem
 from outerloop.rounds.tasks import advance_enqueue
 from training import facade as training
-from training.contracts import ContractError
+from training.contracts import ContractError, ModelSource
 from web.storage import storage_sentence
 
 
@@ -28,6 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--slug", help="its name in addresses (default: from the name)")
         parser.add_argument(
             "--plan", type=Path, help="JSON file with settings that differ from the defaults"
+        )
+        parser.add_argument(
+            "--chat-template-kwargs",
+            type=_variables,
+            default={},
+            help="JSON object of what its chat template is given, for training and serving alike:"
+            ' {"enable_thinking": false}',
         )
         parser.add_argument("--guidelines", type=Path, help="Markdown file for the annotators")
         parser.add_argument(
@@ -43,11 +51,14 @@ class Command(BaseCommand):
             training.model_folder_check(options["base"].resolve())
         except training.ModelFilesError as error:
             raise CommandError(str(error)) from error
+        slug = options["slug"] or slugify(options["name"])[:50]
+        if problem := slug_problem(slug):
+            raise CommandError(f"{problem} (--slug)")
         try:
             with transaction.atomic():
                 line = line_create(
                     name=options["name"],
-                    slug=options["slug"] or slugify(options["name"]),
+                    slug=slug,
                     plan=plan,
                 )
                 version = training.model_version_import(
@@ -55,6 +66,7 @@ class Command(BaseCommand):
                     kind="policy",
                     path=options["base"].resolve(),
                     name="base policy",
+                    chat_template_kwargs=options["chat_template_kwargs"],
                 )
                 line_base_set(line=line, version_id=version.id, actor="command")
                 annotation.campaign_create(line_id=line.id, name=line.name, guidelines=guidelines)
@@ -78,6 +90,14 @@ class Command(BaseCommand):
                 f"Import prompts (python manage.py import_judgments FILE --line {line.id}), then press"
                 " “Write first pairs” on the line's page."
             )
+
+
+def _variables(written: str) -> dict[str, Any]:
+    try:
+        source = {"kind": "pretrained", "chat_template_kwargs": json.loads(written)}
+        return dict(ModelSource.from_json(source).chat_template_kwargs)
+    except ValueError as error:
+        raise ArgumentTypeError(f"not a JSON object of plain values: {error}") from error
 
 
 def _text(path: Path) -> str:

@@ -110,7 +110,11 @@ def _snapshot_row(round_: Round, table: Table) -> bool:
     if round_.snapshot is None:
         return True
     snapshot = training.snapshot_get(round_.snapshot)
-    now = file_sha256(snapshot.path) if snapshot.path.exists() else ""
+    try:
+        path = training.input_local(training.input_from_snapshot(snapshot))
+    except training.ArtifactMismatch as error:
+        raise CommandError(str(error)) from error
+    now = file_sha256(path) if path.exists() else ""
     same = now == snapshot.sha256
     table.add_row("", "snapshot (its file)", snapshot.sha256[:12], now[:12], _word(same), "")
     return same

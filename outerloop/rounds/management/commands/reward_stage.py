@@ -23,10 +23,11 @@ from annotation.contracts import SnapshotRecipe
 from annotation.rows import PreferenceRow
 from evaluation import facade as evaluation
 from evaluation.contracts import (
+    ConsistencyMeasurements,
     EvaluateRewardModelConfig,
     RewardModelMeasurements,
 )
-from evaluation.formatting import share
+from evaluation.formatting import number, share
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
 from training.contracts import (
@@ -73,9 +74,11 @@ class Command(BaseCommand):
         try:
             with Progress(console=console) as progress:
                 measured = _train_and_measure(line_id, path, options, progress)
-        except (training.RunFailed, ContractError) as error:
+        except (training.RunFailed, training.ArtifactMismatch, ContractError) as error:
             raise CommandError(str(error)) from error
         console.print(_table(measured, rows))
+        for name, found in measured.consistency.items():
+            console.print(f"Consistency, {name.replace('_', ' ')}: {_consistency_words(found)}.")
 
 
 def _line_id(text: str) -> UUID:
@@ -93,15 +96,16 @@ def _line_id(text: str) -> UUID:
 def _votes_joined(rows: Iterable[PreferenceRow]) -> list[dict[str, Any]]:
     """One row per pair: the preference is the mean of its votes, a tie counting one half."""
     pairs: dict[str, dict[str, Any]] = {}
-    votes: dict[str, list[tuple[float, float]]] = {}
+    votes: dict[str, list[tuple[float, float, float]]] = {}
     for row in rows:
         key = canonical_json([row.messages, row.completions])
         pairs.setdefault(key, row.to_json())
-        votes.setdefault(key, []).append((row.preference, row.strength))
+        votes.setdefault(key, []).append((row.preference, row.strength, row.weight))
     for key, pair in pairs.items():
-        pair["preference"] = sum(p for p, _ in votes[key]) / len(votes[key])
-        pair["strength"] = sum(s for _, s in votes[key]) / len(votes[key])
-        pair["rater"], pair["weight"] = f"{len(votes[key])} raters", 1.0
+        means = (sum(column) / len(column) for column in zip(*votes[key], strict=True))
+        pair["preference"], pair["strength"], pair["weight"] = means
+        pair["rater"] = f"{len(votes[key])} raters"
+        pair.pop("part", None)  # the votes of several rankings are one label here
     return list(pairs.values())
 
 
@@ -165,7 +169,12 @@ def _run(
     line_id: UUID, kind: str, config: Any, inputs: Any, options: dict[str, Any], progress: Progress
 ) -> training.RunRecord:
     run = training.run_create(
-        line_id=line_id, kind=kind, seed=options["seed"], config=config.to_json(), inputs=inputs
+        line_id=line_id,
+        kind=kind,
+        seed=options["seed"],
+        config=config.to_json(),
+        inputs=inputs,
+        models_anywhere=True,
     )
     task = progress.add_task(kind.replace("_", " "), total=None)
 
@@ -193,3 +202,15 @@ def _table(measured: RewardModelMeasurements, rows: list[dict[str, Any]]) -> Tab
             f"{split.ece:.3f}",
         )
     return table
+
+
+def _consistency_words(found: ConsistencyMeasurements) -> str:
+    """How often a reply comes first under its own prompt, the most flips, and the dearest probe."""
+    said = [f"own prompt ahead of another {share(found.prompt_swap)}"]
+    if found.rewordings:
+        worst = max(found.rewordings, key=lambda each: each.flipped.estimate)
+        said.append(f"order changed by {worst.name} {share(worst.flipped)}")
+    if found.probes:
+        dearest = max(found.probes, key=lambda each: each.shift.estimate)
+        said.append(f"{dearest.name} {number(dearest.shift)} standard deviations")
+    return "; ".join(said)

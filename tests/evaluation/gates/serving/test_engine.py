@@ -105,3 +105,12 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_engine_inherits_no_secret_and_asks_no_hub(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:word@host/loop")
+    monkeypatch.setenv("OUTERLOOP_SECRET_KEY", "s" * 50)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    found = engine._environment(tmp_path)
+    assert not {"DATABASE_URL", "OUTERLOOP_SECRET_KEY"} & found.keys()
+    assert found["HF_HUB_OFFLINE"] == "1"

@@ -22,6 +22,7 @@ from evaluation.gates.serving.engine import free_port
 from tests.evaluation.gates.world import LineWorld, deployment_get
 from tests.support.recipe_processes import forked_call
 from training import facade as training
+from web.voices import policy_asked
 
 pytestmark = pytest.mark.slow
 
@@ -121,14 +122,23 @@ def server(world: LineWorld, artifacts: Path) -> Iterator[Server]:
     made.process.wait()
 
 
-def test_deploy_ask_switch_crash_and_stop(world: LineWorld, server: Server) -> None:
+def test_deploy_ask_switch_crash_and_stop(world: LineWorld, server: Server, settings: Any) -> None:
     server.served(world.deploy_first())
     first = server.ask()
     world.decide()
     server.served(world.deploy())
     second = server.ask()
     assert first != second  # other weights answer otherwise
-    (child,) = children_of(server.process.pid)  # the old one is gone
+    settings.POLICY_SERVER_HOST, settings.POLICY_SERVER_PORT = "127.0.0.1", server.port
+    written = [
+        each.by for each in policy_asked(line_id=world.line, messages=QUESTION, seeds=[1, 2])
+    ]
+    writers = [by for by in written if by is not None]
+    assert [by.model_version for by in writers] == [world.candidate.id] * 2
+    assert all(by.sampling["max_new_tokens"] > 0 for by in writers)
+    # the old one goes once its requests have ended
+    eventually(lambda: len(children_of(server.process.pid)) == 1, server.process, server.log)
+    (child,) = children_of(server.process.pid)
     os.kill(child, signal.SIGKILL)
     eventually(lambda: not alive(child), server.process, server.log)
     eventually(server.answers, server.process, server.log)

@@ -78,7 +78,12 @@ def probe(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_site_of_the_container_comes_up_ready_and_ends_at_sigterm(environment, site, tmp_path):
+def test_after_migrate_the_site_of_the_container_comes_up_ready_and_ends_at_sigterm(
+    environment, site, tmp_path
+):
+    PeriodicTask.objects.all().delete()
+    assert start("migrate", environment, tmp_path / "migrate.log").wait(120) == 0
+    assert PeriodicTask.objects.filter(name="sweep rounds").exists()
     deadline = time.monotonic() + 90
     while (asked := probe(environment)).returncode != 0:
         assert site.poll() is None, (tmp_path / "site.log").read_text()
@@ -86,9 +91,3 @@ def test_the_site_of_the_container_comes_up_ready_and_ends_at_sigterm(environmen
         time.sleep(0.5)
     site.send_signal(signal.SIGTERM)
     assert site.wait(30) == 0
-
-
-def test_migrate_enters_the_schedule(environment, tmp_path):
-    PeriodicTask.objects.all().delete()
-    assert start("migrate", environment, tmp_path / "migrate.log").wait(120) == 0
-    assert PeriodicTask.objects.filter(name="sweep rounds").exists()

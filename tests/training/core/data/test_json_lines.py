@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from tests.support.documented import assert_said
 from tests.support.tiny_models import json_lines
 from training.core.data.json_lines import (
     completions_read,
@@ -69,3 +70,15 @@ def test_bad_files_are_named(tmp_path):
         demonstrations_read(json_lines(tmp_path / "d", [{"messages": PROMPT}]))
     with pytest.raises(UserError, match="objects with a 'text'"):
         completions_read(json_lines(tmp_path / "c", [{"prompt_id": "1", "completions": ["a"]}]))
+    texts = (
+        "a\ud83d",
+        "a\ud83d\ude00 \\ud83d",
+    )  # half a character; a whole one, and a text about a half
+    half, whole = (
+        json_lines(tmp_path / name, [{"id": "1", "messages": [{"role": "user", "content": text}]}])
+        for name, text in zip("hw", texts, strict=True)
+    )
+    with pytest.raises(UserError, match="h, line 1: a text holds half of a surrogate") as refusal:
+        prompts_read(half)
+    assert_said("half a character in a learning program's file", str(refusal.value))
+    assert len(prompts_read(whole)) == 1

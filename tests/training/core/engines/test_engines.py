@@ -29,7 +29,6 @@ from training.core.model.lora import adapter_add, trainable_parameters
 
 Open = Callable[[LoadedModel, Sampling, str], RolloutEngine]
 SEEDS = [1, 2, 3, 4]
-pytestmark = pytest.mark.slow  # continuous batching collects garbage for seconds after each rollout
 
 
 @pytest.fixture(params=["transformers", "vllm"])

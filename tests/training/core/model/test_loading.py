@@ -1,7 +1,14 @@
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+)
 
+from tests.support.chat_tokenizers import CHATML, chat_policy_write
+from tests.support.documented import assert_said
 from tests.support.tiny_models import (
     TEXTS,
     tiny_classifier,
@@ -11,16 +18,16 @@ from tests.support.tiny_models import (
 )
 from training.contracts import ModelSource
 from training.core.data.batches import pad
-from training.core.data.tokenizers import word_tokenizer_learn
+from training.core.data.tokenizers import prompt_encode, word_tokenizer_learn
 from training.core.model.loading import (
     classifier_load,
     classifier_load_path,
     dropout_disable,
-    head_of,
     model_save,
     policy_load,
     policy_load_path,
 )
+from training.core.model.score_head import head_of
 from training.core.run.errors import UserError
 from training.digests import path_sha256
 
@@ -146,3 +153,47 @@ def test_pickled_weights_are_not_read(tmp_path):
     torch.save(loaded.model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="a format that can carry code"):
         policy_load_path(tmp_path)
+
+
+TALK = [{"role": "user", "content": "What is a cat?"}]
+THOUGHTLESS = {"enable_thinking": False}
+
+
+def source_of(path, **settings):
+    return ModelSource(kind="pretrained", name=str(path), chat_template_kwargs=settings)
+
+
+def test_settings_of_the_template_are_served_as_they_were_trained_with(tmp_path):
+    source = source_of(chat_policy_write(tmp_path / "base"), **THOUGHTLESS)
+    policy = policy_load(source, {})
+    ids = prompt_encode(policy.tokenizer, TALK)
+    assert policy.tokenizer.decode(ids).endswith("assistant\n<think>\n\n</think>\n\n")
+    (tmp_path / "policy").mkdir()
+    model_save(policy, tmp_path / "policy")
+    served = AutoTokenizer.from_pretrained(tmp_path / "policy")
+    assert served.apply_chat_template(TALK, add_generation_prompt=True, return_dict=False) == ids
+    assert prompt_encode(policy_load_path(tmp_path / "policy").tokenizer, TALK) == ids
+    assert prompt_encode(classifier_load(source, {}).tokenizer, TALK) == ids
+
+
+def test_a_template_that_asks_for_the_day_is_saved_with_one(tmp_path):
+    dated = "{{ strftime_now('%d %b %Y') }}" + CHATML
+    policy = policy_load_path(chat_policy_write(tmp_path / "base", dated))
+    ids = prompt_encode(policy.tokenizer, TALK)
+    assert policy.tokenizer.decode(ids).startswith("01 Jan 2025")
+    (tmp_path / "policy").mkdir()
+    model_save(policy, tmp_path / "policy")
+    served = AutoTokenizer.from_pretrained(tmp_path / "policy")
+    assert served.apply_chat_template(TALK, add_generation_prompt=True, return_dict=False) == ids
+
+
+def test_settings_that_nothing_reads_are_refused(tmp_path):
+    with pytest.raises(UserError, match="names 'enable_thinking'") as refusal:
+        policy_load(source_of(tiny_policy_artifact(tmp_path / "plain"), **THOUGHTLESS), {})
+    assert_said("unread template setting", str(refusal.value))
+    with pytest.raises(UserError, match="names 'enable_thinking'"):
+        policy_load(tiny_source(chat_template_kwargs=THOUGHTLESS), {}, texts=TEXTS)
+    bare = chat_policy_write(tmp_path / "bare")
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(UserError, match="are given, but the model has no chat template"):
+        classifier_load(source_of(bare, **THOUGHTLESS), {})

@@ -10,12 +10,16 @@ import torch
 from peft import PeftModel
 
 from tests.support import ppo_runs
+from tests.support.documented import assert_said
+from tests.support.rare_models import rare_decoder
 from training.contracts import AdapterConfig
 from training.core.model.lora import (
     AdapterOff,
     adapter_add,
+    adapter_check,
     adapter_merge,
     adapter_save,
+    adapter_size,
     has_adapter,
     merged_weights,
     trainable_parameters,
@@ -128,7 +132,7 @@ def test_a_layer_that_is_not_there_is_named(policy: Any) -> None:
 
 
 def test_merged_weights_are_those_that_merging_leaves_and_nothing_is_merged(policy: Any) -> None:
-    plain = dict(merged_weights(policy))
+    plain = {name: tensor.clone() for name, tensor in merged_weights(policy)}
     assert plain.keys() == dict(policy.named_parameters()).keys()
     adapter_add(policy, LORA, seed=3)
     move(policy)
@@ -150,3 +154,78 @@ def test_tied_weights_come_once(policy: Any) -> None:
     names = [name for name, _ in merged_weights(policy)]
     assert "model.embed_tokens.weight" in names
     assert "lm_head.weight" not in names
+
+
+# ------------------------------------------------------------------ other architectures
+
+
+def rare(name: str) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return rare_decoder(name, 60).eval()
+
+
+@pytest.mark.parametrize("name", ["mixtral", "qwen3_moe", "gpt_oss", "gpt2"])
+def test_a_mixture_of_experts_takes_the_default_adapter_and_comes_out_whole(
+    name: str, tmp_path: Path
+) -> None:
+    """Experts that are slices of one tensor stay as they are; attention learns."""
+    policy = rare(name)
+    size, shapes = adapter_size(policy, LORA), {n: t.shape for n, t in policy.state_dict().items()}
+    adapter_add(policy, LORA, seed=3)
+    assert sum(p.numel() for p in trainable_parameters(policy)) == size > 0
+    move(policy)
+    moved = logits(policy)
+    adapter_save(policy, tmp_path)
+    adapter_merge(policy)
+    assert {n: t.shape for n, t in policy.state_dict().items()} == shapes
+    torch.testing.assert_close(logits(policy), moved, atol=1e-5, rtol=0)
+    loaded = PeftModel.from_pretrained(rare(name), str(tmp_path))
+    torch.testing.assert_close(logits(loaded), moved, atol=1e-5, rtol=0)
+    policy.save_pretrained(tmp_path / "merged")
+    again = type(policy).from_pretrained(tmp_path / "merged").eval()
+    torch.testing.assert_close(logits(again), moved, atol=1e-5, rtol=0)
+
+
+def test_layers_whose_names_mean_experts_are_refused_before_anything_is_trained() -> None:
+    policy = rare("qwen3_moe")
+    before = {name: tensor.clone() for name, tensor in policy.state_dict().items()}
+    named = AdapterConfig(kind="lora", targets=("q_proj", "down_proj"))
+    with pytest.raises(UserError) as refusal:
+        adapter_add(policy, named, seed=0)
+    assert_said("adapter that cannot be merged", str(refusal.value))
+    assert not has_adapter(policy)
+    assert policy.state_dict().keys() == before.keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in policy.state_dict().items())
+
+
+def test_the_check_needs_no_memory_and_leaves_the_model_as_it_is(policy: Any) -> None:
+    names, learning = list(policy.state_dict()), trainable_parameters(policy)
+    adapter_check(policy, LORA)
+    assert list(policy.state_dict()) == names
+    assert trainable_parameters(policy) == learning
+    adapter_check(policy.to("meta"), LORA)
+
+
+def test_the_layers_of_a_gpt2_can_be_named() -> None:
+    policy = rare("gpt2")
+    adapter_add(policy, AdapterConfig(kind="lora", targets=("c_attn",)), seed=0)
+    assert all("c_attn" in n for n, p in policy.named_parameters() if p.requires_grad)
+
+
+def test_weights_that_layers_share_are_not_adapted() -> None:
+    """Each place would merge its part into the one matrix."""
+    policy = rare("granite")
+    first, second = policy.model.layers
+    second.self_attn.q_proj.weight = first.self_attn.q_proj.weight
+    with pytest.raises(UserError) as refusal:
+        adapter_add(policy, LORA, seed=0)
+    assert_said("adapter on shared weights", str(refusal.value))
+    adapter_check(policy, AdapterConfig(kind="lora", targets=("k_proj",)))
+
+
+def test_an_output_layer_that_shares_its_weights_is_not_adapted() -> None:
+    """Merged, the embeddings would change with it."""
+    with pytest.raises(UserError) as refusal:
+        adapter_add(rare("gpt2"), AdapterConfig(kind="lora", targets=("lm_head",)), seed=0)
+    assert_said("adapter on a shared output", str(refusal.value))

@@ -120,6 +120,14 @@ def test_sampling_takes_what_the_estimate_says_within_its_factor() -> None:
     assert 1 / FACTOR < found.cache / measured < FACTOR, (found, measured)
 
 
+def test_of_sizes_that_differ_between_layers_the_largest_counts() -> None:
+    model = llama()
+    plain = shape_of(model, speaks=True)
+    for name in ("intermediate_size", "num_attention_heads", "num_key_value_heads"):
+        object.__setattr__(model.config, name, [1, getattr(model.config, name)])
+    assert shape_of(model, speaks=True) == plain
+
+
 def test_every_part_is_its_formula() -> None:
     trained = NetworkShape(
         parameters=1000, layers=2, hidden=8, feed_forward=16, keys=4, vocabulary=50

@@ -75,6 +75,18 @@ def test_a_new_value_head_says_nothing_and_then_reads_the_state_before_each_toke
         torch.testing.assert_close(values[row, -len(response) :], expected, atol=2e-5, rtol=0)
 
 
+def test_values_are_not_rounded_by_autocast(policy: Any) -> None:
+    """A head of weight 0 and bias 0.1 says 0.1, which in bf16 would be 0.10009765625."""
+    actor = ActorCritic.shared(policy)
+    with torch.no_grad():
+        actor.head.bias.fill_(0.1)
+    batch = pack_sequences(PROMPTS, RESPONSES, pad_id=0, device=CPU)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        values = actor(batch, temperature=1.0).values
+    assert values.dtype == torch.float32
+    assert torch.equal(values, torch.full_like(values, 0.1))
+
+
 def test_a_separate_critic_shares_no_weight_with_the_policy_and_a_shared_one_adds_a_head() -> None:
     policy = tiny_policy().model
     separate, shared = ActorCritic.separate(policy), ActorCritic.shared(policy)

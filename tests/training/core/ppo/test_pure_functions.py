@@ -116,3 +116,13 @@ def test_the_adaptive_coefficient_follows_the_clipped_error(measured: float, err
     control = KlControl(kind="adaptive", target=6.0, horizon=1000)
     result = controllers.next_beta(0.1, control=control, sequence_kl=measured, sequences=500)
     assert result == pytest.approx(0.1 * (1 + error * 0.5))
+
+
+@pytest.mark.parametrize(("measured", "factor"), [(0.0, 0.8), (-3.0, 0.8), (60.0, 1.2), (6.6, 1.1)])
+def test_an_update_of_many_horizons_moves_the_price_by_a_fifth_at_most(
+    measured: float, factor: float
+) -> None:
+    """0.1 (1 - 0.2 x 600 / 100) would be a price of -0.02."""
+    control = KlControl(kind="adaptive", target=6.0, horizon=100)
+    result = controllers.next_beta(0.1, control=control, sequence_kl=measured, sequences=600)
+    assert result == pytest.approx(0.1 * factor)

@@ -111,3 +111,31 @@ def test_means_leave_ties_out_of_the_implicit_rewards_and_count_weights() -> Non
 
 def test_without_pairs_there_is_no_row() -> None:
     assert tally_means([0.0] * len(SUMS)) == {}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_simpo_asks_for_a_lead_and_still_takes_soft_labels(smoothing: float) -> None:
+    first, second, preference = tensors(FIRST, SECOND, PREFERENCE)
+    found = pair_losses(
+        first,
+        second,
+        preference,
+        beta=2.0,
+        kind="simpo",
+        label_smoothing=smoothing,
+        simpo_margin=0.7,
+    )
+    for i, p in enumerate(PREFERENCE):
+        soft, h = p * (1 - smoothing) + (1 - p) * smoothing, 2.0 * (FIRST[i] - SECOND[i])
+        loss = -soft * math.log(sigmoid(h - 0.7)) - (1 - soft) * math.log(sigmoid(-h - 0.7))
+        assert float(found.loss[i]) == pytest.approx(loss, abs=1e-12)
+        assert float(found.margin[i]) == pytest.approx(h)
+
+
+def test_the_lead_is_of_simpo_alone() -> None:
+    first, second, preference = tensors(FIRST, SECOND, PREFERENCE)
+    plain = pair_losses(first, second, preference, beta=0.3)
+    other = pair_losses(
+        first, second, preference, beta=0.3, kind="length_normalised_dpo", simpo_margin=0.7
+    )
+    torch.testing.assert_close(other.loss, plain.loss)

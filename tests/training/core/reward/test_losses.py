@@ -8,6 +8,7 @@ from training.core.reward.losses import (
     centering_penalty,
     margin_of,
     smoothed,
+    updated,
 )
 
 
@@ -61,3 +62,10 @@ def test_label_smoothing_mixes_in_the_turned_label():
 
 def test_centering_punishes_the_offset_only():
     assert centering_penalty(t(2, 3), t(-2, 1), 0.01).tolist() == pytest.approx([0, 0.16])
+
+
+def test_an_updated_label_goes_part_of_the_way_to_what_the_model_says():
+    # sigmoid(ln 3) = 3/4
+    found = updated(t(1, 0, 0.5), t(math.log(3), math.log(3), 0), 0.4)
+    assert found.tolist() == pytest.approx([0.6 + 0.3, 0.3, 0.5])
+    assert updated(t(1, 0), t(-2, 5), 0.0).tolist() == [1.0, 0.0]

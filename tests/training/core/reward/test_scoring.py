@@ -97,3 +97,14 @@ def test_cut_texts_are_counted(artifact):
 def test_directory_without_settings_is_no_reward_model(tmp_path):
     with pytest.raises(UserError, match="not a reward model"):
         reward_model_load(tmp_path)
+
+
+def test_the_soft_worst_case_lies_between_mean_and_worst_and_reaches_both() -> None:
+    scores = torch.tensor([[1.0, 4.0], [3.0, 4.0]])
+    # -2 log((e^-0.5 + e^-1.5) / 2); equal members stay what they are
+    by_hand = -2 * math.log((math.exp(-0.5) + math.exp(-1.5)) / 2)
+    found = combine(scores, "soft_worst", temperature=2.0)
+    torch.testing.assert_close(found, torch.tensor([by_hand, 4.0]))
+    mild, strict = (combine(scores, "soft_worst", temperature=t) for t in (1e4, 1e-3))
+    torch.testing.assert_close(mild, scores.mean(0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(strict, scores.amin(0), atol=1e-3, rtol=0)

@@ -44,6 +44,35 @@ def test_rater_whom_nobody_can_check_stays_at_the_prior():
     }
 
 
+def test_a_rater_s_repeats_are_one_vote():
+    # b is right in 0.6: said three times it would be 1.5^3 = 3.4 to 1, and outvote a's 4 to 1 by little less
+    votes = [RaterVote("x", "a", 1.0), *[RaterVote("x", "b", 0.0)] * 3]
+    found = pair_posteriors(votes, {"a": 0.8, "b": 0.6})
+    assert found["x"] == pytest.approx((4 / 1.5) / (1 + 4 / 1.5))
+    # who contradicts themselves says nothing; votes without a name are of different people
+    torn = [RaterVote("x", "a", 1.0), RaterVote("x", "a", 0.0)]
+    assert pair_posteriors(torn, {"a": 0.8})["x"] == pytest.approx(0.5)
+    nameless = [RaterVote("x", "", 1.0), RaterVote("x", "", 1.0)]
+    assert pair_posteriors(nameless, {"": 0.8})["x"] == pytest.approx(16 / 17)
+
+
+def test_a_rater_cannot_confirm_themselves():
+    repeated = [RaterVote(i, "alone", 1.0) for i in range(100) for _ in range(5)]
+    assert rater_reliabilities(repeated) == rater_reliabilities(repeated[::5])
+
+
+def test_repeats_count_once_in_weight_ties_and_posterior_of_merged_votes():
+    once = [
+        pair_of("a", "b", preference=1.0, strength=1.0, rater="x", weight=1.0),
+        pair_of("a", "b", preference=0.5, strength=4.0, rater="z", weight=1.0),
+    ]
+    again = pair_of("b", "a", preference=0.0, strength=7.0, rater="x", weight=1.0)
+    (merged,), (plain,) = (pairs_merge(v, "posterior") for v in ([*once, again, again], once))
+    assert merged.row.preference == pytest.approx(plain.row.preference)
+    assert merged.row.preference == pytest.approx(0.25 + 0.5 * 0.8, abs=1e-2)
+    assert [merged.row.weight, merged.ties] == [plain.row.weight, plain.ties] == [1.0, 0.5]
+
+
 def several():
     return [
         pair_of("a", "b", preference=1.0, strength=1.0, rater="x", weight=1.0),

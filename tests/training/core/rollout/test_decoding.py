@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from tests.support.cache_families import FAMILIES, family_model
 from training.contracts import Sampling
 from training.core.rollout import generation
 from training.core.rollout.decoding import (
@@ -45,14 +46,14 @@ def whole_pass(model, ids, mask):
 
 
 @torch.inference_mode()
-def assert_follows_the_model(model, decoder) -> None:
+def assert_follows_the_model(model, decoder, *, atol=1e-5) -> None:
     """Prompt, two steps, two rows leave (where they may), two more: always the logits of a fresh pass."""
     ids, mask = rows_of_different_lengths()
     positions = (mask.long().cumsum(1) - 1).clamp_min(0)
     logits = decoder.begin(ids[:, :PROMPT], mask[:, :PROMPT], positions[:, :PROMPT])
     for end in range(PROMPT, PROMPT + STEPS + 1):
         fresh = whole_pass(model, ids[:, :end], mask[:, :end])
-        torch.testing.assert_close(logits, fresh, rtol=0, atol=1e-5)
+        torch.testing.assert_close(logits, fresh, rtol=0, atol=atol)
         if end == PROMPT + 2 and decoder.rows_leave:
             rows = torch.tensor([1, 3])
             decoder.keep(rows)
@@ -116,6 +117,30 @@ def test_another_architecture_is_run_by_its_own_code():
     decoder = decoder_open(model, room=PROMPT + STEPS)
     assert type(decoder) is ModelDecoder
     assert_follows_the_model(model, decoder)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_kind_of_cache_follows_its_model_when_rows_leave(name):
+    """Recurrent and convolutional states, windows shorter than a prompt, and layers of two kinds."""
+    model = family_model(name)
+    assert_follows_the_model(model, decoder_open(model, room=PROMPT + STEPS), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_texts_of_every_kind_of_cache_are_those_of_one_row_at_a_time(name):
+    """Prompts shorter and longer than the windows; rows end at different steps."""
+    model = family_model(name)
+    prompts = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [8, 4, 3], [9, 10], [11, 12, 13, 14]]
+
+    def drawn(rows):
+        return generate(
+            model, [prompts[i] for i in rows], seeds=[20 + i for i in rows],
+            sampling=Sampling(max_new_tokens=10), pad_id=0, end_ids=[1, 2, 3, 4, 5],
+        )  # fmt: skip
+
+    together = drawn(range(4))
+    assert [together.response(i) for i in range(4)] == [drawn([i]).response(0) for i in range(4)]
+    assert len(set(together.lengths.tolist())) > 1
 
 
 def test_completions_equal_those_of_one_row_at_a_time_without_a_cache():

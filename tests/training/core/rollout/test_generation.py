@@ -56,6 +56,23 @@ def first_tokens(policy, prompts):
     return [int(plain.responses[0, 3])]
 
 
+def test_log_probs_are_those_of_the_drawn_tokens_at_temperature_1(policy, prompts):
+    found = generate(
+        policy.model, prompts, seeds=range(4), sampling=Sampling(max_new_tokens=5, temperature=0.7),
+        pad_id=policy.pad_id, end_ids=first_tokens(policy, prompts), with_log_probs=True,
+    )  # fmt: skip
+    assert sample(policy, prompts, temperature=0.7).log_probs is None
+    assert found.log_probs is not None
+    with torch.no_grad():
+        for row, prompt in enumerate(prompts):
+            text = found.response(row)
+            logits = policy.model(input_ids=torch.tensor([prompt + text])).logits[0, :-1]
+            table = logits.log_softmax(-1)[len(prompt) - 1 :]
+            expected = torch.zeros(found.responses.shape[1])
+            expected[: len(text)] = table[range(len(text)), text]
+            torch.testing.assert_close(found.log_probs[row], expected, rtol=0, atol=1e-5)
+
+
 def test_completion_depends_on_its_seed_not_on_its_batch(policy, prompts):
     together = sample(policy, prompts, seeds=[5, 6, 7, 8])
     again = sample(policy, prompts, seeds=[5, 6, 7, 8], batch_size=1)

@@ -112,6 +112,18 @@ def test_a_held_out_reward_that_goes_on_rising_rings_nothing() -> None:
     assert rings_at(rows) is None
 
 
+def test_texts_outside_the_cloud_ring_where_a_limit_is_set_and_they_last() -> None:
+    rows = [{"outlier_share": 0.01 if t < 6 or t == 7 else 0.41} for t in range(14)]
+    assert rings_at(rows) is None  # off by default
+    assert rings_at(rows, Alarms(outlier_share=0.4)) == ("outlier_states", 10)
+    assert rings_at(rows, Alarms(outlier_share=0.4, patience=1)) == ("outlier_states", 6)
+    assert rings_at(rows, Alarms(outlier_share=0.41)) is None
+    assert rings_at(healthy(), Alarms(outlier_share=0.4)) is None  # nobody counts them
+    alarm = alarm_of(rows, Alarms(outlier_share=0.4))
+    assert alarm is not None
+    assert alarm.says.startswith("41% of the texts lie outside what the reference writes")
+
+
 def test_without_a_held_out_model_its_alarm_is_silent() -> None:
     rows = [{"reward_train": 1.0 * t, "reward_held_out": None} for t in range(40)]
     assert rings_at(rows) is None

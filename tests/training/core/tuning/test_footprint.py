@@ -31,7 +31,7 @@ from training.core.model.memory_estimate import shape_at
 from training.core.run.events import EventLog
 from training.core.run.run_directory import Run
 from training.core.tuning import materials
-from training.core.tuning.footprint import best_of_n_footprint, dpo_footprint
+from training.core.tuning.footprint import best_of_n_footprint, dpo_footprint, ppo_footprint
 from training.digests import path_sha256
 
 LORA = AdapterConfig(kind="lora", rank=2)
@@ -136,6 +136,27 @@ def test_with_an_adapter_only_it_has_gradients_and_moments_and_no_reference_is_l
     assert found.activations == whole.activations
 
 
+def test_adapters_on_the_policys_weights_count_as_adapters_alone(inputs: dict[str, Path]) -> None:
+    policy = shape_at(str(inputs["policy"]), speaks=True)
+    root = inputs["policy"].parent
+    adapted = {
+        "reward_model": ppo_runs.write_adapted_reward_model(root / "adapted"),
+        "held_out_reward_model": ppo_runs.write_adapted_reward_model(root / "watched", members=1),
+    }
+    config = ppo_runs.tiny_config(reward_function="", adapter=LORA)
+    one = ppo_footprint(order("ppo", config, inputs | adapted), processes=1, number=4)
+    # Of rank 2 the policy's adapter; of rank 3, with a head, three members' and the critic's.
+    rank = 3 * (4 * (96 + 96) + 3 * (96 + 256))
+    adapters = 2 * 2 * rank + 4 * 3 * rank + 4 * 96  # the policy's twice: one is kept
+    assert one.weights == pytest.approx(4 * (policy.parameters + adapters), rel=0.02)
+    assert one.gradients == pytest.approx(4 * (2 * rank + 3 * rank + 96), rel=0.1)
+    whole = ppo_footprint(order("ppo", config, inputs), processes=1, number=4)
+    assert whole.weights > 3 * one.weights
+    config = replace(config, critic_adapter=False)
+    own = ppo_footprint(order("ppo", config, inputs | adapted), processes=1, number=4)
+    assert own.weights - one.weights > 3 * policy.parameters
+
+
 CONFIGS = {
     "dpo": lambda **changes: dpo_config(measure=MEASURE, max_length=16, epochs=1, **changes),
     "best_of_n": lambda **changes: best_of_n_config(measure=MEASURE, iterations=1, **changes),
@@ -162,6 +183,13 @@ def test_a_whole_run_takes_what_the_estimate_says_within_its_factor(
     ("kind", "free", "changes", "fix"),
     [
         ("dpo", 200_000, {"batch_size": 2}, "take a smaller model, or more memory;"),
+        ("dpo", 200_000, {"batch_size": 2}, "set adapter, so that networks of one base hold its"),
+        (
+            "dpo",
+            200_000,
+            {"batch_size": 2, "adapter": LORA},
+            "train the reward models with adapter,",
+        ),
         ("dpo", 200_000, {"batch_size": 4096, "micro_batch_size": 8192}, "lower micro_batch_size;"),
         ("best_of_n", 200_000, {"batch_size": 4096}, "lower batch_size;"),
     ],

@@ -1,0 +1,54 @@
+"""What a piece of labelling takes, from the terminal."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from evaluation.contracts import GatePolicySettings
+from evaluation.gates.design import USUAL_AGREEMENT, design_words
+from evaluation.gates.planning import decision_plan
+from evaluation.gates.policies import gate_policy_current
+from evaluation.policy import error_level
+from evaluation.statistics.design import LabellingQuestion, TooManyLabels, labelling_design
+
+
+class Command(BaseCommand):
+    help = "Labels, days and cost until a gate decides, before money is spent."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
+        add("--line", type=UUID, help="whose next test it is (a new line's first)")
+        add("--agreement", type=float, default=USUAL_AGREEMENT, help="two choose the same side")
+        add("--effect", type=float, default=0.6, help="win rate that the gate is to show")
+        add("--ties", type=float, default=0.0, help="share of ties in the gate")
+        add("--people", type=int, default=8, help="annotators")
+        add("--pairs", type=int, default=1000, help="training pairs")
+        add("--overlap", type=int, default=1, help="people for each pair")
+        add("--sure", type=float, help="ask again until this sure instead")
+        add("--most", type=int, default=5, help="people for a pair at most, with --sure")
+        add("--sample-share", type=float, default=0.1, help="share judged by more people")
+        add("--sample-size", type=int, default=3, help="people for each of those")
+        add("--labels-a-day", type=float, default=100.0, help="of all together")
+        add("--cost-a-label", type=float, default=0.0, help="in whatever money you reckon with")
+
+    def handle(self, **given: Any) -> None:
+        names = LabellingQuestion.__dataclass_fields__.keys() - {"level"}
+        try:
+            asked = {name: given[name] for name in names}
+            found = labelling_design(LabellingQuestion(**asked, level=_level(given["line"])))
+        except TooManyLabels as error:
+            raise CommandError(str(error)) from error
+        except ValueError as error:
+            raise CommandError(f"--{error}") from error
+        for what, how in design_words(found):
+            self.stdout.write(f"{what:<34}{how}")
+
+
+def _level(line_id: UUID | None) -> float:
+    if line_id is None:
+        return error_level(0.0, 0, GatePolicySettings().alpha)
+    return decision_plan(line_id, gate_policy_current(line_id).gate_settings).level

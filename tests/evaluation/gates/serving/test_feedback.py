@@ -1,0 +1,140 @@
+"""Feedback through the public port, on whole and streamed answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from annotation import facade as annotation
+from annotation.signals.models import ServedCompletion, Signal
+from evaluation.gates.serving.chat import ApiError
+from evaluation.gates.serving.feedback import Journal, KeptStream, feedback_request
+from evaluation.gates.serving.relay import Relay
+from tests.evaluation.gates.serving.test_relay import HELLO, Engine
+
+LINE, VERSION = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    made, engine = Relay("127.0.0.1", 0, name="policy"), Engine("old")
+    made.start()
+    made.point(engine.port, version=VERSION)
+    made.journal = Journal(LINE)
+    yield made
+    made.stop()
+    engine.shutdown()
+    engine.server_close()
+
+
+def switch(on: bool = True) -> None:
+    annotation.signals_switch(line_id=LINE, on=on, actor="a", name="tides")
+
+
+def client_of(relay: Relay) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=f"http://127.0.0.1:{relay.port}/v1", api_key="none", max_retries=0
+    )
+
+
+def post(relay: Relay, **document: Any) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=20)
+    kind = {"Content-Type": "application/json"}
+    connection.request("POST", "/v1/feedback", json.dumps(document), kind)
+    response = connection.getresponse()
+    read = response.status, json.loads(response.read())
+    connection.close()
+    return read
+
+
+@pytest.mark.django_db(transaction=True)
+def test_feedback_on_a_whole_answer(relay: Relay) -> None:
+    client = client_of(relay)
+    assert client.chat.completions.create(model="policy", messages=HELLO).id == "x"
+    assert post(relay, completion_id="x", thumb="up")[1]["error"]["code"] == "signals_off"
+    switch()
+    answered = client.chat.completions.create(model="policy", messages=HELLO)
+    status, said = post(relay, completion_id=answered.id, user="ann", thumb="down")
+    assert (status, said["completion_id"]) == (200, answered.id)
+    kept = ServedCompletion.objects.get(pk=answered.id)
+    assert (kept.version_id, kept.messages, kept.text) == (VERSION, HELLO, "old")
+    assert Signal.objects.get().thumb == "down"
+    status, said = post(relay, completion_id="chatcmpl-0", thumb="down")
+    assert (status, said["error"]["code"]) == (404, "completion_not_found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_feedback_on_a_stream(relay: Relay) -> None:
+    switch()
+    pieces = list(
+        client_of(relay).chat.completions.create(model="policy", messages=HELLO, stream=True)
+    )
+    (name,) = {piece.id for piece in pieces}
+    assert "".join(p.choices[0].delta.content or "" for p in pieces) == "old and more"
+    assert post(relay, completion_id=name, edit="old and less")[0] == 200
+    assert ServedCompletion.objects.get(pk=name).text == "old and more"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_choices_are_not_kept(relay: Relay) -> None:
+    switch()
+    client_of(relay).chat.completions.create(model="policy", messages=HELLO, n=2)
+    assert not ServedCompletion.objects.exists()
+
+
+def test_a_stream_cut_anywhere_is_the_same_stream() -> None:
+    event = {"id": "x", "choices": [{"delta": {"content": "é\n"}}]}
+    whole = f"data: {json.dumps(event, ensure_ascii=False)}\n\ndata: [DONE]\n\n".encode()
+    for cut in range(len(whole)):
+        kept: list[str] = []
+        passed: list[bytes] = []
+        for piece in KeptStream(iter([whole[:cut], whole[cut:]]), "ours", kept.append):
+            passed.append(piece)
+            done = b"[DONE]" in b"".join(passed)
+            assert bool(kept) is done  # it is kept before anybody reads that it is done
+        lines = b"".join(passed).split(b"\n")
+        assert json.loads(lines[0][6:]) == {**event, "id": "ours"}
+        assert lines[1:] == [b"", b"data: [DONE]", b"", b""]
+        assert kept == ["é\n"]
+    assert list(KeptStream(iter([whole[:-9]]), "ours", pytest.fail))
+
+
+def test_a_stream_that_ends_as_transformers_serve_does_is_whole() -> None:
+    word = {"choices": [{"delta": {"content": "Yes."}, "finish_reason": None}]}
+    last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}
+    sent = [f"data: {json.dumps(event)}\n\n".encode() for event in (word, last)]
+    kept: list[str] = []
+    stream = iter(KeptStream(iter([*sent, b"data: [DONE]\n\n"]), "ours", kept.append))
+    next(stream)
+    assert not kept
+    assert b"stop" in next(stream)
+    assert kept == ["Yes."]
+    assert len(list(stream)) == 1
+    assert kept == ["Yes."]  # once
+
+
+WRONG = [
+    ({}, "completion_id is missing"),
+    ({"completion_id": "c"}, "send one of thumb, edit, text and regenerated"),
+    ({"completion_id": "c", "thumb": "sideways"}, 'thumb must be "up" or "down"'),
+    ({"completion_id": "c", "thumb": 1}, "thumb must be a text"),
+    ({"completion_id": "c", "regenerated": 1}, "regenerated must be true or false"),
+    ({"completion_id": "c", "text": "a" * 20_001}, "text has 20001 characters; 20000 are the most"),
+    ({"completion_id": "c", "user": "a" * 201, "thumb": "up"}, "user has 201 characters"),
+    ({"completion_id": "c", "stars": 5}, "stars is no field of feedback"),
+    ({"completion_id": "c", "text": "\x00"}, "readable texts"),
+    ([], "JSON object"),
+]
+
+
+@pytest.mark.parametrize(("document", "says"), WRONG)
+def test_what_is_wrong_is_named(document: Any, says: str) -> None:
+    with pytest.raises(ApiError, match=says) as raised:
+        feedback_request(json.dumps(document).encode())
+    assert raised.value.status == 400

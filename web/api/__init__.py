@@ -1,0 +1,1 @@
+"""What the routers of all rooms share: who asks, pages by key, errors in one shape, each write once."""

@@ -30,7 +30,6 @@ import psycopg
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
@@ -40,8 +39,8 @@ from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Assignment, Comparison, Judgment
 from annotation.comparisons.scale import value_turned
 from benchmarks.annotator_clients import THINK_SECONDS, Client, Tally
+from benchmarks.databases import database_new
 from benchmarks.results_file import result_head
-from outerloop.settings.addresses import database_from_url
 from tests.annotation.factories import a_campaign, some_pairs
 from tests.support.installation import Installation
 from tests.support.postgres import PostgresServer, wheel_binaries
@@ -104,13 +103,10 @@ class Load:
         self.kills: list[dict[str, Any]] = []
 
     def measure(self) -> dict[str, Any]:
-        self.server.execute("CREATE DATABASE load")
-        connection.settings_dict.update(database_from_url("DATABASE_URL", self.server.url("load")))
-        call_command("migrate", verbosity=0)
+        url = database_new(self.server, "load")
         campaign, sessions = self._world()
         connection.close()
         secret = str(settings.SECRET_KEY)
-        url = self.server.url("load")
         with Installation(self.folder, url, OUTERLOOP_SECRET_KEY=secret) as site:
             site.start("site")
             clients = [self._client(site, campaign, session) for session in sessions]

@@ -20,12 +20,11 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
+from benchmarks.databases import database_new
 from benchmarks.peers import results_write
-from outerloop.settings.addresses import database_from_url
 from tests.support.crowd_replay import (
     block_replay,
     blocks_of,
@@ -52,10 +51,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="outerloop-replay-") as folder,
         PostgresServer(wheel_binaries(), durable=False) as server,
     ):
-        server.execute("CREATE DATABASE replay")
-        url = server.url("replay")
-        connection.settings_dict.update(database_from_url("DATABASE_URL", url))
-        call_command("migrate", verbosity=0)
+        url = database_new(server, "replay")
         found = replay(Path(folder), url, blocks, arguments.clients)
         connection.close()
     for name, value in found.items():

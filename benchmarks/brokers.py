@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
+from benchmarks.databases import database_new
 from benchmarks.results_file import result_head
 from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round
-from outerloop.settings.addresses import database_from_url
 from tests.support.brokers import missing, rabbitmq_broker, redis_broker
 from tests.support.installation import Installation
 from tests.support.kill_rounds import fake_round, lineage
@@ -88,26 +87,19 @@ def measure(name: str, *, demo: bool) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="outerloop-brokers-"))
     try:
         with PostgresServer(binaries, durable=False) as server, BROKERS[name]() as broker:
-            database_use(server, folder)
-            return (demo_turn if demo else round_turn)(server, broker, folder)
+            url = database_new(server, "brokers")
+            settings.ARTIFACT_ROOT = folder / "artifacts"
+            return (demo_turn if demo else round_turn)(url, broker, folder)
     finally:
         connection.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def database_use(server: PostgresServer, folder: Path) -> None:
-    server.execute("CREATE DATABASE brokers")
-    connection.close()
-    connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("brokers")))
-    settings.ARTIFACT_ROOT = folder / "artifacts"
-
-
-def round_turn(server: PostgresServer, broker: str, folder: Path) -> dict[str, Any]:
+def round_turn(url: str, broker: str, folder: Path) -> dict[str, Any]:
     """A round from its snapshot to its next pairs, by the product's worker and schedule."""
-    call_command("migrate", verbosity=0)
     prepared = fake_round(folder)
     began = time.monotonic()
-    with Installation(folder, server.url("brokers"), broker_url=broker) as site:
+    with Installation(folder, url, broker_url=broker) as site:
         site.start("worker", "beat")
         while not _closed(prepared.round_id):
             if time.monotonic() - began > PATIENCE:
@@ -118,12 +110,10 @@ def round_turn(server: PostgresServer, broker: str, folder: Path) -> dict[str, A
     return {"seconds": round(time.monotonic() - began, 1), **_found(prepared.round_id, broker)}
 
 
-def demo_turn(server: PostgresServer, broker: str, folder: Path) -> dict[str, Any]:
+def demo_turn(url: str, broker: str, folder: Path) -> dict[str, Any]:
     """`manage.py demo --quick`, with its own workers."""
     began = time.monotonic()
-    Installation(folder, server.url("brokers"), broker_url=broker).manage(
-        "demo", "--quick", "--no-serve"
-    )
+    Installation(folder, url, broker_url=broker).manage("demo", "--quick", "--no-serve")
     round_ = Round.objects.order_by("-number").first()
     assert round_ is not None
     return {"seconds": round(time.monotonic() - began, 1), **_found(round_.pk, broker)}

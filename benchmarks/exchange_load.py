@@ -18,7 +18,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
@@ -27,8 +26,8 @@ from annotation.exchange.export_options import LAYOUTS, SHAPES, ExportOptions
 from annotation.exchange.exporting import export_write
 from annotation.exchange.services import import_create, import_run
 from annotation.exchange.trainers import training_columns
+from benchmarks.databases import database_new
 from benchmarks.peers import Side, peer_python, results_write, versions
-from outerloop.settings.addresses import database_from_url
 from tests.support.postgres import PostgresServer, wheel_binaries
 from tests.support.tiny_models import tiny_policy_artifact
 
@@ -71,9 +70,7 @@ def main() -> int:
 
 
 def _labelled(server: PostgresServer, folder: Path) -> uuid.UUID:
-    server.execute("CREATE DATABASE exports")
-    connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("exports")))
-    call_command("migrate", verbosity=0)
+    database_new(server, "exports")
     line, path = uuid.uuid4(), folder / "labels.jsonl"
     with path.open("w") as file:
         for n in range(LABELS):

@@ -24,15 +24,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
 from annotation.exchange.export_options import ExportOptions
 from annotation.exchange.exporting import export_write
 from annotation.exchange.services import import_create, import_run
+from benchmarks.databases import database_new
 from benchmarks.peers import results_write, summary
-from outerloop.settings.addresses import database_from_url
 from tests.support.postgres import PostgresServer, wheel_binaries
 
 WORDS = [f"word{n}" for n in range(5000)]
@@ -80,9 +79,7 @@ def main() -> int:
 
 def _labelled(server: PostgresServer, folder: Path, rows: int) -> tuple[uuid.UUID, dict[str, Any]]:
     """The line that the rows went into, and how fast."""
-    server.execute("CREATE DATABASE exports")
-    connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("exports")))
-    call_command("migrate", verbosity=0)
+    database_new(server, "exports")
     line, path, draw = uuid.uuid4(), folder / "labels.jsonl", random.Random(7)
     with path.open("w") as file:
         for n in range(rows):

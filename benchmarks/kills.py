@@ -30,14 +30,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
+from benchmarks.databases import database_new, database_use
 from benchmarks.results_file import result_head
 from evaluation import facade as evaluation
 from outerloop.rounds.models import ENDS, Round, RoundStep, State
-from outerloop.settings.addresses import database_from_url
 from tests.support.installation import Installation
 from tests.support.kill_rounds import Prepared, fake_round, journals_broken, lineage, real_round
 from tests.support.postgres import PostgresServer, wheel_binaries
@@ -139,10 +138,8 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the round, and carry one copy of it out undisturbed."""
-        self.server.execute("CREATE DATABASE prepared")
-        database_use(self.server.url("prepared"))
+        database_new(self.server, "prepared")
         settings.ARTIFACT_ROOT = self.folder / "prepared" / "artifacts"
-        call_command("migrate", verbosity=0)
         make = real_round if self.arguments.real else fake_round
         self.prepared: Prepared = make(self.folder / "prepared")
         began = time.monotonic()
@@ -195,12 +192,6 @@ class Bench:
         settings.ARTIFACT_ROOT = folder / "artifacts"
         database_use(self.server.url(name))
         return folder
-
-
-def database_use(url: str) -> None:
-    """Let this process's Django work on another database."""
-    connection.close()
-    connection.settings_dict.update(database_from_url("DATABASE_URL", url))
 
 
 @dataclass

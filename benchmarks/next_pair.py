@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
@@ -32,8 +31,8 @@ import benchmarks.django_ready  # noqa: F401
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.services import pairs_create, prompts_ensure
 from annotation.contracts import NewCompletion, NewPair, NewPrompt
+from benchmarks.databases import database_new
 from benchmarks.results_file import result_head
-from outerloop.settings.addresses import database_from_url
 from tests.annotation.factories import a_campaign
 from tests.support.browser import ARGUMENTS, DESKTOP
 from tests.support.chromium import chromium_ensure
@@ -88,16 +87,14 @@ def main() -> int:
 
 
 def _measure(server: PostgresServer, folder: Path, pairs: int) -> dict[str, Any]:
-    server.execute("CREATE DATABASE pace")
-    connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("pace")))
-    call_command("migrate", verbosity=0)
+    url = database_new(server, "pace")
     campaign = _campaign(len(THINKING) * pairs + 10)
     cookie = _session(campaign)
     connection.close()
     secret = str(settings.SECRET_KEY)
     result: dict[str, Any] = {**result_head(), "load before": os.getloadavg()[0]}
     with (
-        Installation(folder, server.url("pace"), OUTERLOOP_SECRET_KEY=secret) as site,
+        Installation(folder, url, OUTERLOOP_SECRET_KEY=secret) as site,
         sync_playwright() as playwright,
     ):
         site.start("site")

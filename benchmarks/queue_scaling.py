@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.cache import cache
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -35,9 +34,9 @@ from annotation.accounts.services import rater_for
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.records import Answer
 from annotation.comparisons.services import judgment_submit, queue_lease_next
+from benchmarks.databases import database_new
 from benchmarks.queue_scaling_rows import line_fill
 from benchmarks.results_file import result_head
-from outerloop.settings.addresses import database_from_url
 from tests.support.people import person_create
 from tests.support.postgres import PostgresServer, wheel_binaries
 
@@ -70,9 +69,7 @@ def main() -> int:
     found: dict[str, Any] = {**result_head(), "load before": os.getloadavg()[0], "sizes": {}}
     for pairs in (int(n) for n in arguments.pairs.split(",")):
         with PostgresServer(wheel_binaries(), durable=False) as server:
-            address = database_from_url("DATABASE_URL", server.url("postgres"))
-            connection.settings_dict.update(address)
-            call_command("migrate", verbosity=0)
+            database_new(server, "queue")
             found["sizes"][str(pairs)] = measured(pairs, arguments.turns, arguments.only)
             connection.close()
         found["load after"] = os.getloadavg()[0]

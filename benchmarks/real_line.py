@@ -18,6 +18,7 @@ from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
 from annotation import facade as annotation
+from benchmarks.databases import database_new
 from benchmarks.real_annotators import (
     NAMES,
     gate_replay,
@@ -35,7 +36,6 @@ from outerloop.rounds import services
 from outerloop.rounds.models import PolicyLine, Round, State
 from outerloop.rounds.runs import step_run_record
 from outerloop.rounds.services import round_start
-from outerloop.settings.addresses import database_from_url
 from tests.support.postgres import PostgresServer, wheel_binaries
 from training.core.data.tokenizers import prompt_encode
 from training.core.reward.scoring import reward_model_load
@@ -87,11 +87,9 @@ def round_run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
     with PostgresServer(wheel_binaries(), durable=False) as server:
-        server.execute("CREATE DATABASE line")
-        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("line")))
+        database_new(server, "line")
         settings.ARTIFACT_ROOT = folder / "artifacts"
         settings.OUTERLOOP_MODEL_FOLDERS = [str(base.parent)]
-        call_command("migrate", verbosity=0)
         call_command("create_line", LINE, base=base, plan=folder / "plan.json")
         line = PolicyLine.objects.get()
         for path in files:

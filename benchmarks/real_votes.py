@@ -38,8 +38,8 @@ from annotation.quality.answers import answer_arrays
 from annotation.quality.measures import agreement
 from annotation.statistics.estimates import Gauged
 from annotation.statistics.reliability import reliability_fit
+from benchmarks.databases import database_new
 from benchmarks.peers import results_write
-from outerloop.settings.addresses import database_from_url
 from tests.support.crowd_votes import (
     VOTES,
     Counted,
@@ -70,10 +70,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="outerloop-votes-") as folder,
         PostgresServer(wheel_binaries(), durable=False) as server,
     ):
-        server.execute("CREATE DATABASE votes")
-        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("votes")))
+        database_new(server, "votes")
         settings.ARTIFACT_ROOT = Path(folder) / "artifacts"
-        call_command("migrate", verbosity=0)
         line = uuid4()
         taken = votes_import(line) | labels_measured(line)
         stages = [reward_stage(line, seed, arguments.pairs) for seed in arguments.seeds]

@@ -17,16 +17,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 import benchmarks.django_ready  # noqa: F401
+from benchmarks.databases import database_new
 from benchmarks.peers import results_write
 from evaluation.reports.services import report_store
 from outerloop.rounds.record import LISTED
-from outerloop.settings.addresses import database_from_url
 from tests.evaluation.reports import records
 from tests.support.people import person_create
 from tests.support.postgres import PostgresServer, wheel_binaries
@@ -91,8 +90,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rounds = [int(number) for number in arguments.rounds.split(",")]
     with PostgresServer(wheel_binaries()) as server:
-        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("postgres")))
-        call_command("migrate", verbosity=0)
+        database_new(server, "pages")
         rows = measured(rounds, arguments.repeats)
     results_write("report_pages", {"rows": rows})
     headings = ("rounds", "page", "first ms", "median ms", "worst ms", "statements", "kB")

@@ -239,10 +239,10 @@ def people_rows(labels_a_day: int = 2_000, hours: float = 8.0) -> list[list[str]
 
 
 def database_measure(rows: int) -> dict[str, Any]:
-    from django.core.management import call_command
     from django.db import connection
 
     import benchmarks.django_ready  # noqa: F401
+    from benchmarks.databases import database_new
     from benchmarks.exchange_throughput import _labelled
     from tests.support.postgres import PostgresServer, wheel_binaries
 
@@ -254,10 +254,7 @@ def database_measure(rows: int) -> dict[str, Any]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             full = cursor.fetchone()[0]
-        server.execute("CREATE DATABASE empty")
-        connection.close()
-        connection.settings_dict["NAME"] = "empty"
-        call_command("migrate", verbosity=0)
+        database_new(server, "empty")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
             empty = cursor.fetchone()[0]

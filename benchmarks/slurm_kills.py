@@ -30,12 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
-from django.db import connection
 
 import benchmarks.django_ready  # noqa: F401
+from benchmarks.databases import database_new
 from benchmarks.results_file import result_head
-from outerloop.settings.addresses import database_from_url
 from tests.support.postgres import PostgresServer, wheel_binaries
 from tests.support.slurm import Slurm, missing
 from training.runs.models import Run
@@ -84,10 +82,7 @@ class Bench:
     def __init__(self, server: PostgresServer, slurm: Slurm, folder: Path) -> None:
         self.server, self.slurm, self.folder = server, slurm, folder
         settings.ARTIFACT_ROOT = folder / "artifacts"
-        server.execute("CREATE DATABASE kills")
-        connection.close()
-        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("kills")))
-        call_command("migrate", verbosity=0)
+        database_new(server, "kills")
         self.data = preferences_write(folder / "preferences.jsonl")
         self.worker: subprocess.Popen[bytes] | None = None
 

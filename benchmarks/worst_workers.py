@@ -26,7 +26,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 from playwright.sync_api import sync_playwright
 
@@ -34,8 +33,8 @@ import benchmarks.django_ready  # noqa: F401
 from annotation.campaigns.models import Campaign
 from annotation.exchange.services import import_create, import_run
 from annotation.quality.answers import NEWEST
+from benchmarks.databases import database_new
 from benchmarks.peers import results_write
-from outerloop.settings.addresses import database_from_url
 from tests.support.browser import ARGUMENTS, DESKTOP, session_cookie
 from tests.support.chromium import chromium_ensure
 from tests.support.crowd_left_out import (
@@ -70,12 +69,10 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="outerloop-worst-") as folder,
         PostgresServer(wheel_binaries(), durable=False) as server,
     ):
-        server.execute("CREATE DATABASE worst")
-        connection.settings_dict.update(database_from_url("DATABASE_URL", server.url("worst")))
+        url = database_new(server, "worst")
         settings.ARTIFACT_ROOT = Path(folder) / "artifacts"
-        call_command("migrate", verbosity=0)
         campaign = _imported(rows, Path(folder))
-        document = _without_the_worst(campaign, rows, Path(folder), server.url("worst"))
+        document = _without_the_worst(campaign, rows, Path(folder), url)
         connection.close()
     _table(document)
     results_write("worst_workers", document, path=arguments.results)

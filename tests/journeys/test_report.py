@@ -56,6 +56,11 @@ def test_two_printed_pages_come_before_the_appendix(
     assert whole > 2
 
 
+def unfold_all(page: Page) -> None:
+    for button in page.locator("[data-unfold]").all():
+        button.click()
+
+
 def printed(page: Page, paper: str) -> int:
     return len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format=paper)))
 
@@ -83,12 +88,37 @@ def test_hashes_and_slices_are_folded(visit: Any, lead: Any) -> None:
     expect(lineage).to_be_visible()
 
 
+@pytest.mark.parametrize("record", [records.PROMOTED, records.REJECTED, records.OVERRIDDEN])
+def test_a_phone_shows_five_screens_and_unfolds_the_rest(
+    visit: Any, lead: Any, record: RoundRecord
+) -> None:
+    phone = {"width": 390, "height": 844}
+    page = open_report(visit, lead, record, viewport=phone)
+    whole = page.evaluate("document.documentElement.scrollHeight")
+    assert whole <= 5 * phone["height"]
+    passed = page.get_by_role("button", name=re.compile("^Checks: .* passed"))
+    row = page.locator(".gate .folds__part").first
+    expect(row).to_be_hidden()
+    passed.click()
+    expect(row).to_be_visible()
+    expect(passed).to_have_attribute("aria-expanded", "true")
+    expect(passed).to_be_focused()
+    passed.press("Enter")
+    expect(row).to_be_hidden()
+    page.get_by_role("navigation", name="Contents").get_by_role("link", name="Lineage").click()
+    expect(page.get_by_role("heading", name="Lineage")).to_be_in_viewport()
+    page.goto(f"{page.url.split('#')[0]}#curves")
+    page.reload()
+    expect(page.get_by_role("heading", name="Training curves")).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("address", ["rounds/7/report/", "reports/"])
 def test_tables_fit_on_a_phone(visit: Any, lead: Any, address: str) -> None:
     """No column is cut off or collapses: what stood beside each other stands below, with its heading."""
     report_store(record=records.PROMOTED)
     page = visit(lead, "/notices/", viewport={**PHONE, "width": 390})
     page.goto(f"/lines/help-desk/{address}", timeout=60_000)
+    unfold_all(page)
     tables = page.locator(".table-wrap:visible").evaluate_all(
         "all => all.map(t => [t.ariaLabel, t.scrollWidth - t.clientWidth])"
     )
@@ -104,6 +134,7 @@ def test_what_charts_say_is_legible_on_a_phone(visit: Any, lead: Any, address: s
     report_store(record=records.PROMOTED)
     page = visit(lead, "/notices/", viewport={**PHONE, "width": 390})
     page.goto(f"/lines/help-desk/{address}", timeout=60_000)
+    unfold_all(page)
     sizes = page.locator(".plot text").evaluate_all(
         "all => all.map(t => [t, t.getScreenCTM()])"
         ".map(([t, to]) => Number(t.getAttribute('font-size')) * Math.hypot(to.a, to.b))"

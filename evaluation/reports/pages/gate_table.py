@@ -48,6 +48,11 @@ class GateRow:
     word: str
     mark: Mark | None
 
+    @property
+    def quiet(self) -> bool:
+        """Passed or not watched: on a phone its row is folded."""
+        return self.meaning in ("good", "neutral")
+
 
 @dataclass(frozen=True)
 class LinkPanel:
@@ -64,6 +69,15 @@ class LinkPanel:
 
 def gate_rows(record: RoundRecord) -> tuple[GateRow, ...]:
     return tuple(_gate_row(check, record) for check in record.gate.checks) if record.gate else ()
+
+
+def gate_folded(rows: Sequence[GateRow]) -> str:
+    """9 checks passed, 3 not watched"""
+    passed = sum(row.meaning == "good" for row in rows)
+    unwatched = sum(row.meaning == "neutral" for row in rows)
+    parts = ((passed, "passed"), (unwatched, "not watched"))
+    said = [f"{number} {word}" for number, word in parts if number]
+    return f"Checks: {', '.join(said)}" if said else ""
 
 
 def evidence_mark(record: RoundRecord) -> Mark | None:

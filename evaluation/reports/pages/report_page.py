@@ -24,6 +24,7 @@ from evaluation.reports.pages.gate_table import (
     GateRow,
     LinkPanel,
     evidence_mark,
+    gate_folded,
     gate_rows,
     link_panels,
 )
@@ -79,6 +80,7 @@ class ReportPage:
     record: RoundRecord
     verdict: VerdictCard
     gate_rows: tuple[GateRow, ...]
+    gate_folded: str
     links: tuple[LinkPanel, ...]
     samples: tuple[Sample, ...]
     samples_shown: int
@@ -127,13 +129,15 @@ def report_page(report: RoundReport) -> ReportPage:
     record = people_named(report.frozen)
     drawn = _drawn(report)
     pairs, shown = samples(record)
+    rows = gate_rows(record)
     kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
     by_person = (tables.verdict_table, tables.rater_table)
     return ReportPage(
         report=report,
         record=record,
         verdict=_verdict_card(record),
-        gate_rows=gate_rows(record),
+        gate_rows=rows,
+        gate_folded=gate_folded(rows),
         links=drawn.links,
         samples=pairs,
         samples_shown=shown,

@@ -362,7 +362,7 @@ def test_a_line_that_was_renamed_keeps_its_reports(lead: Client) -> None:
 def test_further_samples_wait_behind_one_click(lead: Client) -> None:
     best = records.SAMPLES[0]
     html = page_of(lead, replace(records.PROMOTED, samples=(best, *records.SAMPLES, best)))
-    first, more = html.split('<details class="more-samples">')
+    first, more = html.split('<details class="more-samples folds__part">')
     assert words_of(first).count("The best win") == 1
     assert "2 more pairs" in words_of(more)
     assert words_of(more).count("A further win") == 2

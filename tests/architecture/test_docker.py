@@ -70,6 +70,51 @@ def test_every_package_of_the_product_is_in_the_images():
 
 
 @pytest.mark.parametrize("target", ["web", "worker", "trainer"])
+def test_the_bill_of_materials_is_asked_of_what_the_image_installs(target, tmp_path):
+    """`sbom.sh` hands the tool the lines that the Dockerfile's own filter leaves."""
+    tool = tmp_path / "cyclonedx-py"
+    tool.write_text("#!/bin/sh\necho asked: $*\ncat\n")
+    tool.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = _run([DOCKER / "sbom.sh", target], environment)
+    packages_of = "trainer-packages" if target == "trainer" else "site-packages"
+    (filtered,) = (rest for word, rest in stages()[packages_of] if word == "RUN" and "grep" in rest)
+    for name in ("requirements.lock", "learning-packages.txt", "testing-packages.txt"):
+        (tmp_path / name).write_text(
+            (ROOT if name == "requirements.lock" else DOCKER).joinpath(name).read_text()
+        )
+    wanted = _run(["sh", "-c", filtered.split(">")[0]], environment, cwd=tmp_path)
+    first, *rest = said.splitlines()
+    assert first == "asked: requirements --output-reproducible --of JSON -"
+    assert rest == wanted.splitlines()
+    assert any(line.startswith("torch==") for line in rest) == (target == "trainer")
+
+
+def test_a_bill_of_materials_without_its_tool_or_image_ends_in_a_sentence():
+    environment = {"PATH": "/usr/bin:/bin"}
+    for arguments, sentence in (
+        (["web"], "cyclonedx-py is not installed"),
+        ([], "Name the image"),
+        (["site"], "Name the image"),
+    ):
+        done = subprocess.run(
+            [DOCKER / "sbom.sh", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (1, 2)
+        assert sentence in done.stderr
+
+
+def _run(command: list[Any], environment: dict[str, str], cwd: Path = ROOT) -> str:
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("target", ["web", "worker", "trainer"])
 def test_no_image_runs_as_root_and_each_says_how_it_is(target):
     last = dict(stages()[target])
     assert last["USER"].isdigit()

@@ -51,6 +51,7 @@ from evaluation.reports.selectors import report_exists, report_get, rounds_rated
 from evaluation.reports.services import report_store
 from evaluation.reward_suites import reward_suite_read
 from evaluation.suite_files import SuiteError, suite_read, suite_write
+from evaluation.task_suites import task_library, task_library_missing, task_suite_read
 
 __all__ = [
     "GateError",
@@ -99,5 +100,8 @@ __all__ = [
     "samples_read",
     "suite_read",
     "suite_write",
+    "task_library",
+    "task_library_missing",
+    "task_suite_read",
     "versions_referred",
 ]

@@ -1,7 +1,8 @@
 """Suite files: from what people upload to one plain form, and back. Standard library only.
 
 Read are XSTest's CSV (id, prompt, type, label), and JSON lines: BLiMP's (sentence_good, sentence_bad),
-GSM8K's (question, answer), or our own fields. A stored suite is the JSON of `Suite` or `RewardSuite`, one line.
+GSM8K's (question, answer), or our own fields. A stored suite is the JSON of `Suite`, `RewardSuite` or
+`TaskSuite`, one line.
 """
 
 from __future__ import annotations
@@ -16,9 +17,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evaluation.contracts import ANSWER, REFUSE, RewardSuite, Suite, SuiteItem, SuiteKind
+from evaluation.contracts import (
+    ANSWER,
+    REFUSE,
+    RewardSuite,
+    Suite,
+    SuiteItem,
+    SuiteKind,
+    TaskSuite,
+)
 
 __all__ = [
+    "BYTES_MOST",
     "ITEMS_MOST",
     "SuiteError",
     "last_number",
@@ -55,13 +65,16 @@ def suite_read(content: bytes, *, name: str, kind: SuiteKind) -> Suite:
     return Suite(name, kind, items)
 
 
-def suite_write(suite: Suite | RewardSuite) -> str:
+def suite_write(suite: Suite | RewardSuite | TaskSuite) -> str:
     return json.dumps(suite.to_json(), ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def suite_from_bytes(content: bytes) -> Suite:
-    """A stored suite."""
-    return Suite.from_json(json.loads(content))
+def suite_from_bytes(content: bytes) -> Suite | TaskSuite:
+    """A stored suite for policies."""
+    document = json.loads(content)
+    if document.get("kind") == "lm_eval":
+        return TaskSuite.from_json(document)
+    return Suite.from_json(document)
 
 
 def reward_suite_from_bytes(content: bytes) -> RewardSuite:

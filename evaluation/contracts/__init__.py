@@ -86,6 +86,7 @@ from evaluation.contracts.suites import (
     Suite,
     SuiteItem,
     SuiteKind,
+    TaskSuite,
 )
 
 __all__ = [
@@ -151,6 +152,7 @@ __all__ = [
     "SuiteItem",
     "SuiteKind",
     "SuiteRate",
+    "TaskSuite",
     "TruthColumn",
     "TypeRate",
     "Verdict",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training.contracts import JsonContract
@@ -54,3 +54,25 @@ class RewardSuiteItem(JsonContract):
 class RewardSuite(JsonContract):
     name: str
     items: tuple[RewardSuiteItem, ...]
+
+
+@dataclass(frozen=True)
+class TaskSuite(JsonContract):
+    """A task of lm-evaluation-harness, which both policies answer through that library.
+
+    `task` is its name there, or the YAML file among `files`: name to text of all that lies in the
+    task's own folder. `metric` is as the library's tables have it ("acc", or
+    "exact_match,strict-match" with the filter of the reply). At most `limit` items of each of its
+    parts are asked, `chat` inside the policy's chat template. `items` and `digest` are what was found
+    when it was checked; 0 and empty before.
+    """
+
+    name: str
+    task: str
+    metric: str = ""
+    limit: int = 1000
+    chat: bool = False
+    items: int = 0
+    digest: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    kind: Literal["lm_eval"] = "lm_eval"

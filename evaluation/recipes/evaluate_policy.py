@@ -21,12 +21,13 @@ import numpy as np
 import torch
 
 from annotation.rows import PromptRow
-from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements, SuiteRate
+from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements, SuiteRate, TaskSuite
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
 from evaluation.core.suites import suite_measure
+from evaluation.core.task_suites import task_suite_measure
 from evaluation.statistics.intervals import FloatArray
 from evaluation.suite_files import suite_from_bytes
 from training.contracts import ArtifactRef, require_finite
@@ -229,11 +230,33 @@ def _suites(
     for name in sorted(name for name in run.inputs if name.startswith(SUITE)):
         run.check_cancel()
         suite = suite_from_bytes(run.input(name).read_bytes())
-        rates += suite_measure(
-            suite, policies, sha256=_sha(run, name), config=run.config, seed=run.spec.seed
-        )
-        run.emit("suites", 6, STEPS, message=f"{suite.name}: {len(suite.items)} items answered.")
+        if isinstance(suite, TaskSuite):
+            rates.append(_task_suite(run, suite, policies, _sha(run, name)))
+            items = suite.items
+        else:
+            rates += suite_measure(
+                suite, policies, sha256=_sha(run, name), config=run.config, seed=run.spec.seed
+            )
+            items = len(suite.items)
+        run.emit("suites", 6, STEPS, message=f"{suite.name}: {items} items answered.")
     return tuple(rates)
+
+
+def _task_suite(
+    run: Run[EvaluatePolicyConfig],
+    suite: TaskSuite,
+    policies: Mapping[str, LoadedModel],
+    sha256: str,
+) -> SuiteRate:
+    return task_suite_measure(
+        suite,
+        policies,
+        sha256=sha256,
+        config=run.config,
+        seed=run.spec.seed,
+        go_on=run.check_cancel,
+        tell=lambda sentence: run.emit("suites", 6, STEPS, message=sentence),
+    )
 
 
 # ---------------------------------------------------------------------------- writing

@@ -22,7 +22,7 @@ from .plan import (
     programs_of,
 )
 from .selectors import active_round, fresh_labels, line_plan
-from .suites import suites_attached, suites_words
+from .suites import suites_attached, suites_words, tasks_unmeasurable
 
 CANDIDATES = {
     "trained": "a newly trained policy",
@@ -96,6 +96,9 @@ def _reasons(line: PolicyLine, fresh: int, forced: bool) -> list[str]:
         reasons.append(
             f"{fresh} new labels since the last round; {line.minimum_fresh_labels} are needed."
         )
+    unmeasurable = tasks_unmeasurable(line)
+    if unmeasurable:
+        reasons.append(unmeasurable)
     return reasons
 
 

@@ -162,7 +162,9 @@ class PlanForm(forms.Form):
 
 class SuiteForm(forms.Form):
     name = forms.CharField(max_length=60, help_text="What reports call it.")
-    kind = forms.ChoiceField(label="What it asks", choices=SUITE_KINDS)
+    kind = forms.ChoiceField(
+        label="What it asks", choices=[kind for kind in SUITE_KINDS if kind[0] != "lm_eval"]
+    )
     file = forms.FileField(
         help_text="CSV or JSON lines, at most 20 MB, plain or as .gz: XSTest's columns (prompt, type, "
         "label), BLiMP's fields (sentence_good, sentence_bad), GSM8K's (question, answer). Preferences: "
@@ -174,6 +176,36 @@ class SuiteForm(forms.Form):
         if file.size > SUITE_BYTES:
             raise ValidationError(f"The file has {file.size:,} bytes, more than 20 MB.")
         return bytes(file.read())
+
+
+class TaskForm(forms.Form):
+    """A task of lm-evaluation-harness as a suite."""
+
+    name = forms.CharField(max_length=60, help_text="What reports call it.")
+    task = forms.CharField(
+        max_length=500,
+        help_text="Its name in the library, as arc_easy, or the path of a folder with its YAML file and data"
+        " that lies in one of OUTERLOOP_TASK_FOLDERS.",
+    )
+    limit = forms.IntegerField(
+        label="Items at most",
+        min_value=2,
+        max_value=20_000,
+        initial=1000,
+        help_text="The first so many of the task, or of each task of a group.",
+    )
+    metric = forms.CharField(
+        label="Score",
+        max_length=100,
+        required=False,
+        help_text="As the library's tables have it: acc_norm, or exact_match,strict-match. Empty: the first"
+        " that is of single items.",
+    )
+    chat = forms.BooleanField(
+        label="Ask in the policy's chat template",
+        required=False,
+        help_text="For questions that it should answer; likelihoods are mostly compared without.",
+    )
 
 
 class DecisionForm(forms.Form):

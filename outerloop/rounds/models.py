@@ -34,6 +34,7 @@ SUITE_KINDS = [
     ("minimal_pairs", "Minimal pairs: the right sentence against the wrong one"),
     ("exact_match", "Exact match: questions whose answer is a number"),
     ("preferences", "Preferences: better and worse answers, for the reward model"),
+    ("lm_eval", "A task of lm-evaluation-harness, by its own score"),
 ]
 RELEASES = [
     ("enough", "train later rounds where enough fresh evaluation prompts are left"),

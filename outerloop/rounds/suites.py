@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from evaluation import facade as evaluation
-from evaluation.contracts import RewardSuite, Suite, SuiteKind
+from evaluation.contracts import RewardSuite, Suite, SuiteKind, TaskSuite
 from outerloop.rounds.models import LineSuite, PolicyLine
 from web.services import audit_record
 
@@ -23,9 +23,11 @@ __all__ = [
     "suites_of_policies",
     "suites_of_reward_models",
     "suites_words",
+    "task_attach",
+    "tasks_unmeasurable",
 ]
 
-OF_REWARD_MODELS = "preferences"
+OF_REWARD_MODELS, TASK = "preferences", "lm_eval"
 
 
 class SuiteRefused(ValueError):
@@ -58,23 +60,53 @@ def suite_attach(
         suite = _read(content, name=name, kind=kind)
     except evaluation.SuiteError as error:
         raise SuiteRefused(str(error)) from error
+    return _attached(line, suite, kind, len(suite.items), actor)
+
+
+def task_attach(
+    *, line: PolicyLine, name: str, task: str, metric: str, limit: int, chat: bool, actor: str
+) -> LineSuite:
+    """Check a task of lm-evaluation-harness, which takes some seconds, and attach it."""
+    if line.suites.filter(name=name, detached_at__isnull=True).exists():
+        raise SuiteRefused(_taken(name))
+    try:
+        suite = evaluation.task_suite_read(
+            name=name, task=task, metric=metric, limit=limit, chat=chat
+        )
+    except evaluation.SuiteError as error:
+        raise SuiteRefused(str(error)) from error
+    return _attached(line, suite, TASK, suite.items, actor)
+
+
+def tasks_unmeasurable(line: PolicyLine) -> str:
+    """Why the line's tasks of lm-evaluation-harness could not be measured here; empty where they could."""
+    names = [suite.name for suite in suites_attached(line) if suite.kind == TASK]
+    missing = evaluation.task_library_missing() if names else ""
+    return f"{missing} Attached: {', '.join(names)}." if missing else ""
+
+
+def _attached(
+    line: PolicyLine, suite: Suite | RewardSuite | TaskSuite, kind: str, items: int, actor: str
+) -> LineSuite:
     stored = evaluation.suite_write(suite)
     try:
         with transaction.atomic():
             row = LineSuite.objects.create(
                 line=line,
-                name=name,
+                name=suite.name,
                 kind=kind,
                 content=stored,
                 sha256=hashlib.sha256(stored.encode()).hexdigest(),
-                items=len(suite.items),
+                items=items,
             )
             _told(actor, "attached suite", row)
     except IntegrityError as error:
-        raise SuiteRefused(
-            f"A suite named {name!r} is attached already; choose another name, or detach that one."
-        ) from error
+        raise SuiteRefused(_taken(suite.name)) from error
     return row
+
+
+def _taken(name: str) -> str:
+    return f"A suite named {name!r} is attached already; choose another name, or detach that one."
 
 
 def suite_detach(*, line: PolicyLine, suite_id: int, actor: str) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import plan_part_views, set_up_views, signal_views, views
+from . import plan_part_views, set_up_views, signal_views, suite_views, views
 
 app_name = "rounds"
 urlpatterns = [
@@ -15,10 +15,11 @@ urlpatterns = [
     path("lines/<slug:slug>/promotions/", views.promotions_page, name="promotions"),
     path("lines/<slug:slug>/plan/", views.plan_page, name="plan"),
     path("lines/<slug:slug>/plan/optimizer/", plan_part_views.optimizer_save, name="optimizer"),
-    path("lines/<slug:slug>/suites/", views.suites_page, name="suites"),
+    path("lines/<slug:slug>/suites/", suite_views.suites_page, name="suites"),
+    path("lines/<slug:slug>/suites/task/", suite_views.suite_task, name="suite_task"),
     path(
         "lines/<slug:slug>/suites/<int:suite_id>/detach/",
-        views.suite_detach,
+        suite_views.suite_detach,
         name="suite_detach",
     ),
     path("lines/<slug:slug>/signals/", signal_views.signals_page, name="signals"),

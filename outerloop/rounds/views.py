@@ -18,7 +18,7 @@ from training.contracts import ContractError
 from web.access import ENGINEER, LEAD, STAFF, lines_of, person, roles_of
 from web.registry import LineAction, LineLink, registered
 
-from . import mending, overriding, services, suites
+from . import mending, overriding, services
 from .access import line_for, lines_for, round_for
 from .dry_run import start_check
 from .forms import (
@@ -27,7 +27,6 @@ from .forms import (
     PlanForm,
     PromotionsForm,
     ScheduleForm,
-    SuiteForm,
 )
 from .locking import RoundRefused
 from .models import PolicyLine, Round
@@ -128,53 +127,6 @@ def plan_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _plan_text(line: PolicyLine) -> str:
     return json.dumps(line_plan(line).to_json(), indent=2)
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def suites_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """The suites of the line, of its candidates and of its reward models, and the form that attaches one."""
-    line = line_for(request, slug, ENGINEER, LEAD)
-    form = SuiteForm(request.POST or None, request.FILES or None)
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        try:
-            suite = suites.suite_attach(
-                line=line,
-                name=data["name"],
-                kind=data["kind"],
-                content=data["file"],
-                actor=str(person(request).pk),
-            )
-        except suites.SuiteRefused as refusal:
-            form.add_error(None, str(refusal))
-        else:
-            messages.success(request, f"{suite} is attached; the next round takes it.")
-            return redirect("rounds:suites", slug=slug)
-    context = {
-        "line": line,
-        "form": form,
-        "suites": suites.suites_attached(line),
-        "watched": bool(suites.suites_of_policies(line)),
-        "may_detach": LEAD in roles_of(request.user, line.id),
-    }
-    return render(request, "rounds/suites.html", context)
-
-
-@login_required
-@require_POST
-def suite_detach(request: HttpRequest, slug: str, suite_id: int) -> HttpResponse:
-    """Watch less from the next round on: for two leads to say."""
-    line = line_for(request, slug, LEAD)
-    try:
-        done = suites.suite_detach(line=line, suite_id=suite_id, actor=str(person(request).pk))
-    except suites.SuiteRefused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        words = "The suite is detached; rounds under way keep it."
-        asked = "Watching less takes two leads: the suite stays until another lead agrees."
-        messages.success(request, words if done else asked)
-    return redirect("rounds:suites", slug=slug)
 
 
 @login_required

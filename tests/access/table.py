@@ -73,6 +73,7 @@ RULES: dict[str, Rule] = {
     "rounds:promotions": both(LEADS),
     "rounds:plan": Rule(get=STAFF, post=ENGINEERS),
     "rounds:suites": both(STAFF),
+    "rounds:suite_task": Rule(post=STAFF),
     "rounds:suite_detach": Rule(post=LEADS),
     "rounds:optimizer": Rule(post=ENGINEERS, body={"optimizer": "ppo", "adapter": "none"}),
     "rounds:jobs": Rule(post=ENGINEERS, body={"backend": "local"}),

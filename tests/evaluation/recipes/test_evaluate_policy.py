@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.contracts import PolicyMeasurements, SamplePair, Suite, SuiteItem
+from evaluation.contracts import PolicyMeasurements, SamplePair, Suite, SuiteItem, TaskSuite
 from evaluation.recipes import evaluate_policy
+from evaluation.recipes.check_task_suite import check
 from evaluation.safety.refusal import MANNERS, manners_read
 from evaluation.suite_files import suite_write
+from tests.support.lm_eval_tasks import library_provided, task_folder
 from tests.support.tiny_models import TEXTS, json_lines, tiny_policy_artifact, write_spec
 from training.contracts import RunManifest
 from training.digests import path_sha256
@@ -124,6 +126,21 @@ def test_suites_are_answered_by_both_sides_and_read_from_their_files(tmp_path, i
     assert found[0].sha256 == path_sha256(files["suite_1"])
     events = (tmp_path / "run" / "events.jsonl").read_text()
     assert "own: 3 items answered." in events
+
+
+def test_a_task_of_lm_eval_is_answered_through_the_library(tmp_path, inputs):
+    with library_provided(tmp_path / "library"):
+        files = task_folder(tmp_path / "task")
+        suite = check(TaskSuite("house", "pick.yaml", limit=6, files=files))
+        path = tmp_path / "suite-1.json"
+        path.write_text(suite_write(suite))
+        found = measurements(run(tmp_path / "run", {**inputs, "suite_1": path})).suites
+    (rate,) = found
+    assert (rate.suite, rate.rate, rate.items, rate.draws) == ("house", "accuracy", 6, 0)
+    assert rate.sha256 == path_sha256(path)
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "house: the candidate has answered 18 of 18 requests." in events
+    assert "house: 6 items answered." in events
 
 
 def test_manners_of_both_sides_are_measured_on_the_evaluation_prompts(tmp_path, inputs):

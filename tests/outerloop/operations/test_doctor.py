@@ -7,8 +7,11 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
+from evaluation import task_suites
 from outerloop.operations.management.commands import doctor
+from outerloop.rounds.models import LineSuite
 from outerloop.rounds.schedule import sweeper_ensure
+from tests.outerloop.rounds.world import bare_line
 from training.facade import store_enter
 
 pytestmark = pytest.mark.django_db
@@ -71,3 +74,24 @@ def test_the_way_past_a_pooler_must_lead_to_the_same_database(capsys, settings):
     )
     settings.DATABASE_DIRECT = {**own, "NAME": "nowhere"}
     assert "BAD   Past the pooler: DATABASE_DIRECT_URL: " in findings(capsys, good=False)
+
+
+def test_tasks_that_cannot_be_measured_are_bad_only_where_a_line_has_one(
+    capsys, settings, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(task_suites, "find_spec", lambda name: None)
+    assert "note  Tasks of lm-eval: The package lm-eval is not installed" in findings(
+        capsys, good=True
+    )
+    line = bare_line()
+    LineSuite.objects.create(line=line, name="house", kind="lm_eval", content="{}", items=2)
+    settings.OUTERLOOP_TASK_FOLDERS = [str(tmp_path / "gone")]
+    said = findings(capsys, good=False)
+    assert f"Lines that need it: {line.slug}." in said
+    assert f"BAD   Tasks of lm-eval: OUTERLOOP_TASK_FOLDERS names {tmp_path}/gone" in said
+
+
+def test_an_installed_lm_eval_is_named_with_its_release(capsys, monkeypatch):
+    monkeypatch.setattr(task_suites, "find_spec", lambda name: name)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.4.13")
+    assert "ok    Tasks of lm-eval: answered through lm-eval 0.4.13" in findings(capsys, good=True)

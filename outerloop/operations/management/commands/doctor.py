@@ -28,6 +28,7 @@ from outerloop.operations.monitoring.health import migrations_check, sweeper_che
 from outerloop.processes.lines import process_lines
 from outerloop.processes.sharing import SharedLock
 from outerloop.rounds.models import PolicyLine
+from outerloop.rounds.suites import tasks_unmeasurable
 from training import facade as training
 from training.contracts import TRACKERS
 
@@ -79,6 +80,7 @@ def findings(*, counts: bool = False) -> Iterator[Diagnosis]:
     yield _store(Path(settings.ARTIFACT_ROOT))
     yield _accelerator()
     yield from _trackers()
+    yield from _tasks()
     yield from _scheduler()
     yield _processes()
     yield _mail()
@@ -233,6 +235,26 @@ def _trackers() -> Iterator[Diagnosis]:
             )
         else:
             yield Diagnosis("ok", "Trackers", f"metrics of runs go to {name} as well")
+
+
+def _tasks() -> Iterator[Diagnosis]:
+    """Whether tasks of lm-evaluation-harness can be measured, and lines that need it."""
+    name, missing = "Tasks of lm-eval", evaluation.task_library_missing()
+    for folder in settings.OUTERLOOP_TASK_FOLDERS:
+        if not Path(folder).is_dir():
+            says = f"OUTERLOOP_TASK_FOLDERS names {folder}, which is no folder"
+            yield Diagnosis("bad", name, says)
+    if not missing:
+        yield Diagnosis("ok", name, f"answered through lm-eval {evaluation.task_library()}")
+        return
+    try:
+        stuck = [line.slug for line in PolicyLine.objects.all() if tasks_unmeasurable(line)]
+    except DatabaseError:
+        stuck = []
+    if stuck:
+        yield Diagnosis("bad", name, f"{missing} Lines that need it: {', '.join(stuck)}.")
+    else:
+        yield Diagnosis("note", name, missing)
 
 
 def _scheduler() -> Iterator[Diagnosis]:

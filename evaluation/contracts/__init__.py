@@ -78,6 +78,7 @@ from evaluation.contracts.record import (
     TruthColumn,
     WeakerSetting,
 )
+from evaluation.contracts.remarks import RemarkKind, RemarkShare, RoundRemarks, SidesRemarked
 from evaluation.contracts.suites import (
     ANSWER,
     REFUSE,
@@ -129,6 +130,8 @@ __all__ = [
     "RaterLabels",
     "RaterVerdict",
     "ReliabilityBin",
+    "RemarkKind",
+    "RemarkShare",
     "RewardMismatch",
     "RewardModelMeasurements",
     "RewardSuite",
@@ -137,11 +140,13 @@ __all__ = [
     "RewordingFlips",
     "RoundLabels",
     "RoundRecord",
+    "RoundRemarks",
     "RoundSummary",
     "SamplePair",
     "SampleSide",
     "SettingChange",
     "SideSummary",
+    "SidesRemarked",
     "SliceAccuracy",
     "SplitMeasurements",
     "StateEntry",

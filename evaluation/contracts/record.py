@@ -22,6 +22,7 @@ from evaluation.contracts.measurements import (
     RewardModelMeasurements,
     RewardSuiteMeasurements,
 )
+from evaluation.contracts.remarks import RoundRemarks
 from training.contracts import JsonContract
 
 
@@ -293,6 +294,7 @@ class RoundRecord(JsonContract):
     verdicts: tuple[RaterVerdict, ...] = ()  # of the gate's raters, the one with most labels first
     suites_before: EarlierSuites | None = None
     judge: JudgeMeasurements | None = None
+    remarks: RoundRemarks | None = None
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

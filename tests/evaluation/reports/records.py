@@ -22,13 +22,16 @@ from evaluation.contracts import (
     RaterLabels,
     RaterVerdict,
     ReliabilityBin,
+    RemarkShare,
     RewardModelMeasurements,
     RoundLabels,
     RoundRecord,
+    RoundRemarks,
     RoundSummary,
     SamplePair,
     SampleSide,
     SettingChange,
+    SidesRemarked,
     SideSummary,
     SliceAccuracy,
     StateEntry,
@@ -243,6 +246,27 @@ def history(rounds: int = 7, *, simulated: bool = False) -> tuple[RoundSummary, 
     )  # fmt: skip
 
 
+REMARKS = RoundRemarks(
+    804,
+    612,
+    training=(
+        RemarkShare("flag", "broken_text", "Broken text", 12, interval(0.015, 0.008, 0.027, 14)),
+        RemarkShare("mark", "wrong-fact", "Wrong fact", 60, interval(0.075, 0.026, 0.199, 14)),
+    ),
+    gate=(
+        SidesRemarked(
+            "flag",
+            "unsafe",
+            "Unsafe",
+            46,
+            0,
+            interval(0.075, 0.026, 0.199, 14),
+            interval(0.0, 0.0, 0.088, 14),
+            interval(0.075, -0.016, 0.163, 14),
+        ),
+    ),
+)
+
 PROMOTED = RoundRecord(
     line="help-desk",
     line_name="Help desk",
@@ -281,6 +305,7 @@ PROMOTED = RoundRecord(
     limits=("English only.",),
     suites_before=EarlierSuites(6, (evidence.reward_suite(),)),
     judge=evidence.JUDGE,
+    remarks=REMARKS,
 )  # fmt: skip
 
 _PARTED = reward_mismatch(

@@ -135,8 +135,18 @@ class RaterSummary:
 
 
 @dataclass(frozen=True)
+class RankingCount:
+    """So many labels were `rankings` of this number of `answers`, from so many `raters`."""
+
+    answers: int
+    rankings: int
+    raters: int
+
+
+@dataclass(frozen=True)
 class LabelSummary:
-    """Labels of a line or round; `agreement` is between raters on decided votes, ties left out."""
+    """Labels of a line or round; `agreement` is between raters on decided votes, ties left out. `labels` and all
+    that is said of them are of pairs; labels that came as rankings stand beside them, the fewest answers first."""
 
     raters: tuple[RaterSummary, ...]
     labels: int
@@ -145,6 +155,7 @@ class LabelSummary:
     both_bad: int
     median_seconds: float | None
     agreement: float | None
+    rankings: tuple[RankingCount, ...] = ()
 
 
 @dataclass(frozen=True)

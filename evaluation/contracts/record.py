@@ -91,8 +91,22 @@ class RaterVerdict(JsonContract):
 
 
 @dataclass(frozen=True)
+class RankedLabels(JsonContract):
+    """Labels that were rankings of so many answers; each is answers * (answers - 1) / 2 pairs to learn from."""
+
+    answers: int
+    rankings: int
+    raters: int
+
+    @property
+    def pairs(self) -> int:
+        return self.rankings * self.answers * (self.answers - 1) // 2
+
+
+@dataclass(frozen=True)
 class RoundLabels(JsonContract):
-    """The preferences that the round learned from; `released` of them are labels of earlier gates."""
+    """The preferences that the round learned from; `released` of them are labels of earlier gates. `training`
+    counts a ranking as its pairs, `fresh` as one label; agreement and habits are of pairs that were compared."""
 
     training: int
     fresh: int  # since the previous round
@@ -105,6 +119,7 @@ class RoundLabels(JsonContract):
     krippendorff_alpha: Interval | None = None
     human_ceiling: Interval | None = None
     position_bias: Interval | None = None
+    rankings: tuple[RankedLabels, ...] = ()
 
 
 @dataclass(frozen=True)

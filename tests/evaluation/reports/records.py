@@ -19,6 +19,7 @@ from evaluation.contracts import (
     KlOptimum,
     LineageItem,
     OverrideRecord,
+    RankedLabels,
     RaterLabels,
     RaterVerdict,
     ReliabilityBin,
@@ -219,6 +220,7 @@ LABELS = RoundLabels(
     krippendorff_alpha=interval(0.44, 0.39, 0.49, 900),
     human_ceiling=interval(0.72, 0.69, 0.75, 900),
     position_bias=interval(0.51, 0.49, 0.53, 4210),
+    rankings=(RankedLabels(3, 1, 1), RankedLabels(4, 1200, 9)),
 )  # fmt: skip
 STATES = tuple(
     StateEntry(name, f"2026-11-21T0{i}:00:00+00:00", f"2026-11-21T0{i}:0{i + 1}:30+00:00",

@@ -79,3 +79,13 @@ def test_flags_and_marks_stand_beside_one_another_by_whose_answer_it_was():
 def test_where_nothing_was_raised_and_in_records_of_before_there_is_no_table_of_it():
     assert remark_tables(replace(PROMOTED, remarks=None)) == ()
     assert remark_tables(replace(PROMOTED, remarks=RoundRemarks(9, 0))) == ()
+
+
+def test_labels_that_came_as_rankings_are_named_by_how_many_answers_they_put_in_order():
+    name = "Rankings of {} answers on the line when the round started"
+    found = label_rows()
+    assert found[name.format(3)] == ("1 (3 pairs, from 1 annotator)",)
+    assert found[name.format(4)] == ("1,200 (7,200 pairs, from 9 annotators)",)
+    assert PROMOTED.labels is not None
+    before = label_rows(labels=replace(PROMOTED.labels, rankings=()))
+    assert not [row for row in before if "ankings" in row]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 Message = Mapping[str, str]
@@ -74,6 +74,26 @@ class SnapshotRecipe:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a person raised beside the preference: a flag, or a part of an answer marked with a label. `slot` counts
+    from 0; None stands for all answers of the comparison."""
+
+    kind: Literal["flag", "mark"]
+    key: str
+    name: str
+    slot: int | None
+
+
+@dataclass(frozen=True)
+class RemarkedLabel:
+    """One label with what was raised in it, each once; `group` is the root conversation."""
+
+    rater: str
+    group: str
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True)
 class GateLabel:
     """The first label that counts on one gate comparison; `value` 1..7 in slot order."""
 
@@ -86,6 +106,7 @@ class GateLabel:
     both_bad: bool
     at: datetime
     texts: tuple[str, str]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,8 +135,18 @@ class RaterSummary:
 
 
 @dataclass(frozen=True)
+class RankingCount:
+    """So many labels were `rankings` of this number of `answers`, from so many `raters`."""
+
+    answers: int
+    rankings: int
+    raters: int
+
+
+@dataclass(frozen=True)
 class LabelSummary:
-    """Labels of a line or round; `agreement` is between raters on decided votes, ties left out."""
+    """Labels of a line or round; `agreement` is between raters on decided votes, ties left out. `labels` and all
+    that is said of them are of pairs; labels that came as rankings stand beside them, the fewest answers first."""
 
     raters: tuple[RaterSummary, ...]
     labels: int
@@ -124,6 +155,7 @@ class LabelSummary:
     both_bad: int
     median_seconds: float | None
     agreement: float | None
+    rankings: tuple[RankingCount, ...] = ()
 
 
 @dataclass(frozen=True)

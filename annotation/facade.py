@@ -29,6 +29,7 @@ from annotation.comparisons.digests import PROMPT_SHARES
 from annotation.comparisons.gauges import campaign_gauges
 from annotation.comparisons.models import Comparison, Judgment, Purpose
 from annotation.comparisons.records import Answer, ComparisonView
+from annotation.comparisons.remarks import training_remarks
 from annotation.comparisons.services import (
     gate_labels_release,
     gate_queue_close,
@@ -118,6 +119,7 @@ __all__ = [
     "signals_expire",
     "signals_on",
     "signals_switch",
+    "training_remarks",
     "troubled_prompts",
     "troubled_prompts_add",
 ]

@@ -23,7 +23,7 @@ from ninja.operation import Operation
 
 from annotation import api as annotation
 from evaluation import api as evaluation
-from outerloop.rounds.api import router as rounds
+from outerloop.rounds.line_api import router as rounds
 from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.signal_api import router as signals
 from outerloop.webhooks.api import router as webhooks

@@ -66,6 +66,34 @@ class Outerloop:
             raise LookupError(f"This token sees no line {slug!r}.")
         return self.get(f"/lines/{found['id']}")
 
+    def line_create(self, name: str, **how: Any) -> Json:
+        """A line on the model in a `folder` of the server, or on a registered policy's `version`; `how` as `slug`,
+        `description`, `plan`. A worker checks the model: `base_wait` waits for that."""
+        return self.post("/lines", {"name": name, **how})
+
+    def base(self, line: str) -> Json:
+        return self.get(f"/lines/{line}/base")
+
+    def base_order(self, line: str, **model: str) -> Json:
+        """Another model, by `folder` or `version`, for a line whose first one was not taken."""
+        return self.post(f"/lines/{line}/base", model)
+
+    def base_wait(self, line: str, *, every: float = 1.0, seconds: float = 3600.0) -> Json:
+        """The base policy once it is deployed. RuntimeError where the model was not taken, TimeoutError after
+        `seconds`."""
+        deadline = time.monotonic() + seconds
+        while (found := self.base(line))["state"] not in ("done", "failed", "none"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"The base policy is {found['state']} after {seconds:g} s.")
+            self.pause(every)
+        if found["state"] != "done":
+            raise RuntimeError(f"The line has no base policy. {found['error']}".strip())
+        return found
+
+    def first_pairs(self, line: str) -> Json:
+        """Let the base policy of a new line answer its prompts; the round that does it."""
+        return self.post(f"/lines/{line}/first-pairs")
+
     def rounds(self, line: str) -> Iterator[Json]:
         return self.items(f"/lines/{line}/rounds")
 

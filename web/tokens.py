@@ -18,12 +18,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 PREFIX = "outerloop_"
 READ, LABEL, IMPORT, EXPORT = "read", "label", "import", "export"
-CAMPAIGNS, ROUNDS, WEBHOOKS = "campaigns", "rounds", "webhooks"
+LINES, CAMPAIGNS, ROUNDS, WEBHOOKS = "lines", "campaigns", "rounds", "webhooks"
 SCOPES: Mapping[str, str] = {
     READ: "Read: lines, campaigns, prompts, judgments, rounds, reports, deployments",
     LABEL: "Label: get pairs and answer them as its owner",
     IMPORT: "Import: prompts and files",
     EXPORT: "Export: order exports and fetch them",
+    LINES: "Lines: make them, give them their base policy, order the first pairs",
     CAMPAIGNS: "Campaigns: make and change them, and their gold items",
     ROUNDS: "Rounds: start and cancel them",
     WEBHOOKS: "Webhooks: make, change, test and delete them, and read their log",

@@ -27,6 +27,7 @@ from .exclusions import counting, label_in_force, left_out
 from .gold import GOLD_TAG
 from .levels import ranking_pairs
 from .models import Completion, Judgment, JudgmentValue, Prompt, Purpose, Slot, Split
+from .remarks import remarks_of, span_names
 from .scale import preference
 from .uses import may_train, prompt_retired
 
@@ -218,6 +219,8 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
     # Read once: a label that is given meanwhile belongs to the next look.
     ordered = list(rows.order_by("judgment__assignment__submitted_at", "judgment_id"))
     slots = _slots([row.judgment.assignment.comparison_id for row in ordered])
+    marked = [row.judgment.assignment.comparison for row in ordered if row.judgment.spans]
+    names = span_names({comparison.campaign_id for comparison in marked}) if marked else {}
     for row in ordered:
         assignment = row.judgment.assignment
         comparison = assignment.comparison
@@ -233,6 +236,9 @@ def gate_labels(*, round_id: UUID) -> list[GateLabel]:
             both_bad=row.judgment.both_bad,
             at=assignment.submitted_at,
             texts=(first.text, second.text),
+            remarks=remarks_of(
+                row.judgment.flags, row.judgment.spans, names.get(comparison.campaign_id, {})
+            ),
         )
         labels.setdefault(comparison.pk, label)
     return list(labels.values())

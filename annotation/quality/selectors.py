@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Aggregate, Count, FloatField, Q, QuerySet
+from django.db.models import Aggregate, Count, FloatField, Func, IntegerField, Q, QuerySet
 
 from annotation.accounts.models import Rater
 from annotation.comparisons.gold import gold_answers
 from annotation.comparisons.models import JudgmentValue, Purpose
 from annotation.comparisons.scale import TIE, direction
-from annotation.comparisons.streams import counted_values, overlap_votes
-from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
+from annotation.comparisons.streams import counted_values, overlap_votes, rankings_counted
+from annotation.contracts import LabelSummary, OverlapVote, RankingCount, RaterSummary
 
 COMPARISON = "judgment__assignment__comparison"
 
@@ -72,15 +72,14 @@ def label_summary(
 
     `since` is inclusive, `until` exclusive.
     """
-    rows = _answers(line_id)
-    if campaign_id is not None:
-        rows = rows.filter(**{f"{COMPARISON}__campaign": campaign_id})
-    if round_id is not None:
-        rows = rows.filter(**{f"{COMPARISON}__round_id": round_id})
-    if since is not None:
-        rows = rows.filter(judgment__created_at__gte=since)
-    if until is not None:
-        rows = rows.filter(judgment__created_at__lt=until)
+    asked: dict[str, Any] = {
+        f"{COMPARISON}__campaign": campaign_id,
+        f"{COMPARISON}__round_id": round_id,
+        "judgment__created_at__gte": since,
+        "judgment__created_at__lt": until,
+    }
+    narrowed = {field: value for field, value in asked.items() if value is not None}
+    rows = _answers(line_id).filter(**narrowed)
     labels = rows.filter(**{f"{COMPARISON}__purpose__in": (Purpose.TRAINING, Purpose.GATE)})
     agreement = agreement_of(_votes(labels))
     totals = labels.aggregate(
@@ -95,7 +94,20 @@ def label_summary(
         both_bad=totals["bad"],
         median_seconds=totals["seconds"],
         agreement=agreement.share,
+        rankings=_rankings(line_id, narrowed),
     )
+
+
+def _rankings(line_id: UUID, narrowed: dict[str, Any]) -> tuple[RankingCount, ...]:
+    """Of the labels that count those that came as rankings: they have no values, and no gate is of them."""
+    rows = rankings_counted().filter(
+        assignment__comparison__campaign__line=line_id,
+        assignment__comparison__purpose=Purpose.TRAINING,
+        **{field.removeprefix("judgment__"): value for field, value in narrowed.items()},
+    )
+    sizes = rows.values(answers=Func("levels", function="CARDINALITY", output_field=IntegerField()))
+    found = sizes.annotate(rankings=Count("pk"), raters=Count("rater", distinct=True))
+    return tuple(RankingCount(**row) for row in found.order_by("answers"))
 
 
 def _rater_summaries(

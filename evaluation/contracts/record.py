@@ -22,6 +22,7 @@ from evaluation.contracts.measurements import (
     RewardModelMeasurements,
     RewardSuiteMeasurements,
 )
+from evaluation.contracts.remarks import RoundRemarks
 from training.contracts import JsonContract
 
 
@@ -90,8 +91,22 @@ class RaterVerdict(JsonContract):
 
 
 @dataclass(frozen=True)
+class RankedLabels(JsonContract):
+    """Labels that were rankings of so many answers; each is answers * (answers - 1) / 2 pairs to learn from."""
+
+    answers: int
+    rankings: int
+    raters: int
+
+    @property
+    def pairs(self) -> int:
+        return self.rankings * self.answers * (self.answers - 1) // 2
+
+
+@dataclass(frozen=True)
 class RoundLabels(JsonContract):
-    """The preferences that the round learned from; `released` of them are labels of earlier gates."""
+    """The preferences that the round learned from; `released` of them are labels of earlier gates. `training`
+    counts a ranking as its pairs, `fresh` as one label; agreement and habits are of pairs that were compared."""
 
     training: int
     fresh: int  # since the previous round
@@ -104,6 +119,7 @@ class RoundLabels(JsonContract):
     krippendorff_alpha: Interval | None = None
     human_ceiling: Interval | None = None
     position_bias: Interval | None = None
+    rankings: tuple[RankedLabels, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,6 +309,7 @@ class RoundRecord(JsonContract):
     verdicts: tuple[RaterVerdict, ...] = ()  # of the gate's raters, the one with most labels first
     suites_before: EarlierSuites | None = None
     judge: JudgeMeasurements | None = None
+    remarks: RoundRemarks | None = None
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from annotation.contracts import SELECTION_WORDS
+from annotation.rows import PreferenceRow
 from evaluation.contracts import (
     EvaluateRewardModelConfig,
     Interval,
@@ -25,11 +26,12 @@ from evaluation.statistics.calibration import (
 )
 from evaluation.statistics.intervals import (
     FloatArray,
+    IntArray,
     cluster_mean_interval,
     cluster_share_interval,
 )
 
-__all__ = ["JudgedPairs", "length_direction", "split_measure"]
+__all__ = ["JudgedPairs", "answers_numbered", "length_direction", "split_measure"]
 
 STRENGTHS = {1: "slightly better", 2: "better", 3: "much better"}
 
@@ -41,7 +43,8 @@ class JudgedPairs:
     `difference` and `held_out` are the log-odds of winning that raw scores give (under Bradley-Terry
     the raw score differences), `calibrated` those with the temperature stored in the artifact.
     `longer` is in tokens, `length` the longer completion's tokens; `preference` is P(0 better);
-    `strength` is 1..7; `strategies` say what chose the pair.
+    `strength` is 1..7; `strategies` say what chose the pair. `answers` [N, 2] numbers the two texts where
+    pairs of one ranking share theirs; None where every pair is a label of its own.
     """
 
     difference: FloatArray
@@ -54,6 +57,7 @@ class JudgedPairs:
     raters: Sequence[str]
     strategies: Sequence[str]
     calibrated: FloatArray | None = None
+    answers: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.difference)
@@ -72,7 +76,25 @@ class JudgedPairs:
             raters=[self.raters[int(i)] for i in rows],
             strategies=[self.strategies[int(i)] for i in rows],
             calibrated=None if self.calibrated is None else self.calibrated[rows],
+            answers=None if self.answers is None else self.answers[rows],
         )
+
+
+def answers_numbered(rows: Sequence[PreferenceRow]) -> IntArray | None:
+    """The texts of each pair [N, 2], numbered: one number for a text within its ranking, another for every text of
+    a pair that is part of none. None without rankings. Two equal texts of a ranking tell nothing apart."""
+    if all(row.part is None for row in rows):
+        return None
+    known: dict[tuple[object, ...], int] = {}
+    numbered = []
+    for place, row in enumerate(rows):
+        first, second = row.completions
+        of_ranking = row.part.ranking if row.part and first != second else None
+        keys: list[tuple[object, ...]] = [(place, 0), (place, 1)]
+        if of_ranking is not None:
+            keys = [(of_ranking, first), (of_ranking, second)]
+        numbered.append([known.setdefault(key, len(known)) for key in keys])
+    return np.array(numbered, dtype=np.int64)
 
 
 def length_direction(longer: FloatArray, preference: FloatArray) -> float:
@@ -105,7 +127,11 @@ def split_measure(
         nll=log_loss(pairs.difference, pairs.preference),
         ece=expected_calibration_error(probability, won, bins=config.bins),
         ece_null_95=ece_null_quantile(
-            probability, seed=seed, bins=config.bins, resamples=config.null_resamples
+            probability,
+            seed=seed,
+            bins=config.bins,
+            resamples=config.null_resamples,
+            answers=untied.answers,
         ),
         temperature=fit_temperature(untied.difference, won),
         length_correlation=_correlation(pairs.difference, pairs.longer),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
-from evaluation.contracts import Interval, RaterLabels, RoundLabels
+from evaluation.contracts import Interval, RankedLabels, RaterLabels, RoundLabels
 from evaluation.gates.outcomes import human_ceiling
 from evaluation.statistics.agreement import krippendorff_alpha_interval, pairwise_agreement
 from evaluation.statistics.intervals import wilson_interval
@@ -46,6 +46,9 @@ def label_quality(
         ),
         human_ceiling=human_ceiling(votes),
         position_bias=_left_share(summary.raters),
+        rankings=tuple(
+            RankedLabels(each.answers, each.rankings, each.raters) for each in summary.rankings
+        ),
     )
 
 

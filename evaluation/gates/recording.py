@@ -35,6 +35,7 @@ from evaluation.gates.policies import gate_policy_current, policy_weaker
 from evaluation.gates.quality import label_quality
 from evaluation.gates.readings import highlights_read, measurements_read
 from evaluation.gates.records import JudgedRound
+from evaluation.gates.remarks import round_remarks
 from evaluation.gates.second_budgets import evidence_so_far, outcomes_so_far
 from evaluation.gates.selectors import (
     approval_get,
@@ -70,6 +71,14 @@ def record_judged(begun: RoundRecord, judged: JudgedRound) -> RoundRecord:
         approvals=(approval,) if approval else (),
         deployments=tuple(_deployments(judged)),
         samples=_samples(policy, outcomes) if policy else (),
+        remarks=round_remarks(
+            annotation.training_remarks(
+                line_id=judged.line_id, since=judged.fresh_since, until=judged.started_at
+            ),
+            labels,
+            candidate=judged.candidate,
+            incumbent=judged.incumbent,
+        ),
         limits=_limits(begun.simulated, measured, labels) + _left_out(judged.round_id),
     )
 

@@ -19,7 +19,7 @@ class JudgedRound:
     """What the rounds say of a round: who is compared, which of its runs measured it, since when.
 
     The gate policy of `started_at` counts: nobody moves the bar under a candidate. The maximum age
-    counts from `waiting_since`.
+    counts from `waiting_since`. Training labels are new from `fresh_since` on; None: all are.
     """
 
     line_id: UUID
@@ -33,6 +33,7 @@ class JudgedRound:
     reward_run: RunRecord | None
     started_at: datetime
     waiting_since: datetime
+    fresh_since: datetime | None = None
 
 
 @dataclass(frozen=True)

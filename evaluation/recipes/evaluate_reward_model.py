@@ -28,7 +28,12 @@ from evaluation.contracts import (
     SplitMeasurements,
 )
 from evaluation.core.consistency import ConsistencyAsked, consistency_ask, consistency_figures
-from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
+from evaluation.core.reward_pairs import (
+    JudgedPairs,
+    answers_numbered,
+    length_direction,
+    split_measure,
+)
 from evaluation.core.reward_suites import reward_suite_measure
 from evaluation.statistics.intervals import FloatArray
 from evaluation.suite_files import reward_suite_from_bytes
@@ -183,6 +188,7 @@ def _judged(
         raters=[r.rater for r in rows],
         strategies=[r.strategy for r in rows],
         calibrated=_log_odds(model, difference, calibrated=True),
+        answers=answers_numbered(rows),
     )
 
 

@@ -131,7 +131,7 @@ def lines_list(request: HttpRequest, query: Query[LineQuery]) -> Listing[LineOut
     """The lines on which the token's owner is engineer or lead, by name."""
     require_role(request, *STAFF)
     rows = lines_allowed(request).filter(archived_at__isnull=not query.archived)
-    return listed(rows, cursor=query, fields=("name", "id"), shown=_line_shown)
+    return listed(rows, cursor=query, fields=("name", "id"), shown=line_shown)
 
 
 @router.get(
@@ -144,7 +144,7 @@ def line_read(request: HttpRequest, line_id: UUID) -> LineDetail:
     line = line_of_id(request, line_id)
     active = active_round(line)
     return LineDetail(
-        **_line_shown(line).dict(),
+        **line_shown(line).dict(),
         deployed_version=evaluation.deployed_version(line.id),
         fresh_labels=fresh_labels(line),
         active_round=active.number if active else None,
@@ -176,7 +176,7 @@ def start_look(request: HttpRequest, line_id: UUID) -> StartCheckOut:
 )
 def rounds_list(request: HttpRequest, line_id: UUID, query: Query[Cursor]) -> Listing[RoundOut]:
     rows = line_of_id(request, line_id).rounds.all()
-    return listed(rows, cursor=query, fields=("-number", "-id"), shown=_round_shown)
+    return listed(rows, cursor=query, fields=("-number", "-id"), shown=round_shown)
 
 
 @router.post(
@@ -193,7 +193,7 @@ def round_order(request: HttpRequest, line_id: UUID, wish: StartIn) -> Status[Ro
         line=line, trigger="person", actor=person(request), forced=wish.forced, title=wish.title
     )
     transaction.on_commit(partial(advance_enqueue, round_.id, round_.state))
-    return Status(201, _round_shown(round_))
+    return Status(201, round_shown(round_))
 
 
 @router.get(
@@ -208,7 +208,7 @@ def round_read(request: HttpRequest, line_id: UUID, number: Path[Number]) -> Rou
         StepOut(name=s.name, entered_at=s.entered_at, left_at=s.left_at, note=s.note)
         for s in round_steps(round_)
     ]
-    return RoundDetail(**_round_shown(round_).dict(), steps=steps)
+    return RoundDetail(**round_shown(round_).dict(), steps=steps)
 
 
 @router.post(
@@ -225,17 +225,17 @@ def round_stop(request: HttpRequest, line_id: UUID, number: Path[Number]) -> Rou
     services.round_cancel(round_=round_, actor=str(person(request).pk))
     if round_.active:
         transaction.on_commit(partial(advance_enqueue, round_.id, round_.state))
-    return _round_shown(round_of(line, number))
+    return round_shown(round_of(line, number))
 
 
-def _line_shown(line: PolicyLine) -> LineOut:
+def line_shown(line: PolicyLine) -> LineOut:
     plain = ("id", "slug", "name", "description", "simulated", "base_version", "deploys_by_itself")
     return LineOut(
         **{name: getattr(line, name) for name in plain}, created_at=line.created_at.isoformat()
     )
 
 
-def _round_shown(round_: Round) -> RoundOut:
+def round_shown(round_: Round) -> RoundOut:
     computed = {"cancel_requested", "created_at", "closed_at"}
     return RoundOut(
         **{name: getattr(round_, name) for name in RoundOut.model_fields if name not in computed},

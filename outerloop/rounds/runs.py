@@ -7,6 +7,7 @@ from training import facade as training
 from web.records import record_of
 
 from .models import Round, RoundStep, State
+from .selectors import last_used_moment
 
 
 def judged_round(round_: Round) -> JudgedRound:
@@ -20,6 +21,7 @@ def judged_round(round_: Round) -> JudgedRound:
         reward_run=step_run_record(round_, State.REWARD_EVALUATION),
         started_at=round_.created_at,
         waiting_since=round_.waiting_since or round_.created_at,
+        fresh_since=last_used_moment(round_.line, before=round_),
     )
 
 

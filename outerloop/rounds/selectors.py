@@ -30,13 +30,15 @@ def last_round(line: PolicyLine, *, before: Round | None = None) -> Round | None
     return rounds.first()
 
 
-def last_used_moment(line: PolicyLine) -> datetime | None:
-    """When the latest round that uses labels was started: labels since then are fresh.
+def last_used_moment(line: PolicyLine, *, before: Round | None = None) -> datetime | None:
+    """When the latest round that uses labels was started (of those before a round): labels since then are fresh.
 
     A round uses them while it is under way, and for good once it has reached a decision. One that
     failed or was cancelled before has decided nothing: its labels are as fresh as they were.
     """
     learned = line.rounds.filter(snapshot__isnull=False)
+    if before is not None:
+        learned = learned.filter(number__lt=before.number)
     undecided = learned.filter(state__in=[State.FAILED, State.CANCELLED], verdict="")
     latest = learned.exclude(pk__in=undecided).order_by("-number").first()
     return latest.created_at if latest else None

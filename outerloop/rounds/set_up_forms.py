@@ -6,16 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.utils.text import slugify
 
 from training import facade as training
-from training.contracts import ContractError
-from web.access import STAFF, lines_of
 from web.forms import choices_set
-from web.registry import line_names
-from web.storage import storage_sentence
 
+from .making import folder_clean, policies_offered
 from .services import slug_problem
 
 VERSION, FOLDER = "version:", "folder:"
@@ -46,12 +42,12 @@ class BaseForm(forms.Form):
 
     def clean_folder(self) -> str:
         written = self.cleaned_data["folder"].strip()
-        return _folder_clean(written) if written else ""
+        return folder_clean(written) if written else ""
 
     def clean_base(self) -> str:
         chosen: str = self.cleaned_data["base"]
         if chosen.startswith(FOLDER):
-            _folder_clean(chosen.removeprefix(FOLDER))
+            folder_clean(chosen.removeprefix(FOLDER))
         return chosen
 
     def clean(self) -> dict[str, Any]:
@@ -90,24 +86,9 @@ class LineForm(BaseForm):
         return data
 
 
-def _folder_clean(name: str) -> str:
-    try:
-        return str(training.model_folder_named(name))
-    except (ContractError, training.ModelFilesError, ValueError) as error:
-        raise ValidationError(str(error)) from error
-    except OSError as error:
-        raise ValidationError(storage_sentence(error)) from error
-
-
 def _found() -> list[tuple[str, str]]:
     return [(f"{FOLDER}{folder}", str(folder)) for folder in training.model_folders_found()]
 
 
 def _registered(user: Any) -> list[tuple[str, str]]:
-    allowed = lines_of(user, *STAFF)
-    names = {line.id: line.name for line in line_names(allowed)}
-    return [
-        (f"{VERSION}{version.id}", f"{names.get(version.line_id, '')}: {version.name}")
-        for version in training.policies_kept(lines=allowed)
-        if version.line_id in names
-    ]
+    return [(f"{VERSION}{version_id}", name) for version_id, name in policies_offered(user)]

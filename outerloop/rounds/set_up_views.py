@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from web.access import LEAD, STAFF, lines_of, person, role_required, roles_of
-from web.services import audit_record
+from web.access import LEAD, STAFF, person, role_required, roles_of
 from web.setting_up import step_context
 
 from .access import line_for
 from .bases import base_order
 from .locking import RoundRefused
-from .models import PolicyLine
-from .plan import RoundPlan
-from .services import line_create
+from .making import line_make, line_maker_check
 from .set_up_forms import BaseForm, LineForm
 from .setting_up import base_state
 from .tasks import base_enqueue
@@ -28,27 +24,20 @@ from .tasks import base_enqueue
 @require_http_methods(["GET", "POST"])
 @role_required(*STAFF)
 def line_new(request: HttpRequest) -> HttpResponse:
-    """For engineers and leads of every line: who has roles on some would have none on the new one."""
-    if lines_of(request.user, *STAFF) is not None:
-        raise PermissionDenied("Only an engineer or lead of every line may make a line.")
+    line_maker_check(request.user)
     form = LineForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
-        line = _line_made(request, form)
-        messages.success(request, f"{line.name} is made. A worker checks its model meanwhile.")
-        return redirect("campaigns:set_up", line.id)
+        data = form.cleaned_data
+        named = {field: data[field] for field in ("name", "slug", "description")}
+        try:
+            line, order = line_make(**named, source=form.source(), actor=person(request))
+        except RoundRefused as refusal:
+            form.add_error("slug", str(refusal))
+        else:
+            transaction.on_commit(lambda: base_enqueue(order.pk))
+            messages.success(request, f"{line.name} is made. A worker checks its model meanwhile.")
+            return redirect("campaigns:set_up", line.id)
     return render(request, "rounds/line_new.html", {"form": form})
-
-
-@transaction.atomic
-def _line_made(request: HttpRequest, form: LineForm) -> PolicyLine:
-    data, actor = form.cleaned_data, str(person(request).pk)
-    line = line_create(
-        name=data["name"], slug=data["slug"], description=data["description"], plan=RoundPlan()
-    )
-    audit_record(actor=actor, verb="made line", target=line.slug, line=line.id)
-    order = base_order(line=line, **form.source(), actor=actor)
-    transaction.on_commit(lambda: base_enqueue(order.pk))
-    return line
 
 
 @login_required

@@ -189,8 +189,12 @@ RULES: dict[str, Rule] = {
     "api:openapi-json": Rule(get=frozenset(ACTORS)),  # shapes, and nothing of anybody's data
     "api:api-root": Rule(),
     "api:nothing": Rule(),
-    "api:lines": by_token(get=STAFF_OF_ANY),
+    "api:lines": by_token(
+        get=STAFF_OF_ANY, post=frozenset({CHIEF}), name="Another", version="POLICY"
+    ),
     "api:line": by_token(get=STAFF),
+    "api:line_base": by_token(get=STAFF, post=STAFF, version="POLICY"),
+    "api:line_first_pairs": by_token(post=STAFF),
     "api:start_check": by_token(get=STAFF),
     "api:rounds": by_token(get=STAFF, post=ENGINEERS),
     "api:round": by_token(get=STAFF),

@@ -75,10 +75,11 @@ class House:
         return path
 
     def filled(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What is posted, with the line's id and a file in their places."""
+        """What is posted, with the line's id, a file and a policy in their places."""
         file = SimpleUploadedFile("prompts.jsonl", b'{"prompt": "Why?"}')
         own = str(self.arguments["assignment_id"])
-        places = {"LINE": str(self.line), "FILE": file, "ASSIGNMENT": own}
+        policy = str(self.arguments["version_id"])
+        places = {"LINE": str(self.line), "FILE": file, "ASSIGNMENT": own, "POLICY": policy}
         return {k: places.get(v, v) if isinstance(v, str) else v for k, v in body.items()}
 
 

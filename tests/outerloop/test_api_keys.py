@@ -17,6 +17,8 @@ from annotation import facade as annotation
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Comparison
 from outerloop.rounds import api as rounds
+from outerloop.rounds import line_api
+from outerloop.rounds.models import PolicyLine, Round
 from tests.access.table import RULES
 from tests.access.world import House, house_build
 from tests.annotation.signals.conversations import asked, falling_on, names, thumbs_given
@@ -44,7 +46,9 @@ def posted() -> dict[str, tuple[str, bool]]:
 @pytest.fixture
 def house(db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     settings.VAR_DIR, settings.ARTIFACT_ROOT = tmp_path, tmp_path / "artifacts"
-    monkeypatch.setattr(rounds, "advance_enqueue", lambda round_id, state: None)
+    for module in (rounds, line_api):
+        monkeypatch.setattr(module, "advance_enqueue", lambda round_id, state: None)
+    monkeypatch.setattr(line_api, "base_enqueue", lambda order_id: None)
     return house_build(tmp_path)
 
 
@@ -71,6 +75,10 @@ def _made_ready(house: House, name: str, body: Mapping[str, Any]) -> dict[str, A
         Campaign.objects.update(state="closed")
     if name == "warning_agree":
         Campaign.objects.update(sensitive_warning=body["text"])
+    if name == "base_choose":
+        PolicyLine.objects.update(base_version=None)
+    if name == "first_pairs_write":
+        Round.objects.all().delete()
     if name != "troubled_add":
         return {}
     annotation.signals_switch(line_id=house.line, on=True, actor="a", name="tides")

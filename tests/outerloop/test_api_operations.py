@@ -48,7 +48,8 @@ def house(
     settings.OUTERLOOP_API_PER_MINUTE = 1_000_000
     monkeypatch.setattr(logging.getLogger("django.request"), "disabled", True)
     # The message itself: a module first imported now would keep a function in its place for ever.
-    monkeypatch.setattr(rounds.advance, "apply_async", lambda args, queue: None)
+    for task in (rounds.advance, rounds.base_take):
+        monkeypatch.setattr(task, "apply_async", lambda args, queue: None)
     signals = (request_started, request_finished)
     for signal in signals:  # as Django's own test client does: the test's connection stays open
         signal.disconnect(close_old_connections)

@@ -30,6 +30,7 @@ from evaluation.reports.pages.gate_table import (
 )
 from evaluation.reports.pages.judge import judge_section
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
+from evaluation.reports.pages.remarks import remark_tables
 from evaluation.reports.pages.reward_suites import reward_suites_section
 from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.pages.suite_sections import (
@@ -92,6 +93,7 @@ class ReportPage:
     tables: tuple[Table, ...]
     slices: Table | None
     data: Table | None
+    remarks: tuple[Table, ...]
     people: tuple[Table, ...]
     lineage: tuple[tuple[LineageItem, bool], ...]
     weaker: tuple[Signed, ...]
@@ -152,6 +154,7 @@ def report_page(report: RoundReport) -> ReportPage:
         tables=tuple(table for build in kept_tables if (table := build(record))),
         slices=tables.slice_table(record),
         data=tables.label_table(record),
+        remarks=remark_tables(record),
         people=tuple(table for build in by_person if (table := build(record))),
         lineage=tuple(_lineage(item) for item in record.lineage),
         weaker=tuple(_weaker(record)),

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from evaluation.contracts import (
     PolicyMeasurements,
+    RankedLabels,
     RaterLabels,
     RoundRecord,
     SideSummary,
     SplitMeasurements,
 )
-from evaluation.formatting import NOT_MEASURED, called, number, plain, share
+from evaluation.formatting import NOT_MEASURED, called, count, number, plain, share
 from evaluation.reports.pages.parts import Row, Table
 from evaluation.reports.wording import judges
 
@@ -126,6 +127,7 @@ def label_table(record: RoundRecord) -> Table | None:
     rows = [
         Row("Training labels (new since the last round)", (f"{labels.training:,} ({labels.fresh:,})",)),
         *([Row("Of these, released by earlier gates", (f"{labels.released:,}",))] if labels.released else []),
+        *_ranking_rows(labels.rankings),
         Row("Labels of this round's gate", (f"{labels.gate:,}",)),
         *_prompt_rows(record),
         Row("Ties", (f"{labels.ties:,}",)),
@@ -137,6 +139,17 @@ def label_table(record: RoundRecord) -> Table | None:
     ]  # fmt: skip
     kept = tuple(row for row in rows if row.cells != (NOT_MEASURED,))
     return Table(f"What the {judges(record)} said.", ("value",), kept)
+
+
+def _ranking_rows(found: Sequence[RankedLabels]) -> list[Row]:
+    """Labels that came as rankings, by how many answers they put in order; rounds without any have no row."""
+    return [
+        Row(
+            f"Rankings of {each.answers} answers on the line when the round started",
+            (f"{each.rankings:,} ({each.pairs:,} pairs, from {count(each.raters, 'annotator')})",),
+        )
+        for each in found
+    ]
 
 
 def _prompt_rows(record: RoundRecord) -> list[Row]:

@@ -6,14 +6,19 @@ import uuid
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from annotation import facade
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Assignment, Comparison, Judgment
 from annotation.comparisons.services import thread_write
+from annotation.contracts import RankingCount
 from annotation.quality.rankings import ranking_page
+from annotation.quality.services import exclusion_drawn, exclusion_make
 from tests.annotation.factories import (
     a_campaign,
     an_annotator,
+    label_next,
     rank_next,
     some_pairs,
     some_rankings,
@@ -143,3 +148,29 @@ def test_a_program_makes_one_labels_in_it_and_reads_what_was_said(lead):
     assert [said[0]["ranking"][slot - 1] for slot in order] == [1, 1, 2]
     quality = boss.get(f"campaigns/{campaign.pk}/quality").json()
     assert (quality["rankings"], quality["rank_correlation"]) == (1, None)
+
+
+def test_the_summary_of_a_line_names_its_rankings_by_how_many_answers_they_put_in_order(campaign):
+    four = a_campaign(line_id=LINE, answers=4)
+    some_rankings(four, 2)
+    rater = an_annotator(four)
+    rank_next(rater, four)
+    since = timezone.now()
+    rank_next(rater, four, 1, 1, 2, 3)
+    pairs = a_campaign(line_id=LINE)
+    some_pairs(pairs, 1, split="train")
+    label_next(an_annotator(pairs), pairs)
+
+    found = facade.label_summary(line_id=LINE)
+    assert found.labels == 1
+    assert found.rankings == (RankingCount(3, 6, 2), RankingCount(4, 2, 1))
+    assert facade.label_summary(line_id=LINE, campaign_id=pairs.pk).rankings == ()
+    assert facade.label_summary(line_id=LINE, since=since).rankings == (RankingCount(4, 1, 1),)
+    assert facade.label_summary(line_id=LINE, until=since).rankings[1] == RankingCount(4, 1, 1)
+    assert facade.label_summary(line_id=LINE, round_id=uuid.uuid4()).rankings == ()
+    exclusion_make(
+        exclusion=exclusion_drawn(campaign=four, rater=rater),
+        reason="A test account.",
+        actor=person_create("lea", "lead"),
+    )
+    assert facade.label_summary(line_id=LINE).rankings == (RankingCount(3, 6, 2),)

@@ -1,10 +1,18 @@
 import math
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 
+from annotation.rows import PreferenceRow, RankingPart
 from evaluation.contracts import EvaluateRewardModelConfig
-from evaluation.core.reward_pairs import JudgedPairs, length_direction, split_measure
+from evaluation.core.reward_pairs import (
+    JudgedPairs,
+    answers_numbered,
+    length_direction,
+    split_measure,
+)
 
 CONFIG = EvaluateRewardModelConfig(null_resamples=200, minimum_slice=2, length_buckets=2)
 
@@ -141,3 +149,44 @@ def test_calibrated_figures_are_those_of_the_calibrated_odds():
         == split_measure(judged(raw, preference), direction=1.0, config=CONFIG, seed=0).nll
     )
     assert as_raw.nll_calibrated is None
+
+
+def ranked(ranking: str, *levels: int, texts: str = "abcdefghi") -> list[PreferenceRow]:
+    """The pairs of one ranking, as a snapshot holds them."""
+    return [
+        PreferenceRow(
+            id=f"{ranking}:{i + 1}-{j + 1}",
+            group=ranking,
+            messages=({"role": "user", "content": "?"},),
+            completions=(texts[i], texts[j]),
+            preference=0.5 if levels[i] == levels[j] else float(levels[i] < levels[j]),
+            part=RankingPart(ranking, len(levels), (levels[i], levels[j])),
+        )
+        for i, j in combinations(range(len(levels)), 2)
+    ]
+
+
+def test_texts_of_a_ranking_are_numbered_once_and_those_of_other_pairs_apart():
+    alone = replace(ranked("x", 1, 2, 3)[0], part=None)
+    numbered = answers_numbered([*ranked("r", 1, 2, 3), alone, *ranked("s", 1, 2, 3)])
+    assert numbered is not None
+    assert numbered.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4], [5, 6], [5, 7], [6, 7]]
+    assert answers_numbered([alone, alone]) is None
+    same = answers_numbered(ranked("r", 1, 2, 3, texts="aab"))
+    assert same is not None
+    assert same.tolist() == [[0, 1], [2, 3], [2, 3]]
+
+
+def test_pairs_of_few_rankings_leave_more_to_chance_than_as_many_of_their_own():
+    """Eight rankings of nine answers are 288 pairs, and of accuracy no more than eight clusters."""
+    rows = [row for n in range(8) for row in ranked(f"r{n}", *range(1, 10))]
+    told = {"groups": [row.group for row in rows]}
+    difference, preference = [0.2] * len(rows), [1.0] * len(rows)
+    own = judged(difference, preference, **told)
+    of_rankings = judged(difference, preference, **told, answers=answers_numbered(rows))
+    chance = [
+        split_measure(pairs, direction=1.0, config=CONFIG, seed=0).ece_null_95
+        for pairs in (own, of_rankings)
+    ]
+    assert chance[1] > 1.5 * chance[0]
+    assert split_measure(of_rankings, direction=1.0, config=CONFIG, seed=0).accuracy.n == 8

@@ -10,8 +10,8 @@ import pytest
 from annotation import facade as annotation
 from annotation.comparisons.models import Assignment
 from annotation.comparisons.services import gold_item_of_pair
-from annotation.contracts import LabelSummary, OverlapVote, RaterSummary
-from evaluation.contracts import GatePolicySettings, RaterLabels, RoundLabels
+from annotation.contracts import LabelSummary, OverlapVote, RankingCount, RaterSummary
+from evaluation.contracts import GatePolicySettings, RankedLabels, RaterLabels, RoundLabels
 from evaluation.gates.quality import gold_question_accuracy, label_quality
 from evaluation.policy.label_checks import check_integrity
 from tests.annotation.factories import (
@@ -139,3 +139,14 @@ def test_the_integrity_check_reads_the_gold_items_that_people_answered():
     finding = check_integrity(measured, GatePolicySettings(), {"gold_accuracy": 0.7})
     assert finding.status == "FAIL"
     assert "answer gold questions right in 25%" in finding.sentence
+
+
+def test_rankings_are_kept_with_the_pairs_that_they_are():
+    told = replace(summary(), rankings=(RankingCount(answers=4, rankings=12, raters=3),))
+    found = label_quality(LEARNED, votes=[], summary=told)
+    assert found.rankings == (RankedLabels(4, 12, 3),)
+    assert found.rankings[0].pairs == 72
+    assert RoundLabels.from_json(found.to_json()) == found
+    stored = LEARNED.to_json()
+    del stored["rankings"]
+    assert RoundLabels.from_json(stored) == LEARNED

@@ -19,16 +19,20 @@ from evaluation.contracts import (
     KlOptimum,
     LineageItem,
     OverrideRecord,
+    RankedLabels,
     RaterLabels,
     RaterVerdict,
     ReliabilityBin,
+    RemarkShare,
     RewardModelMeasurements,
     RoundLabels,
     RoundRecord,
+    RoundRemarks,
     RoundSummary,
     SamplePair,
     SampleSide,
     SettingChange,
+    SidesRemarked,
     SideSummary,
     SliceAccuracy,
     StateEntry,
@@ -216,6 +220,7 @@ LABELS = RoundLabels(
     krippendorff_alpha=interval(0.44, 0.39, 0.49, 900),
     human_ceiling=interval(0.72, 0.69, 0.75, 900),
     position_bias=interval(0.51, 0.49, 0.53, 4210),
+    rankings=(RankedLabels(3, 1, 1), RankedLabels(4, 1200, 9)),
 )  # fmt: skip
 STATES = tuple(
     StateEntry(name, f"2026-11-21T0{i}:00:00+00:00", f"2026-11-21T0{i}:0{i + 1}:30+00:00",
@@ -242,6 +247,27 @@ def history(rounds: int = 7, *, simulated: bool = False) -> tuple[RoundSummary, 
         for n in range(1, rounds + 1)
     )  # fmt: skip
 
+
+REMARKS = RoundRemarks(
+    804,
+    612,
+    training=(
+        RemarkShare("flag", "broken_text", "Broken text", 12, interval(0.015, 0.008, 0.027, 14)),
+        RemarkShare("mark", "wrong-fact", "Wrong fact", 60, interval(0.075, 0.026, 0.199, 14)),
+    ),
+    gate=(
+        SidesRemarked(
+            "flag",
+            "unsafe",
+            "Unsafe",
+            46,
+            0,
+            interval(0.075, 0.026, 0.199, 14),
+            interval(0.0, 0.0, 0.088, 14),
+            interval(0.075, -0.016, 0.163, 14),
+        ),
+    ),
+)
 
 PROMOTED = RoundRecord(
     line="help-desk",
@@ -281,6 +307,7 @@ PROMOTED = RoundRecord(
     limits=("English only.",),
     suites_before=EarlierSuites(6, (evidence.reward_suite(),)),
     judge=evidence.JUDGE,
+    remarks=REMARKS,
 )  # fmt: skip
 
 _PARTED = reward_mismatch(

@@ -1,6 +1,11 @@
 from dataclasses import replace
 
-from evaluation.contracts import JudgedPromptWear, RewardModelMeasurements
+from evaluation.contracts import (
+    JudgedPromptWear,
+    RewardModelMeasurements,
+    RoundRemarks,
+)
+from evaluation.reports.pages.remarks import remark_tables
 from evaluation.reports.pages.tables import label_table, reward_model_table, verdict_table
 from tests.evaluation.reports.records import PROMOTED, SPLIT
 
@@ -56,3 +61,31 @@ def test_each_rater_of_the_gate_has_a_row_and_the_caption_counts_who_prefer_the_
     assert "4 of 8 preferred it more often than not" in table.caption
     assert table.rows[0].cells == ("60", "62% (50% to 74%)", "0")
     assert verdict_table(replace(PROMOTED, verdicts=())) is None
+
+
+def test_flags_and_marks_stand_beside_one_another_by_whose_answer_it_was():
+    gate, training = remark_tables(PROMOTED)
+    assert "612 labels of this round's gate" in gate.caption
+    (row,) = gate.rows
+    assert row.name == "Flag: Unsafe"
+    assert row.cells == ("46: 8% (3% to 20%)", "0: 0% (0% to 9%)", "+7.5 (-1.6 to +16.3)")
+    assert "804 training labels that were new" in training.caption
+    assert [(row.name, row.cells) for row in training.rows] == [
+        ("Flag: Broken text", ("12: 2% (1% to 3%)",)),
+        ("Marked part: Wrong fact", ("60: 8% (3% to 20%)",)),
+    ]
+
+
+def test_where_nothing_was_raised_and_in_records_of_before_there_is_no_table_of_it():
+    assert remark_tables(replace(PROMOTED, remarks=None)) == ()
+    assert remark_tables(replace(PROMOTED, remarks=RoundRemarks(9, 0))) == ()
+
+
+def test_labels_that_came_as_rankings_are_named_by_how_many_answers_they_put_in_order():
+    name = "Rankings of {} answers on the line when the round started"
+    found = label_rows()
+    assert found[name.format(3)] == ("1 (3 pairs, from 1 annotator)",)
+    assert found[name.format(4)] == ("1,200 (7,200 pairs, from 9 annotators)",)
+    assert PROMOTED.labels is not None
+    before = label_rows(labels=replace(PROMOTED.labels, rankings=()))
+    assert not [row for row in before if "ankings" in row]

@@ -6,6 +6,7 @@ Pure functions on tensors (B,): `difference` = r_0 - r_1, `preference` = P(compl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ _Z95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of untied pairs ordered as preferred, with its Wilson 95 % interval."""
+    """Share of untied pairs ordered as preferred, with its 95 % interval: Wilson's, at the number of independent
+    pairs that vary as much where pairs come from rankings."""
 
     accuracy: float | None
     low: float | None
@@ -32,8 +34,8 @@ class Accuracy:
         return {"accuracy": self.accuracy, "interval": [self.low, self.high], "pairs": self.pairs}
 
 
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
-    """The 95 % score interval of a proportion (Wilson 1927); `trials` is at least 1."""
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
+    """The 95 % score interval of a proportion (Wilson 1927); `trials` is more than 0."""
     share, z2 = successes / trials, _Z95**2
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = _Z95 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
@@ -41,16 +43,43 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def accuracy(difference: Tensor, preference: Tensor) -> Accuracy:
-    """Ties in `preference` are left out; an equal score on an untied pair counts as half."""
+def accuracy(
+    difference: Tensor, preference: Tensor, rankings: Sequence[str] | None = None
+) -> Accuracy:
+    """Ties in `preference` are left out; an equal score on an untied pair counts as half.
+
+    `rankings` names the ranking of each pair, "" for a pair of its own: the pairs of one ranking are no independent
+    trials. Their number is then p (1 - p) / V, V = G / (G - 1) sum_g (sum_{i in g} (y_i - p))^2 / n^2 over the G
+    rankings and single pairs (Korn and Graubard 1998), never more than there are pairs, and G where nothing varies.
+    """
     untied = preference != 0.5
     trials = int(untied.sum())
     if trials == 0:
         return Accuracy(None, None, None, 0)
     agrees = torch.sign(difference[untied]) * torch.sign(preference[untied] - 0.5)
-    right = float(((agrees + 1) / 2).sum())
-    low, high = wilson_interval(right, trials)
-    return Accuracy(right / trials, low, high, trials)
+    credit = ((agrees + 1) / 2).double()
+    right = float(credit.sum())
+    named = None if rankings is None else [rankings[int(i)] for i in untied.nonzero()]
+    size = _independent(credit, named) if named and any(named) else float(trials)
+    share = right / trials
+    low, high = wilson_interval(share * size, size)
+    return Accuracy(share, low, high, trials)
+
+
+def _independent(credit: Tensor, rankings: Sequence[str]) -> float:
+    """How many independent pairs vary as much as `credit` (n,), whose pairs come from `rankings`."""
+    numbers: dict[tuple[str, int], int] = {}
+    codes = [
+        numbers.setdefault((name, 0 if name else place), len(numbers))
+        for place, name in enumerate(rankings)
+    ]
+    count, share = len(numbers), float(credit.mean())
+    sums = torch.zeros(count, dtype=credit.dtype).index_add_(0, torch.tensor(codes), credit - share)
+    spread = float((sums**2).sum()) * count
+    if count < 2 or spread == 0:
+        return float(count)
+    variance = spread / (count - 1) / len(credit) ** 2
+    return min(float(len(credit)), share * (1 - share) / variance)
 
 
 def negative_log_likelihood(

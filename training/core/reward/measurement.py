@@ -106,7 +106,7 @@ def model_results(
     """Accuracy with its interval, and likelihood before and after calibration."""
     preference = labels_of(pairs).preference
     return {
-        **accuracy(difference, preference).to_json(),
+        **accuracy(difference, preference, rankings_of(pairs)).to_json(),
         "nll": negative_log_likelihood(difference, preference, ties=ties),
         "nll_calibrated": negative_log_likelihood(difference, preference, temperature, ties),
         "temperature": temperature,
@@ -120,4 +120,10 @@ def length_baseline(division: Division) -> dict[str, Any]:
     longer = longer_is_better(train.length_difference, train.preference)
     difference = test.length_difference if longer else -test.length_difference
     direction = "longer" if longer else "shorter"
-    return {**accuracy(difference, test.preference).to_json(), "direction": direction}
+    found = accuracy(difference, test.preference, rankings_of(division.test))
+    return {**found.to_json(), "direction": direction}
+
+
+def rankings_of(pairs: Sequence[EncodedPair]) -> list[str]:
+    """The ranking that each pair is a part of; "" for one of its own."""
+    return [pair.row.part.ranking if pair.row.part else "" for pair in pairs]

@@ -71,3 +71,34 @@ def test_likelihood_of_a_tie_model_is_that_of_its_odds_of_winning():
     win, _, loss = rao_kupper_by_strengths(0.5, 0.0, 0.6)
     found = negative_log_likelihood(t(1.0), t(1.0), 2.0, TieModel("rao_kupper", 0.6))
     assert found == pytest.approx(-math.log(win / (win + loss)))
+
+
+def test_pairs_of_one_ranking_are_no_independent_trials():
+    """Four rankings of three answers, two of them right in all pairs and two in none: y = 1 six times, 0 six times,
+    p = 1/2. Each ranking's residuals sum to 3/2, so V = 4/3 * 4 * 9/4 / 144 = 1/12 and p (1 - p) / V = 3 pairs."""
+    difference = t(*[1.0] * 6, *[-1.0] * 6)
+    rankings = [name for name in "abcd" for _ in range(3)]
+    found = accuracy(difference, torch.ones(12), rankings)
+    assert (found.accuracy, found.pairs) == (0.5, 12)
+    assert (found.low, found.high) == pytest.approx(wilson_interval(1.5, 3))
+    plain = accuracy(difference, torch.ones(12))
+    assert (plain.low, plain.high) == pytest.approx(wilson_interval(6, 12))
+
+
+def test_pairs_of_their_own_and_rankings_where_nothing_varies():
+    difference = t(1, 1, 1, -1)
+    own = accuracy(difference, torch.ones(4), ["", "", "", ""])
+    assert own == accuracy(difference, torch.ones(4))
+    right = accuracy(t(1, 1, 1, 1, 1), torch.ones(5), ["a", "a", "a", "", ""])
+    assert (right.low, right.high) == pytest.approx(wilson_interval(3, 3))  # three that may differ
+    one = accuracy(t(1, -1, 1), torch.ones(3), ["a", "a", "a"])
+    assert (one.low, one.high) == pytest.approx(wilson_interval(2 / 3, 1))
+    # where rankings differ inside alone they say no more than there are of them
+    even = accuracy(t(1, -1, 1, -1), torch.ones(4), ["a", "a", "b", "b"])
+    assert (even.low, even.high) == pytest.approx(wilson_interval(1, 2))
+
+
+def test_a_tied_pair_of_a_ranking_is_left_out_with_its_ranking():
+    found = accuracy(t(1, 1, -1), t(0.5, 1, 1), ["a", "b", "b"])
+    assert (found.accuracy, found.pairs) == (0.5, 2)
+    assert (found.low, found.high) == pytest.approx(wilson_interval(0.5, 1))

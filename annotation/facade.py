@@ -63,6 +63,7 @@ from annotation.signals.services import (
     signal_give,
     signals_expire,
     signals_switch,
+    user_hash,
 )
 from annotation.signals.troubled import (
     TroubledPrompt,
@@ -120,6 +121,7 @@ __all__ = [
     "signals_switch",
     "troubled_prompts",
     "troubled_prompts_add",
+    "user_hash",
 ]
 
 RECENT = timedelta(days=1)

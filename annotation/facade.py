@@ -64,6 +64,7 @@ from annotation.signals.services import (
     signal_give,
     signals_expire,
     signals_switch,
+    user_hash,
 )
 from annotation.signals.troubled import (
     TroubledPrompt,
@@ -122,6 +123,7 @@ __all__ = [
     "training_remarks",
     "troubled_prompts",
     "troubled_prompts_add",
+    "user_hash",
 ]
 
 RECENT = timedelta(days=1)

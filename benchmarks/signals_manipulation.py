@@ -39,8 +39,7 @@ import benchmarks.django_ready  # noqa: F401 - the alarm's own margin is read be
 from annotation.signals.estimates import Thumbs, troubled
 from annotation.signals.troubled import MOST_SHOWN
 from benchmarks.peers import results_write
-from evaluation.statistics.rises import rate_rise
-from outerloop.rounds.signal_watch import LEAST_RISE
+from evaluation.statistics.rises import LEAST_RISE, rate_rise
 
 USERS, PROMPTS, TOPIC, DAYS = 2_000, 300, 10, 14
 MANIPULATORS = 40

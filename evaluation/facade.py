@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from evaluation.gates.budget import LabelBudget, label_budget, prompts_short
+from evaluation.gates.canary_judging import canaries_judge
+from evaluation.gates.canary_selectors import approved_share, canary_running, rounds_widened
 from evaluation.gates.judged_pairs import judge_ask
 from evaluation.gates.measuring import round_expired
 from evaluation.gates.policies import policy_requests_waiting
@@ -20,6 +22,7 @@ from evaluation.gates.rehearsal import (
     gate_rehearse,
     mismatch_of,
 )
+from evaluation.gates.routing import CANARY_SHARES
 from evaluation.gates.second_budgets import candidate_unresolved
 from evaluation.gates.selectors import (
     approval_get,
@@ -36,6 +39,7 @@ from evaluation.gates.selectors import (
 )
 from evaluation.gates.services import (
     approval_record,
+    canary_start,
     deployment_start,
     gate_policy_save,
     override_confirm,
@@ -54,6 +58,7 @@ from evaluation.suite_files import SuiteError, suite_read, suite_write
 from evaluation.task_suites import task_library, task_library_missing, task_suite_read
 
 __all__ = [
+    "CANARY_SHARES",
     "GateError",
     "GateInForce",
     "JudgedRound",
@@ -63,6 +68,10 @@ __all__ = [
     "SuiteError",
     "approval_get",
     "approval_record",
+    "approved_share",
+    "canaries_judge",
+    "canary_running",
+    "canary_start",
     "candidate_unresolved",
     "decided_on",
     "deployed_version",
@@ -97,6 +106,7 @@ __all__ = [
     "round_verdict",
     "rounds_decided",
     "rounds_rated",
+    "rounds_widened",
     "samples_read",
     "suite_read",
     "suite_write",

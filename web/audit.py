@@ -29,6 +29,11 @@ SENTENCES = {
     "archived campaign": "archived {}",
     "archived line": "archived the line",
     "asked again where votes differ": "asked again about pairs of {} whose votes differ",
+    "canary_overtaken": "ended the canary {} with a rollback",
+    "canary_start": "let {} answer a share of the users as a canary",
+    "canary_taken_back": "took back the canary {}",
+    "canary_widened": "widened the canary {} to everybody",
+    "canary_worse": "took back the canary {}, which users' votes show worse",
     "cancelled round": "cancelled {}",
     "cancelled run": "cancelled {}",
     "changed campaign": "changed the settings of {}",
@@ -36,6 +41,7 @@ SENTENCES = {
     "changed plan": "changed the plan of the next round",
     "changed what becomes of gate labels": "changed what becomes of gate labels",
     "changed schedule": "changed the schedule",
+    "changed whom promoted policies answer first": "changed whom promoted policies answer first",
     "changed who approves promotions": "changed who approves promotions",
     "changed state": "moved {} to another state",
     "closed account": "closed the account of {}",
@@ -104,15 +110,19 @@ PROCESSES = {
     "schedule": "the schedule",
     "set-up": "the set-up",
     "shell": "the command line",
+    "signals": "the comparison of users' votes",
 }
 DETAILS = {
     "alpha": "share of mistaken promotions allowed",
     "bytes": "bytes freed",
+    "canary_share": "percent of the users that it answers first",
+    "compared": "users' votes are compared",
     "count": "files and folders removed",
     "days": "days kept",
     "max_age_hours": "longest wait for labels (hours)",
     "max_labels": "most labels in a round",
     "rounds": "rounds kept",
+    "share": "percent of the users",
 }
 # Keys of the machine: they say nothing that the sentence and its link do not.
 UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job", "sha256"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -23,10 +24,18 @@ class UserVote:
 
 @transaction.atomic
 def signal_votes_count(
-    *, line_id: UUID, version_id: UUID, period_id: UUID, since: datetime, until: datetime
+    *,
+    line_id: UUID,
+    version_id: UUID,
+    period_id: UUID,
+    since: datetime,
+    until: datetime,
+    whose: Callable[[str], bool] = lambda user: True,
 ) -> int:
     """Count the votes of users who have none in this period, by their thumbs on this version from `since`
     on and before the last midnight (UTC) or `until`; how many were found.
+
+    `whose` says by the hash of a user whether their vote counts.
 
     Whole days, so that a thumb that its user takes back at once is not counted. Of two workers at the same
     time one counts.
@@ -48,6 +57,7 @@ def signal_votes_count(
             period_id=period_id, user=row["user"], down=2 * row["bad"] > row["n"], counted_at=now
         )
         for row in by_user
+        if whose(row["user"])
     ]
     return len(SignalVote.objects.bulk_create(rows, ignore_conflicts=True))
 

@@ -14,6 +14,7 @@ from django.db import models
 
 from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.gates.actors import ACTOR_LENGTH
+from evaluation.gates.canary_models import Canary as Canary  # so that Django finds it
 
 
 class PolicyAnswer(models.TextChoices):
@@ -196,12 +197,16 @@ class GatePredictions(models.Model):
 
 
 class Approval(models.Model):
-    """A lead's yes or no to deploying what the gate lets through."""
+    """A lead's yes or no to deploying what the gate lets through.
+
+    `canary_share` is the share of the users, in percent, that it is to answer first; 0: everybody at once.
+    """
 
     decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="approval")
     actor = models.CharField(max_length=ACTOR_LENGTH)
     approved = models.BooleanField()
     reason = models.TextField(blank=True)
+    canary_share = models.PositiveSmallIntegerField(default=0)
     at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -11,6 +11,8 @@ from django.http import QueryDict
 from evaluation.contracts import GatePolicySettings
 from evaluation.gates import bounds, selectors
 from evaluation.gates.budget import prompts_short
+from evaluation.gates.canary_pages import CanaryRow, CanaryShown, canary_rows, canary_shown
+from evaluation.gates.canary_selectors import canary_running
 from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
 from evaluation.gates.policies import gate_policies_saved, policy_requests, policy_weaker
@@ -81,16 +83,19 @@ class DeploymentsPage:
     rows: tuple[DeploymentRow, ...]
     newer_query: str
     older_query: str
+    canary: CanaryShown | None
+    canaries: tuple[CanaryRow, ...]
 
 
 @dataclass(frozen=True)
 class RollbackPage:
-    """What is deployed, and what would take its place."""
+    """What is deployed, and what would take its place; `canary` is the name of one that would end."""
 
     line_id: UUID
     line_name: str
     current_name: str
     name: str
+    canary: str
 
 
 def gate_policy_page(policy: GatePolicy, query: QueryDict) -> GatePolicyPage:
@@ -163,7 +168,14 @@ def deployments_page(line_id: UUID, query: QueryDict) -> DeploymentsPage:
     ]
     shown = _row(current, names, current, superseded=False) if current else None
     return DeploymentsPage(
-        line_id, line_name(line_id), shown, tuple(rows), page.newer_query, page.older_query
+        line_id,
+        line_name(line_id),
+        shown,
+        tuple(rows),
+        page.newer_query,
+        page.older_query,
+        canary_shown(line_id),
+        canary_rows(line_id),
     )
 
 
@@ -173,8 +185,16 @@ def rollback_page(line_id: UUID, version_id: UUID) -> RollbackPage | None:
     last = selectors.deployment_of_version(line_id, version_id)
     if current is None or last is None or current.version_id == version_id:
         return None
-    names = training.model_version_names({version_id, current.version_id})
-    return RollbackPage(line_id, line_name(line_id), names[current.version_id], names[version_id])
+    canary = canary_running(line_id)
+    asked = {version_id, current.version_id, *([canary.version_id] if canary else [])}
+    names = training.model_version_names(asked)
+    return RollbackPage(
+        line_id,
+        line_name(line_id),
+        names[current.version_id],
+        names[version_id],
+        names[canary.version_id] if canary else "",
+    )
 
 
 def _row(

@@ -110,3 +110,29 @@ class LineDeployment:
     started_at: datetime
     served_at: datetime | None
     served_error: str
+
+
+CanaryOutcome = Literal["", "widened", "taken_back", "worse", "overtaken"]
+
+
+@dataclass(frozen=True)
+class CanaryRecord:
+    """A canary; `actor` and `ended_by` are names to show. `outcome` is empty while it is under way.
+
+    From `widened_from` on it may be widened whatever was shown.
+    """
+
+    id: UUID
+    line_id: UUID
+    version_id: UUID
+    round_id: UUID
+    beside_version: UUID
+    share: int
+    actor: str
+    started_at: datetime
+    widened_from: datetime
+    served_at: datetime | None
+    served_error: str
+    outcome: CanaryOutcome
+    ended_at: datetime | None
+    ended_by: str

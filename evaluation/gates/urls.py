@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from evaluation.gates import views
+from evaluation.gates import canary_views, views
 
 app_name = "gates"
 urlpatterns = [
@@ -19,5 +19,15 @@ urlpatterns = [
         "gate/<uuid:line_id>/deployments/<uuid:version_id>/rollback/",
         views.rollback,
         name="rollback",
+    ),
+    path(
+        "gate/<uuid:line_id>/canaries/<uuid:canary_id>/widen/",
+        canary_views.widen,
+        name="canary_widen",
+    ),
+    path(
+        "gate/<uuid:line_id>/canaries/<uuid:canary_id>/take-back/",
+        canary_views.take_back,
+        name="canary_take_back",
     ),
 ]

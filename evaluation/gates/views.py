@@ -112,9 +112,9 @@ def gate_policy_answer(request: HttpRequest, line_id: UUID, request_id: UUID) ->
 @require_GET
 @login_required
 def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
-    require_role(request, ENGINEER, LEAD, line_id=line_id)
+    roles = require_role(request, ENGINEER, LEAD, line_id=line_id)
     page = deployments_page(line_id, request.GET)
-    return render(request, "gates/deployments.html", {"page": page})
+    return render(request, "gates/deployments.html", {"page": page, "may_widen": LEAD in roles})
 
 
 @require_http_methods(["GET", "POST"])

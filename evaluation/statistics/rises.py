@@ -19,7 +19,10 @@ from evaluation.contracts import Interval
 from evaluation.statistics.betting import Aim, hedged_e_process
 from evaluation.statistics.intervals import independent_difference, wilson_interval
 
-__all__ = ["RateRise", "rate_rise"]
+__all__ = ["LEAST_RISE", "RateRise", "rate_rise"]
+
+# A rise by less is no alarm, however many votes show it: so much a few users can do who always say down.
+LEAST_RISE = 0.04
 
 
 @dataclass(frozen=True)

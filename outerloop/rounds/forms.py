@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from evaluation import facade as evaluation
 from training.contracts import ContractError
 from web.forms import choices_set
 
@@ -47,6 +48,12 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = SCHEDULE_FIELDS
 
 
+def canary_choices() -> list[tuple[int, str]]:
+    """Who a promoted policy answers first."""
+    shares = [(share, f"{share} % of the users first") for share in evaluation.CANARY_SHARES]
+    return [(0, "answers everybody at once"), *shares]
+
+
 class PromotionsForm(forms.Form):
     """Who lets a promoted candidate through, and what becomes of the labels that decided; only leads are
     given this form."""
@@ -59,6 +66,16 @@ class PromotionsForm(forms.Form):
         ],
     )
 
+    canary_share = forms.TypedChoiceField(
+        label="A policy that is let through",
+        choices=canary_choices,
+        coerce=int,
+        required=False,
+        empty_value=None,
+        help_text="With a share it is a canary: users' votes on it are compared with those on the deployed"
+        " policy, while signals are on. A lead who approves may choose otherwise.",
+    )
+
     release_gate_labels = forms.ChoiceField(
         label="After the decision, the gate's labels",
         choices=RELEASES,
@@ -69,7 +86,13 @@ class PromotionsForm(forms.Form):
     def __init__(self, *args: Any, line: PolicyLine, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["promotions"] = "deploy" if line.deploys_by_itself else "wait"
+        self.initial["canary_share"] = line.canary_share
         self.initial["release_gate_labels"] = line.release_gate_labels
+
+    def share(self) -> int:
+        """As it was, where nothing was chosen."""
+        chosen = self.cleaned_data["canary_share"]
+        return int(self.initial["canary_share"] if chosen is None else chosen)
 
     def deploys_by_itself(self) -> bool:
         return bool(self.cleaned_data["promotions"] == "deploy")
@@ -211,6 +234,10 @@ class TaskForm(forms.Form):
 class DecisionForm(forms.Form):
     reason = forms.CharField(
         label="Reason", widget=forms.Textarea(attrs={"rows": 2}), required=False, max_length=1000
+    )
+    # Left out: as the line's setting says.
+    canary_share = forms.TypedChoiceField(
+        label="Who it answers", choices=canary_choices, coerce=int, required=False, empty_value=None
     )
 
 

@@ -62,6 +62,10 @@ class PolicyLine(models.Model):
     deploys_by_itself = models.BooleanField(
         default=False, help_text="Off: a lead approves every promotion."
     )
+    canary_share = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="Percent of the users that a promoted policy answers first; 0: everybody at once.",
+    )
     release_gate_labels = models.CharField(
         max_length=6,
         choices=RELEASES,

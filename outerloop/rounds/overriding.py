@@ -8,10 +8,10 @@ from uuid import UUID
 from django.urls import reverse
 
 from evaluation import facade as evaluation
-from training import facade as training
 from web.access import LEAD, people_with
 from web.services import notice_send
 
+from .canaries import candidate_deploy
 from .locking import RoundRefused
 from .models import Round, State
 
@@ -52,13 +52,5 @@ def override_confirm(*, round_: Round, override_id: UUID, actor: User) -> str:
             "The override is confirmed, but another policy was deployed meanwhile: the candidate was"
             " compared with an incumbent that is gone. Start a new round."
         )
-    evaluation.deployment_start(
-        line_id=round_.line_id,
-        version_id=round_.candidate,
-        kind="deploy",
-        round_id=round_.id,
-        actor=actor,
-        reason="override by two leads",
-    )
-    name = training.model_version_get(round_.candidate).name
-    return f"The override is confirmed and {name} is deployed."
+    done = candidate_deploy(round_, actor=actor, reason="override by two leads")
+    return f"The override is confirmed and {done.note}"

@@ -100,15 +100,27 @@ def line_plan_save(*, line: PolicyLine, plan: RoundPlan, actor: str) -> None:
 
 
 def promotions_save(
-    *, line: PolicyLine, deploys_by_itself: bool, release_gate_labels: str, actor: str
+    *,
+    line: PolicyLine,
+    deploys_by_itself: bool,
+    canary_share: int,
+    release_gate_labels: str,
+    actor: str,
 ) -> None:
     """Say whether promotions of this line wait for a lead (a round that runs keeps the rule it began with),
-    and whether gate labels train once they have decided (this counts from the next decision on)."""
-    asked = {"deploys_by_itself": deploys_by_itself, "release_gate_labels": release_gate_labels}
+    whether they begin as canaries, and whether gate labels train once they have decided (this counts from the
+    next decision on)."""
+    asked = {
+        "deploys_by_itself": deploys_by_itself,
+        "canary_share": canary_share,
+        "release_gate_labels": release_gate_labels,
+    }
     changed = {name: value for name, value in asked.items() if value != getattr(line, name)}
     PolicyLine.objects.filter(pk=line.pk).update(**asked)
-    line.deploys_by_itself, line.release_gate_labels = deploys_by_itself, release_gate_labels
+    for name, value in asked.items():
+        setattr(line, name, value)
     verbs = {
+        "canary_share": "changed whom promoted policies answer first",
         "deploys_by_itself": "changed who approves promotions",
         "release_gate_labels": "changed what becomes of gate labels",
     }

@@ -8,12 +8,13 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 
 from evaluation.contracts import Interval
+from evaluation.statistics.rises import LEAST_RISE
 from web.api.access import TokenAuth
 from web.api.problems import Problem
 from web.tokens import READ
 
 from .access import line_of_id
-from .signal_watch import LEAST_RISE, SignalWatch, signal_watch
+from .signal_watch import SignalWatch, signal_watch
 
 router = Router(tags=["signals"])
 

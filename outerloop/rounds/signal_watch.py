@@ -18,15 +18,12 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from evaluation import facade as evaluation
-from evaluation.statistics.rises import RateRise, rate_rise
+from evaluation.statistics.rises import LEAST_RISE, RateRise, rate_rise
 from training import facade as training
 from web.access import STAFF, people_with
 from web.services import notice_send
 
 from .models import PolicyLine
-
-# A rise by less is no alarm, however many votes show it: so much a few users can do who always say down.
-LEAST_RISE = 0.04
 
 
 @dataclass(frozen=True)

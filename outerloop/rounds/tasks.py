@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from annotation import facade as annotation
@@ -70,6 +71,14 @@ def _end_tell(round_: Round) -> None:
     _report_keep(round_, moved=record is not None and record.state != round_.state)
 
 
+def _widened_report() -> None:
+    """The report of a round whose canary was widened says what is deployed."""
+    for round_id in evaluation.rounds_widened(timezone.now() - TOLD_WITHIN):
+        record = evaluation.report_get(round_id)
+        if record is not None and not record.deployments:
+            record_refresh(Round.objects.select_related("line").get(pk=round_id))
+
+
 @shared_task(name="rounds.sweep")
 def sweep() -> None:
     """Take up every step that nobody holds, and look for what people should know."""
@@ -81,6 +90,8 @@ def sweep() -> None:
         _end_tell(round_)
     alarms.queue_alarms()
     signal_watch.signal_alarms()
+    evaluation.canaries_judge()
+    _widened_report()
     schedule.messages_purge()
     annotation.signals_expire()
     training.jobs_sweep()  # last, as a silent scheduler takes its time

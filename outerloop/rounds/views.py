@@ -18,7 +18,7 @@ from training.contracts import ContractError
 from web.access import ENGINEER, LEAD, STAFF, lines_of, person, roles_of
 from web.registry import LineAction, LineLink, registered
 
-from . import mending, overriding, services
+from . import canaries, mending, overriding, services
 from .access import line_for, lines_for, round_for
 from .dry_run import start_check
 from .forms import (
@@ -93,6 +93,7 @@ def promotions_page(request: HttpRequest, slug: str) -> HttpResponse:
         services.promotions_save(
             line=line,
             deploys_by_itself=form.deploys_by_itself(),
+            canary_share=form.share(),
             release_gate_labels=form.cleaned_data["release_gate_labels"],
             actor=str(person(request).pk),
         )
@@ -231,22 +232,26 @@ def approve(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """A lead lets the promotion through (approve=1) or holds it back."""
     round_ = round_for(request, slug, number, LEAD)
     form = DecisionForm(request.POST)
-    form.is_valid()
     approved = request.POST.get("approve") == "1"
+    if not form.is_valid() and "canary_share" in form.errors:
+        messages.error(request, "Choose one of the offered shares of the users.")
+        return _to_report(round_)
+    chosen = form.cleaned_data["canary_share"]
+    share = round_.line.canary_share if chosen is None else chosen
     try:
         evaluation.approval_record(
             round_id=round_.id,
             actor=person(request),
             approve=approved,
             reason=form.cleaned_data.get("reason", ""),
+            canary_share=share,
         )
     except evaluation.GateError as error:
         messages.error(request, str(error))
         return _to_report(round_)
     record_refresh(round_)
     transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
-    word = "approved; the candidate is being deployed" if approved else "held back"
-    messages.success(request, f"The promotion is {word}.")
+    messages.success(request, canaries.approval_words(round_, approved=approved, share=share))
     return _to_report(round_)
 
 

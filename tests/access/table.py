@@ -259,6 +259,8 @@ RULES: dict[str, Rule] = {
     "gates:policy_answer": Rule(post=LEADS),
     "gates:deployments": Rule(get=STAFF),
     "gates:rollback": both(STAFF),
+    "gates:canary_widen": Rule(post=LEADS),
+    "gates:canary_take_back": Rule(post=STAFF),
     "judges:judge": Rule(get=STAFF, post=LEADS),
     "judges:try": Rule(post=LEADS),
     "reports:report": Rule(get=STAFF),

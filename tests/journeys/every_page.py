@@ -15,6 +15,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation import facade as annotation
 from annotation.accounts.models import Rater
 from annotation.accounts.tokens import token_issue
 from annotation.campaigns.models import Campaign
@@ -23,7 +24,13 @@ from annotation.comparisons.records import Span
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
 from evaluation.contracts import GatePolicySettings, JudgeSettings
-from evaluation.gates.services import decisions, gate_policy_request
+from evaluation.gates.records import CanaryRecord
+from evaluation.gates.services import (
+    canary_mark_failed,
+    canary_take_back,
+    decisions,
+    gate_policy_request,
+)
 from evaluation.judges.models import JudgeRun, LineJudge
 from evaluation.reports.services import report_store
 from outerloop.rounds.models import BaseOrder, Round, State
@@ -32,6 +39,7 @@ from outerloop.webhooks.models import Webhook
 from tests.access.table import RULES
 from tests.access.world import House, house_build, url_table, webhook_tested
 from tests.annotation.factories import a_campaign, an_annotator, rank_next, some_rankings
+from tests.evaluation.gates.canary_votes import votes_on
 from tests.evaluation.gates.world import TOO_LONG, run_left, sampled
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.signalled import much_said
@@ -87,6 +95,7 @@ class EveryPage:
         self._campaigns()
         self._selftest()
         self._signals(folder)
+        self._canaries(folder)
         self._webhooks()
         self._set_up()
         token_issue(user=self.boss, name="nightly report", days=1, scopes=["read", "export"])
@@ -213,6 +222,31 @@ class EveryPage:
     def _signals(self, folder: Path) -> None:
         """A line whose users say much, with an alarm and prompts to add."""
         self._add("rounds:signals", much_said(folder).line.slug)
+
+    def _canaries(self, folder: Path) -> None:
+        """One that is over on a line whose users say much, and one that may be widened, with a server that fails."""
+        for further in (False, True):
+            world = LoopWorld(folder, labels=1)
+            annotation.signals_switch(line_id=world.line.id, on=True, actor="a", name="x")
+            ago = timezone.now() - timedelta(days=8)
+            with mock.patch("django.utils.timezone.now", return_value=ago):
+                over = self._canary(world, folder)
+            votes_on(over)
+            evaluation.canaries_judge()
+            if further:
+                canary_take_back(line_id=world.line.id, canary_id=over.id, actor=self.boss)
+                failing = self._canary(world, folder)
+                canary_mark_failed(failing.id, "The server ended with status 1.\nno memory")
+                self._add("rounds:line", world.line.slug)
+            self._add("gates:deployments", world.line.id)
+
+    def _canary(self, world: LoopWorld, folder: Path) -> CanaryRecord:
+        decided = self._decided(world, folder, State.CLOSED)
+        assert decided.candidate is not None
+        return evaluation.canary_start(
+            line_id=world.line.id, version_id=decided.candidate, round_id=decided.id, share=25,
+            actor=self.boss,
+        )  # fmt: skip
 
     def _campaigns(self) -> None:
         """A closed one, which may be archived, one that asks until it is sure, one that warns, one that ranks,

@@ -1,5 +1,12 @@
 """Writes of the gate: policies, decisions, approvals and overrides, deployments."""
 
+from evaluation.gates.services.canaries import (
+    canary_mark_failed,
+    canary_mark_served,
+    canary_start,
+    canary_take_back,
+    canary_widen,
+)
 from evaluation.gates.services.decisions import (
     approval_record,
     override_confirm,
@@ -21,6 +28,11 @@ from evaluation.gates.services.policies import (
 
 __all__ = [
     "approval_record",
+    "canary_mark_failed",
+    "canary_mark_served",
+    "canary_start",
+    "canary_take_back",
+    "canary_widen",
     "deployment_mark_failed",
     "deployment_mark_served",
     "deployment_start",

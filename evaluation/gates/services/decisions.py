@@ -34,7 +34,7 @@ from evaluation.gates.selectors import (
     decision_row,
     overrides,
 )
-from evaluation.gates.services.reasons import require_reason
+from evaluation.gates.services.reasons import require_reason, share_require
 from evaluation.gates.services.registration import (
     ended_tests_settle,
     gate_test_open,
@@ -113,9 +113,12 @@ def decision_record(
 
 
 @transaction.atomic
-def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str) -> None:
+def approval_record(
+    *, round_id: UUID, actor: Actor, approve: bool, reason: str, canary_share: int = 0
+) -> None:
     """A lead's answer to a promotion that waits; given once for each decision.
 
+    With a `canary_share` the candidate answers that many percent of the users first.
     GateError when the gate does not let the candidate through, when it was answered otherwise
     before, or when it is declined without a reason.
     """
@@ -129,10 +132,20 @@ def approval_record(*, round_id: UUID, actor: Actor, approve: bool, reason: str)
         require_reason(reason, "Declining a promotion")
     answered = Approval.objects.filter(decision=decision).first()
     if answered is None:
+        if approve and canary_share:
+            share_require(canary_share)
         answered = Approval.objects.create(
-            decision=decision, actor=actor_key(actor), approved=approve, reason=reason.strip()
+            decision=decision,
+            actor=actor_key(actor),
+            approved=approve,
+            reason=reason.strip(),
+            canary_share=canary_share if approve else 0,
         )
-        _audit(decision, actor, "approve" if approve else "decline", {"reason": reason.strip()})
+        detail = {
+            "reason": reason.strip(),
+            **({"canary_share": canary_share} if canary_share else {}),
+        }
+        _audit(decision, actor, "approve" if approve else "decline", detail)
     elif (answered.approved, answered.actor) != (approve, actor_key(actor)):
         answer = "approved" if answered.approved else "declined"
         raise GateError(

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation.gates.actors import Actor, actor_key, actor_name
+from evaluation.gates.canary_models import Canary
 from evaluation.gates.models import Approval, Deployment, LinePointer
 from evaluation.gates.records import DeploymentKindName, GateError, LineDeployment
 from evaluation.gates.selectors import (
@@ -16,6 +17,7 @@ from evaluation.gates.selectors import (
     decision_require,
     deployment_to_record,
 )
+from evaluation.gates.services.canary_ends import canary_end
 from training import facade as training
 from training.facade import ModelVersionRecord
 from web.events import Event, event_tell
@@ -34,10 +36,11 @@ def deployment_start(
     """Check the artifact's files, then move the line's pointer to the version; atomic.
 
     A second call for the same round, or for the same first policy, returns the first one's
-    deployment. GateError when the gate does not let it through; `ArtifactMismatch` when a file on
+    deployment. A canary that is under way ends with the move: widened where the version is its own,
+    overtaken by a rollback. GateError when the gate does not let it through; `ArtifactMismatch` when a file on
     disk is not the one that was registered.
     """
-    version = _version_require(line_id, version_id)
+    version = version_require(line_id, version_id)
     with transaction.atomic():
         pointer = pointer_lock(line_id)
         done = _already_done(pointer, version_id, kind, round_id)
@@ -54,6 +57,7 @@ def deployment_start(
             actor=actor_key(actor),
             reason=reason.strip(),
         )
+        _canary_follow(row)
         pointer.deployment = row
         pointer.save(update_fields=["deployment", "moved_at"])
         training.model_version_retain(version_id=version_id, reason="it is or was deployed")
@@ -92,7 +96,7 @@ def pointer_lock(line_id: UUID) -> LinePointer:
     return LinePointer.objects.select_for_update().get(line=line_id)
 
 
-def _version_require(line_id: UUID, version_id: UUID) -> ModelVersionRecord:
+def version_require(line_id: UUID, version_id: UUID) -> ModelVersionRecord:
     version = training.model_version_get(version_id)
     if version.line_id != line_id or version.kind != "policy":
         raise GateError(
@@ -118,7 +122,7 @@ def _initial_require(
         raise GateError("This line has a deployed policy already; a round has to promote another.")
 
 
-def _deploy_require(
+def deploy_require(
     pointer: LinePointer, version_id: UUID, round_id: UUID | None, reason: str
 ) -> None:
     if round_id is None:
@@ -137,6 +141,19 @@ def _deploy_require(
             f"Round {decision.number} compared with another policy than the one deployed now; "
             "start a new round."
         )
+    if Canary.objects.filter(line=pointer.line, outcome="").exclude(round=round_id).exists():
+        raise GateError(
+            "A canary is under way on this line: widen it or take it back on the page of deployments"
+            " first."
+        )
+
+
+def _canary_follow(row: Deployment) -> None:
+    """End the canary that is under way, as the pointer moves to where it can only be widened or over."""
+    canary = Canary.objects.filter(line=row.line, outcome="").first()
+    if canary is not None:
+        widened = row.kind == "deploy" and row.round == canary.round
+        canary_end(canary, outcome="widened" if widened else "overtaken", actor=row.actor)
 
 
 def _rollback_require(
@@ -154,7 +171,7 @@ def _rollback_require(
 
 _REQUIREMENTS = {
     "initial": _initial_require,
-    "deploy": _deploy_require,
+    "deploy": deploy_require,
     "rollback": _rollback_require,
 }
 

@@ -33,7 +33,7 @@ UNSUPPORTED = {
 }  # fmt: skip
 # About the request, or about what is kept of it: no answer depends on them.
 DESCRIPTIVE = {
-    "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
     "prompt_cache_options",
 }  # fmt: skip
 
@@ -59,13 +59,15 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """`options` is what the engine is asked with, beside messages and the number of tokens."""
+    """`options` is what the engine is asked with, beside messages and the number of tokens; `user`, as the
+    sender names them, says only which of two versions answers."""
 
     messages: list[dict[str, str]]
     options: dict[str, Any]
     max_tokens: int | None = None
     n: int = 1
     stream: bool = False
+    user: str = ""
 
 
 def chat_request(body: bytes, *, model: str) -> ChatRequest:
@@ -80,7 +82,9 @@ def chat_request(body: bytes, *, model: str) -> ChatRequest:
     n, stream = _number(document, "n", int, 1, MOST_CHOICES) or 1, _flag(document, "stream")
     if stream and n > 1:
         raise _wrong("n", "must be 1 in a stream")
-    return ChatRequest(_messages(document), _options(document), _max_tokens(document), n, stream)
+    return ChatRequest(
+        _messages(document), _options(document), _max_tokens(document), n, stream, _user(document)
+    )
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -193,6 +197,13 @@ def _flag(document: dict[str, Any], name: str) -> bool:
     return bool(value)
 
 
+def _user(document: dict[str, Any]) -> str:
+    user = document.get("user")
+    if user is not None and not isinstance(user, str):
+        raise _wrong("user", "must be a text")
+    return user or ""
+
+
 def _stop(value: Any) -> list[str] | None:
     if value is None or value == []:
         return None
@@ -209,5 +220,5 @@ def _wrong(param: str, says: str) -> ApiError:
 
 KNOWN = {
     "model", "messages", "n", "stream", "max_tokens", "max_completion_tokens", "temperature", "top_p",
-    "frequency_penalty", "seed", "stop", *DESCRIPTIVE,
+    "frequency_penalty", "seed", "stop", "user", *DESCRIPTIVE,
 }  # fmt: skip

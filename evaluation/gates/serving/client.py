@@ -11,8 +11,10 @@ from django.conf import settings
 
 Message = dict[str, str]
 CHAT = "/v1/chat/completions"
-# Headers of a streamed answer: which model version writes it, and how many tokens it may have.
+# Headers of an answer: which model version writes it, and how many tokens it may have.
 VERSION, MOST_TOKENS = "X-Model-Version", "X-Max-Tokens"
+# Header of a request that no canary is to answer, whatever it says: the loop's own.
+NO_CANARY = "X-No-Canary"
 
 
 class PolicyUnavailable(RuntimeError):

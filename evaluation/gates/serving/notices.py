@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from evaluation.gates.records import LineDeployment
+from evaluation.gates.records import CanaryRecord, LineDeployment
 from web.access import STAFF, people_with
 from web.services import notice_send
 
@@ -21,4 +21,16 @@ def serving_failure_tell(deployment: LineDeployment, error: str, *, still_servin
         text=f"The deployed policy cannot be served: {error} {meanwhile}.",
         url=reverse("gates:deployments", args=[deployment.line_id]),
         line=deployment.line_id,
+    )
+
+
+def canary_failure_tell(canary: CanaryRecord, error: str) -> None:
+    """The same of a canary, whose users have the deployed version meanwhile."""
+    notice_send(
+        users=people_with(*STAFF, line_id=canary.line_id),
+        topic=f"serving:{canary.id}",
+        level="bad",
+        text=f"The canary cannot be served: {error} The deployed version answers its users.",
+        url=reverse("gates:deployments", args=[canary.line_id]),
+        line=canary.line_id,
     )

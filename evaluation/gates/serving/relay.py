@@ -1,7 +1,8 @@
 """The public port: named routes of OpenAI's chat API, read and checked, and nothing else passed on.
 
 A new server is started and asked on a port of its own while the old one still answers; then the
-relay is pointed at it. Every request is answered by the one server that was current when it came, and
+relay is pointed at it. While a canary is under way, a share of the users is answered by its server
+(`routes`). Every request is answered by one server that was current when it came, and
 the old one is ended when its requests are, or when the supervisor waits for them no longer. The engine
 itself listens on this machine alone: it also loads and unloads models on request, and checks little of
 what it is sent.
@@ -17,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,10 +28,11 @@ from uuid import UUID
 from django.http.request import validate_host
 
 from .chat import ApiError, ChatRequest, chat_request
-from .client import CHAT, MOST_TOKENS, VERSION, policy_healthy
+from .client import CHAT, MOST_TOKENS, NO_CANARY, VERSION, policy_healthy
 from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
 from .forwarding import LOCAL, EngineAway, completion, stream
-from .limits import DEFAULT_TOKENS, ModelLimits, limits_read
+from .limits import DEFAULT_TOKENS
+from .routes import Current, Routes
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +40,6 @@ LARGEST_BODY = 4 << 20
 CLIENT_SECONDS = 60.0
 MOST_AT_ONCE = 128
 SILENT = "No policy is served yet; try again in a moment."
-
-
-@dataclass(frozen=True)
-class Current:
-    """The server that is current: its local port, what its model can take, and which version that is."""
-
-    port: int
-    limits: ModelLimits | None
-    version: UUID | None = None
 
 
 class Relay:
@@ -61,7 +53,7 @@ class Relay:
         self.host, self.port, self.name = host, port, name
         own = (LOCAL, "localhost", "::1", host)
         self.hosts = [each.strip("[]").lower() for each in (*own, *hosts)]
-        self.served: Current | None = None
+        self.routes = Routes()
         self.journal: Journal | None = None  # of the line that is served
         self.since = int(time.time())
         self._under_way: Counter[int] = Counter()
@@ -83,13 +75,7 @@ class Relay:
         self, port: int | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
         """Send the requests that come from now on to this port; None: to nobody."""
-        limits = None
-        if artifact is not None:
-            try:
-                limits = limits_read(artifact)
-            except (OSError, ValueError, KeyError) as error:
-                logger.warning("The limits of %s cannot be read: %s", artifact, error)
-        self.served = Current(port, limits, version) if port is not None else None
+        self.routes.point(port, artifact, version)
 
     def drain(self, port: int, seconds: float) -> int:
         """Wait for the answers that this port writes, so long at most; how many are left then."""
@@ -97,18 +83,19 @@ class Relay:
             self._changed.wait_for(lambda: not self._under_way[port], timeout=seconds)
             return self._under_way[port]
 
-    def current(self) -> Current:
-        """The server that is current; raises `ApiError` where there is none."""
-        served = self.served
+    def current(self, request: ChatRequest | None = None) -> Current:
+        """The server that is current, for this request or for everybody; `ApiError` where there is none."""
+        served = self.routes.deployed if request is None else self.routes.server_for(request)
         if served is None:
             raise ApiError(503, SILENT, code="no_policy")
         return served
 
     @contextmanager
-    def at_work(self, answers: int) -> Iterator[Current]:
-        """The server that is current, with so many answers under way; raises `ApiError`."""
+    def at_work(self, request: ChatRequest, *, no_canary: bool) -> Iterator[Current]:
+        """The server that is current, with the request's answers under way; raises `ApiError`."""
+        answers = request.n
         with self._changed:
-            served = self.current()
+            served = self.current(None if no_canary else request)
             if sum(self._under_way.values()) + answers > MOST_AT_ONCE:
                 raise ApiError(503, "Too many requests at once; try again.", code="busy")
             self._under_way[served.port] += answers
@@ -136,6 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = CLIENT_SECONDS
     server: _Server
+    told: dict[str, str]
 
     def handle_one_request(self) -> None:
         try:
@@ -152,11 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the parser of HTTP refuses, another method among it, in OpenAI's form as well."""
         self.close_connection = True
-        self.begun = False
+        self.begun, self.told = False, {}
         self._error(ApiError(code, message or self.responses[code][0]))
 
     def _answered(self, act: Callable[[], None]) -> None:
         self.begun = False
+        self.told = {}
         try:
             self._stranger_refuse()
             act()
@@ -200,19 +189,19 @@ class _Handler(BaseHTTPRequestHandler):
         if path != CHAT:
             raise _no_route(path)
         request = chat_request(body, model=self.server.relay.name)
+        no_canary = NO_CANARY in self.headers
         try:
-            self._chat(request)
-        except EngineAway:  # it was changed at this very moment, or died: once more
+            self._chat(request, no_canary)
+        except EngineAway:  # it was changed at this moment, or died: once more, and of no canary
             try:
                 time.sleep(0.2)
-                self._chat(request)
+                self._chat(request, True)
             except EngineAway as error:
                 raise ApiError(503, SILENT, code="no_policy") from error
 
-    def _chat(self, request: ChatRequest) -> None:
+    def _chat(self, request: ChatRequest, no_canary: bool) -> None:
         relay = self.server.relay
-        self.told: dict[str, str] = {}
-        with relay.at_work(request.n) as served:
+        with relay.at_work(request, no_canary=no_canary) as served:
             if served.limits:
                 request = served.limits.harmless(request)
             tokens = (
@@ -220,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if served.limits
                 else request.max_tokens or DEFAULT_TOKENS
             )
-            self.told[MOST_TOKENS] = str(tokens)
+            self.told = {MOST_TOKENS: str(tokens)}
             if served.version is not None:
                 self.told[VERSION] = str(served.version)
             kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
@@ -278,6 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def _error(self, error: ApiError) -> None:
+        self.told = {}
         if self.begun:
             self.close_connection = True
         else:
@@ -289,6 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        self._say()
         if status == 503:
             self.send_header("Retry-After", "5")
         if self.close_connection:
@@ -301,8 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")
-        for name, value in self.told.items():
-            self.send_header(name, value)
+        self._say()
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for piece in pieces:
@@ -310,6 +300,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
+
+    def _say(self) -> None:
+        """Which version answers, and what it may."""
+        for name, value in self.told.items():
+            self.send_header(name, value)
 
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)

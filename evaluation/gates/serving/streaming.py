@@ -1,4 +1,7 @@
-"""One answer of the policy server, read piece by piece as it is written; standard library only."""
+"""One answer of the deployed policy, read piece by piece as it is written; standard library only.
+
+People talk to it to make labels, so that a canary never answers here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .client import CHAT, MOST_TOKENS, VERSION, PolicyUnavailable
+from .client import CHAT, MOST_TOKENS, NO_CANARY, VERSION, PolicyUnavailable
 
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 60.0  # between two pieces, the first among them
@@ -57,7 +60,8 @@ class PolicyStream:
             self._socket = connection.sock
             self._socket.settimeout(SILENCE_SECONDS)
             content = json.dumps(self.body).encode()
-            connection.request("POST", CHAT, content, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", NO_CANARY: "1"}
+            connection.request("POST", CHAT, content, headers)
             yield from self._read(connection.getresponse())
         except TimeoutError as error:
             raise PolicyUnavailable(f"{host}:{port} was silent too long.", code="silent") from error

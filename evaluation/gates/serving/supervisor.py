@@ -1,4 +1,4 @@
-"""Keeps the server on what the line's pointer shows: one step each second."""
+"""Keeps a server on what is wanted, the line's pointer or its canary: one step each second."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from evaluation.gates import selectors, services
-from evaluation.gates.records import LineDeployment
+from evaluation.gates.serving.duties import DeployedDuty, Duty, ToServe
 from evaluation.gates.serving.engine import EngineError, Served
-from evaluation.gates.serving.notices import serving_failure_tell
 from training import facade as training
 
 log = logging.getLogger(__name__)
@@ -52,6 +50,9 @@ class Supervisor:
     version that cannot be served leaves the old one answering. Without it the old one is stopped
     first: for a machine whose memory holds one model. Either way the old one is given `DRAIN_SECONDS` for
     the answers that it has begun, while the supervisor goes on looking at the new one.
+
+    `duty` says what is wanted, by default what the line's pointer shows; `room` whether there is memory for
+    a server more than it has.
     """
 
     line_id: UUID
@@ -59,8 +60,10 @@ class Supervisor:
     public: Target
     overlap: bool = True
     clock: Callable[[], float] = time.monotonic
+    duty: Duty | None = None
+    room: Callable[[], bool] = lambda: True
     server: Served | None = None
-    serving: LineDeployment | None = None
+    serving: ToServe | None = None
     _failures: int = 0
     _failed: UUID | None = None
     _retry_at: float = 0.0
@@ -68,14 +71,18 @@ class Supervisor:
     _leaving: Leaving | None = None
     _held: dict[int, training.Held] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._duty: Duty = self.duty or DeployedDuty(self.line_id)
+
     def step(self) -> None:
-        """Look at the pointer and the server once, and do what is needed."""
+        """Look at what is wanted and at the server once, and do what is needed."""
         self._left()
-        wanted = selectors.deployment_current(self.line_id)
-        if wanted is None:
-            return
+        wanted = self._duty.wanted()
         if self.server is not None and not self.server.alive():
             self._crashed()
+        if wanted is None:
+            self._idle()
+            return
         if self.server is not None and self.serving is not None and self.serving.id == wanted.id:
             self._steady(wanted)
             return
@@ -83,6 +90,27 @@ class Supervisor:
             self._failures, self._failed, self._retry_at = 0, None, 0.0
         if self.clock() >= self._retry_at:
             self._switch(wanted)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no server of its own is in memory."""
+        return self.server is None and self._leaving is None
+
+    @property
+    def leaving(self) -> bool:
+        return self._leaving is not None
+
+    def hand_over(self, to: Supervisor, wanted: ToServe) -> None:
+        """Let another supervisor go on with this one's server, which serves what that one wants now."""
+        assert self.server is not None
+        server, self.server, self.serving = self.server, None, None
+        held = self._held.pop(server.port)
+        self.public.point(None)
+        to.take_over(server, held, wanted)
+
+    def take_over(self, server: Served, held: training.Held, wanted: ToServe) -> None:
+        self._held[server.port] = held
+        self._point(server, held, wanted)
 
     def stop(self, seconds: float = STOP_DRAIN_SECONDS) -> None:
         """End every server, after `seconds` at most for the answers that they have begun."""
@@ -96,33 +124,50 @@ class Supervisor:
                 )
         self.server = self.serving = self._leaving = None
 
-    def _steady(self, wanted: LineDeployment) -> None:
+    def _idle(self) -> None:
+        """Nothing is wanted: what is served ends with its answers."""
+        if self.server is not None and self._left():
+            self.public.point(None)
+            old, self.server, self.serving = self.server, None, None
+            self._leave(old)
+
+    def _steady(self, wanted: ToServe) -> None:
         if self.clock() - self._since > STEADY_SECONDS:
             self._failures = 0
         if wanted.served_at is None:  # the database did not answer when the server first did
-            services.deployment_mark_served(wanted.id)
+            self._duty.served(wanted)
 
-    def _switch(self, wanted: LineDeployment) -> None:
+    def _switch(self, wanted: ToServe) -> None:
+        if not self.room():
+            return
         if not self.overlap and self.server is not None:
             self.public.point(None)
             self._leave(self.server)
             self.server = self.serving = None
         if not self._left():  # a third model in memory would be one too many
             return
-        log.info("Starting a server on deployment %s (version %s).", wanted.id, wanted.version_id)
+        log.info(
+            "Starting a server on %s %s (version %s).",
+            self._duty.name,
+            wanted.id,
+            wanted.version_id,
+        )
         try:
             held = training.model_version_hold(wanted.version_id)
             server = self._started(held)
         except (EngineError, training.ArtifactMismatch) as error:
             self._failed_to_serve(wanted, str(error))
             return
+        self._point(server, held, wanted)
+
+    def _point(self, server: Served, held: training.Held, wanted: ToServe) -> None:
         old = self.server
         self.server, self.serving, self._since = server, wanted, self.clock()
         self.public.point(server.port, held.path, wanted.version_id)
         if old is not None:
             self._leave(old)
-        services.deployment_mark_served(wanted.id)
-        log.info("Serving deployment %s.", wanted.id)
+        self._duty.served(wanted)
+        log.info("Serving %s %s.", self._duty.name, wanted.id)
 
     def _started(self, held: training.Held) -> Served:
         """A server on the files that are held for it until it has ended."""
@@ -163,15 +208,14 @@ class Supervisor:
         server.stop()
         self._release(server)
 
-    def _failed_to_serve(self, wanted: LineDeployment, error: str) -> None:
-        log.error("Deployment %s cannot be served: %s", wanted.id, error)
+    def _failed_to_serve(self, wanted: ToServe, error: str) -> None:
+        log.error("The %s %s cannot be served: %s", self._duty.name, wanted.id, error)
         self._back_off(wanted.id)
-        services.deployment_mark_failed(wanted.id, error)
-        serving_failure_tell(wanted, error.splitlines()[0], still_serving=self.server is not None)
+        self._duty.failed(wanted, error, still_serving=self.server is not None)
 
     def _crashed(self) -> None:
         assert self.serving is not None
-        log.error("The server of deployment %s ended by itself.", self.serving.id)
+        log.error("The server of %s %s ended by itself.", self._duty.name, self.serving.id)
         self.public.point(None)
         if self.server is not None:
             self._release(self.server)

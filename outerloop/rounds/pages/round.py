@@ -8,6 +8,7 @@ from uuid import UUID
 from annotation import facade as annotation
 from evaluation import facade as evaluation
 from evaluation.contracts import StateEntry
+from outerloop.rounds.forms import canary_choices
 from outerloop.rounds.models import ENDS, WAITING, Round, State
 from outerloop.rounds.overriding import overridable_checks
 from outerloop.rounds.pages.rows import round_row
@@ -71,6 +72,9 @@ def decision_context(round_: Round, roles: set[str]) -> dict[str, Any]:
         "decision_line": round_.line.slug,
         "decision_number": round_.number,
         "awaits_approval": round_.state == State.AWAITING_APPROVAL,
+        "canary_choices": canary_choices(),
+        "canary_share": round_.line.canary_share,
+        "signals_on": annotation.signals_on(round_.line_id),
         "overridable": overridable_checks(round_) if round_.verdict != "PROMOTE" else [],
         "overrides": evaluation.overrides(round_.id),
     }

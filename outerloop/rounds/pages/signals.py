@@ -9,8 +9,9 @@ from typing import Any
 
 from annotation import facade as annotation
 from evaluation.contracts import Interval
+from evaluation.statistics.rises import LEAST_RISE
 from outerloop.rounds.models import PolicyLine
-from outerloop.rounds.signal_watch import LEAST_RISE, SignalWatch, signal_watch
+from outerloop.rounds.signal_watch import SignalWatch, signal_watch
 from training import facade as training
 
 PLACES = {

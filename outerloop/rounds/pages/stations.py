@@ -111,6 +111,9 @@ def _candidate(last: Round | None, deployment: evaluation.LineDeployment) -> str
     if last is None or last.candidate in (None, deployment.version_id, last.incumbent):
         return ""
     name = training.model_version_get(last.candidate).name
+    canary = evaluation.canary_running(deployment.line_id)
+    if canary is not None and canary.version_id == last.candidate:
+        return f"{name} of round {last.number} answers {canary.share} % of the users"
     if last.active and last.state != State.SAMPLING_PAIRS:
         return f"candidate: {name} of round {last.number}, being judged"
     return f"{name} of round {last.number} was not deployed"

@@ -10,12 +10,14 @@ from uuid import UUID
 from annotation import facade as annotation
 from annotation.contracts import NewPair
 from evaluation import facade as evaluation
+from outerloop.rounds.canaries import candidate_deploy
 from outerloop.rounds.models import State
 from outerloop.rounds.selection import Chosen, chosen_words, pairs_choose
 from outerloop.rounds.steps.context import (
     Move,
     StepContext,
     StepFailed,
+    Wait,
     completion_new,
     prompts_file,
     step_run,
@@ -24,25 +26,23 @@ from outerloop.rounds.steps.context import (
 from training import facade as training
 
 
-def deploy(context: StepContext) -> Move:
-    """Move the line's pointer: one row, one transaction. The policy server follows it."""
+def deploy(context: StepContext) -> Move | Wait:
+    """Move the line's pointer: one row, one transaction; or let the candidate answer a share of the users
+    first, which moves nothing. The policy server follows either."""
     if context.round.candidate is None:
         raise StepFailed("There is no candidate to deploy.")
+    other = evaluation.canary_running(context.line.id)
+    if other is not None and other.round_id != context.round.id:
+        return Wait("A canary is under way: a lead widens it or takes it back first.")
     training.model_version_verify(context.round.candidate)
-    deployment = evaluation.deployment_start(
-        line_id=context.line.id,
-        version_id=context.round.candidate,
-        kind="deploy",
-        round_id=context.round.id,
-        actor="round",
-    )
+    done = candidate_deploy(context.round, actor="round")
     training.model_version_retain(version_id=context.round.candidate, reason="deployed")
     version = training.model_version_get(context.round.candidate)
     return Move(
         State.SAMPLING_PAIRS,
         read=(f"{version.name} {version.sha256}",),
-        wrote=(f"deployment {deployment.id}",),
-        note=f"{version.name} is deployed.",
+        wrote=(done.wrote,),
+        note=done.note,
     )
 
 

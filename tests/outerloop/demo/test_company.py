@@ -208,7 +208,11 @@ def test_a_rule_for_promotions_and_a_plan_that_people_save_meanwhile_are_those_o
 ) -> None:
     theirs = PolicyLine.objects.get(pk=cast.line.pk)
     promotions_save(
-        line=theirs, deploys_by_itself=False, release_gate_labels="never", actor="a lead"
+        line=theirs,
+        deploys_by_itself=False,
+        canary_share=0,
+        release_gate_labels="never",
+        actor="a lead",
     )
     plan = replace(line_plan(theirs), evaluation_prompts=7)
     line_plan_save(line=theirs, plan=plan, actor="a person")

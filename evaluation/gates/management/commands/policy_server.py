@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from django.db import OperationalError, close_old_connections
 from django.utils.text import slugify
 
 from evaluation.gates.selectors import lines_deployed
-from evaluation.gates.serving.engine import engine_start
+from evaluation.gates.serving.engine import EngineProcess, engine_start
 from evaluation.gates.serving.feedback import Journal
+from evaluation.gates.serving.pair import ServingPair
 from evaluation.gates.serving.relay import Relay
-from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS, Supervisor
+from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS
 
 POLL_SECONDS = 1.0
 
@@ -27,7 +29,8 @@ class Command(BaseCommand):
     help = (
         "Serve the deployed policy of a line at http://HOST:PORT/v1 (OpenAI chat API). The server "
         "is restarted on the new artifact and asked whenever the deployment changes; the old one "
-        "answers until then. Clients send the model name given by --name, or none."
+        "answers until then. A canary has a second server beside it. Clients send "
+        "the model name given by --name, or none."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +41,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--no-overlap",
             action="store_true",
-            help="Stop the old server before starting the new one, where memory holds one model.",
+            help=(
+                "Stop the old server before starting the new one, where memory holds one model; a canary "
+                "is then not served."
+            ),
         )
         parser.add_argument(
             "--drain",
@@ -64,11 +70,13 @@ class Command(BaseCommand):
             if line is not None:
                 relay.journal = Journal(line)
                 home = Path(settings.VAR_DIR) / "policy_server" / str(line)
-                start = partial(engine_start, name=name, home=home, cancelled=stopped.is_set)
-                overlap = not options["no_overlap"]
-                self._supervise(
-                    Supervisor(line, start, relay, overlap=overlap), stopped, options["drain"]
+                pair = ServingPair(
+                    line,
+                    partial(_start, stopped, name, home),
+                    relay,
+                    overlap=not options["no_overlap"],
                 )
+                self._supervise(pair, stopped, options["drain"])
         finally:
             relay.stop()
         self.stdout.write("The policy server has stopped.")
@@ -97,14 +105,27 @@ class Command(BaseCommand):
             self.stdout.write(f"Several lines are deployed; serving {lines[0]} (choose by --line).")
         return lines[0] if lines else None
 
-    def _supervise(self, supervisor: Supervisor, stopped: threading.Event, drain: float) -> None:
+    def _supervise(self, pair: ServingPair, stopped: threading.Event, drain: float) -> None:
         try:
             while not stopped.is_set():
                 try:
-                    supervisor.step()
+                    pair.step()
                 except OperationalError as error:
                     self.stderr.write(f"The database does not answer; trying again: {error}")
                 close_old_connections()
                 stopped.wait(POLL_SECONDS)
         finally:
-            supervisor.stop(drain)
+            pair.stop(drain)
+
+
+def _start(
+    stopped: threading.Event,
+    name: str,
+    home: Path,
+    artifact: Path,
+    given_up: Callable[[], bool],
+) -> EngineProcess:
+    def cancelled() -> bool:
+        return stopped.is_set() or given_up()
+
+    return engine_start(artifact, name=name, home=home, cancelled=cancelled)

@@ -6,6 +6,7 @@ import http.client
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import openai
@@ -13,9 +14,13 @@ import pytest
 
 from annotation import facade as annotation
 from annotation.signals.models import ServedCompletion, Signal
+from evaluation.gates.routing import CanarySplit
 from evaluation.gates.serving.chat import ApiError
+from evaluation.gates.serving.client import PolicyUnavailable
+from evaluation.gates.serving.engine import free_port
 from evaluation.gates.serving.feedback import Journal, KeptStream, feedback_request
 from evaluation.gates.serving.relay import Relay
+from evaluation.gates.serving.streaming import PolicyStream
 from tests.evaluation.gates.serving.test_relay import HELLO, Engine
 
 LINE, VERSION = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -86,6 +91,71 @@ def test_several_choices_are_not_kept(relay: Relay) -> None:
     switch()
     client_of(relay).chat.completions.create(model="policy", messages=HELLO, n=2)
     assert not ServedCompletion.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_feedback_is_on_the_version_that_answered(relay: Relay) -> None:
+    """Of a canary and the deployed policy; each user keeps their side, in streams as well."""
+    switch()
+    canary, engine = uuid.UUID(int=3), Engine("new")
+    split = CanarySplit(uuid.UUID(int=4), 50)
+    relay.routes.split(split)
+    relay.routes.point_canary(engine.port, None, canary)
+    client = client_of(relay)
+    sides = set()
+    for user in [f"user {n}" for n in range(8)] * 2:
+        mine = canary if split.takes(annotation.user_hash(user)) else VERSION
+        raw = client.chat.completions.with_raw_response.create(
+            model="policy", messages=HELLO, user=user
+        )
+        assert raw.headers["X-Model-Version"] == str(mine)
+        answered = raw.parse()
+        assert answered.choices[0].message.content == ("new" if mine == canary else "old")
+        assert post(relay, completion_id=answered.id, user=user, thumb="down")[0] == 200
+        assert Signal.objects.get(completion_id=answered.id).version_id == mine
+        sides.add(mine)
+        pieces = client.chat.completions.create(
+            model="policy", messages=HELLO, user=user, stream=True
+        )
+        text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+        assert text.startswith("new" if mine == canary else "old")
+    assert sides == {canary, VERSION}
+    engine.shutdown()
+    engine.server_close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_canary_that_is_gone_answers_through_the_deployed_policy(relay: Relay) -> None:
+    relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
+    relay.routes.point_canary(free_port(), None, uuid.UUID(int=3))
+    client = client_of(relay)
+    for user in [f"user {n}" for n in range(8)]:
+        answered = client.chat.completions.create(model="policy", messages=HELLO, user=user)
+        assert answered.choices[0].message.content == "old"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_loop_s_own_questions_are_answered_by_no_canary(relay: Relay, settings: Any) -> None:
+    engine = Engine("new")
+    relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
+    relay.routes.point_canary(engine.port, None, uuid.UUID(int=3))
+    settings.POLICY_SERVER_HOST, settings.POLICY_SERVER_PORT = "127.0.0.1", relay.port
+    for number in range(12):
+        said = [{"role": "user", "content": f"Question {number}"}]
+        stream = PolicyStream(said, temperature=1.0, top_p=1.0, seed=1)
+        with suppress(PolicyUnavailable):  # this engine never says how an answer ended
+            list(stream.pieces())
+        assert stream.version == str(VERSION)
+    assert engine.asked == []
+    engine.shutdown()
+    engine.server_close()
+
+
+def test_a_user_who_is_no_text_is_refused(relay: Relay) -> None:
+    with pytest.raises(openai.BadRequestError, match="user must be a text"):
+        client_of(relay).chat.completions.create(
+            model="policy", messages=HELLO, extra_body={"user": 17}
+        )
 
 
 def test_a_stream_cut_anywhere_is_the_same_stream() -> None:

@@ -11,7 +11,8 @@ from jinja2 import Environment
 
 from evaluation.gates.serving.chat import ApiError, ChatRequest
 from evaluation.gates.serving.limits import limits_read
-from evaluation.gates.serving.relay import Current, Relay
+from evaluation.gates.serving.relay import Relay
+from evaluation.gates.serving.routes import Current
 from tests.support.recipe_processes import forked_call
 
 TALKS = [
@@ -103,7 +104,7 @@ def test_broken_files_leave_the_limits_unknown_and_the_relay_pointed(
         (own / file).write_text(content)
     relay = Relay("127.0.0.1", 0, name="policy")
     relay.point(9000, own)
-    assert relay.served == Current(9000, None)
+    assert relay.routes.deployed == Current(9000, None)
     assert f"The limits of {own} cannot be read" in caplog.text
 
 
@@ -140,7 +141,7 @@ def test_a_template_that_cannot_be_read_is_no_fault_of_the_sender(
 ) -> None:
     relay = Relay("127.0.0.1", 0, name="policy")
     relay.point(9000, with_template(artifact, tmp_path, template))
-    assert relay.served == Current(9000, None)
+    assert relay.routes.deployed == Current(9000, None)
     assert "chat template" in caplog.text
 
 

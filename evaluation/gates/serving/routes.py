@@ -1,0 +1,91 @@
+"""Which server answers whom: the deployed policy's, and while a canary is under way its own for its users.
+
+A canary whose server is not there yet, or has died, leaves its users to the deployed policy until it is back;
+then it answers the same users as before.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+
+from annotation import facade as annotation
+from evaluation.gates.routing import CanarySplit, conversation_key
+
+from .chat import ChatRequest
+from .limits import ModelLimits, limits_read
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Current:
+    """A server that is current: its local port, what its model can take, and which version that is."""
+
+    port: int
+    limits: ModelLimits | None
+    version: UUID | None = None
+
+
+@dataclass(frozen=True)
+class CanaryRoute:
+    split: CanarySplit
+    server: Current | None = None
+
+
+class Routes:
+    """Read by the threads of the relay, changed by the supervisor; each change is one assignment."""
+
+    def __init__(self) -> None:
+        self.deployed: Current | None = None
+        self.canary: CanaryRoute | None = None
+
+    def point(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+        """Let this port answer for the deployed policy; None: nobody."""
+        self.deployed = _current(port, artifact, version)
+
+    def point_canary(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+        """The same for the canary that `split` has begun."""
+        if self.canary is not None:
+            self.canary = replace(self.canary, server=_current(port, artifact, version))
+
+    def split(self, split: CanarySplit | None) -> None:
+        """Say which users are the canary's; a canary that goes on keeps its server."""
+        if split is None:
+            self.canary = None
+        elif self.canary is None or self.canary.split != split:
+            self.canary = CanaryRoute(split)
+
+    def server_for(self, request: ChatRequest) -> Current | None:
+        canary = self.canary
+        if canary is None or canary.server is None:
+            return self.deployed
+        try:
+            key = _key(request)
+        except ImproperlyConfigured as error:
+            logger.error("The canary answers nobody, as users cannot be told apart: %s", error)
+            return self.deployed
+        return canary.server if canary.split.takes(key) else self.deployed
+
+
+def _key(request: ChatRequest) -> str:
+    """The name under which feedback is kept, or the conversation where nobody is named."""
+    if request.user:
+        return annotation.user_hash(request.user)
+    return conversation_key(request.messages)
+
+
+def _current(port: int | None, artifact: Path | None, version: UUID | None) -> Current | None:
+    if port is None:
+        return None
+    limits = None
+    if artifact is not None:
+        try:
+            limits = limits_read(artifact)
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("The limits of %s cannot be read: %s", artifact, error)
+    return Current(port, limits, version)

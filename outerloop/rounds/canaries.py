@@ -57,7 +57,7 @@ def candidate_deploy(round_: Round, *, actor: User | str, reason: str = "") -> C
         return CandidateOut(
             f"canary {canary.id}", f"{name} was a canary that is over; a new round may follow."
         )
-    note = f"{name} answers {share} % of the users; nothing is deployed until a lead widens it."
+    note = f"{name} answers {share}% of the users; nothing is deployed until a lead widens it."
     return CandidateOut(f"canary {canary.id}", note + _uncompared(round_))
 
 
@@ -67,7 +67,7 @@ def approval_words(round_: Round, *, approved: bool, share: int) -> str:
         return "The promotion is held back."
     if not share:
         return "The promotion is approved; the candidate is being deployed."
-    said = f"The promotion is approved; the candidate answers {share} % of the users first."
+    said = f"The promotion is approved; the candidate answers {share}% of the users first."
     return said + _uncompared(round_)
 
 

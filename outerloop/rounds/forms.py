@@ -50,7 +50,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 def canary_choices() -> list[tuple[int, str]]:
     """Who a promoted policy answers first."""
-    shares = [(share, f"{share} % of the users first") for share in evaluation.CANARY_SHARES]
+    shares = [(share, f"{share}% of the users first") for share in evaluation.CANARY_SHARES]
     return [(0, "answers everybody at once"), *shares]
 
 

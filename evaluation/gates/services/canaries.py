@@ -86,7 +86,7 @@ def canary_widen(*, line_id: UUID, canary_id: UUID, actor: Actor) -> LineDeploym
             kind="deploy",
             round_id=canary.round_id,
             actor=actor,
-            reason=f"widened from {canary.share} % of the users",
+            reason=f"widened from {canary.share}% of the users",
         )
 
 

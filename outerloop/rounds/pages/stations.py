@@ -113,7 +113,7 @@ def _candidate(last: Round | None, deployment: evaluation.LineDeployment) -> str
     name = training.model_version_get(last.candidate).name
     canary = evaluation.canary_running(deployment.line_id)
     if canary is not None and canary.version_id == last.candidate:
-        return f"{name} of round {last.number} answers {canary.share} % of the users"
+        return f"{name} of round {last.number} answers {canary.share}% of the users"
     if last.active and last.state != State.SAMPLING_PAIRS:
         return f"candidate: {name} of round {last.number}, being judged"
     return f"{name} of round {last.number} was not deployed"

@@ -242,7 +242,7 @@ def test_the_page_shows_the_canary_and_its_buttons_to_whom_they_are_for(
         for name in ("canary_widen", "canary_take_back")
     )
     read = sign_in("engineer").get(page).content.decode()
-    assert "policy v2 answers 25 % of the users" in read
+    assert "policy v2 for 25% of the users" in read
     assert "Signals are off on this line: nothing is compared" in read
     assert "holds both models in memory" in read
     assert (widen in read, back in read) == (False, True)

@@ -31,7 +31,7 @@ def test_a_round_ends_with_a_canary_and_the_deployed_policy_writes_the_next_pair
     assert (canary.version_id, canary.share) == (round_.candidate, 10)
     assert cautious.deployed() == cautious.base.id
     note = round_.steps.get(name=State.DEPLOYING).note
-    assert "answers 10 % of the users; nothing is deployed until a lead widens it" in note
+    assert "answers 10% of the users; nothing is deployed until a lead widens it" in note
     assert "Signals are off on this line: nothing will be compared" in note
     pairs = Comparison.objects.filter(round_id=round_.id, purpose="training")
     written = {slot.completion.model_version for pair in pairs for slot in pair.slots.all()}
@@ -55,7 +55,7 @@ def test_a_lead_chooses_the_share_when_approving(loop, as_, behave, evidence):
     round_ = advance_through(round_start(line=loop.line, trigger="person"))
     assert round_.state == State.AWAITING_APPROVAL
     page = text(as_("lead").get(url("round", loop, round_.number)))
-    assert "25 % of the users first" in page
+    assert "25% of the users first" in page
     assert "Signals are off on this line, so that nothing will be compared" in page
     record_refresh(round_)
     address = url("approve", loop, round_.number)
@@ -64,11 +64,11 @@ def test_a_lead_chooses_the_share_when_approving(loop, as_, behave, evidence):
     assert evaluation.approved_share(round_.id) is None
     right = {"approve": "1", "canary_share": "25"}
     page = text(as_("lead").post(address, right, follow=True))
-    assert "the candidate answers 25 % of the users first" in page
+    assert "the candidate answers 25% of the users first" in page
     assert "nothing will be compared" in page
     advance_through(round_)
     assert known(evaluation.canary_running(loop.line.id)).share == 25
-    assert "answers 25 % of the users" in text(as_("lead").get(url("line", loop)))
+    assert "answers 25% of the users" in text(as_("lead").get(url("line", loop)))
 
 
 def test_everybody_at_once_overrides_the_setting_of_the_line(loop, as_, behave, evidence):
@@ -97,6 +97,6 @@ def test_a_lead_sets_whom_promoted_policies_answer_first(loop, as_):
     annotation.signals_switch(line_id=loop.line.id, on=True, actor="a", name="x")
     rule = {"promotions": "wait", "release_gate_labels": "enough", "canary_share": "10"}
     page = text(as_("lead").post(url("promotions", loop), rule, follow=True))
-    assert "and answer 10 % of the users first" in page
+    assert "and answer 10% of the users first" in page
     (event,) = AuditEvent.objects.filter(verb="changed whom promoted policies answer first")
     assert event.detail == {"canary_share": 10}

@@ -6,6 +6,7 @@ Standard library only, frozen dataclasses only. The recipes write `PolicyMeasure
 through `to_json` and `from_json`. Times are ISO 8601 in UTC.
 """
 
+from evaluation.contracts.best_of_n import BestOfNCurve, BestOfNPoint
 from evaluation.contracts.configurations import (
     CONFIGS,
     EvaluatePolicyConfig,
@@ -95,6 +96,8 @@ __all__ = [
     "LEAST_LABELS",
     "REFUSE",
     "ApprovalRecord",
+    "BestOfNCurve",
+    "BestOfNPoint",
     "CheckResult",
     "CheckSettings",
     "CheckStatus",

@@ -86,6 +86,7 @@ class ReportPage:
     samples_shown: int
     samples_more: str
     mismatch: Figure | None
+    best_of_n: Figure | None
     curves: tuple[Figure, ...]
     truth: Table | None
     changed: tuple[SettingChange, ...]
@@ -110,6 +111,7 @@ class ReportPage:
 class _Drawn:
     links: tuple[LinkPanel, ...]
     mismatch: Figure | None
+    best_of_n: Figure | None
     curves: tuple[Figure, ...]
 
 
@@ -121,6 +123,7 @@ def _drawn(report: RoundReport) -> _Drawn:
     return _Drawn(
         links=link_panels(report.frozen),
         mismatch=figure(charts.mismatch(report.frozen)),
+        best_of_n=figure(charts.best_of_n(report.frozen)),
         curves=tuple(curve for curve in curves if curve),
     )
 
@@ -143,6 +146,7 @@ def report_page(report: RoundReport) -> ReportPage:
         samples_shown=shown,
         samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
         mismatch=drawn.mismatch,
+        best_of_n=drawn.best_of_n,
         curves=drawn.curves,
         truth=tables.truth_table(record),
         changed=tuple(

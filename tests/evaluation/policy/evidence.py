@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from evaluation.contracts import (
+    BestOfNCurve,
+    BestOfNPoint,
     CheckpointRewards,
     ConsistencyMeasurements,
     GateMeasurements,
@@ -109,6 +111,21 @@ LABELS = HumanLabels(
     panel_max_e_value=95.0,
 )
 
+BEST_OF_N = BestOfNCurve(
+    prompts=32,
+    completions=8,
+    points=tuple(
+        BestOfNPoint(n, kl, interval(train, train - 0.2, train + 0.2, 32),
+                     interval(held_out, held_out - 0.2, held_out + 0.2, 32), step)
+        for n, kl, train, held_out, step in (
+            (1, 0.0, 0.0, 0.1, None),
+            (2, 0.19, 0.5, 0.4, interval(0.3, 0.2, 0.4, 32)),
+            (4, 0.64, 1.0, 0.6, interval(0.2, 0.1, 0.3, 32)),
+            (8, 1.2, 1.4, 0.5, interval(-0.1, -0.25, 0.05, 32)),
+        )
+    ),
+)  # fmt: skip
+
 POLICY = PolicyMeasurements(
     prompts=384,
     groups=384,
@@ -121,6 +138,7 @@ POLICY = PolicyMeasurements(
     ensemble_std_ratio=interval(1.1, 1.0, 1.2),
     aa_difference=None,
     suites=SUITES,
+    best_of_n=BEST_OF_N,
 )
 
 SPLIT = SplitMeasurements(

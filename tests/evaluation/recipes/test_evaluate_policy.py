@@ -13,7 +13,7 @@ from training.digests import path_sha256
 
 from .tiny_artifacts import tiny_reward_artifact
 
-CONFIG = {"sampling": {"max_new_tokens": 8}, "bootstrap_resamples": 100}
+CONFIG = {"sampling": {"max_new_tokens": 8}, "bootstrap_resamples": 100, "best_of_n": 0}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,38 @@ def test_several_samples_a_prompt_measure_diversity_within_prompts(tmp_path, inp
     found = measurements(run(tmp_path, inputs, samples_per_prompt=2, max_prompts=10))
     assert found.prompts == 10
     assert "distinct_2_within" in found.diversity
+
+
+def test_best_of_n_is_measured_on_what_was_drawn_and_what_it_lacks(tmp_path, inputs):
+    """Four drawn by one evaluation, or one and three further ones: the same texts, the same curve."""
+    curves = [
+        measurements(
+            run(
+                tmp_path / str(own),
+                inputs,
+                samples_per_prompt=own,
+                best_of_n=4,
+                best_of_n_prompts=5,
+            )
+        ).best_of_n
+        for own in (1, 4, 8)
+    ]
+    first = curves[0]
+    assert first is not None
+    assert (first.prompts, first.completions, [p.n for p in first.points]) == (5, 4, [1, 2, 4])
+    rewards = [point.train.estimate for point in first.points]
+    assert rewards == sorted(rewards)
+    for other in curves[1:]:
+        assert other is not None
+        for point, same in zip(other.points, first.points, strict=True):
+            assert point.train.estimate == pytest.approx(same.train.estimate, abs=1e-5)
+            assert point.held_out.estimate == pytest.approx(same.held_out.estimate, abs=1e-5)
+    events = (tmp_path / "1" / "events.jsonl").read_text()
+    assert "Best of 4 on 5 prompts: 20 completions." in events
+
+
+def test_a_plan_that_asks_for_no_best_of_n_gets_none(tmp_path, inputs):
+    assert measurements(run(tmp_path, inputs, max_prompts=4)).best_of_n is None
 
 
 @pytest.mark.parametrize(("limit", "more"), [(3, True), (2, False), (1, False)])

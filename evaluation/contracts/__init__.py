@@ -79,6 +79,12 @@ from evaluation.contracts.record import (
     TruthColumn,
     WeakerSetting,
 )
+from evaluation.contracts.reward_matrix import (
+    PAST_POLICY,
+    PAST_REWARD_MODEL,
+    CrossReward,
+    RewardMatrix,
+)
 from evaluation.contracts.suites import (
     ANSWER,
     REFUSE,
@@ -94,6 +100,8 @@ __all__ = [
     "CONFIGS",
     "JUDGE_BOUNDS",
     "LEAST_LABELS",
+    "PAST_POLICY",
+    "PAST_REWARD_MODEL",
     "REFUSE",
     "ApprovalRecord",
     "BestOfNCurve",
@@ -103,6 +111,7 @@ __all__ = [
     "CheckStatus",
     "CheckpointRewards",
     "ConsistencyMeasurements",
+    "CrossReward",
     "DeploymentRecord",
     "EProcessPoint",
     "EarlierSuites",
@@ -132,6 +141,7 @@ __all__ = [
     "RaterLabels",
     "RaterVerdict",
     "ReliabilityBin",
+    "RewardMatrix",
     "RewardMismatch",
     "RewardModelMeasurements",
     "RewardSuite",

@@ -4,7 +4,8 @@
 
 Inputs: candidate, incumbent, reference, reward_model, held_out_reward_model, prompts, and suites
 ("suite_1" and on) that candidate and incumbent answer besides. Some prompts get further completions of
-the reference, of which the reward model picks the best of n. Writes three file artifacts: "samples"
+the reference, of which the reward model picks the best of n. Of earlier rounds it takes reward models and
+what their candidates wrote (`evaluation.core.reward_matrix`). Writes three file artifacts: "samples"
 (samples.jsonl, one prompt's completions a line), "highlights" (a JSON list of `SamplePair`) and
 "measurements" (`PolicyMeasurements`). All sides draw with the same
 settings and the same seed for each prompt, so that an A/A comparison differs by exactly nothing.
@@ -23,9 +24,12 @@ import torch
 
 from annotation.rows import PromptRow
 from evaluation.contracts import (
+    PAST_POLICY,
+    PAST_REWARD_MODEL,
     BestOfNCurve,
     EvaluatePolicyConfig,
     PolicyMeasurements,
+    RewardMatrix,
     SuiteRate,
 )
 from evaluation.core.best_of_n import curve_measure, curve_places
@@ -33,6 +37,12 @@ from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
+from evaluation.core.reward_matrix import (
+    PolicyTexts,
+    matrix_measure,
+    past_rounds,
+    written_read,
+)
 from evaluation.core.suites import suite_measure
 from evaluation.statistics.intervals import FloatArray
 from evaluation.suite_files import suite_from_bytes
@@ -47,7 +57,7 @@ from training.core.run.run_directory import Run, recipe_main
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")
 SUITE = "suite_"
-STEPS = 8
+STEPS = 9
 
 
 class Scorers(NamedTuple):
@@ -66,6 +76,7 @@ class Evidence:
     kl: Mapping[str, FloatArray]
     suites: tuple[SuiteRate, ...]
     best_of_n: BestOfNCurve | None
+    reward_matrix: RewardMatrix | None
 
     @property
     def groups(self) -> list[str]:
@@ -98,7 +109,10 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     scorers = _scorers(run)
     sides = _score(run, drawn, rows, scorers)
     curve = _best_of_n(run, policies["reference"], chosen, sides["reference"], scorers)
-    return Evidence(rows, sides, kl, _suites(run, policies), curve)
+    suites = _suites(run, policies)
+    policies.clear()  # what comes last loads reward models in their place
+    matrix = _matrix(run, rows, drawn["candidate"], scorers.train)
+    return Evidence(rows, sides, kl, suites, curve, matrix)
 
 
 def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasurements:
@@ -118,6 +132,7 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         more_samples_possible=more,
         suites=evidence.suites,
         best_of_n=evidence.best_of_n,
+        reward_matrix=evidence.reward_matrix,
     )
 
 
@@ -301,6 +316,52 @@ def _suites(
         )
         run.emit("suites", 7, STEPS, message=f"{suite.name}: {len(suite.items)} items answered.")
     return tuple(rates)
+
+
+def _matrix(
+    run: Run[EvaluatePolicyConfig],
+    rows: Sequence[PromptRow],
+    completions: Sequence[DrawnCompletion],
+    train: RewardModel,
+) -> RewardMatrix | None:
+    """This round's reward model and those of earlier rounds, on this candidate and earlier ones."""
+    rounds, config = past_rounds(run.inputs), run.config
+    if not rounds:
+        return None
+    own = slice(0, config.past_prompts * config.samples_per_prompt, config.samples_per_prompt)
+    texts = [(row.messages, c.text) for row, c in zip(rows[own], completions[own], strict=True)]
+    groups = [row.group or row.id for row in rows[own]]
+    written: dict[int | None, PolicyTexts] = {
+        number: written_read(run.input(f"{PAST_POLICY}{number}")) for number in rounds
+    }
+    written[None] = PolicyTexts(texts, groups)
+
+    def load(number: int | None) -> RewardModel | None:
+        run.check_cancel()
+        return train if number is None else _past_model(run, number)
+
+    found = matrix_measure(
+        rounds, written, load, batch_size=config.scoring_batch_size, level=config.level
+    )
+    message = (
+        f"{len(found.cells)} pairs of a reward model and a policy of {len(rounds) + 1} rounds."
+    )
+    run.emit("reward_matrix", 8, STEPS, message=message)
+    return found
+
+
+def _past_model(run: Run[EvaluatePolicyConfig], number: int) -> RewardModel | None:
+    """None where it was not kept, or where this release cannot read it any more."""
+    name = f"{PAST_REWARD_MODEL}{number}"
+    if name not in run.inputs:
+        return None
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return reward_model_load(run.input(name), device=device, pool=BasePool())
+    except UserError as error:
+        message = f"The reward model of round {number} is left out: {error}"
+        run.emit("reward_matrix", 8, STEPS, message=message)
+        return None
 
 
 # ---------------------------------------------------------------------------- writing

@@ -30,6 +30,7 @@ FILLED_BY_CODE = {
     "evaluation.contracts.intervals",
     "evaluation.contracts.measurements",
     "evaluation.contracts.record",
+    "evaluation.contracts.reward_matrix",
     "evaluation.gates.records",
     "training.runs.records",
 }

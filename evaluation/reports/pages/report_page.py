@@ -30,6 +30,7 @@ from evaluation.reports.pages.gate_table import (
 )
 from evaluation.reports.pages.judge import judge_section
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
+from evaluation.reports.pages.reward_matrix import reward_matrix_section
 from evaluation.reports.pages.reward_suites import reward_suites_section
 from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.pages.suite_sections import (
@@ -102,6 +103,7 @@ class ReportPage:
     capability: SuiteSection
     reward_suites: SuiteSection
     consistency: SuiteSection
+    reward_matrix: SuiteSection
     judge: SuiteSection
     limits: tuple[str, ...]
     wanted: tuple[str, ...]
@@ -165,6 +167,7 @@ def report_page(report: RoundReport) -> ReportPage:
         capability=capability_section(record),
         reward_suites=reward_suites_section(record),
         consistency=consistency_section(record),
+        reward_matrix=reward_matrix_section(record),
         judge=judge_section(record),
         limits=_limits(record),
         wanted=tuple(wanted_next(record)),

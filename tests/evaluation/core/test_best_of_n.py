@@ -51,6 +51,8 @@ def test_it_takes_one_prompt_of_each_group_and_no_more_than_asked():
         ({"best_of_n": 1}, "best_of_n must be 2 or more, or 0"),
         ({"best_of_n": -4}, "best_of_n must be 2 or more, or 0"),
         ({"best_of_n_prompts": 1}, "best_of_n_prompts must be at least 2"),
+        ({"past_rounds": -1}, "past_rounds must be at least 0"),
+        ({"past_prompts": 1}, "past_prompts must be at least 2"),
     ],
 )
 def test_settings_that_measure_nothing_are_refused(wrong, sentence):

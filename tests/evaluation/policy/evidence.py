@@ -10,6 +10,7 @@ from evaluation.contracts import (
     BestOfNPoint,
     CheckpointRewards,
     ConsistencyMeasurements,
+    CrossReward,
     GateMeasurements,
     HumanLabels,
     IntegrityFact,
@@ -20,6 +21,7 @@ from evaluation.contracts import (
     PolicyMeasurements,
     ProbeEffect,
     RateName,
+    RewardMatrix,
     RewardMismatch,
     RewardModelMeasurements,
     RewardSuiteMeasurements,
@@ -126,6 +128,16 @@ BEST_OF_N = BestOfNCurve(
     ),
 )  # fmt: skip
 
+# Of round 4 nothing but what its policy wrote was kept, of round 5 nothing but the reward model.
+MATRIX = RewardMatrix(
+    (4, 5, 6),
+    tuple(
+        CrossReward(model, policy, interval(reward, reward - 0.1, reward + 0.1, 60))
+        for model, rewards in ((5, (0.2, 0.6, 0.7)), (6, (0.3, 0.9, 1.2)), (None, (0.1, 1.0, 1.9)))
+        for policy, reward in zip((4, 6, None), rewards, strict=True)
+    ),
+)
+
 POLICY = PolicyMeasurements(
     prompts=384,
     groups=384,
@@ -139,6 +151,7 @@ POLICY = PolicyMeasurements(
     aa_difference=None,
     suites=SUITES,
     best_of_n=BEST_OF_N,
+    reward_matrix=MATRIX,
 )
 
 SPLIT = SplitMeasurements(

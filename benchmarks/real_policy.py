@@ -153,6 +153,7 @@ def plan_of(bench: Bench) -> dict[str, Any]:
         "evaluate_policy": {
             "max_prompt_tokens": sizes["prompt_tokens"],
             "samples_limit": 1,
+            "best_of_n": 0,
             "scoring_batch_size": 8,
             "sampling": drawn,
         },

@@ -6,6 +6,7 @@ Standard library only, frozen dataclasses only. The recipes write `PolicyMeasure
 through `to_json` and `from_json`. Times are ISO 8601 in UTC.
 """
 
+from evaluation.contracts.best_of_n import BestOfNCurve, BestOfNPoint
 from evaluation.contracts.configurations import (
     CONFIGS,
     EvaluatePolicyConfig,
@@ -80,6 +81,12 @@ from evaluation.contracts.record import (
     WeakerSetting,
 )
 from evaluation.contracts.remarks import RemarkKind, RemarkShare, RoundRemarks, SidesRemarked
+from evaluation.contracts.reward_matrix import (
+    PAST_POLICY,
+    PAST_REWARD_MODEL,
+    CrossReward,
+    RewardMatrix,
+)
 from evaluation.contracts.suites import (
     ANSWER,
     REFUSE,
@@ -96,13 +103,18 @@ __all__ = [
     "CONFIGS",
     "JUDGE_BOUNDS",
     "LEAST_LABELS",
+    "PAST_POLICY",
+    "PAST_REWARD_MODEL",
     "REFUSE",
     "ApprovalRecord",
+    "BestOfNCurve",
+    "BestOfNPoint",
     "CheckResult",
     "CheckSettings",
     "CheckStatus",
     "CheckpointRewards",
     "ConsistencyMeasurements",
+    "CrossReward",
     "DeploymentRecord",
     "EProcessPoint",
     "EarlierSuites",
@@ -135,6 +147,7 @@ __all__ = [
     "ReliabilityBin",
     "RemarkKind",
     "RemarkShare",
+    "RewardMatrix",
     "RewardMismatch",
     "RewardModelMeasurements",
     "RewardSuite",

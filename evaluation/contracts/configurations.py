@@ -44,10 +44,22 @@ class EvaluatePolicyConfig(JsonContract):
     bootstrap_resamples: int = 2000
     distinct_tokens: int = 2000  # distinct-n counts this many tokens of each side, or all if fewer
     suite_samples: int = 4  # replies to each item of a suite that is answered
+    best_of_n: int = 16  # the largest n of the curve, measured on the reference policy; 0: none
+    best_of_n_prompts: int = 32  # prompts, each of another group, that it is measured on
+    past_rounds: int = 4  # earlier rounds whose reward models and policies are scored anew; 0: none
+    past_prompts: int = 64  # replies of each policy that this is measured on
 
     def __post_init__(self) -> None:
         if self.suite_samples < 1:
             raise ValueError("suite_samples must be at least 1.")
+        if self.best_of_n < 0 or self.best_of_n == 1:
+            raise ValueError("best_of_n must be 2 or more, or 0 to leave the curve out.")
+        if self.best_of_n_prompts < 2:
+            raise ValueError("best_of_n_prompts must be at least 2, since an interval needs two.")
+        if self.past_rounds < 0:
+            raise ValueError("past_rounds must be at least 0.")
+        if self.past_prompts < 2:
+            raise ValueError("past_prompts must be at least 2, since an interval needs two.")
 
 
 CONFIGS: dict[str, type[JsonContract]] = {

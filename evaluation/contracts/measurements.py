@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from evaluation.contracts.best_of_n import BestOfNCurve
 from evaluation.contracts.consistency import ConsistencyMeasurements
 from evaluation.contracts.intervals import Interval
 from evaluation.contracts.judge import JudgeMeasurements
+from evaluation.contracts.reward_matrix import RewardMatrix
 from training.contracts import JsonContract
 
 RateName = Literal["benign_refusal", "unsafe_compliance", "accuracy"]
@@ -200,6 +202,8 @@ class PolicyMeasurements(JsonContract):
     `length_free_share` is the share of the train gain that is left at equal length; None where the
     gain is not positive. `aa_difference` is the largest difference of any score between the two
     sides, measured only when both hold the same weights. `suites` is empty where no suite is attached.
+    `best_of_n` is None where it was not asked for, as by earlier releases; `reward_matrix` also where no
+    earlier round has been decided.
     """
 
     prompts: int
@@ -217,6 +221,8 @@ class PolicyMeasurements(JsonContract):
     aa_difference: float | None = None
     more_samples_possible: bool = False
     suites: tuple[SuiteRate, ...] = ()
+    best_of_n: BestOfNCurve | None = None
+    reward_matrix: RewardMatrix | None = None
 
     def rates(self, *names: RateName) -> list[SuiteRate]:
         """The measured rates of these names."""

@@ -48,8 +48,10 @@ def completions_draw(
     samples_per_prompt: int,
     max_prompt_tokens: int,
     seed: int,
+    first_sample: int = 0,
 ) -> list[DrawnCompletion]:
-    """`samples_per_prompt` completions of each prompt, prompt by prompt.
+    """`samples_per_prompt` completions of each prompt, prompt by prompt, counted from `first_sample`:
+    so further ones of a prompt are others than those that were drawn before.
 
     Long prompts lose their oldest turns. Policies with the same weights draw the same texts. Raises
     `UserError` with the id of a prompt that the chat template refuses.
@@ -60,7 +62,8 @@ def completions_draw(
     ]
     fitted = [prompt for prompt in fitted for _ in range(samples_per_prompt)]
     ids = [prompt.ids for prompt in fitted]
-    seeds = [completion_seed(seed, row.id, i) for row in prompts for i in range(samples_per_prompt)]
+    numbers = range(first_sample, first_sample + samples_per_prompt)
+    seeds = [completion_seed(seed, row.id, i) for row in prompts for i in numbers]
     drawn = generate(
         policy.model,
         ids,

@@ -3,7 +3,9 @@
     accelerate launch -m evaluation.recipes.evaluate_policy RUN/spec.json
 
 Inputs: candidate, incumbent, reference, reward_model, held_out_reward_model, prompts, and suites
-("suite_1" and on) that candidate and incumbent answer besides. Writes three file artifacts: "samples"
+("suite_1" and on) that candidate and incumbent answer besides. Some prompts get further completions of
+the reference, of which the reward model picks the best of n. Of earlier rounds it takes reward models and
+what their candidates wrote (`evaluation.core.reward_matrix`). Writes three file artifacts: "samples"
 (samples.jsonl, one prompt's completions a line), "highlights" (a JSON list of `SamplePair`) and
 "measurements" (`PolicyMeasurements`). All sides draw with the same
 settings and the same seed for each prompt, so that an A/A comparison differs by exactly nothing.
@@ -15,17 +17,33 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from annotation.rows import PromptRow
-from evaluation.contracts import EvaluatePolicyConfig, PolicyMeasurements, SuiteRate, TaskSuite
+from evaluation.contracts import (
+    PAST_POLICY,
+    PAST_REWARD_MODEL,
+    BestOfNCurve,
+    EvaluatePolicyConfig,
+    PolicyMeasurements,
+    RewardMatrix,
+    SuiteRate,
+    TaskSuite,
+)
+from evaluation.core.best_of_n import curve_measure, curve_places
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
+from evaluation.core.reward_matrix import (
+    PolicyTexts,
+    matrix_measure,
+    past_rounds,
+    written_read,
+)
 from evaluation.core.suites import suite_measure
 from evaluation.core.task_suites import task_suite_measure
 from evaluation.statistics.intervals import FloatArray
@@ -41,7 +59,14 @@ from training.core.run.run_directory import Run, recipe_main
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")
 SUITE = "suite_"
-STEPS = 7
+STEPS = 9
+
+
+class Scorers(NamedTuple):
+    """What the policy was trained on, and what it never saw."""
+
+    train: RewardModel
+    held_out: RewardModel
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,8 @@ class Evidence:
     sides: Mapping[str, Side]
     kl: Mapping[str, FloatArray]
     suites: tuple[SuiteRate, ...]
+    best_of_n: BestOfNCurve | None
+    reward_matrix: RewardMatrix | None
 
     @property
     def groups(self) -> list[str]:
@@ -81,8 +108,13 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     policies = _policies(run)
     drawn = _draw(run, policies, chosen)
     kl = _divergence(run, policies, drawn["candidate"])
-    sides = _score(run, drawn, rows)
-    return Evidence(rows, sides, kl, _suites(run, policies))
+    scorers = _scorers(run)
+    sides = _score(run, drawn, rows, scorers)
+    curve = _best_of_n(run, policies["reference"], chosen, sides["reference"], scorers)
+    suites = _suites(run, policies)
+    policies.clear()  # what comes last loads reward models in their place
+    matrix = _matrix(run, rows, drawn["candidate"], scorers.train)
+    return Evidence(rows, sides, kl, suites, curve, matrix)
 
 
 def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasurements:
@@ -97,7 +129,13 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         identical=_sha(run, "candidate") == _sha(run, "incumbent"),
     )
     more = run.config.samples_per_prompt < run.config.samples_limit
-    return replace(found, more_samples_possible=more, suites=evidence.suites)
+    return replace(
+        found,
+        more_samples_possible=more,
+        suites=evidence.suites,
+        best_of_n=evidence.best_of_n,
+        reward_matrix=evidence.reward_matrix,
+    )
 
 
 def write(
@@ -188,17 +226,23 @@ def _divergence(
     return kl
 
 
+def _scorers(run: Run[EvaluatePolicyConfig]) -> Scorers:
+    run.check_cancel()
+    device, pool = torch.device("cuda" if torch.cuda.is_available() else "cpu"), BasePool()
+    return Scorers(
+        reward_model_load(run.input("reward_model"), device=device, pool=pool),
+        reward_model_load(run.input("held_out_reward_model"), device=device, pool=pool),
+    )
+
+
 def _score(
     run: Run[EvaluatePolicyConfig],
     drawn: Mapping[str, Sequence[DrawnCompletion]],
     rows: Sequence[PromptRow],
+    scorers: Scorers,
 ) -> dict[str, Side]:
-    run.check_cancel()
-    device, pool = torch.device("cuda" if torch.cuda.is_available() else "cpu"), BasePool()
-    train = reward_model_load(run.input("reward_model"), device=device, pool=pool)
-    held_out = reward_model_load(run.input("held_out_reward_model"), device=device, pool=pool)
     size = run.config.scoring_batch_size
-    sides = {name: _side(c, rows, train, held_out, size) for name, c in drawn.items()}
+    sides = {name: _side(c, rows, scorers, size) for name, c in drawn.items()}
     run.emit("score", 5, STEPS, message="Scored by both reward models.")
     return sides
 
@@ -206,20 +250,59 @@ def _score(
 def _side(
     completions: Sequence[DrawnCompletion],
     rows: Sequence[PromptRow],
-    train: RewardModel,
-    held_out: RewardModel,
+    scorers: Scorers,
     batch_size: int,
 ) -> Side:
     texts = [(row.messages, c.text) for row, c in zip(rows, completions, strict=True)]
-    scores = train.score(texts, batch_size=batch_size)
+    scores = scorers.train.score(texts, batch_size=batch_size)
     return Side(
         completions,
         train=np.asarray(scores.combined().double().numpy()),
         held_out=np.asarray(
-            held_out.score(texts, batch_size=batch_size).combined().double().numpy()
+            scorers.held_out.score(texts, batch_size=batch_size).combined().double().numpy()
         ),
-        spread=np.asarray(scores.spread.double().numpy()) if len(train.members) > 1 else None,
+        spread=np.asarray(scores.spread.double().numpy())
+        if len(scorers.train.members) > 1
+        else None,
     )
+
+
+def _best_of_n(
+    run: Run[EvaluatePolicyConfig],
+    reference: LoadedModel,
+    prompts: Sequence[PromptRow],
+    side: Side,
+    scorers: Scorers,
+) -> BestOfNCurve | None:
+    """Measured on what the reference drew already and on so many further completions as that lacks."""
+    config, own = run.config, run.config.samples_per_prompt
+    if not config.best_of_n:
+        return None
+    run.check_cancel()
+    places = curve_places(prompts, config.best_of_n_prompts)
+    train, held_out = (
+        scores.reshape(len(prompts), own)[places, : config.best_of_n]
+        for scores in (side.train, side.held_out)
+    )
+    further = config.best_of_n - own
+    if further > 0:
+        asked = [prompts[place] for place in places]
+        drawn = completions_draw(
+            reference,
+            asked,
+            sampling=config.sampling,
+            samples_per_prompt=further,
+            max_prompt_tokens=config.max_prompt_tokens,
+            seed=run.spec.seed,
+            first_sample=own,
+        )
+        rows = [row for row in asked for _ in range(further)]
+        more = _side(drawn, rows, scorers, config.scoring_batch_size)
+        train = np.hstack([train, more.train.reshape(len(asked), further)])
+        held_out = np.hstack([held_out, more.held_out.reshape(len(asked), further)])
+    message = f"Best of {config.best_of_n} on {len(places)} prompts: {train.size:,} completions."
+    run.emit("best_of_n_curve", 6, STEPS, message=message)
+    return curve_measure(train, held_out, level=config.level)
 
 
 def _suites(
@@ -238,7 +321,7 @@ def _suites(
                 suite, policies, sha256=_sha(run, name), config=run.config, seed=run.spec.seed
             )
             items = len(suite.items)
-        run.emit("suites", 6, STEPS, message=f"{suite.name}: {items} items answered.")
+        run.emit("suites", 7, STEPS, message=f"{suite.name}: {items} items answered.")
     return tuple(rates)
 
 
@@ -255,8 +338,54 @@ def _task_suite(
         config=run.config,
         seed=run.spec.seed,
         go_on=run.check_cancel,
-        tell=lambda sentence: run.emit("suites", 6, STEPS, message=sentence),
+        tell=lambda sentence: run.emit("suites", 7, STEPS, message=sentence),
     )
+
+
+def _matrix(
+    run: Run[EvaluatePolicyConfig],
+    rows: Sequence[PromptRow],
+    completions: Sequence[DrawnCompletion],
+    train: RewardModel,
+) -> RewardMatrix | None:
+    """This round's reward model and those of earlier rounds, on this candidate and earlier ones."""
+    rounds, config = past_rounds(run.inputs), run.config
+    if not rounds:
+        return None
+    own = slice(0, config.past_prompts * config.samples_per_prompt, config.samples_per_prompt)
+    texts = [(row.messages, c.text) for row, c in zip(rows[own], completions[own], strict=True)]
+    groups = [row.group or row.id for row in rows[own]]
+    written: dict[int | None, PolicyTexts] = {
+        number: written_read(run.input(f"{PAST_POLICY}{number}")) for number in rounds
+    }
+    written[None] = PolicyTexts(texts, groups)
+
+    def load(number: int | None) -> RewardModel | None:
+        run.check_cancel()
+        return train if number is None else _past_model(run, number)
+
+    found = matrix_measure(
+        rounds, written, load, batch_size=config.scoring_batch_size, level=config.level
+    )
+    message = (
+        f"{len(found.cells)} pairs of a reward model and a policy of {len(rounds) + 1} rounds."
+    )
+    run.emit("reward_matrix", 8, STEPS, message=message)
+    return found
+
+
+def _past_model(run: Run[EvaluatePolicyConfig], number: int) -> RewardModel | None:
+    """None where it was not kept, or where this release cannot read it any more."""
+    name = f"{PAST_REWARD_MODEL}{number}"
+    if name not in run.inputs:
+        return None
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return reward_model_load(run.input(name), device=device, pool=BasePool())
+    except UserError as error:
+        message = f"The reward model of round {number} is left out: {error}"
+        run.emit("reward_matrix", 8, STEPS, message=message)
+        return None
 
 
 # ---------------------------------------------------------------------------- writing

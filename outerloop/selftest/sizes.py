@@ -166,7 +166,11 @@ class Sizes:
     )
     evaluation: EvaluatePolicyConfig = field(
         default_factory=lambda: EvaluatePolicyConfig(
-            sampling=SAMPLING, samples_per_prompt=2, samples_limit=2, scoring_batch_size=256
+            sampling=SAMPLING,
+            samples_per_prompt=2,
+            samples_limit=2,
+            scoring_batch_size=256,
+            best_of_n=0,
         )
     )
 

@@ -25,10 +25,12 @@ EITHER = {"get_or_create", "update_or_create"}
 FILLED_BY_CODE = {
     "annotation.contracts",
     "annotation.comparisons.records",
+    "evaluation.contracts.best_of_n",
     "evaluation.contracts.consistency",
     "evaluation.contracts.intervals",
     "evaluation.contracts.measurements",
     "evaluation.contracts.record",
+    "evaluation.contracts.reward_matrix",
     "evaluation.gates.records",
     "training.runs.records",
 }

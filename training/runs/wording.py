@@ -41,6 +41,8 @@ _PHASES = (
     (r"reference( cloud)?", "Reading what the reference writes"),
     (r"off policy", "Weighing pairs by who wrote them"),
     (r"divergence", "Measuring the KL"),
+    (r"best_of_n_curve", "Measuring best-of-n"),
+    (r"reward_matrix", "Scoring with the reward models of earlier rounds"),
     (r"sample|drawn", "Writing answers"),
     (r"resample", "Writing more answers"),
     (r"score", "Scoring answers"),

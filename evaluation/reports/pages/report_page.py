@@ -31,6 +31,7 @@ from evaluation.reports.pages.gate_table import (
 from evaluation.reports.pages.judge import judge_section
 from evaluation.reports.pages.parts import Figure, Mark, Table, figure
 from evaluation.reports.pages.remarks import remark_tables
+from evaluation.reports.pages.reward_matrix import reward_matrix_section
 from evaluation.reports.pages.reward_suites import reward_suites_section
 from evaluation.reports.pages.samples import Sample, samples
 from evaluation.reports.pages.suite_sections import (
@@ -87,6 +88,7 @@ class ReportPage:
     samples_shown: int
     samples_more: str
     mismatch: Figure | None
+    best_of_n: Figure | None
     curves: tuple[Figure, ...]
     truth: Table | None
     changed: tuple[SettingChange, ...]
@@ -103,6 +105,7 @@ class ReportPage:
     capability: SuiteSection
     reward_suites: SuiteSection
     consistency: SuiteSection
+    reward_matrix: SuiteSection
     judge: SuiteSection
     limits: tuple[str, ...]
     wanted: tuple[str, ...]
@@ -112,6 +115,7 @@ class ReportPage:
 class _Drawn:
     links: tuple[LinkPanel, ...]
     mismatch: Figure | None
+    best_of_n: Figure | None
     curves: tuple[Figure, ...]
 
 
@@ -123,6 +127,7 @@ def _drawn(report: RoundReport) -> _Drawn:
     return _Drawn(
         links=link_panels(report.frozen),
         mismatch=figure(charts.mismatch(report.frozen)),
+        best_of_n=figure(charts.best_of_n(report.frozen)),
         curves=tuple(curve for curve in curves if curve),
     )
 
@@ -145,6 +150,7 @@ def report_page(report: RoundReport) -> ReportPage:
         samples_shown=shown,
         samples_more=f"{count(len(pairs) - shown, 'more pair')}" if len(pairs) > shown else "",
         mismatch=drawn.mismatch,
+        best_of_n=drawn.best_of_n,
         curves=drawn.curves,
         truth=tables.truth_table(record),
         changed=tuple(
@@ -164,6 +170,7 @@ def report_page(report: RoundReport) -> ReportPage:
         capability=capability_section(record),
         reward_suites=reward_suites_section(record),
         consistency=consistency_section(record),
+        reward_matrix=reward_matrix_section(record),
         judge=judge_section(record),
         limits=_limits(record),
         wanted=tuple(wanted_next(record)),

@@ -26,6 +26,7 @@ from outerloop.rounds.steps.context import (
     suite_inputs,
     version_input,
 )
+from outerloop.rounds.steps.past import past_inputs
 from outerloop.rounds.suites import suites_of_policies
 from training import facade as training
 from training.contracts import InputRef
@@ -81,6 +82,7 @@ def _evaluation_inputs(context: StepContext) -> dict[str, InputRef]:
             limit=prompts_sampled(context),
         ),
         **_suite_inputs(context),
+        **past_inputs(context),
     }
 
 

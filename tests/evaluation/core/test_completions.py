@@ -36,3 +36,17 @@ def test_a_prompt_that_the_template_refuses_is_named():
             policy, [PromptRow("p", TALK[2:] * 3)], sampling=Sampling(max_new_tokens=2),
             samples_per_prompt=1, max_prompt_tokens=64, seed=7,
         )  # fmt: skip
+
+
+def test_further_completions_of_a_prompt_are_those_that_a_longer_drawing_had_ended_with():
+    policy, sampling = tiny_policy(), Sampling(max_new_tokens=6)
+    prompts = [PromptRow("p", (ASK,)), PromptRow("q", (ASK,))]
+
+    def drawn(**which):
+        return completions_draw(
+            policy, prompts, sampling=sampling, max_prompt_tokens=64, seed=7, **which
+        )
+
+    every, further = drawn(samples_per_prompt=4), drawn(samples_per_prompt=3, first_sample=1)
+    assert [c.text for c in further] == [c.text for c in (*every[1:4], *every[5:])]
+    assert len({c.seed for c in every}) == 8

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from evaluation.contracts import (
+    BestOfNCurve,
+    BestOfNPoint,
     CheckpointRewards,
     ConsistencyMeasurements,
+    CrossReward,
     GateMeasurements,
     HumanLabels,
     IntegrityFact,
@@ -18,6 +21,7 @@ from evaluation.contracts import (
     PolicyMeasurements,
     ProbeEffect,
     RateName,
+    RewardMatrix,
     RewardMismatch,
     RewardModelMeasurements,
     RewardSuiteMeasurements,
@@ -109,6 +113,31 @@ LABELS = HumanLabels(
     panel_max_e_value=95.0,
 )
 
+BEST_OF_N = BestOfNCurve(
+    prompts=32,
+    completions=8,
+    points=tuple(
+        BestOfNPoint(n, kl, interval(train, train - 0.2, train + 0.2, 32),
+                     interval(held_out, held_out - 0.2, held_out + 0.2, 32), step)
+        for n, kl, train, held_out, step in (
+            (1, 0.0, 0.0, 0.1, None),
+            (2, 0.19, 0.5, 0.4, interval(0.3, 0.2, 0.4, 32)),
+            (4, 0.64, 1.0, 0.6, interval(0.2, 0.1, 0.3, 32)),
+            (8, 1.2, 1.4, 0.5, interval(-0.1, -0.25, 0.05, 32)),
+        )
+    ),
+)  # fmt: skip
+
+# Of round 4 nothing but what its policy wrote was kept, of round 5 nothing but the reward model.
+MATRIX = RewardMatrix(
+    (4, 5, 6),
+    tuple(
+        CrossReward(model, policy, interval(reward, reward - 0.1, reward + 0.1, 60))
+        for model, rewards in ((5, (0.2, 0.6, 0.7)), (6, (0.3, 0.9, 1.2)), (None, (0.1, 1.0, 1.9)))
+        for policy, reward in zip((4, 6, None), rewards, strict=True)
+    ),
+)
+
 POLICY = PolicyMeasurements(
     prompts=384,
     groups=384,
@@ -121,6 +150,8 @@ POLICY = PolicyMeasurements(
     ensemble_std_ratio=interval(1.1, 1.0, 1.2),
     aa_difference=None,
     suites=SUITES,
+    best_of_n=BEST_OF_N,
+    reward_matrix=MATRIX,
 )
 
 SPLIT = SplitMeasurements(

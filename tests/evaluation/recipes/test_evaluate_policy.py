@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from training.digests import path_sha256
 
 from .tiny_artifacts import tiny_reward_artifact
 
-CONFIG = {"sampling": {"max_new_tokens": 8}, "bootstrap_resamples": 100}
+CONFIG = {"sampling": {"max_new_tokens": 8}, "bootstrap_resamples": 100, "best_of_n": 0}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,83 @@ def test_several_samples_a_prompt_measure_diversity_within_prompts(tmp_path, inp
     found = measurements(run(tmp_path, inputs, samples_per_prompt=2, max_prompts=10))
     assert found.prompts == 10
     assert "distinct_2_within" in found.diversity
+
+
+def test_best_of_n_is_measured_on_what_was_drawn_and_what_it_lacks(tmp_path, inputs):
+    """Four drawn by one evaluation, or one and three further ones: the same texts, the same curve."""
+    curves = [
+        measurements(
+            run(
+                tmp_path / str(own),
+                inputs,
+                samples_per_prompt=own,
+                best_of_n=4,
+                best_of_n_prompts=5,
+            )
+        ).best_of_n
+        for own in (1, 4, 8)
+    ]
+    first = curves[0]
+    assert first is not None
+    assert (first.prompts, first.completions, [p.n for p in first.points]) == (5, 4, [1, 2, 4])
+    rewards = [point.train.estimate for point in first.points]
+    assert rewards == sorted(rewards)
+    for other in curves[1:]:
+        assert other is not None
+        for point, same in zip(other.points, first.points, strict=True):
+            assert point.train.estimate == pytest.approx(same.train.estimate, abs=1e-5)
+            assert point.held_out.estimate == pytest.approx(same.held_out.estimate, abs=1e-5)
+    events = (tmp_path / "1" / "events.jsonl").read_text()
+    assert "Best of 4 on 5 prompts: 20 completions." in events
+
+
+def test_a_plan_that_asks_for_no_best_of_n_gets_none(tmp_path, inputs):
+    assert measurements(run(tmp_path, inputs, max_prompts=4)).best_of_n is None
+
+
+def past_policy(path: Path, texts: Sequence[str]) -> Path:
+    rows = [
+        {
+            "messages": [{"role": "user", "content": TEXTS[i % 7]}],
+            "text": text,
+            "group": f"g{i}",
+        }
+        for i, text in enumerate(texts)
+    ]
+    return json_lines(path, rows)
+
+
+def test_reward_models_of_earlier_rounds_score_this_candidate_and_this_one_theirs(tmp_path, inputs):
+    """Round 1 left texts and its reward model, round 2 texts alone, round 3 nothing."""
+    past = {
+        "past_policy_1": past_policy(tmp_path / "1.jsonl", TEXTS[:4]),
+        "past_reward_model_1": inputs["held_out_reward_model"],
+        "past_policy_2": past_policy(tmp_path / "2.jsonl", TEXTS[1:5]),
+        "past_policy_3": past_policy(tmp_path / "3.jsonl", []),
+    }
+    found = measurements(
+        run(tmp_path / "run", {**inputs, **past}, samples_per_prompt=2, past_prompts=6)
+    )
+    matrix = found.reward_matrix
+    assert matrix is not None
+    assert matrix.rounds == (1, 2, 3)
+    assert [(c.reward_model, c.policy, c.reward.n) for c in matrix.cells] == [
+        (1, 1, 4), (1, 2, 4), (1, None, 6), (None, 1, 4), (None, 2, 4), (None, None, 6),
+    ]  # fmt: skip
+    lines = [json.loads(s) for s in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
+    first = [line["candidate"]["scores"] for line in lines if line["sample"] == 0][:6]
+    for model, scorer in (
+        (None, "train"),
+        (1, "held_out"),
+    ):  # the held-out model is that of round 1
+        reward = matrix.reward(model, None)
+        assert reward is not None
+        mean = sum(scores[scorer] for scores in first) / 6
+        assert reward.estimate == pytest.approx(mean, abs=1e-5)
+
+
+def test_without_earlier_rounds_there_is_no_matrix(tmp_path, inputs):
+    assert measurements(run(tmp_path, inputs, max_prompts=4)).reward_matrix is None
 
 
 @pytest.mark.parametrize(("limit", "more"), [(3, True), (2, False), (1, False)])

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evaluation.contracts import CheckpointRewards, KlOptimum, RewardMismatch
+from evaluation.contracts import CheckpointRewards, Interval, KlOptimum, RewardMismatch
 from evaluation.reports import charts
 from evaluation.reports.charts.layers import Series, Values, values_of
 from evaluation.reports.charts.links import curve_fits, gain_points, law_points, thinned
@@ -26,6 +26,7 @@ def every_chart() -> list[charts.Chart]:
         *charts.training_charts(records.PROMOTED),
         charts.reward_by_distance(records.PROMOTED),
         charts.mismatch(records.PROMOTED),
+        charts.best_of_n(records.PROMOTED),
         charts.reliability(records.PROMOTED),
         charts.evidence(records.PROMOTED),
         charts.ratings(records.LONG.history),
@@ -39,8 +40,8 @@ def test_every_chart_of_a_full_record_is_drawn() -> None:
     assert titles == [
         "Reward", "KL to the reference", "Entropy", "Reply length", "Clipped tokens",
         "Spread of the reward models", "Loss of the reward model", "Reward against distance",
-        "Reward and evaluation by checkpoint", "Reliability", "Evidence from labels", "Rating by round",
-        "Win rate by round",
+        "Reward and evaluation by checkpoint", "Reward of the best of n", "Reliability",
+        "Evidence from labels", "Rating by round", "Win rate by round",
     ]  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def test_nothing_measured_draws_nothing() -> None:
     assert charts.training_charts(bare) == []
     assert charts.reward_by_distance(bare) is None
     assert charts.mismatch(bare) is None
+    assert charts.best_of_n(bare) is None
     assert charts.reliability(bare) is None
     assert charts.evidence(bare) is None
     assert charts.ratings(bare.history) is None
@@ -245,3 +247,71 @@ def test_every_chart_gives_the_numbers_that_it_draws() -> None:
     for chart in every_chart():
         assert len(chart.values.rows) >= 2, chart.title
         assert {len(row) for row in chart.values.rows} == {len(chart.values.columns)}, chart.title
+
+
+def best_of_n_words(held_out: tuple[float, ...], step: tuple[float, float, float]) -> str:
+    """What the chart says of a curve that goes through `held_out`; every step of it is `step`."""
+    policy = records.PROMOTED.policy
+    assert policy is not None
+    assert policy.best_of_n is not None
+    curve = policy.best_of_n
+    points = tuple(
+        replace(
+            point,
+            held_out=replace(point.held_out, estimate=value),
+            held_out_step=None if point.n == 1 else Interval(step[1], step[0], step[2], 0.95, 32),
+        )
+        for point, value in zip(curve.points, held_out, strict=True)
+    )
+    measured = replace(policy, best_of_n=replace(curve, points=points))
+    chart = charts.best_of_n(replace(records.PROMOTED, policy=measured))
+    assert chart is not None
+    return chart.description
+
+
+@pytest.mark.parametrize(
+    ("held_out", "step", "says"),
+    [
+        (
+            (0.1, 0.4, 0.6, 0.5),
+            (-0.3, -0.1, -0.05),
+            "highest at the best of 4 (at most 0.64 nats); from there to the best of 8 it changes by "
+            "-0.10 (-0.30 to -0.05) z, so it falls.",
+        ),
+        (
+            (0.1, 0.4, 0.6, 0.5),
+            (-0.3, -0.1, 0.1),
+            "(-0.30 to 0.10) z, which cannot be told from standing still.",
+        ),
+        (
+            (0.9, 0.4, 0.6, 0.5),
+            (-0.3, -0.1, 0.1),
+            "highest with no choice at all, at n = 1; from there to the best of 2",
+        ),
+        (
+            (0.1, 0.4, 0.6, 0.7),
+            (0.05, 0.1, 0.2),
+            "largest n measured, 8; the step from the best of 4 to it is 0.10 (0.05 to 0.20) z, "
+            "so within what was measured it does not stop rising.",
+        ),
+        (
+            (0.1, 0.4, 0.6, 0.7),
+            (-0.05, 0.1, 0.2),
+            "(-0.05 to 0.20) z, so whether it still rises there cannot be told.",
+        ),
+    ],
+)
+def test_where_the_held_out_curve_stops_rising_is_said_as_far_as_it_is_known(
+    held_out: tuple[float, ...], step: tuple[float, float, float], says: str
+) -> None:
+    assert says in best_of_n_words(held_out, step)
+
+
+def test_the_best_of_n_chart_gives_every_point_with_its_intervals() -> None:
+    chart = charts.best_of_n(records.PROMOTED)
+    assert chart is not None
+    assert list(chart.values.rows[2]) == pytest.approx([4.0, 0.64, 1.0, 0.8, 1.2, 0.6, 0.4, 0.8])
+    assert (
+        "takes its own reward from 0.00 to 1.40 z and the held-out reward from 0.10 to 0.50 z"
+        in (chart.description)
+    )

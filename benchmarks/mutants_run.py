@@ -97,6 +97,7 @@ class Turns:
 
 def failure_of(item: Any, items: list[pytest.Item]) -> str:
     """Run the test; what failed, or nothing."""
+    item.session._setupstate.teardown_exact(item)  # the module of the test before may be another
     following = next(other for other in items if other is not item)  # what both share stays set up
     item._initrequest()
     signal.setitimer(signal.ITIMER_PROF, MOST_CPU_SECONDS)

@@ -73,6 +73,7 @@ STEPS = {
     "deploying": "step_words steps step_faults",
     "judging": "step_words steps offering judge step_faults",
     "learning": "step_words steps optimisers suites reproduce",
+    "past": "past",
 }
 
 

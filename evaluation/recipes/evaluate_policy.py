@@ -17,56 +17,42 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
 from annotation.rows import PromptRow
 from evaluation.contracts import (
-    PAST_POLICY,
-    PAST_REWARD_MODEL,
     BestOfNCurve,
     EvaluatePolicyConfig,
     PolicyMeasurements,
     RewardMatrix,
     SuiteRate,
-    TaskSuite,
 )
-from evaluation.core.best_of_n import curve_measure, curve_places
 from evaluation.core.comparison import Side, policy_compare
 from evaluation.core.completions import DrawnCompletion, completions_draw
 from evaluation.core.divergence import sequence_kl
 from evaluation.core.highlights import highlights_pick
-from evaluation.core.reward_matrix import (
-    PolicyTexts,
-    matrix_measure,
-    past_rounds,
-    written_read,
+from evaluation.recipes.beside import (
+    STEPS,
+    Scorers,
+    best_of_n_measure,
+    input_sha,
+    matrix_build,
+    side_score,
+    suites_answer,
 )
-from evaluation.core.suites import suite_measure
-from evaluation.core.task_suites import task_suite_measure
 from evaluation.statistics.intervals import FloatArray
-from evaluation.suite_files import suite_from_bytes
 from training.contracts import ArtifactRef, require_finite
 from training.core.data.json_lines import prompts_read
 from training.core.model.loading import LoadedModel, policy_load_path
 from training.core.model.shared_base import BasePool
-from training.core.reward.scoring import RewardModel, reward_model_load
+from training.core.reward.scoring import reward_model_load
 from training.core.run.errors import UserError
 from training.core.run.run_directory import Run, recipe_main
 
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")
-SUITE = "suite_"
-STEPS = 9
-
-
-class Scorers(NamedTuple):
-    """What the policy was trained on, and what it never saw."""
-
-    train: RewardModel
-    held_out: RewardModel
 
 
 @dataclass(frozen=True)
@@ -110,10 +96,10 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     kl = _divergence(run, policies, drawn["candidate"])
     scorers = _scorers(run)
     sides = _score(run, drawn, rows, scorers)
-    curve = _best_of_n(run, policies["reference"], chosen, sides["reference"], scorers)
-    suites = _suites(run, policies)
+    curve = best_of_n_measure(run, policies["reference"], chosen, sides["reference"], scorers)
+    suites = suites_answer(run, policies)
     policies.clear()  # what comes last loads reward models in their place
-    matrix = _matrix(run, rows, drawn["candidate"], scorers.train)
+    matrix = matrix_build(run, rows, drawn["candidate"], scorers.train)
     return Evidence(rows, sides, kl, suites, curve, matrix)
 
 
@@ -126,7 +112,7 @@ def measure(run: Run[EvaluatePolicyConfig], evidence: Evidence) -> PolicyMeasure
         groups=evidence.groups,
         config=run.config,
         seed=run.spec.seed,
-        identical=_sha(run, "candidate") == _sha(run, "incumbent"),
+        identical=input_sha(run, "candidate") == input_sha(run, "incumbent"),
     )
     more = run.config.samples_per_prompt < run.config.samples_limit
     return replace(
@@ -167,11 +153,11 @@ def _policies(run: Run[EvaluatePolicyConfig]) -> dict[str, LoadedModel]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     by_digest: dict[str, LoadedModel] = {}
     for name in POLICIES:
-        path, digest = run.input(name), _sha(run, name)
+        path, digest = run.input(name), input_sha(run, name)
         if digest not in by_digest:
             by_digest[digest] = policy_load_path(path)
             by_digest[digest].model.to(device)
-    return {name: by_digest[_sha(run, name)] for name in POLICIES}
+    return {name: by_digest[input_sha(run, name)] for name in POLICIES}
 
 
 def _draw(
@@ -242,150 +228,9 @@ def _score(
     scorers: Scorers,
 ) -> dict[str, Side]:
     size = run.config.scoring_batch_size
-    sides = {name: _side(c, rows, scorers, size) for name, c in drawn.items()}
+    sides = {name: side_score(c, rows, scorers, size) for name, c in drawn.items()}
     run.emit("score", 5, STEPS, message="Scored by both reward models.")
     return sides
-
-
-def _side(
-    completions: Sequence[DrawnCompletion],
-    rows: Sequence[PromptRow],
-    scorers: Scorers,
-    batch_size: int,
-) -> Side:
-    texts = [(row.messages, c.text) for row, c in zip(rows, completions, strict=True)]
-    scores = scorers.train.score(texts, batch_size=batch_size)
-    return Side(
-        completions,
-        train=np.asarray(scores.combined().double().numpy()),
-        held_out=np.asarray(
-            scorers.held_out.score(texts, batch_size=batch_size).combined().double().numpy()
-        ),
-        spread=np.asarray(scores.spread.double().numpy())
-        if len(scorers.train.members) > 1
-        else None,
-    )
-
-
-def _best_of_n(
-    run: Run[EvaluatePolicyConfig],
-    reference: LoadedModel,
-    prompts: Sequence[PromptRow],
-    side: Side,
-    scorers: Scorers,
-) -> BestOfNCurve | None:
-    """Measured on what the reference drew already and on so many further completions as that lacks."""
-    config, own = run.config, run.config.samples_per_prompt
-    if not config.best_of_n:
-        return None
-    run.check_cancel()
-    places = curve_places(prompts, config.best_of_n_prompts)
-    train, held_out = (
-        scores.reshape(len(prompts), own)[places, : config.best_of_n]
-        for scores in (side.train, side.held_out)
-    )
-    further = config.best_of_n - own
-    if further > 0:
-        asked = [prompts[place] for place in places]
-        drawn = completions_draw(
-            reference,
-            asked,
-            sampling=config.sampling,
-            samples_per_prompt=further,
-            max_prompt_tokens=config.max_prompt_tokens,
-            seed=run.spec.seed,
-            first_sample=own,
-        )
-        rows = [row for row in asked for _ in range(further)]
-        more = _side(drawn, rows, scorers, config.scoring_batch_size)
-        train = np.hstack([train, more.train.reshape(len(asked), further)])
-        held_out = np.hstack([held_out, more.held_out.reshape(len(asked), further)])
-    message = f"Best of {config.best_of_n} on {len(places)} prompts: {train.size:,} completions."
-    run.emit("best_of_n_curve", 6, STEPS, message=message)
-    return curve_measure(train, held_out, level=config.level)
-
-
-def _suites(
-    run: Run[EvaluatePolicyConfig], policies: Mapping[str, LoadedModel]
-) -> tuple[SuiteRate, ...]:
-    """Every suite that the order names, answered by candidate and incumbent."""
-    rates: list[SuiteRate] = []
-    for name in sorted(name for name in run.inputs if name.startswith(SUITE)):
-        run.check_cancel()
-        suite = suite_from_bytes(run.input(name).read_bytes())
-        if isinstance(suite, TaskSuite):
-            rates.append(_task_suite(run, suite, policies, _sha(run, name)))
-            items = suite.items
-        else:
-            rates += suite_measure(
-                suite, policies, sha256=_sha(run, name), config=run.config, seed=run.spec.seed
-            )
-            items = len(suite.items)
-        run.emit("suites", 7, STEPS, message=f"{suite.name}: {items} items answered.")
-    return tuple(rates)
-
-
-def _task_suite(
-    run: Run[EvaluatePolicyConfig],
-    suite: TaskSuite,
-    policies: Mapping[str, LoadedModel],
-    sha256: str,
-) -> SuiteRate:
-    return task_suite_measure(
-        suite,
-        policies,
-        sha256=sha256,
-        config=run.config,
-        seed=run.spec.seed,
-        go_on=run.check_cancel,
-        tell=lambda sentence: run.emit("suites", 7, STEPS, message=sentence),
-    )
-
-
-def _matrix(
-    run: Run[EvaluatePolicyConfig],
-    rows: Sequence[PromptRow],
-    completions: Sequence[DrawnCompletion],
-    train: RewardModel,
-) -> RewardMatrix | None:
-    """This round's reward model and those of earlier rounds, on this candidate and earlier ones."""
-    rounds, config = past_rounds(run.inputs), run.config
-    if not rounds:
-        return None
-    own = slice(0, config.past_prompts * config.samples_per_prompt, config.samples_per_prompt)
-    texts = [(row.messages, c.text) for row, c in zip(rows[own], completions[own], strict=True)]
-    groups = [row.group or row.id for row in rows[own]]
-    written: dict[int | None, PolicyTexts] = {
-        number: written_read(run.input(f"{PAST_POLICY}{number}")) for number in rounds
-    }
-    written[None] = PolicyTexts(texts, groups)
-
-    def load(number: int | None) -> RewardModel | None:
-        run.check_cancel()
-        return train if number is None else _past_model(run, number)
-
-    found = matrix_measure(
-        rounds, written, load, batch_size=config.scoring_batch_size, level=config.level
-    )
-    message = (
-        f"{len(found.cells)} pairs of a reward model and a policy of {len(rounds) + 1} rounds."
-    )
-    run.emit("reward_matrix", 8, STEPS, message=message)
-    return found
-
-
-def _past_model(run: Run[EvaluatePolicyConfig], number: int) -> RewardModel | None:
-    """None where it was not kept, or where this release cannot read it any more."""
-    name = f"{PAST_REWARD_MODEL}{number}"
-    if name not in run.inputs:
-        return None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return reward_model_load(run.input(name), device=device, pool=BasePool())
-    except UserError as error:
-        message = f"The reward model of round {number} is left out: {error}"
-        run.emit("reward_matrix", 8, STEPS, message=message)
-        return None
 
 
 # ---------------------------------------------------------------------------- writing
@@ -427,11 +272,6 @@ def _side_json(evidence: Evidence, name: str, i: int) -> dict[str, Any]:
 
 def _json(value: Any, indent: int | None) -> str:
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _sha(run: Run[EvaluatePolicyConfig], name: str) -> str:
-    run.input(name)  # names the input where it is missing
-    return run.spec.inputs[name].sha256
 
 
 def _headline(measured: PolicyMeasurements) -> dict[str, float | None]:

@@ -28,7 +28,7 @@ HARMLESS = {
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
     *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
     *("rounds:optimizer", "rounds:jobs", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
-    *("rounds:override_request", "rounds:suites"),
+    *("rounds:override_request", "rounds:suites", "rounds:suite_task"),
     *("quality:gold_new", "quality:gold_of_pair", "quality:settle"),
     *("quality:send_back", "quality:returned", "quality:ask", "quality:question"),
     *("quality:qualify", "quality:qualification_begin"),

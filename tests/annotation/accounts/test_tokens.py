@@ -203,7 +203,7 @@ def test_a_token_needs_a_name(eve):
 def test_scopes_are_offered_by_role_and_none_beyond_them_is_given(eve):
     ann = person_create("ann", "annotator", line=LINE)
     assert scopes_open_to(ann) == ["label"]
-    assert scopes_open_to(eve) == ["read", "import", "export", "campaigns", "rounds"]
+    assert scopes_open_to(eve) == ["read", "import", "export", "lines", "campaigns", "rounds"]
     assert scopes_open_to(person_create("nobody")) == []
     client = Client()
     client.force_login(ann)

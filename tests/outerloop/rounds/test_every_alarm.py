@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -13,13 +14,16 @@ from django.core import mail
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation import facade as annotation
 from annotation.accounts.services import membership_grant
+from evaluation import facade as evaluation
 from evaluation.contracts import JudgeSettings
+from evaluation.gates.serving.duties import CanaryDuty
 from evaluation.gates.serving.engine import EngineError
 from evaluation.gates.serving.supervisor import Supervisor
 from evaluation.judges.models import LineJudge
 from outerloop.rounds import tasks
-from outerloop.rounds.models import State
+from outerloop.rounds.models import PolicyLine, State
 from outerloop.rounds.overriding import overridable_checks
 from outerloop.rounds.services import round_start
 from outerloop.rounds.signal_watch import signal_alarms
@@ -28,9 +32,10 @@ from outerloop.webhooks import tasks as webhook_tasks
 from outerloop.webhooks.claims import delivery_claim
 from outerloop.webhooks.outcomes import TRIES, attempt_record
 from tests.architecture.packages import PACKAGES
+from tests.evaluation.gates.canary_votes import thumbs as canary_thumbs
 from tests.outerloop.rounds.signalled import old_line, second_deployed, thumbs
 from tests.outerloop.rounds.test_overriding import REASON, TOO_LONG
-from tests.outerloop.rounds.world import advance_through
+from tests.outerloop.rounds.world import advance_through, known
 from tests.outerloop.webhooks.world import a_webhook, make_due
 from tests.outerloop.webhooks.world import told as event_told
 from tests.support.people import person_create
@@ -39,8 +44,9 @@ from web.models import Notice
 
 # Where an alarm is given -> how many there are; each has its test below.
 ALARMS = {
+    "evaluation/gates/canary_judging.py": 2,
     "evaluation/gates/notices.py": 1,
-    "evaluation/gates/serving/notices.py": 1,
+    "evaluation/gates/serving/notices.py": 2,
     "evaluation/judges/notices.py": 1,
     "outerloop/rounds/alarms.py": 5,
     "outerloop/rounds/overriding.py": 1,
@@ -140,6 +146,42 @@ def test_a_deployed_policy_that_cannot_be_served(loop, heard, people):
 
     found = heard(Supervisor(loop.line.id, fail, Public()).step)
     assert told(found, "cannot be served: The server ended with status 1.") == {"lea", "eve"}
+
+
+@pytest.fixture
+def canary(loop, behave, evidence, people):
+    """Under way on a line with signals; what was told until then is put away."""
+    PolicyLine.objects.filter(pk=loop.line.id).update(deploys_by_itself=True, canary_share=25)
+    loop.line.refresh_from_db()
+    annotation.signals_switch(line_id=loop.line.id, on=True, actor="a", name="x")
+    advance_through(round_start(line=loop.line, trigger="person"))
+    mail.outbox.clear()
+    Notice.objects.all().delete()
+    return known(evaluation.canary_running(loop.line.id))
+
+
+def test_a_canary_that_is_shown_worse(canary, heard):
+    later = timezone.now() + timedelta(days=2)
+    canary_thumbs(canary, taken=True, users=200, down=160, days=-0.1)
+    canary_thumbs(canary, taken=False, users=400, down=80, days=-0.1)
+    with mock.patch("django.utils.timezone.now", return_value=later):
+        found = heard(evaluation.canaries_judge)
+    assert told(found, "was taken back by itself") == {"lea", "eve"}
+
+
+def test_a_canary_that_may_be_widened(canary, heard):
+    with mock.patch("django.utils.timezone.now", return_value=canary.widened_from):
+        found = heard(evaluation.canaries_judge)
+    assert told(found, "has answered for its days") == {"lea"}
+
+
+def test_a_canary_that_cannot_be_served(canary, heard):
+    def fail(artifact):
+        raise EngineError("The server ended with status 1.\nno memory")
+
+    duty = CanaryDuty(canary.line_id)
+    found = heard(Supervisor(canary.line_id, fail, mock.Mock(), duty=duty).step)
+    assert told(found, "The canary cannot be served: The server ended") == {"lea", "eve"}
 
 
 def test_a_judge_that_cannot_be_asked(loop, behave, evidence, heard, people, settings):

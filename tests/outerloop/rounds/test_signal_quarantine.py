@@ -22,12 +22,28 @@ MANY = 3000
 GATE_LABELS = 2
 # The only modules outside annotation.signals that may use what the facade says of signals.
 READERS = {
+    "evaluation/gates/canary_watch.py",  # votes on a canary and beside it
     "evaluation/gates/serving/feedback.py",
     "outerloop/rounds/pages/signals.py",
     "outerloop/rounds/schedule.py",  # an archived line keeps no answers
     "outerloop/rounds/signal_views.py",
     "outerloop/rounds/signal_watch.py",
     "outerloop/rounds/tasks.py",
+}
+# Whether signals are kept at all, and the name under which a user's are: neither says what anybody thinks.
+HARMLESS = {"signals_on", "user_hash"}
+TOLD_WHETHER = {
+    "evaluation/gates/canary_judging.py",
+    "evaluation/gates/canary_pages.py",
+    "evaluation/gates/services/canaries.py",
+    "evaluation/gates/serving/routes.py",
+    "outerloop/rounds/canaries.py",
+    "outerloop/rounds/pages/round.py",
+}
+CANARY_WATCHERS = {
+    "evaluation/gates/canary_judging.py",
+    "evaluation/gates/canary_pages.py",
+    "evaluation/gates/services/canaries.py",
 }
 WATCHERS = {
     "outerloop/rounds/pages/signals.py",
@@ -159,8 +175,13 @@ def users_of(wanted: set[str]) -> set[str]:
     return found
 
 
-def test_only_the_server_the_page_and_the_alarm_use_what_the_facade_says_of_signals():
-    assert users_of(names_of_signals()) == READERS
+def test_only_the_server_the_page_the_alarm_and_a_canary_use_what_the_facade_says_of_signals():
+    assert users_of(names_of_signals() - HARMLESS) <= READERS
+    assert users_of(names_of_signals()) == READERS | TOLD_WHETHER
+
+
+def test_only_the_page_the_sweeper_and_the_lead_who_widens_look_at_a_canary_s_votes():
+    assert users_of({"canary_watch"}) == CANARY_WATCHERS
 
 
 def test_only_the_page_the_sweeper_and_the_interface_look_at_the_alarm():

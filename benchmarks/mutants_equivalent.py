@@ -4,6 +4,10 @@ from __future__ import annotations
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
+        "evaluation.statistics.judging.x_corrected_win_rate",
+        "-    f = np.asarray(judged, dtype=np.float64)\n+    f = np.asarray(judged, dtype=None)",
+    ): "it is handed shares, which are floats already",
+    (
         "evaluation.statistics.curves.x__spearman",
         "-    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)\n"
         "+    a, b = a - a.mean(None, keepdims=True), b - b.mean(-1, keepdims=True)",

@@ -73,6 +73,7 @@ def test_a_quarter_of_the_capital_stays_with_the_mixture() -> None:
 def test_labels_of_an_unfinished_block_wait() -> None:
     x = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
     assert len(hedged_e_process(x, aim=AIM, block=2)) == 2
+    assert len(hedged_e_process(x, aim=AIM)) == len(x)  # each label is read by itself
     assert len(hedged_e_process(x[:1], aim=AIM, block=2)) == 0
 
 

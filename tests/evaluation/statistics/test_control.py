@@ -255,3 +255,12 @@ def test_labels_that_are_foreseen_are_evidence_sooner() -> None:
         if hypothesis == "population":
             last, before = found.trajectory[-1], plain.trajectory[-1]
             assert last.high - last.low < before.high - before.low
+
+
+def test_the_correlation_is_of_the_labels_that_a_prediction_touched():
+    """0 stands for "no prediction": three touched outcomes by hand, and the same with untouched ones between."""
+    touched = Differences(np.array([1.0, -1.0, 0.0, 0.5]), 4)
+    outcomes = np.array([1.0, 0.0, 1.0, 1.0])
+    expected = np.corrcoef([1.0, 0.0, 1.0], [1.0, -1.0, 0.5])[0, 1]
+    assert touched.correlation(outcomes) == pytest.approx(expected)
+    assert Differences(np.zeros(3), 0).correlation(outcomes[:3]) == 0.0

@@ -46,6 +46,7 @@ def test_mismatch_is_spearman_on_first_differences():
     expected = stats.spearmanr(np.diff(reward), np.diff(evaluation)).statistic
     assert found.estimate == pytest.approx(expected)
     assert found.low <= found.estimate <= found.high
+    assert found.n == 19
 
 
 def test_curves_that_move_against_each_other_are_clearly_negative():

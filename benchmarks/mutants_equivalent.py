@@ -4,6 +4,11 @@ from __future__ import annotations
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
+        "annotation.comparisons.services.queue.x_queue_lease",
+        '-    rows = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))\n'
+        '+    rows = list(mine.select_for_update(of=("self",)).values_list(flat=True))',
+    ): "without a name the first field is given, which is the key",
+    (
         "evaluation.statistics.judging.x_corrected_win_rate",
         "-    f = np.asarray(judged, dtype=np.float64)\n+    f = np.asarray(judged, dtype=None)",
     ): "it is handed shares, which are floats already",

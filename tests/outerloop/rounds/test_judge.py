@@ -118,12 +118,12 @@ def test_a_cancelled_round_ends_its_asking(loop, round_, monkeypatch):
     assert JudgeRun.objects.get().ended_at is None
 
 
-@pytest.mark.parametrize("script", [{"statuses": [401]}, {"statuses": [500] * 99}, None])
-def test_a_judge_that_cannot_be_asked_ends_no_round_and_people_are_told(loop, round_, script):
+@pytest.mark.parametrize("statuses", [(401,), (500,) * 99, None])
+def test_a_judge_that_cannot_be_asked_ends_no_round_and_people_are_told(loop, round_, statuses):
     lead = person_create("lea", "lead", line=loop.line.id)
     person_create("ann", "annotator", line=loop.line.id)
-    with scripted_judge(**(script or {})) as judge:
-        url = judge.url if script else "http://127.0.0.1:1024/v1"
+    with scripted_judge(statuses=list(statuses or ())) as judge:
+        url = judge.url if statuses else "http://127.0.0.1:1024/v1"
         judge_set(loop.line, url)
         assert round_advance(round_id=round_.id) == State.AWAITING_LABELS
     run = JudgeRun.objects.get(round=round_.id)

@@ -33,7 +33,7 @@ class ScriptedEngine(ThreadingHTTPServer):
         self.breaks_after: int | None = None
         self.finish = "stop"
         super().__init__((LOCAL, 0), _Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
     @property
     def port(self) -> int:

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 LARGEST_BODY = 4 << 20
 CLIENT_SECONDS = 60.0
 MOST_AT_ONCE = 128
+STOP_SECONDS = 0.1  # between two looks whether to stop
 SILENT = "No policy is served yet; try again in a moment."
 
 
@@ -64,7 +65,9 @@ class Relay:
         """Raises OSError when the port is taken."""
         self._server = _Server(self)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, name="relay", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=[STOP_SECONDS], name="relay", daemon=True
+        ).start()
 
     def stop(self) -> None:
         if self._server is not None:

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[Answering]:
     made = Answering(("127.0.0.1", 0), Handler)
     made.answers, made.heard = [], []
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    threading.Thread(target=made.serve_forever, args=[0.02], daemon=True).start()
     yield made
     made.shutdown()
     made.server_close()

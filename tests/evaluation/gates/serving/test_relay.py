@@ -41,7 +41,7 @@ class Engine(ThreadingHTTPServer):
         self.slow = threading.Event()
         self.slow.set()
         super().__init__(("127.0.0.1", 0), EngineHandler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
     @property
     def port(self) -> int:

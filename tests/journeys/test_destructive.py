@@ -50,6 +50,10 @@ ASKED_BY_TYPING = {"accounts:erase"}
 SENDERS = (
     "form[method=post] [type=submit], [data-confirm], [hx-post], [hx-put], [hx-patch], [hx-delete]"
 )
+# [where it posts to, what it says] of each; null for a form.
+SENDS = """all => all.map(e => [e.matches('form') ? null :
+  ['hx-post', 'hx-delete', 'formaction'].map(name => e.getAttribute(name)).find(Boolean) || e.form.action,
+  e.innerText])"""
 # Programs are asked nothing: their doors show no button.
 DESTRUCTIVE = {name for name, rule in RULES.items() if rule.post and not rule.by_token} - HARMLESS
 
@@ -99,17 +103,13 @@ def test_every_destructive_button_asks_once_and_sends_only_after_a_yes(
 def _destructive(page: Page) -> Iterator[tuple[str, Locator]]:
     """(URL name, button) of all on the page that is not known to be harmless."""
     found = page.locator(SENDERS)
-    for place in range(found.count()):
-        button = found.nth(place)
-        if button.evaluate("e => e.matches('form')"):
-            continue  # its buttons are among the found
-        target = button.evaluate(
-            "e => ['hx-post', 'hx-delete', 'formaction'].map(name => e.getAttribute(name)).find(Boolean)"
-            " || e.form.action"
-        )
+    for place, (target, says) in enumerate(found.evaluate_all(SENDS)):
+        # a form stands among the found too: its buttons are asked
+        if target is None:
+            continue
         name = resolve(re.sub(r"^https?://[^/]+|[?#].*$", "", target)).view_name
-        if name not in HARMLESS and (name, button.inner_text().strip()) not in HARMLESS_BUTTONS:
-            yield name, button
+        if name not in HARMLESS and (name, says.strip()) not in HARMLESS_BUTTONS:
+            yield name, found.nth(place)
 
 
 def _asks_once(page: Page, button: Locator, sent: Sent, where: str) -> None:

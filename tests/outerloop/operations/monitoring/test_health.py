@@ -182,7 +182,7 @@ def test_callers_beside_one_who_looks_are_given_the_last_answer(monkeypatch):
 
     def look():
         looking.set()
-        hang.wait(1.2)
+        hang.wait(20)
         return health.HealthCheck("a", True, "well")
 
     recent = health.Readiness(clock=lambda: now[0], groups=({"a": look},))
@@ -193,9 +193,8 @@ def test_callers_beside_one_who_looks_are_given_the_last_answer(monkeypatch):
     first = Thread(target=recent)
     first.start()
     assert looking.wait(5)
-    began = time.monotonic()
     assert [recent()[0].says for _ in range(12)] == ["well"] * 12
-    assert time.monotonic() - began < 0.2
+    assert first.is_alive(), "the twelve waited for the look that was under way"
     hang.set()
     first.join()
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from outerloop.rounds.models import State
-from outerloop.rounds.services import round_start
+from outerloop.rounds.services import round_cancel, round_start
 from tests.outerloop.rounds.world import advance_through, known, run_of
 from training import facade as training
 from training.runs.inventory import input_path
@@ -66,3 +66,15 @@ def test_a_plan_says_how_many_rounds_and_prompts(loop, behave, evidence, most, n
     for reference in past.values():
         if reference["path"].endswith(".jsonl"):
             assert len(input_path(reference["path"]).read_text().splitlines()) == 3
+
+
+def test_a_round_that_was_cancelled_before_its_verdict_is_no_past(loop, behave, evidence):
+    loop.label(3)
+    changes = {"candidate": "incumbent", "minimum_fresh_labels": 0}
+    started = round_start(line=loop.line, trigger="person", changes=changes)
+    cancelled = advance_through(started, upto=State.AWAITING_LABELS)
+    assert cancelled.number == 1
+    assert run_of(cancelled, State.POLICY_EVALUATION).state == "succeeded"
+    round_cancel(round_=cancelled, actor="lead")
+    assert advance_through(cancelled).state == State.CANCELLED
+    assert past_of(rounds(loop, 1)) == {}

@@ -59,8 +59,9 @@ Engine = Literal["own", "transformers", "vllm"]
 RewardCombination = Literal["mean", "worst", "mean_minus_variance", "soft_worst"]
 """What the members of an ensemble are together; all but the mean pay less where they disagree."""
 
-PairLoss = Literal["dpo", "ipo", "length_normalised_dpo", "simpo"]
-"""The last two divide the log-probability of a completion by its tokens; "simpo" has no reference."""
+PairLoss = Literal["dpo", "ipo", "length_normalised_dpo", "simpo", "kto"]
+"""The two before the last divide the log-probability of a completion by its tokens, "simpo" without a reference; "kto"
+takes each completion of a pair by itself."""
 
 RewardShaping = Literal["none", "preference_as_reward"]
 
@@ -160,6 +161,8 @@ class DpoConfig(JsonContract):
     loss: PairLoss = "dpo"
     beta: float = 0.1
     simpo_margin: float = 1.0  # gamma of "simpo"
+    desirable_weight: float = 1.0  # lambda_D of "kto"
+    undesirable_weight: float = 1.0  # lambda_U of "kto"
     label_smoothing: float = 0.0
     held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
     epochs: int = 2

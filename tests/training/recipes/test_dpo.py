@@ -112,6 +112,47 @@ def test_the_temperature_that_a_policy_is_measured_at_changes_nothing_that_it_le
     assert weights[0] == weights[1]
 
 
+def test_kto_tells_pairs_apart_and_measures_its_point_on_strangers(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    """However many texts are in memory at once: the point is that of the whole batch."""
+    losses = []
+    for size in (2, 64):
+        at, config = tmp_path / str(size), dpo_config(loss="kto", epochs=6, micro_batch_size=size)
+        assert run("dpo", at, inputs, config) == 0
+        rows = [row["metrics"] for row in ppo_runs.events(at, "train")]
+        losses.append([row["loss"] for row in rows])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[1][0] == pytest.approx(0.5, abs=1e-5)
+    assert rows[0]["reference_point"] == pytest.approx(0.0, abs=1e-5)
+    assert all(row["reference_point"] >= 0 for row in rows)
+    last = ppo_runs.events(at, "dpo")[-1]["metrics"]
+    assert last["validation_implicit_accuracy"] == 1.0
+    assert last["validation_loss"] < 0.5
+    assert "reference_point" not in last
+
+
+def test_pairs_marked_both_bad_become_less_likely_by_kto_alone(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
+    rows = [json.loads(line) for line in inputs["preferences"].read_text().splitlines()]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row | {"both_bad": True}) + "\n" for row in rows))
+    changes = {}
+    for loss in ("dpo", "kto"):
+        at = tmp_path / loss
+        settings = dpo_config(loss=loss, epochs=4)
+        assert run("dpo", at, inputs | {"preferences": pairs}, settings) == 0
+        after, before = (
+            completion_log_probs(policy, ppo_runs.QUESTIONS[0], ["blue sun", "red moon"])
+            for policy in (at / "policy", inputs["policy"])
+        )
+        changes[loss] = [one - other for one, other in zip(after, before, strict=True)]
+        assert manifest(at).results["both_bad"] == manifest(at).results["pairs"]
+    assert max(changes["kto"]) < -0.5
+    assert changes["dpo"][0] > changes["kto"][0] + 0.5
+
+
 def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:
@@ -130,6 +171,7 @@ def test_how_many_texts_are_in_memory_at_once_changes_only_rounding(
         ({"beta": 0.0}, "beta is 0.0; set it above 0"),
         ({"label_smoothing": 0.5}, "label_smoothing is 0.5"),
         ({"simpo_margin": -1.0}, "simpo_margin is -1.0"),
+        ({"desirable_weight": 0.0}, "desirable_weight is 0.0"),
         ({"pessimism_temperature": 0.0}, "pessimism_temperature is 0.0"),
         ({"max_length": 500}, "the model reads at most 64 tokens"),
         ({"measure": replace(MEASURE, points=0)}, "measure.points is 0"),

@@ -33,7 +33,7 @@ def pair_losses(
     simpo_margin: float = 0.0,
 ) -> PairLosses:
     """The loss of each pair from what `kind` compares of its two completions, each (B,): their log-ratios l
-    for "dpo", l / n for "ipo" and "length_normalised_dpo", s for "simpo".
+    for "dpo", l / n for "ipo" and "length_normalised_dpo", s for "simpo". `kto_losses` has that of "kto".
 
     `preference` p (B,) is the probability that completion 0 is the better one; a tie is 1/2.
 

@@ -13,6 +13,8 @@ __all__ = ["check_best_of_n", "check_dpo", "require", "require_above_zero", "req
 _DPO_POSITIVE = (
     "pessimism_temperature",
     "beta",
+    "desirable_weight",
+    "undesirable_weight",
     "epochs",
     "batch_size",
     "micro_batch_size",

@@ -65,8 +65,10 @@ takes each completion of a pair by itself."""
 
 RewardShaping = Literal["none", "preference_as_reward"]
 
-Advantage = Literal["gae", "rloo", "grpo", "reinforce_plus_plus"]
-"""What a completion is compared with: a critic, the others of its prompt (two kinds), or the whole batch."""
+Advantage = Literal["gae", "rloo", "grpo", "reinforce_plus_plus", "p3o"]
+"""What a completion is compared with: a critic, the others of its prompt (two kinds), the whole batch, or the one other
+of its pair, with a loss of pairs.
+"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,12 @@ class PpoConfig(JsonContract):
     clip_range: float = 0.2
     value_clip_range: float = 0.2
     value_coefficient: float = 0.5
+    pair_ratio_cap: float = 2.0  # of "p3o": largest weight of a pair, and 1 / it the smallest
     max_grad_norm: float = 1.0
+    gradient_penalty: float = 0.0  # on half the squared norm of the policy's gradient; 0: none
+    gradient_probe: float = (
+        1e-3  # share of the gradient by which it moves the weights to see its change
+    )
     missing_eos_penalty: float = 1.0
     whiten_advantages: bool = True
     shared_backbone: bool = False

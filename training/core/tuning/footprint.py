@@ -68,6 +68,8 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: i
     frozen = [*beside, *_engine_copy(policy, config)]
     if config.kl.reference_decay != 1:
         frozen.append(policy.weights_alone(policy.learned))
+    if config.gradient_penalty > 0:  # weights and gradients as they were before the probe
+        frozen.append(policy.weights_alone(2 * policy.learned))
     return estimate([policy, *critic], [*frozen, *models], job, shards=shards)
 
 

@@ -21,9 +21,9 @@ win rate         share of an update's completions that the gold prefers to the f
                  the peak and at the end.
 seconds          processor seconds of the training program, on one thread.
 
-Seed 199 was used to choose sizes and is not counted; `p3o` and `gradient penalty` came later, with settings that no seed
-was used to choose. Finished arms lie under --work and are not run again; the results file is written after each, and a row
-has the commit that it was made by.
+Seed 199 was used to choose sizes and is not counted; `p3o` and `gradient penalty` came later, with settings that no
+seed was used to choose. Finished arms lie under --work and are not run again; the results file is written after each,
+and a row has the commit that it was made by.
 """
 
 from __future__ import annotations

@@ -171,6 +171,7 @@ class DpoConfig(JsonContract):
     desirable_weight: float = 1.0  # lambda_D of "kto"
     undesirable_weight: float = 1.0  # lambda_U of "kto"
     label_smoothing: float = 0.0
+    exploration: float = 0.0  # alpha of XPO's bonus, with "dpo"; 0: none
     held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
     epochs: int = 2
     batch_size: int = 32

@@ -75,6 +75,7 @@ _FIGURES = {
     "entropy": "Entropy (nats a token)",
     "eos_rate": "Answers that ended by themselves (share)",
     "grad_norm": "Gradient norm",
+    "explored_log_prob": "Log-probability of the reference's answers (nats)",
     "groups": "Groups of prompts",
     "held_out_gain": "Held-out reward gained (z)",
     "kl_exact": "KL to the reference, exact (nats an answer)",

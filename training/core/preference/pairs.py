@@ -23,7 +23,14 @@ from training.core.data.pairs import (
 from training.core.model.context import length_check
 from training.core.model.loading import LoadedModel
 from training.core.preference.kto import kto_losses, pairs_mismatch
-from training.core.preference.log_ratios import LogProbs, pair_log_probs, pair_tokens
+from training.core.preference.log_ratios import (
+    LogProbs,
+    Text,
+    pair_log_probs,
+    pair_texts,
+    pair_tokens,
+    text_log_probs,
+)
 from training.core.preference.losses import PairLosses, pair_losses
 
 __all__ = ["DpoPairs", "Judged", "PairSet", "judge", "mismatched", "pairs_read", "stranger_ratios"]
@@ -33,12 +40,14 @@ __all__ = ["DpoPairs", "Judged", "PairSet", "judge", "mismatched", "pairs_read",
 class PairSet:
     """Pairs with what the reference gives their completions, computed once.
 
-    `strangers` are the same prompts with completions of other ones, where the loss reads such.
+    `strangers` are the same prompts with completions of other ones, and `explored` a completion of the reference to
+    each, where the loss reads such.
     """
 
     pairs: list[EncodedPair]
     reference: LogProbs
     strangers: PairSet | None = None
+    explored: list[Text] | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -46,12 +55,13 @@ class PairSet:
 
 
 class Judged(NamedTuple):
-    """Some pairs under the policy; the last two are their labels and weights, both (B,)."""
+    """Some pairs under the policy; labels and weights are (B,), and so is log pi of the explored completions."""
 
     losses: PairLosses
     ratios: LogProbs
     preference: Tensor
     weights: Tensor
+    explored: Tensor | None = None
 
 
 class DpoPairs(NamedTuple):
@@ -134,7 +144,9 @@ def judge(
 ) -> Judged:
     """The losses of some pairs of `side` in one forward pass of `model`; gradients flow. `point` is KTO's z_0."""
     pairs = [side.pairs[i] for i in rows]
-    own = pair_log_probs(model, pairs, pad_id=pad_id, device=device)
+    texts = pair_texts(pairs) + ([side.explored[i] for i in rows] if side.explored else [])
+    sums = text_log_probs(model, texts, pad_id=pad_id, device=device)
+    own = LogProbs(sums[: len(pairs)], sums[len(pairs) : 2 * len(pairs)])
     ratios = _ratios(own, side, rows)
     labels = labels_of(pairs).to(device)
     if config.loss == "kto":
@@ -157,7 +169,8 @@ def judge(
         label_smoothing=config.label_smoothing,
         simpo_margin=config.simpo_margin,
     )
-    return Judged(losses, ratios, labels.preference, labels.weight)
+    explored = sums[2 * len(pairs) :] if side.explored else None
+    return Judged(losses, ratios, labels.preference, labels.weight, explored)
 
 
 def _compared(

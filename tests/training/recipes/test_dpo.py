@@ -30,6 +30,7 @@ from training.core.model.actor_critic import response_logits
 from training.core.model.loading import policy_load_path
 from training.core.model.logprobs import token_log_probs
 from training.core.rollout.engine import OwnEngine
+from training.core.rollout.reference_texts import reference_responses
 from training.recipes import dpo, dpo_reference
 
 
@@ -172,10 +173,9 @@ def test_the_explored_text_is_what_the_reference_writes_to_the_prompt_of_its_pai
     tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, adapter: Any
 ) -> None:
     seen: list[Any] = []
-    draw = dpo_reference.reference_responses
 
     def noted(policy: Any, reference: Any, prompts: Any, seeds: Any, **settings: Any) -> Any:
-        drawn = draw(policy, reference, prompts, seeds, **settings)
+        drawn = reference_responses(policy, reference, prompts, seeds, **settings)
         seen.append((prompts, seeds, settings["sampling"], drawn))
         return drawn
 

@@ -1,4 +1,4 @@
-"""The loss of KTO (Ethayarajh 2024, arXiv 2402.01306, equations 7 and 8): is a completion by itself desirable?
+"""The loss of KTO (Ethayarajh 2024, arXiv 2402.01306, section 4): is a completion by itself desirable?
 
 A pair is two such questions. Which completion is preferred says that it is desirable and the other one not;
 where both were marked bad, neither is. Votes on one completion alone are not kept by the platform.
@@ -33,7 +33,7 @@ def kto_point(total: float, count: float) -> float:
     to other prompts than x_i.
 
     How far the policy is from the reference wherever it was not taught. It is a constant of the loss: no gradient
-    goes through it (section 4.1).
+    goes through it.
     """
     return max(0.0, total / count)
 

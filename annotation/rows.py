@@ -75,7 +75,8 @@ class PreferenceRow(JsonContract):
     `preference` is the probability that completion 0 is the better one, a tie 0.5; `strength` the raw step
     1..7 in slot order (1: completion 0 much better); `source` is people, simulated or import:NAME; `strategy`
     is what chose the pair, "random" being the arm from which figures speak for all pairs. A ranking
-    of K answers is K (K - 1) / 2 rows, each `part` of it and with 1 / (K - 1) of its weight.
+    of K answers is K (K - 1) / 2 rows, each `part` of it and with 1 / (K - 1) of its weight. `both_bad` says that
+    neither completion is good, whichever is the better one.
     """
 
     id: str
@@ -93,16 +94,19 @@ class PreferenceRow(JsonContract):
     source: str = ""
     strategy: str = ""
     part: RankingPart | None = None
+    both_bad: bool = False
     writers: tuple[Writer, ...] = ()  # of the two completions, where a snapshot was asked for them
 
     def to_json(self) -> dict[str, Any]:
-        """Without `part` and `writers` where there are none: other labels keep the file, and the hash, that they
-        had."""
+        """Without `part`, `writers` and `both_bad` where there are none: other labels keep the file, and the hash,
+        that they had."""
         document = super().to_json()
         if self.part is None:
             del document["part"]
         if not self.writers:
             del document["writers"]
+        if not self.both_bad:
+            del document["both_bad"]
         return document
 
     def __post_init__(self) -> None:

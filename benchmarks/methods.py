@@ -21,8 +21,9 @@ win rate         share of an update's completions that the gold prefers to the f
                  the peak and at the end.
 seconds          processor seconds of the training program, on one thread.
 
-Seed 199 was used to choose sizes and is not counted. Finished arms lie under --work and are not run again; the
-results file is written after each.
+Seed 199 was used to choose sizes and is not counted; `p3o` and `gradient penalty` came later, with settings that no
+seed was used to choose. Finished arms lie under --work and are not run again; the results file is written after each,
+and a row has the commit that it was made by.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ ARM = replace(
     exact_kl_rollouts=0,
     checkpoint_every=100,
 )
+PAIRS = {"prompts_per_update": ARM.prompts_per_update // 2, "completions_per_prompt": 2}
 GROUPS = {"prompts_per_update": ARM.prompts_per_update // 4, "completions_per_prompt": 4}
 PAR = {"reward_shaping": "preference_as_reward"}
 METHODS: dict[str, dict[str, Any]] = {
@@ -102,6 +104,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "rloo": {"advantage": "rloo", **GROUPS},
     "grpo": {"advantage": "grpo", **GROUPS},
     "reinforce_plus_plus": {"advantage": "reinforce_plus_plus"},
+    "p3o": {"advantage": "p3o", **PAIRS},
+    "gradient penalty": {"gradient_penalty": 0.1, "gradient_probe": 0.1},
     "worst": {"reward_combination": "worst"},
     "mean_minus_variance": {"reward_combination": "mean_minus_variance"},
     "soft_worst": {"reward_combination": "soft_worst", "pessimism_temperature": 0.5},
@@ -129,7 +133,9 @@ def main() -> None:
         world = world_make(arguments.work / str(seed), seed, policy)
         for method in () if arguments.worlds else arguments.methods:
             document = _document(arguments.results)
-            document["arms"][f"{method} {seed}"] = arm_run(world, method)
+            document["arms"][f"{method} {seed}"] = arm_run(world, method) | {
+                "commit": document["commit"]
+            }
             file_write(arguments.results, json.dumps(document, indent=1) + "\n")
     print(table(_document(arguments.results)["arms"], arguments.methods, arguments.seeds))
 

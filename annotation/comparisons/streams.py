@@ -173,6 +173,7 @@ def _preference(
         source=_source(row),
         writers=(writers[slots[0]], writers[slots[1]]) if writers else (),
         strategy=row["strategy"],
+        both_bad=row["both_bad"],
     )
 
 

@@ -26,7 +26,7 @@ from annotation.contracts import (
     SnapshotRecipe,
 )
 from annotation.quality.services import exclusion_drawn, exclusion_lift, exclusion_make
-from annotation.rows import Writer
+from annotation.rows import PreferenceRow, Writer
 from tests.annotation.factories import (
     a_campaign,
     a_simulation,
@@ -100,6 +100,22 @@ def test_a_preference_row_says_which_slot_is_better_and_how_strongly():
         assert row.completions[1].startswith("second")
         assert (row.rater, row.source) == (annotator.pseudonym, "people")
         assert row.campaign == campaign.slug
+
+
+def test_a_row_says_that_both_completions_are_bad_and_others_stay_as_they_were():
+    campaign = a_campaign()
+    some_pairs(campaign, 3, split="train")
+    annotator = an_annotator(campaign)
+    marked = {
+        str(label_next(annotator, campaign, value, both_bad=bad).judgment_id): bad
+        for value, bad in ((4, True), (2, True), (4, False))
+    }
+    rows = stream(campaign)
+    assert {row.id: row.both_bad for row in rows} == marked
+    for row in rows:
+        document = row.to_json()
+        assert document.get("both_bad") is (True if marked[row.id] else None)
+        assert PreferenceRow.from_json(document) == row
 
 
 def test_neither_gate_labels_nor_repeats_nor_evaluation_prompts_train():

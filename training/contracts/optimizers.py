@@ -59,13 +59,16 @@ Engine = Literal["own", "transformers", "vllm"]
 RewardCombination = Literal["mean", "worst", "mean_minus_variance", "soft_worst"]
 """What the members of an ensemble are together; all but the mean pay less where they disagree."""
 
-PairLoss = Literal["dpo", "ipo", "length_normalised_dpo", "simpo"]
-"""The last two divide the log-probability of a completion by its tokens; "simpo" has no reference."""
+PairLoss = Literal["dpo", "ipo", "length_normalised_dpo", "simpo", "kto"]
+"""The two before the last divide the log-probability of a completion by its tokens, "simpo" without a reference; "kto"
+takes each completion of a pair by itself."""
 
 RewardShaping = Literal["none", "preference_as_reward"]
 
-Advantage = Literal["gae", "rloo", "grpo", "reinforce_plus_plus"]
-"""What a completion is compared with: a critic, the others of its prompt (two kinds), or the whole batch."""
+Advantage = Literal["gae", "rloo", "grpo", "reinforce_plus_plus", "p3o"]
+"""What a completion is compared with: a critic, the others of its prompt (two kinds), the whole batch, or the one other
+of its pair, with a loss of pairs.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,12 @@ class PpoConfig(JsonContract):
     clip_range: float = 0.2
     value_clip_range: float = 0.2
     value_coefficient: float = 0.5
+    pair_ratio_cap: float = 2.0  # of "p3o": largest weight of a pair, and 1 / it the smallest
     max_grad_norm: float = 1.0
+    gradient_penalty: float = 0.0  # on half the squared norm of the policy's gradient; 0: none
+    gradient_probe: float = (
+        1e-3  # share of the gradient by which it moves the weights to see its change
+    )
     missing_eos_penalty: float = 1.0
     whiten_advantages: bool = True
     shared_backbone: bool = False
@@ -160,7 +168,10 @@ class DpoConfig(JsonContract):
     loss: PairLoss = "dpo"
     beta: float = 0.1
     simpo_margin: float = 1.0  # gamma of "simpo"
+    desirable_weight: float = 1.0  # lambda_D of "kto"
+    undesirable_weight: float = 1.0  # lambda_U of "kto"
     label_smoothing: float = 0.0
+    exploration: float = 0.0  # alpha of XPO's bonus, with "dpo"; 0: none
     held_out_share: float = 0.25  # of the prompt groups, left to the held-out reward model
     epochs: int = 2
     batch_size: int = 32

@@ -43,6 +43,10 @@ class RewardModelConfig(JsonContract):
     warmup_share: float = 0.1
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    gradient_penalty: float = 0.0  # on half the squared norm of the gradient; 0: none
+    gradient_probe: float = (
+        1e-3  # share of the gradient by which it moves the weights to see its change
+    )
     max_length: int = 256
     truncation: Truncation = "oldest_turns"
     loss: RewardLoss = "bradley_terry"
@@ -179,6 +183,10 @@ class RewardModelConfig(JsonContract):
                 self.adapter.kind != "none" and self.backbone.kind == "fresh",
                 "adapter freezes the backbone, and a fresh one has learned nothing; name a backbone "
                 "that was trained, or set adapter.kind to 'none'.",
+            ),
+            (
+                self.gradient_penalty < 0 or self.gradient_probe <= 0,
+                "gradient_penalty must not be negative, and gradient_probe must be above 0.",
             ),
             (
                 self.weight_average and self.members < 2,

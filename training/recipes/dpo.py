@@ -1,4 +1,4 @@
-"""Direct preference optimisation: train a policy on preferences themselves (DPO, or IPO by `loss`).
+"""Direct preference optimisation: train a policy on preferences themselves (DPO, or by `loss` IPO, SimPO, KTO).
 
     accelerate launch -m training.recipes.dpo RUN/spec.json [--token N]
 
@@ -24,28 +24,38 @@ checkpoint and on a CPU ends with the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.contracts import DpoConfig
 from training.core.data.batches import batches_from, length_batches
 from training.core.data.fitting import Fitted
 from training.core.data.pairs import EncodedPair
-from training.core.preference.log_ratios import LogProbs, pair_log_probs_all
-from training.core.preference.pairs import DpoPairs, Judged, PairSet, judge, pairs_read
+from training.core.preference.kto import kto_point
+from training.core.preference.losses import exploration_bonus
+from training.core.preference.pairs import (
+    DpoPairs,
+    Judged,
+    PairSet,
+    judge,
+    mismatched,
+    pairs_read,
+    stranger_ratios,
+)
 from training.core.preference.tally import SUMS, tally, tally_means
 from training.core.run.alarms import loss_check
 from training.core.run.checkpoints import seed_everything
 from training.core.run.run_directory import Run, recipe_main
+from training.core.sharding import equal_passes
 from training.core.tuning.footprint import DPO_FIXES, dpo_footprint
 from training.core.tuning.materials import Materials
 from training.core.tuning.progress import TrainingProgress
 from training.core.tuning.settings import check_dpo
+from training.recipes.dpo_reference import explored_texts, reference_log_probs
 from training.recipes.runtime import (
     Network,
     accelerator_open,
@@ -76,8 +86,8 @@ class DpoParts(Measured[DpoConfig]):
 
     @property
     def pairs_at_once(self) -> int:
-        """A pair is two sequences."""
-        return max(1, self.config.micro_batch_size // 2)
+        """A pair is two sequences, three with one that the reference wrote."""
+        return max(1, self.config.micro_batch_size // (3 if self.config.exploration else 2))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,32 +147,24 @@ def _pair_sets(
     network: Network[Any],
 ) -> Mapping[str, Any]:
     """Both sides with the reference's view, in the precision of the policy: equal weights, equal numbers."""
+
+    def with_reference(of: list[EncodedPair], strangers: PairSet | None = None) -> PairSet:
+        return PairSet(of, reference_log_probs(run, accelerator, materials, of), strangers)
+
+    def strangers(of: list[EncodedPair]) -> PairSet | None:
+        if run.config.loss != "kto":
+            return None
+        return with_reference(mismatched(of, pairs.train, materials.policy, run.config))
+
     with network.whole():
         train, validation = (
-            PairSet(of, _reference(run, accelerator, materials, of))
-            for of in (pairs.train, pairs.validation)
+            with_reference(of, strangers(of)) for of in (pairs.train, pairs.validation)
         )
+        if run.config.exploration > 0:
+            train = replace(
+                train, explored=explored_texts(run, accelerator, materials, pairs.train)
+            )
     return {"train": train, "validation": validation, "fitted": pairs.fitted}
-
-
-def _reference(
-    run: Run[DpoConfig], accelerator: Any, materials: Materials, pairs: list[EncodedPair]
-) -> LogProbs:
-    """What the reference gives every pair; each process does its share of the work."""
-    mine = own_share(accelerator, range(len(pairs)))
-    with accelerator.autocast():
-        found = pair_log_probs_all(
-            materials.reference,
-            [pairs[i] for i in mine],
-            pad_id=materials.policy.pad_id,
-            batch_size=2 * run.config.micro_batch_size,
-            device=accelerator.device,
-        )
-    rows = gather_object(list(zip(mine, found.first.tolist(), found.second.tolist(), strict=True)))
-    first, second = torch.zeros(len(pairs)), torch.zeros(len(pairs))
-    for i, of_first, of_second in rows:
-        first[i], second[i] = of_first, of_second
-    return LogProbs(first, second)
 
 
 # --------------------------------------------------------------------------- step
@@ -187,14 +189,19 @@ def _train_step(parts: DpoParts, progress: DpoProgress, batch: Sequence[int]) ->
     weight = sum(pairs[i].row.weight for i in batch)
     share = sorted(own_share(accelerator, batch), key=lambda i: pairs[i].longest)
     mine, counted = share or list(batch[:1]), bool(share)
-    sums = torch.zeros(len(SUMS), dtype=torch.float64)
+    sums, explored = torch.zeros(len(SUMS), dtype=torch.float64), [0.0]
+    point = reference_point(parts, parts.network.model, parts.train, mine, counted=counted)
 
     def share_of(rows: Sequence[int], worked: float) -> Tensor:
-        judged = _judge(parts, parts.network.model, parts.train, rows)
+        judged = _judge(parts, parts.network.model, parts.train, rows, point)
         weights = judged.weights * (counted * worked)
         sums.add_(tally(judged.losses, judged.ratios, judged.preference, weights))
+        loss = judged.losses.loss
+        if judged.explored is not None:
+            loss = loss + exploration_bonus(judged.explored, config.exploration)
+            explored[0] += float((judged.explored.detach() * weights).sum())
         # Gradients are averaged over processes; the loss is already a share of the global mean.
-        return (judged.losses.loss * weights).sum().div(weight).mul(accelerator.num_processes)
+        return (loss * weights).sum().div(weight).mul(accelerator.num_processes)
 
     norm = optimizer_step(
         accelerator,
@@ -208,13 +215,35 @@ def _train_step(parts: DpoParts, progress: DpoProgress, batch: Sequence[int]) ->
     progress.throughput.tokens["train"] += sum(2 * pairs[i].longest for i in batch)
     row = tally_means(shared)
     loss_check(row["loss"] or 0.0, step=progress.step)
+    row |= {"reference_point": point} if parts.train.strangers else {}
+    if parts.train.explored:
+        row["explored_log_prob"] = total(accelerator, explored[0]) / weight
     return row | {"grad_norm": norm, "learning_rate": rate}
 
 
-def _judge(parts: DpoParts, model: Any, side: PairSet, rows: Sequence[int]) -> Judged:
+def _judge(parts: DpoParts, model: Any, side: PairSet, rows: Sequence[int], point: float) -> Judged:
     pad_id, device = parts.policy.pad_id, parts.accelerator.device
     with parts.accelerator.autocast():
-        return judge(model, side, rows, parts.config, pad_id=pad_id, device=device)
+        return judge(model, side, rows, parts.config, pad_id=pad_id, device=device, point=point)
+
+
+def reference_point(
+    parts: DpoParts, model: Any, side: PairSet, rows: Sequence[int], *, counted: bool = True
+) -> float:
+    """KTO's z_0 over these pairs of all processes; 0 where the loss has none."""
+    if side.strangers is None:
+        return 0.0
+    pad_id, device = parts.policy.pad_id, parts.accelerator.device
+    chunks = micro_batches(rows, parts.pairs_at_once) if rows else []
+    summed = 0.0
+    for number in range(equal_passes(model, len(chunks), device=device)):
+        with parts.accelerator.autocast():
+            found = stranger_ratios(
+                model, side, chunks[min(number, len(chunks) - 1)], pad_id=pad_id, device=device
+            )
+        summed += float(found.sum()) * (counted and number < len(chunks))
+    count = total(parts.accelerator, 2.0 * len(rows) * counted)
+    return kto_point(total(parts.accelerator, summed), count) if count else 0.0
 
 
 # ------------------------------------------------------------------------ measure
@@ -232,9 +261,11 @@ def validate(parts: DpoParts) -> Metrics:
     """Loss and implicit rewards on the validation pairs; empty where there are none."""
     sums = torch.zeros(len(SUMS), dtype=torch.float64)
     mine = own_share(parts.accelerator, range(len(parts.validation.pairs)))
+    point = reference_point(parts, parts.policy.model, parts.validation, mine)
     for start in range(0, len(mine), parts.pairs_at_once):
         rows = mine[start : start + parts.pairs_at_once]
-        sums += tally(*_judge(parts, parts.policy.model, parts.validation, rows))
+        judged = _judge(parts, parts.policy.model, parts.validation, rows, point)
+        sums += tally(judged.losses, judged.ratios, judged.preference, judged.weights)
     return tally_means([total(parts.accelerator, value) for value in sums], "validation_")
 
 
@@ -243,6 +274,7 @@ def results(parts: DpoParts) -> Mapping[str, Any]:
     return {
         "pairs": len(pairs),
         "ties": sum(pair.row.tie for pair in pairs),
+        "both_bad": sum(pair.row.both_bad for pair in pairs),
         "validation_pairs": len(parts.validation.pairs),
         "cut_texts": sum(pair.cut for pair in pairs),
         **parts.fitted.results(),

@@ -71,6 +71,8 @@ def train(run: Run[PpoConfig]) -> None:
     check_settings(run.config, processes=accelerator.num_processes)
     if run.config.packed:
         unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
+    if run.config.gradient_penalty > 0:
+        unsharded_require(accelerator, "gradient_penalty moves whole weights", fix="set it to 0")
     seed_everything(run.spec.seed)
     parts = ppo_open(run, accelerator)
     progress = resume(parts, PpoProgress(beta=run.config.kl.beta))

@@ -9,9 +9,9 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from training.core.data.randomness import derive_seed
-from training.core.ppo.reference_texts import reference_texts
 from training.core.ppo.shaping import reference_scores
 from training.core.reward.outliers import StateCloud, cloud_fit
+from training.core.rollout.reference_texts import reference_texts
 from training.recipes.ppo_parts import PpoParts
 from training.recipes.runtime import own_share
 

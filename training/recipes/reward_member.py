@@ -198,25 +198,27 @@ def _train_step(training: Training, batch: Sequence[Element]) -> dict[str, float
     ]
     weights = torch.cat([part.weight for part in parts])
     everyone = max(1e-9, total(accelerator, (weights * counted).sum()))
-    summed = list[Tensor]()
+    summed = dict[int, Tensor]()  # of each part once: a penalised gradient computes it twice
 
-    def share_of(own: PairBatch | RankingBatch, worked: float) -> Tensor:
+    def share_of(number: int, own: PairBatch | RankingBatch, worked: float) -> Tensor:
         weight = own.weight.to(device) * (counted * worked)
         pad_id = int(training.tokenizer.pad_token_id)
         scores = score_rows(training.network.model, own.rows, pad_id, packed=config.packed)
         result = _loss_of(training, scores, own)
         loss = (result.loss * weight).sum()
-        summed.append(torch.stack([loss.detach(), (result.correct * weight).sum()]))
+        summed.setdefault(number, torch.stack([loss.detach(), (result.correct * weight).sum()]))
         return loss.mul(accelerator.num_processes / everyone)
 
     norm = optimizer_step(
         accelerator,
         training.network.model,
         training.optimizer,
-        [partial(share_of, part) for part in parts],
+        [partial(share_of, number, part) for number, part in enumerate(parts)],
         config.max_grad_norm,
+        penalty=config.gradient_penalty,
+        probe=config.gradient_probe,
     )
-    losses, rights = torch.stack(summed).sum(0)
+    losses, rights = torch.stack(list(summed.values())).sum(0)
     mean = total(accelerator, losses) / everyone
     loss_check(mean, step=training.step)
     right = total(accelerator, rights) / everyone

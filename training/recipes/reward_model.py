@@ -131,7 +131,9 @@ def _memory_needed(
     ranked = [row.part.answers for row in rows if row.part]
     answers = max(ranked, default=2) if config.loss == "plackett_luce" else 2
     job = _job(config, accelerator, answers)
-    needed = estimate([shape], [], job, shards=shards(accelerator))
+    # A penalised gradient keeps weights and gradients as they were before the probe.
+    probed = [shape.weights_alone(2 * shape.learned)] if config.gradient_penalty > 0 else []
+    needed = estimate([shape], probed, job, shards=shards(accelerator))
     can = config.adapter.kind == "none" and config.backbone.kind != "fresh"
     fixes = Fixes(weights="set adapter, " if can else "")
     memory_report(run, needed, device=accelerator.device, fixes=fixes)
@@ -172,6 +174,8 @@ def main(run: Run[RewardModelConfig]) -> None:
     accelerator = accelerator_open()
     if run.config.packed:
         unsharded_require(accelerator, "packed reads whole weights", fix="set it to false")
+    if run.config.gradient_penalty > 0:
+        unsharded_require(accelerator, "gradient_penalty moves whole weights", fix="set it to 0")
     seed_everything(run.spec.seed)
     rows, weighed = rows_corrected(run, accelerator, preferences_read(run.input("preferences")))
     backbone = backbone_open(run, run.spec.seed)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import AdamW, Optimizer
 
+from training.core.model.gradient_penalty import penalise_gradients
 from training.core.model.recompute import recompute_layers
 from training.core.run.checkpoints import random_state, random_state_restore
 from training.core.run.errors import UserError
@@ -212,8 +213,13 @@ def optimizer_step(
     optimizer: Optimizer,
     losses: Sequence[Callable[[float], Tensor]],
     limit: float,
+    *,
+    penalty: float = 0.0,
+    probe: float = 1e-3,
 ) -> float:
     """One clipped step on the sum of `losses`, each computed and freed before the next.
+
+    With a `penalty` on the gradient's norm they are computed twice (`penalise_gradients`).
 
     Each loss is a share of one global mean already, so that their number changes the order of
     summation only; it is called with its weight, in the precision of the accelerate configuration.
@@ -221,6 +227,25 @@ def optimizer_step(
     that one with fewer repeats its last with weight 0. Returns the gradient norm.
     """
     optimizer.zero_grad()
+    _gradients_add(accelerator, model, losses)
+    if penalty > 0:
+        scaler = accelerator.scaler
+        penalise_gradients(
+            model.parameters(),
+            lambda: _gradients_add(accelerator, model, losses),
+            penalty=penalty,
+            probe=probe,
+            scale=1.0 if scaler is None else scaler.get_scale(),
+        )
+    accelerator.unscale_gradients()
+    norm = clip_gradients(model.parameters(), limit)
+    optimizer.step()
+    return float(norm)
+
+
+def _gradients_add(
+    accelerator: Accelerator, model: nn.Module, losses: Sequence[Callable[[float], Tensor]]
+) -> None:
     passes = equal_passes(model, len(losses), device=accelerator.device)
     for number in range(passes):
         spare = number >= len(losses)
@@ -229,10 +254,6 @@ def optimizer_step(
             with accelerator.autocast():
                 loss = losses[-1](0.0) if spare else losses[number](1.0)
             accelerator.backward(loss)
-    accelerator.unscale_gradients()
-    norm = clip_gradients(model.parameters(), limit)
-    optimizer.step()
-    return float(norm)
 
 
 def own_share(accelerator: Accelerator, batch: Sequence[int]) -> list[int]:

@@ -58,6 +58,27 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     [
         ("cpu-two", {}),
         ("cpu-two", {"advantage": "rloo", "prompts_per_update": 8, "completions_per_prompt": 4}),
+        # A pair is on one process whole, and both move the weights by the same gradient.
+        (
+            "cpu-two",
+            {
+                "advantage": "p3o",
+                "prompts_per_update": 8,
+                "completions_per_prompt": 4,
+                "micro_batch_size": 4,
+                "gradient_penalty": 0.1,
+                "gradient_probe": 0.1,
+            },
+        ),
+        (
+            "cpu-two-fsdp",
+            {
+                "advantage": "p3o",
+                "prompts_per_update": 8,
+                "completions_per_prompt": 4,
+                "micro_batch_size": 4,
+            },
+        ),
         # Other numbers of micro-batches on the two processes, which must go forward equally often.
         ("cpu-two-fsdp", {"micro_batch_size": 2, "gradient_checkpointing": True}),
     ],

@@ -61,14 +61,25 @@ def test_a_reward_model_in_parts_is_that_of_one_process_stopped_or_not(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["dpo", "best_of_n"])
-def test_policies_are_tuned_in_parts_as_by_one_process(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("dpo", {}),
+        ("best_of_n", {}),
+        # Other numbers of passes over strangers; texts that each process draws a share of.
+        ("dpo", {"loss": "kto", "batch_size": 7, "micro_batch_size": 4}),
+        ("dpo", {"exploration": 0.05, "micro_batch_size": 9}),
+    ],
+)
+def test_policies_are_tuned_in_parts_as_by_one_process(
+    tmp_path: Path, kind: str, settings: dict[str, Any]
+) -> None:
     """With an adapter: the reference is the policy without it, gathered as well."""
     makes: dict[str, Any] = {
         "dpo": optimiser_runs.dpo_config,
         "best_of_n": optimiser_runs.best_of_n_config,
     }
-    config = makes[kind](adapter=AdapterConfig(kind="lora", rank=2))
+    config = makes[kind](adapter=AdapterConfig(kind="lora", rank=2), **settings)
     inputs = optimiser_runs.write_inputs(tmp_path)
     one, two = tmp_path / "one", tmp_path / "two"
     assert optimiser_runs.run(kind, one, inputs, config) == 0

@@ -101,6 +101,9 @@ def _without_critic(
     if advantage == "reinforce_plus_plus":
         summed = estimate_advantages(rewards, nothing, mask, gamma=1.0, gae_lambda=1.0)
         return Advantages(summed.advantages, nothing)
-    compared = leave_one_out if advantage == "rloo" else group_standardised
-    of_completions = compared(rewards.sum(1), group=group)
+    if advantage == "p3o":  # each of a pair less the other
+        of_completions = leave_one_out(rewards.sum(1), group=2)
+    else:
+        compared = leave_one_out if advantage == "rloo" else group_standardised
+        of_completions = compared(rewards.sum(1), group=group)
     return Advantages(of_completions[:, None] * mask, nothing)

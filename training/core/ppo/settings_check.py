@@ -24,6 +24,7 @@ _POSITIVE = (
     "clip_range",
     "value_clip_range",
     "max_grad_norm",
+    "gradient_probe",
     "max_prompt_tokens",
     "checkpoint_every",
     "evaluate_every",
@@ -37,6 +38,7 @@ _POSITIVE = (
 _NOT_NEGATIVE = (
     "warmup_updates",
     "value_coefficient",
+    "gradient_penalty",
     "missing_eos_penalty",
     "variance_weight",
     "early_stop_update_kl",
@@ -72,10 +74,29 @@ def _check_advantage(config: PpoConfig) -> None:
         f"advantage {config.advantage!r} compares the completions of a prompt with one another, and "
         "completions_per_prompt is 1; set it to 2 or more.",
     )
+    if config.advantage == "p3o":
+        _check_pairs(config)
     _require(
         config.has_critic or not config.shared_backbone,
         f"shared_backbone is about the critic, and advantage {config.advantage!r} has none; set it to "
         "false.",
+    )
+
+
+def _check_pairs(config: PpoConfig) -> None:
+    _require(
+        config.completions_per_prompt % 2 == 0,
+        "advantage 'p3o' compares two completions of a prompt with one another, and completions_per_prompt is "
+        f"{config.completions_per_prompt}; set it to an even number.",
+    )
+    _require(
+        config.rollout_engine == "own",
+        f"advantage 'p3o' weighs whole pairs, and rollout_engine {config.rollout_engine!r} has weights of tokens;"
+        " set rollout_engine to 'own'.",
+    )
+    _require(
+        config.pair_ratio_cap >= 1,
+        f"pair_ratio_cap is {config.pair_ratio_cap}; set it to 1 (all pairs weigh alike) or more.",
     )
 
 
@@ -177,6 +198,7 @@ def _check_optimizer_steps(config: PpoConfig, processes: int) -> None:
         f"evenly; use a multiple of {processes}.",
     )
     parts, completions = config.mini_batches * processes, config.completions_per_update
+    parts *= 2 if config.advantage == "p3o" else 1  # both of a pair are in one mini-batch
     _require(
         completions % parts == 0,
         f"prompts_per_update times completions_per_prompt is {completions}, which {config.mini_batches} "

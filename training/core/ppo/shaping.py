@@ -13,7 +13,7 @@ from torch import Tensor
 from annotation.rows import PromptRow
 from training.contracts import Sampling
 from training.core.data.randomness import derive_seed
-from training.core.ppo.reference_texts import reference_texts
+from training.core.rollout.reference_texts import reference_texts
 from training.core.rollout.rollouts import Sampler
 
 __all__ = ["preference_as_reward", "reference_scores"]

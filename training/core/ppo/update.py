@@ -11,41 +11,23 @@ import torch
 from torch import Tensor
 
 from training.contracts import PpoConfig
-from training.core.data.sequences import length_buckets, pack_sequences, pass_overhead
-from training.core.model.actor_critic import ActorCritic
+from training.core.data.sequences import (
+    SequenceBatch,
+    length_buckets,
+    pack_sequences,
+    pass_overhead,
+)
+from training.core.model.actor_critic import ActorCritic, Evaluation
+from training.core.model.gradient_penalty import penalise_gradients
 from training.core.ppo.demonstrations import DemonstrationFeed
 from training.core.ppo.experience import Experience
-from training.core.ppo.losses import ValueLoss, policy_loss, value_loss
+from training.core.ppo.losses import PolicyLoss, ValueLoss, policy_loss, value_loss
+from training.core.ppo.pairwise import pair_policy_loss
+from training.core.ppo.update_statistics import UpdateStatistics
 from training.core.rollout.reduction import Reduce
 from training.core.sharding import clip_gradients, equal_passes, is_sharded
 
-__all__ = ["Learner", "UpdateStatistics", "make_optimizer", "mini_batches", "warmup_factor"]
-
-
-_OF_CRITIC = {"value_loss", "value_clip_fraction", "value_grad_norm"}
-
-
-@dataclass(frozen=True)
-class UpdateStatistics:
-    """Means over the optimiser steps of one update, over all processes."""
-
-    optimizer_steps: int
-    stopped_early: bool
-    policy_loss: float
-    value_loss: float
-    clip_fraction: float
-    value_clip_fraction: float
-    approx_kl: float
-    grad_norm: float
-    value_grad_norm: float
-    ptx_loss: float
-
-    def to_row(self, *, with_ptx: bool, with_critic: bool) -> dict[str, float | None]:
-        """The part of an update's event row that the optimiser knows."""
-        row = {name: float(value) for name, value in vars(self).items()}
-        left_out = set() if with_ptx else {"ptx_loss"}
-        left_out |= set() if with_critic else _OF_CRITIC
-        return {name: row[name] for name in row if name not in left_out}
+__all__ = ["Learner", "make_optimizer", "mini_batches", "warmup_factor"]
 
 
 def warmup_factor(step: int, *, warmup_steps: int) -> float:
@@ -67,11 +49,26 @@ def make_optimizer(actor: ActorCritic, config: PpoConfig) -> torch.optim.AdamW:
     )
 
 
-def mini_batches(rows: int, parts: int, *, generator: torch.Generator) -> Iterator[list[int]]:
-    """A random partition of `rows` rollouts into `parts` parts of equal size."""
-    order = torch.randperm(rows, generator=generator).tolist()
+def mini_batches(
+    rows: int, parts: int, *, generator: torch.Generator, together: int = 1
+) -> Iterator[list[int]]:
+    """A random partition of `rows` rollouts into `parts` parts of equal size; stretches of `together` stay whole."""
+    drawn = torch.randperm(rows // together, generator=generator).tolist()
+    order = [together * stretch + i for stretch in drawn for i in range(together)]
     size = rows // parts
     return (order[start : start + size] for start in range(0, size * parts, size))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What one optimiser step is on: completions of this process in passes, and what a loss divides by: the
+    tokens and the pairs of the mini-batch on all processes. A process without one adds 0 (`weight`)."""
+
+    experience: Experience
+    passes: list[list[int]]
+    tokens: Tensor
+    pairs: Tensor
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,7 @@ class Learner:
                 own * int(self.accelerator.num_processes),
                 self.config.mini_batches,
                 generator=generator,
+                together=self._together,
             )
             for part in parts:
                 mine = [row - first for row in part if first <= row < first + own]
@@ -133,32 +131,65 @@ class Learner:
     def _step(self, experience: Experience, part: Sequence[int], *, step: int) -> Tensor:
         """One optimiser step on one mini-batch; its statistics in the order of `UpdateStatistics`."""
         self._set_learning_rates(step)
-        tokens = self.reduce(experience.mask[list(part)].sum())
+        device, config = experience.mask.device, self.config
         # The others wait for gradients: a process without a completion in this mini-batch adds 0.
-        part, weight = (part, 1.0) if part else ([0], 0.0)
-        buckets = length_buckets(
-            [len(experience.prompts[row]) + len(experience.responses[row]) for row in part],
-            size=self.config.micro_batch_size,
-            packed=self.actor.packed,
-            overhead=pass_overhead(experience.mask.device),
+        share = part or list(range(self._together))
+        work = _Step(
+            experience,
+            self._passes(experience, share),
+            self.reduce(experience.mask[list(part)].sum()),
+            self.reduce(torch.tensor(len(part) // 2, device=device)),
+            weight=1.0 if part else 0.0,
         )
-        sums = torch.zeros(5, device=experience.mask.device)
-        ptx = self._pretraining(step, experience.mask.device)
-        passes = equal_passes(self.model, len(buckets), device=experience.mask.device)
-        for number in range(passes):
-            # Processes meet once per step, at the last micro-batch, however many each one has; with
-            # sharded networks at each, so that some add their shortest completion with weight 0.
-            meet = number == passes - 1 or is_sharded(self.model)
-            spare = number >= len(buckets)
-            rows = [part[i] for i in (buckets[0][:1] if spare else buckets[number])]
-            with nullcontext() if meet else self.accelerator.no_sync(self.model):
-                counted = 0.0 if spare else weight
-                sums += self._micro_batch(experience, rows, tokens, weight=counted)
+        sums, ptx = self._gradients(work, step)
+        if config.gradient_penalty > 0:
+            scaler = self.accelerator.scaler
+            penalise_gradients(
+                self.actor.policy_parameters(),
+                lambda: self._gradients(work, step),
+                penalty=config.gradient_penalty,
+                probe=config.gradient_probe,
+                scale=1.0 if scaler is None else scaler.get_scale(),
+                beside=self.actor.value_parameters(),
+            )
         norms = self._clip_gradients()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         sums = self.reduce(sums)
-        return torch.cat([sums[:2], sums[2:] / tokens, norms, ptx])
+        return torch.cat([sums[:2], sums[2:] / work.tokens, norms, ptx])
+
+    @property
+    def _together(self) -> int:
+        """How many completions in a row one pass has to see."""
+        return 2 if self.config.advantage == "p3o" else 1
+
+    def _passes(self, experience: Experience, part: Sequence[int]) -> list[list[int]]:
+        """The completions of a mini-batch in passes over texts of like length."""
+        whole = self._together
+        lengths = [len(experience.prompts[r]) + len(experience.responses[r]) for r in part]
+        buckets = length_buckets(
+            [max(lengths[i : i + whole]) for i in range(0, len(part), whole)],
+            size=max(1, self.config.micro_batch_size // whole),
+            packed=self.actor.packed,
+            overhead=pass_overhead(experience.mask.device),
+        )
+        return [[part[whole * i + j] for i in bucket for j in range(whole)] for bucket in buckets]
+
+    def _gradients(self, work: _Step, step: int) -> tuple[Tensor, Tensor]:
+        """Add the gradients of one step; returns the sums of its statistics, and the loss on demonstrations."""
+        device = work.experience.mask.device
+        sums = torch.zeros(5, device=device)
+        ptx = self._pretraining(step, device)
+        passes = equal_passes(self.model, len(work.passes), device=device)
+        for number in range(passes):
+            # Processes meet once per step, at the last micro-batch, however many each one has; with
+            # sharded networks at each, so that some add their shortest completion with weight 0.
+            meet = number == passes - 1 or is_sharded(self.model)
+            spare = number >= len(work.passes)
+            rows = work.passes[0][: self._together] if spare else work.passes[number]
+            with nullcontext() if meet else self.accelerator.no_sync(self.model):
+                sums += self._micro_batch(work, rows, weight=0.0 if spare else work.weight)
+        return sums, ptx
 
     def _pretraining(self, step: int, device: torch.device) -> Tensor:
         """Add the gradient of PPO-ptx (Ouyang 2022, eq. 2); returns the loss [1] in nats per token.
@@ -175,9 +206,8 @@ class Learner:
             self.accelerator.backward(share * self.accelerator.num_processes)
         return self.reduce(loss.total.detach().float() / tokens)[None]
 
-    def _micro_batch(
-        self, experience: Experience, rows: list[int], tokens: Tensor, *, weight: float
-    ) -> Tensor:
+    def _micro_batch(self, work: _Step, rows: list[int], *, weight: float) -> Tensor:
+        experience = work.experience
         batch = pack_sequences(
             [experience.prompts[row] for row in rows],
             [experience.responses[row] for row in rows],
@@ -192,16 +222,8 @@ class Learner:
         config = self.config
         with self.accelerator.autocast():
             result = self.model(batch, temperature=config.sampling.temperature)
-        actor = policy_loss(
-            result.log_probs,
-            old(experience.log_probs),
-            old(experience.advantages),
-            batch.mask,
-            clip_range=config.clip_range,
-            tokens=tokens,
-            weights=None if experience.importance is None else old(experience.importance),
-        )
-        loss, critic = actor.loss, ValueLoss(*torch.zeros(2, device=tokens.device))
+        actor = self._policy_loss(work, rows, result, batch)
+        loss, critic = actor.loss, ValueLoss(*torch.zeros(2, device=work.tokens.device))
         if self.actor.head is not None:
             critic = value_loss(
                 result.values,
@@ -209,13 +231,41 @@ class Learner:
                 old(experience.returns),
                 batch.mask,
                 clip_range=config.value_clip_range,
-                tokens=tokens,
+                tokens=work.tokens,
             )
             loss = loss + config.value_coefficient * critic.loss
         # Gradients are averaged over processes; the loss is already a share of the global mean.
         self.accelerator.backward(loss * (weight * self.accelerator.num_processes))
         parts = (actor.loss, critic.loss, actor.clipped, critic.clipped, actor.approx_kl)
         return weight * torch.stack([part.detach().float() for part in parts])
+
+    def _policy_loss(
+        self, work: _Step, rows: list[int], result: Evaluation, batch: SequenceBatch
+    ) -> PolicyLoss:
+        experience, config, width = work.experience, self.config, batch.mask.shape[1]
+        before, advantages = (
+            table[rows, -width:] for table in (experience.log_probs, experience.advantages)
+        )
+        if config.advantage == "p3o":
+            return pair_policy_loss(
+                result.log_probs,
+                before,
+                advantages[::2, -1],
+                batch.mask,
+                clip_range=config.clip_range,
+                ratio_cap=config.pair_ratio_cap,
+                pairs=work.pairs,
+            )
+        weights = experience.importance
+        return policy_loss(
+            result.log_probs,
+            before,
+            advantages,
+            batch.mask,
+            clip_range=config.clip_range,
+            tokens=work.tokens,
+            weights=None if weights is None else weights[rows, -width:],
+        )
 
     def _set_learning_rates(self, step: int) -> None:
         config = self.config

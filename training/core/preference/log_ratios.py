@@ -19,7 +19,16 @@ from training.core.data.sequences import pack_sequences
 from training.core.model.actor_critic import response_logits
 from training.core.model.logprobs import token_log_probs
 
-__all__ = ["LogProbs", "pair_log_probs", "pair_log_probs_all", "pair_tokens"]
+__all__ = [
+    "LogProbs",
+    "Text",
+    "pair_log_probs",
+    "pair_log_probs_all",
+    "pair_texts",
+    "pair_tokens",
+    "prompt_of",
+    "text_log_probs",
+]
 
 
 class LogProbs(NamedTuple):
@@ -29,10 +38,28 @@ class LogProbs(NamedTuple):
     second: Tensor
 
 
-def _parts(encoded: Encoded) -> tuple[Sequence[int], Sequence[int]]:
+class Text(NamedTuple):
+    """A prompt and a completion of it, in token ids."""
+
+    prompt: Sequence[int]
+    response: Sequence[int]
+
+
+def _parts(encoded: Encoded) -> Text:
     """Prompt and completion; where a chat template writes no prompt, the first token stands in for it."""
     begin = max(encoded.trained.index(True), 1)
-    return encoded.ids[:begin], encoded.ids[begin:]
+    return Text(encoded.ids[:begin], encoded.ids[begin:])
+
+
+def prompt_of(pair: EncodedPair) -> Sequence[int]:
+    """The tokens before both completions of a pair."""
+    return _parts(pair.first).prompt
+
+
+def pair_texts(pairs: Sequence[EncodedPair]) -> list[Text]:
+    """Completion 0 of every pair, then completion 1 of every pair."""
+    first, second = _sides(pairs)
+    return [_parts(encoded) for encoded in first + second]
 
 
 def _sides(pairs: Sequence[EncodedPair]) -> tuple[list[Encoded], list[Encoded]]:
@@ -41,7 +68,7 @@ def _sides(pairs: Sequence[EncodedPair]) -> tuple[list[Encoded], list[Encoded]]:
 
 def pair_tokens(pairs: Sequence[EncodedPair], *, device: torch.device) -> LogProbs:
     """How many tokens the sums of `pair_log_probs` run over, in their shape: at least 1."""
-    first, second = ([max(1, len(_parts(e)[1])) for e in side] for side in _sides(pairs))
+    first, second = ([max(1, len(_parts(e).response)) for e in side] for side in _sides(pairs))
     return LogProbs(
         torch.tensor(first, dtype=torch.float32, device=device),
         torch.tensor(second, dtype=torch.float32, device=device),
@@ -56,13 +83,19 @@ def pair_log_probs(
     device: torch.device,
 ) -> LogProbs:
     """Both completions of every pair in one forward pass; gradients flow."""
-    first, second = _sides(pairs)
-    prompts, responses = zip(*map(_parts, first + second), strict=True)
+    sums = text_log_probs(model, pair_texts(pairs), pad_id=pad_id, device=device)
+    return LogProbs(sums[: len(pairs)], sums[len(pairs) :])
+
+
+def text_log_probs(
+    model: Any, texts: Sequence[Text], *, pad_id: int, device: torch.device
+) -> Tensor:
+    """log pi of each completion, [texts] in fp32, in one forward pass; gradients flow."""
+    prompts, responses = zip(*texts, strict=True)
     batch = pack_sequences(prompts, responses, pad_id=pad_id, device=device)
     logits = response_logits(model, batch)
     taken = token_log_probs(logits, batch.responses)
-    sums = taken.masked_fill(~batch.mask, 0).sum(1)
-    return LogProbs(sums[: len(pairs)], sums[len(pairs) :])
+    return taken.masked_fill(~batch.mask, 0).sum(1)
 
 
 @torch.inference_mode()

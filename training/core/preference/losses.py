@@ -12,7 +12,7 @@ from torch.nn import functional
 from training.contracts import PairLoss
 from training.core.reward.losses import smoothed
 
-__all__ = ["PairLosses", "pair_losses"]
+__all__ = ["PairLosses", "exploration_bonus", "pair_losses"]
 
 
 class PairLosses(NamedTuple):
@@ -20,6 +20,17 @@ class PairLosses(NamedTuple):
 
     loss: Tensor
     margin: Tensor
+
+
+def exploration_bonus(explored: Tensor, alpha: float) -> Tensor:
+    """XPO (Xie 2024, arXiv 2405.21046, algorithm 1): alpha log pi(y'|x), added to the loss of each pair, (B,).
+
+    `explored` (B,) is log pi of a completion y' that the reference drew for the prompt of the pair. To make what the
+    reference writes less likely than the labels ask for is to expect more of what it does not write: optimism, which
+    the next round's pairs then put to the test. The paper labels one completion of the policy against one of the
+    reference; here both of a pair are of whoever wrote them, and y' is drawn beside them.
+    """
+    return alpha * explored
 
 
 def pair_losses(
@@ -33,7 +44,7 @@ def pair_losses(
     simpo_margin: float = 0.0,
 ) -> PairLosses:
     """The loss of each pair from what `kind` compares of its two completions, each (B,): their log-ratios l
-    for "dpo", l / n for "ipo" and "length_normalised_dpo", s for "simpo".
+    for "dpo", l / n for "ipo" and "length_normalised_dpo", s for "simpo". `kto_losses` has that of "kto".
 
     `preference` p (B,) is the probability that completion 0 is the better one; a tie is 1/2.
 

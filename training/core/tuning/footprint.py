@@ -68,6 +68,8 @@ def ppo_footprint(run: Run[PpoConfig], *, processes: int, number: int, shards: i
     frozen = [*beside, *_engine_copy(policy, config)]
     if config.kl.reference_decay != 1:
         frozen.append(policy.weights_alone(policy.learned))
+    if config.gradient_penalty > 0:  # weights and gradients as they were before the probe
+        frozen.append(policy.weights_alone(2 * policy.learned))
     return estimate([policy, *critic], [*frozen, *models], job, shards=shards)
 
 
@@ -83,12 +85,18 @@ def dpo_footprint(run: Run[DpoConfig], *, processes: int, number: int, shards: i
     held = _held(run, config.adapter, shards)
     models = _members_at(watching, held) if watching else []
     measured = -(-measure.prompts // processes)
+    texts, sampled, asked = 2, min(measure.sampling.batch_size, measured), measure.max_prompt_tokens
+    if (
+        config.exploration > 0
+    ):  # the reference answers every pair's prompt, and a pair is three texts
+        texts, sampled, asked = 3, measure.sampling.batch_size, max(asked, config.max_length)
     job = Job(
-        rows=2 * min(max(1, config.micro_batch_size // 2), -(-config.batch_size // processes)),
+        rows=texts
+        * min(max(1, config.micro_batch_size // texts), -(-config.batch_size // processes)),
         length=config.max_length,
         logits=config.max_length,
-        sampled_rows=min(measure.sampling.batch_size, measured),
-        sampled_length=measure.max_prompt_tokens + measure.sampling.max_new_tokens,
+        sampled_rows=sampled,
+        sampled_length=asked + measure.sampling.max_new_tokens,
         scored_rows=min(config.micro_batch_size, measured),
         scored_logits=measure.sampling.max_new_tokens,
         number=number,

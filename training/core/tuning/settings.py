@@ -13,6 +13,8 @@ __all__ = ["check_best_of_n", "check_dpo", "require", "require_above_zero", "req
 _DPO_POSITIVE = (
     "pessimism_temperature",
     "beta",
+    "desirable_weight",
+    "undesirable_weight",
     "epochs",
     "batch_size",
     "micro_batch_size",
@@ -60,7 +62,12 @@ def check_dpo(config: DpoConfig) -> None:
         "DPO",
         f"label_smoothing is {config.label_smoothing}; set it to 0 or more, below 0.5.",
     )
-    require_not_negative(config, ("simpo_margin",), "DPO")
+    require_not_negative(config, ("simpo_margin", "exploration"), "DPO")
+    require(
+        config.exploration == 0 or config.loss == "dpo",
+        "DPO",
+        f"exploration is a bonus beside loss 'dpo', and loss is {config.loss!r}; set exploration to 0.",
+    )
     _require_share("held_out_share", config.held_out_share, "DPO")
     _require_share("warmup_share", config.warmup_share, "DPO")
     _check_measure(config.measure, "DPO")

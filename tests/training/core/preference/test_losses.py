@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from training.core.preference.log_ratios import LogProbs
-from training.core.preference.losses import pair_losses
+from training.core.preference.losses import exploration_bonus, pair_losses
 from training.core.preference.tally import SUMS, tally, tally_means
 
 FIRST = [0.3, -1.2, 2.0, 0.0]
@@ -58,6 +58,36 @@ def test_a_policy_that_is_its_reference_pays_log_two() -> None:
     zero, preference = tensors([0.0], [1.0])
     found = pair_losses(zero, zero, preference, beta=0.1)
     assert float(found.loss) == pytest.approx(math.log(2))
+
+
+def test_a_bandit_with_the_bonus_ends_at_the_minimum_of_both() -> None:
+    """Two arms, one pair of them won always with p = 0.6: the optimum of the paper's objective, by a plain search.
+
+    L(q) = -p log s(h) - (1 - p) log s(-h) + alpha (ref log q + (1 - ref) log(1 - q)), h the log-odds of q over ref.
+    """
+    beta, p, reference, alpha = 1.0, 0.6, 0.7, 0.3
+
+    def objective(q: float) -> float:
+        h = beta * (math.log(q / reference) - math.log((1 - q) / (1 - reference)))
+        bonus = reference * math.log(q) + (1 - reference) * math.log(1 - q)
+        return -p * math.log(sigmoid(h)) - (1 - p) * math.log(sigmoid(-h)) + alpha * bonus
+
+    expected = min((i / 10000 for i in range(4000, 9500)), key=objective)
+    logits = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    prior = torch.tensor([reference, 1 - reference], dtype=torch.float64)
+    optimizer = torch.optim.Adam([logits], lr=0.02)
+    for _ in range(1500):
+        optimizer.zero_grad()
+        own = logits.log_softmax(0)
+        ratios = own - prior.log()
+        judged = pair_losses(ratios[:1], ratios[1:], torch.tensor([p]).double(), beta=beta)
+        bonus = (prior * exploration_bonus(own, alpha)).sum()
+        (judged.loss.sum() + bonus).backward()
+        optimizer.step()
+    found = float(logits.softmax(0)[0].detach())
+    assert found == pytest.approx(expected, abs=2e-3)
+    without = 1 / (1 + (1 - reference) / reference * math.exp(-math.log(0.6 / 0.4) / beta))
+    assert found != pytest.approx(without, abs=5e-3)
 
 
 def test_turning_a_pair_round_changes_nothing() -> None:

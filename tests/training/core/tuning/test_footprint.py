@@ -100,6 +100,28 @@ def test_dpo_counts_two_sequences_a_pair_up_to_the_micro_batch(inputs: dict[str,
     assert whole.cache == 2 * 2 * 3 * 96 * 10 * (10 + 24) * 4
 
 
+def test_an_exploring_dpo_counts_three_texts_a_pair_and_the_answers_to_all_prompts(
+    inputs: dict[str, Path],
+) -> None:
+    words = shape_at(str(inputs["policy"]), speaks=True).vocabulary
+    found = of_dpo(inputs, batch_size=20, micro_batch_size=64, exploration=0.1)
+    assert found.logits == 3 * 4 * 60 * 16 * words
+    assert of_dpo(inputs, micro_batch_size=11, exploration=0.1).logits == 3 * 4 * 9 * 16 * words
+    # Ten at once, of prompts that may fill the 16 tokens of a pair.
+    assert found.cache == 2 * 2 * 3 * 96 * 10 * (16 + 24) * 4
+
+
+def test_a_penalised_gradient_holds_weights_and_gradients_once_more(
+    inputs: dict[str, Path],
+) -> None:
+    def weights(**changes: Any) -> int:
+        config = ppo_runs.tiny_config(**changes)
+        return ppo_footprint(order("ppo", config, inputs), processes=1, number=4).weights
+
+    policy = shape_at(str(inputs["policy"]), speaks=True)
+    assert weights(gradient_penalty=0.1) - weights() == 4 * 2 * policy.parameters
+
+
 def test_best_of_n_counts_winners_as_long_as_prompt_and_completion(
     inputs: dict[str, Path],
 ) -> None:

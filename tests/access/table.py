@@ -254,7 +254,7 @@ RULES: dict[str, Rule] = {
     "monitoring:ready": Rule(get=frozenset(ACTORS)),
     "monitoring:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed
     "gates:policy": Rule(get=STAFF),
-    "gates:label_design": Rule(get=STAFF),
+    "gates:label_design": both(STAFF),
     "gates:policy_edit": both(LEADS),
     "gates:policy_answer": Rule(post=LEADS),
     "gates:deployments": Rule(get=STAFF),

@@ -39,7 +39,7 @@ from .pages import people_rows, person_page, quality_page
 from .pairs import rater_name
 from .rankings import ranking_page
 from .spans import Marked, spans_page
-from .tables import csv_answer, people_table
+from .tables import csv_answer, people_table, ranking_people_table
 from .told import skip_words
 
 SORTS = {"labels": Sort("most labels first", ())}
@@ -71,7 +71,10 @@ def quality(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
 @role_required(*STAFF)
 def people_csv(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     campaign = campaign_for(request, campaign_id)
-    rows = people_table(people_rows(campaign=campaign))
+    if campaign.ranks:
+        rows = ranking_people_table(ranking_page(campaign=campaign).people)
+    else:
+        rows = people_table(people_rows(campaign=campaign))
     return csv_answer(f"{campaign.slug}-people.csv", rows)
 
 

@@ -54,7 +54,7 @@ class Said(ConversationOut):
     same: bool
 
 
-class Message(Body):
+class MessageSent(Body):
     """`text`, as turn `turn` of `conversation`, both as the conversation was last told of; null and 1 begin a new
     one."""
 
@@ -84,7 +84,7 @@ def conversation_read(request: HttpRequest, campaign_id: UUID) -> ConversationOu
     url_name="conversation_say",
 )
 @keeps_key
-def conversation_say(request: HttpRequest, campaign_id: UUID, message: Message) -> Said:
+def conversation_say(request: HttpRequest, campaign_id: UUID, message: MessageSent) -> Said:
     """Send a message to the policy and wait for both answers, up to minutes. Sent again, its turn is made once;
     503 where the policy is silent or breaks off: nothing was kept, send it again."""
     campaign, rater = labeller(request, campaign_id)
@@ -118,7 +118,7 @@ def conversation_end(request: HttpRequest, campaign_id: UUID, wish: Ended) -> Co
     return _shown(rater, campaign, services.conversation_resume(rater=rater, campaign=campaign))
 
 
-def _opened(rater: Rater, campaign: Campaign, message: Message) -> services.TurnAsked | None:
+def _opened(rater: Rater, campaign: Campaign, message: MessageSent) -> services.TurnAsked | None:
     return services.turn_open(
         rater=rater,
         campaign=campaign,

@@ -25,7 +25,7 @@ from web.access import LEAD, STAFF, role_required, roles_of
 from web.paging import page_by_key
 from web.tables import Sort, table_asked
 
-from .kept import quality_measures
+from .kept import measures_stale, quality_measures
 from .lists import (
     KINDS,
     OF_RANKINGS,
@@ -63,7 +63,13 @@ def quality(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     table = table_asked(request.GET, sorts=SORTS, filters=_filters())
     measures = quality_measures(campaign=campaign)
     page = quality_page(measures, query=request.GET, **table.chosen)
-    context = {"campaign": campaign, "page": page, "measures": measures, "table": table}
+    context = {
+        "campaign": campaign,
+        "page": page,
+        "measures": measures,
+        "stale": measures_stale(measures),
+        "table": table,
+    }
     return render(request, "quality/campaign.html", context)
 
 

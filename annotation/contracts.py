@@ -121,7 +121,8 @@ class OverlapVote:
 
 @dataclass(frozen=True)
 class RaterSummary:
-    """What one rater did. Shares are of decided labels; None where there is nothing to divide."""
+    """What one rater did: `labels` of pairs, and `rankings`, each counted once. Shares are of decided labels, times
+    and marks of pairs; None where there is nothing to divide."""
 
     rater: str
     simulated: bool
@@ -132,6 +133,7 @@ class RaterSummary:
     median_seconds: float | None
     gold_labels: int
     gold_accuracy: float | None
+    rankings: int = 0
 
 
 @dataclass(frozen=True)

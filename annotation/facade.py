@@ -6,7 +6,7 @@ Models, querysets and requests stay inside. Lines, rounds and model versions are
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,7 @@ from annotation.contracts import GateQueueStatus, NewPair, NewPrompt, QueueStatu
 from annotation.exchange.answers import better_answers_read
 from annotation.exchange.retention import files_of_ended_jobs as exchange_files_ended
 from annotation.quality.exclusions import gate_exclusions
+from annotation.quality.progress import campaign_days
 from annotation.quality.selectors import label_summary
 from annotation.signals.estimates import ThumbShare
 from annotation.signals.selectors import line_signals, signals_on
@@ -102,6 +103,7 @@ __all__ = [
     "guidelines_text",
     "label_shares",
     "label_summary",
+    "labelling_cost",
     "labels_simulate",
     "labels_since",
     "line_campaigns",
@@ -137,6 +139,15 @@ def labels_since(*, line_id: UUID, since: datetime) -> int:
         assignment__lease_expires_at__isnull=False,
         assignment__comparison__campaign__line=line_id,
     ).count()
+
+
+def labelling_cost(*, line_id: UUID, since: date) -> float | None:
+    """Of persons' answers from that day on, by the prices of the line's campaigns; None where none has one."""
+    priced = Campaign.objects.filter(line=line_id).exclude(answer_price=None, hour_price=None)
+    days = [day for campaign in priced for day in campaign_days(campaign=campaign)]
+    if not priced:
+        return None
+    return sum(day.cost or 0.0 for day in days if day.day >= since)
 
 
 def fresh_label_count(*, line_id: UUID, since: datetime | None) -> int:

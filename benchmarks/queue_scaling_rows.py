@@ -64,9 +64,10 @@ ROWS = (
        FROM (SELECT i, now() - interval '1 year' * (1 - i / %(n)s::float) AS at
              FROM generate_series(0, %(n)s - 1) i WHERE i %% 20 > 0) AS given""",
     """INSERT INTO comparisons_judgment (id, assignment_id, rater_id, revision, active, withdrawn, surplus,
-           both_bad, flags, rationale, reasons, idempotency_key, seconds, created_at, guideline_version_id)
+           both_bad, flags, spans, rationale, reasons, idempotency_key, seconds, created_at,
+           guideline_version_id)
        SELECT md5('said' || i)::uuid, md5('held' || i)::uuid, md5('rater' || i %% %(people)s)::uuid, 1, true,
-           false, false, i %% 50 = 7, '[]', CASE i %% 10 WHEN 3 THEN 'The first is shorter.' ELSE '' END,
+           false, false, i %% 50 = 7, '[]', '[]', CASE i %% 10 WHEN 3 THEN 'The first is shorter.' ELSE '' END,
            '[]', i::text, 5 + random() * 20, now() - interval '1 year' * (1 - i / %(n)s::float),
            %(guidelines)s
        FROM generate_series(0, %(n)s - 1) i WHERE i %% 20 > 0""",

@@ -69,6 +69,7 @@ SENTENCES = {
     "gate_policy_withdrawn": "withdrew the weaker {}",
     "gave role": "gave {} a role",
     "imported": "imported {}",
+    "label_plan_keep": "kept {}",
     "left out answers": "left out answers of {}",
     "made API token": "made an API token",
     "made gold item": "made a gold item in {}",
@@ -193,6 +194,8 @@ def _thing(target: str, line: NamedLine | None, names: dict[str, str]) -> tuple[
         return f"version {name.removeprefix('policy ')} of the gate policy", _of_line(
             "gates:policy", line
         )
+    if kind == "plan":
+        return f"a {target}", _of_line("gates:label_design", line)
     if kind == "policy":
         return target, _of_line("gates:deployments", line)
     if identity:

@@ -187,7 +187,7 @@ def campaigns_open(request: HttpRequest, query: Query[Cursor]) -> Listing[OpenCa
     url_name="labelling_guidelines",
 )
 def guidelines_read(request: HttpRequest, campaign_id: UUID) -> Guidelines:
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     version = guidelines_current(campaign=campaign)
     if version is None:
         raise Refused(404, "This campaign has no guidelines.")
@@ -207,7 +207,7 @@ def guidelines_read(request: HttpRequest, campaign_id: UUID) -> Guidelines:
 @once
 def guidelines_accept(request: HttpRequest, campaign_id: UUID, read: Acknowledgement) -> Done:
     """Say that this version was read: asked before the first pair and after every change."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     version = campaign.guidelines.filter(number=read.version).first()
     if version is None:
         raise field_refused("version", "There is no such version of the guidelines.")
@@ -221,7 +221,7 @@ def guidelines_accept(request: HttpRequest, campaign_id: UUID, read: Acknowledge
     url_name="labelling_warning",
 )
 def warning_read(request: HttpRequest, campaign_id: UUID) -> WarningOut:
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     agreed = not opt_in_missing(rater=rater, campaign=campaign)
     return WarningOut(text=campaign.sensitive_warning, agreed=agreed)
 
@@ -234,7 +234,7 @@ def warning_read(request: HttpRequest, campaign_id: UUID) -> WarningOut:
 @once
 def warning_agree(request: HttpRequest, campaign_id: UUID, read: AgreedWarning) -> Done:
     """Agree to the warning, whose text is sent back as it was read; a changed one is asked about anew."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     sensitive_opt_in(rater=rater, campaign=campaign, warning=read.text)
     return Done()
 
@@ -246,7 +246,7 @@ def warning_agree(request: HttpRequest, campaign_id: UUID, read: AgreedWarning) 
 )
 def warning_decline(request: HttpRequest, campaign_id: UUID) -> Done:
     """No longer work on it: pairs that are held go to others, answers stay."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     services.sensitive_opt_out(rater=rater, campaign=campaign)
     return Done()
 
@@ -256,7 +256,7 @@ def warning_decline(request: HttpRequest, campaign_id: UUID) -> Done:
 )
 def pair_next(request: HttpRequest, campaign_id: UUID) -> NextPair:
     """The pair that the rater holds, or a newly drawn one; asking twice gives the same pair."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     lease = services.queue_lease_next(rater=rater, campaign=campaign)
     if lease is None:
         spent = gate_share_spent(rater=rater, campaign=campaign)
@@ -265,7 +265,7 @@ def pair_next(request: HttpRequest, campaign_id: UUID) -> NextPair:
     until = lease.expires_at.isoformat()
     if campaign.ranks:
         return NextPair(pair=None, ranking=_ranking_shown(view, until), says="")
-    return NextPair(pair=_pair_shown(view, until), says="")
+    return NextPair(pair=pair_shown(view, until), says="")
 
 
 @router.post(
@@ -302,13 +302,13 @@ def pair_revise(
 @once
 def pair_skip(request: HttpRequest, campaign_id: UUID, assignment_id: UUID, wish: SkipIn) -> Done:
     """Give the pair up: it goes to somebody else and never comes back to this rater."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     own_pair(rater=rater, campaign=campaign, assignment_id=assignment_id)
     services.assignment_skip(rater=rater, assignment_id=assignment_id, reason=wish.reason)
     return Done()
 
 
-def _labeller(request: HttpRequest, campaign_id: UUID) -> tuple[Campaign, Rater]:
+def labeller(request: HttpRequest, campaign_id: UUID) -> tuple[Campaign, Rater]:
     campaign = campaign_for_labelling(request, campaign_id)
     return campaign, rater_for(user=person(request))
 
@@ -328,7 +328,7 @@ def _recorded(
     answer: AnswerIn,
 ) -> AnswerOut:
     """An answer recorded by `record`, to one of the rater's own pairs of this campaign."""
-    campaign, rater = _labeller(request, campaign_id)
+    campaign, rater = labeller(request, campaign_id)
     outcome = record(
         rater=rater,
         assignment_id=own_pair(rater=rater, campaign=campaign, assignment_id=assignment_id),
@@ -349,7 +349,7 @@ def _campaign_shown(campaign: Campaign) -> OpenCampaign:
     return OpenCampaign(id=campaign.pk, line=campaign.line, name=campaign.name, span_labels=labels)
 
 
-def _pair_shown(view: ComparisonView, held_until: str) -> PairOut:
+def pair_shown(view: ComparisonView, held_until: str) -> PairOut:
     return PairOut(
         id=view.assignment_id,
         messages=[Turn(**asdict(turn)) for turn in view.messages],

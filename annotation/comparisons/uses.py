@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import SELECTION_WORDS, LabelShares
+from web.records import record_shape
 
 from .exclusions import left_out, settled_pairs
 from .models import GateQueue, Judgment, Purpose, RetiredRoot, Split
@@ -38,10 +39,11 @@ USES: Mapping[str, str] = {
     "superseded": "superseded by a later answer",
     "withdrawn": "taken back",
 }
+_SHAPE = record_shape(LabelShares)
 LEARNED_FROM = ("train", "released", "held_out")
 # Seconds: a count that takes longer than SLOW is kept for pages, which ask again every few seconds; one that
 # was asked for in the last ASKED seconds and is older than OLD is counted anew by the sweep.
-SLOW, OLD, ASKED, KEPT = 0.2, 120, 600, 3600
+SLOW, OLD, ASKED, KEPT = 0.2, 120, 600, 7 * 86_400
 
 
 def prompt_retired(prompt: str = "") -> Exists:
@@ -111,8 +113,8 @@ def _by_use_and_strategy(line_id: UUID, campaigns: Collection[UUID]) -> dict[tup
 
 
 def label_shares(*, line_id: UUID, campaigns: Collection[UUID] = ()) -> LabelShares:
-    """The same for a page. Of a large line the count is one of the last minutes, or of the last hour where
-    nobody had asked for it."""
+    """The same for a page. Of a large line the count is one of the last minutes, or of the last week where
+    nobody had asked for it: the next sweep counts it anew."""
     key = _kept_as(line_id, campaigns)
     kept: LabelShares | None = cache.get(key)
     if kept is not None:
@@ -143,7 +145,7 @@ def label_shares_renew() -> int:
 
 
 def _kept_as(line_id: UUID, campaigns: Collection[UUID]) -> str:
-    return f"label-shares-{line_id}-{'-'.join(sorted(map(str, campaigns)))}"
+    return f"label-shares-{_SHAPE}-{line_id}-{'-'.join(sorted(map(str, campaigns)))}"
 
 
 def _counted(key: str, line_id: UUID, campaigns: Collection[UUID]) -> LabelShares:
@@ -151,6 +153,8 @@ def _counted(key: str, line_id: UUID, campaigns: Collection[UUID]) -> LabelShare
     found = _shares(_by_use_and_strategy(line_id, campaigns))
     if time.monotonic() - began > SLOW:
         cache.set(key, found, KEPT)
+    else:
+        cache.delete(key)  # kept when it was slow: what is quick is counted at every look
     return found
 
 

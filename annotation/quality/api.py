@@ -23,7 +23,8 @@ router = Router(tags=["quality"])
 
 
 class RaterOut(Schema):
-    """Of one rater by pseudonym; shares are null where there is nothing to divide."""
+    """Of one rater by pseudonym; shares are null where there is nothing to divide. A ranking is counted once, in
+    `rankings`; everything else is of pairs."""
 
     rater: str
     simulated: bool
@@ -34,6 +35,7 @@ class RaterOut(Schema):
     median_seconds: float | None
     gold_labels: int
     gold_accuracy: float | None
+    rankings: int
 
 
 class QualityOut(Schema):

@@ -1,7 +1,8 @@
 """What the quality page measures is kept where measuring is slow, so that nobody waits for it.
 
-A page shows what was measured in the last minutes and says when; what a lead has left out or taken in again since
-is measured anew at once. A sweep measures anew while somebody looks.
+A page shows what was measured in the last minutes and says when; the first look after a while shows what was
+measured last, of a week at most, and has it made anew. What a lead has left out or taken in again since is measured
+anew at once. A sweep measures anew while somebody looks.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Exclusion
+from web.records import record_shape
 
 from .pages import QualityMeasures, quality_measure
 
 # Seconds: measures that take longer than SLOW are kept; those that were asked for in the last ASKED and are older
-# than OLD are made anew by the sweep.
-SLOW, OLD, ASKED, KEPT = 0.2, 120, 600, 3600
+# than OLD are made anew by the sweep. It comes every few seconds: what is older than STALE waits for it.
+SLOW, OLD, ASKED, KEPT = 0.2, 120, 600, 7 * 86_400
+STALE = 300
 Stamp = tuple[int, datetime | None, datetime | None]
 
 
@@ -34,13 +37,18 @@ class KeptMeasures:
 
 
 def quality_measures(*, campaign: Campaign) -> QualityMeasures:
-    """Of now, or of the last minutes where they are slow; of the last hour where nobody had asked for them."""
+    """Of now, or of the last minutes where they are slow; of the last week where nobody had asked for them."""
     key, stamp = _key(campaign), _stamp(campaign)
     kept: KeptMeasures | None = cache.get(key)
     if kept is None or kept.stamp != stamp:
         return _measured(campaign, stamp)
     cache.add(f"{key}-asked", 1, ASKED)
     return kept.measures
+
+
+def measures_stale(measures: QualityMeasures) -> bool:
+    """Whether newer ones are to come."""
+    return measures.at < timezone.now() - timedelta(seconds=STALE)
 
 
 def quality_measures_renew() -> int:
@@ -65,6 +73,10 @@ def _measured(campaign: Campaign, stamp: Stamp) -> QualityMeasures:
     found = quality_measure(campaign=campaign)
     if time.monotonic() - began > SLOW:
         cache.set(_key(campaign), KeptMeasures(found, stamp), KEPT)
+    else:
+        cache.delete(
+            _key(campaign)
+        )  # kept when it was slow: what is quick is measured at every look
     return found
 
 
@@ -76,4 +88,7 @@ def _stamp(campaign: Campaign) -> Stamp:
 
 
 def _key(campaign: Campaign) -> str:
-    return f"quality-{campaign.pk}"
+    return f"quality-{_SHAPE}-{campaign.pk}"
+
+
+_SHAPE = record_shape(KeptMeasures)

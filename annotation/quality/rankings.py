@@ -33,6 +33,7 @@ from .told import CountRow, skip_words
 class RankingPerson:
     rater_id: UUID
     name: str
+    pseudonym: str
     simulated: bool
     rankings: int
     seconds: float | None
@@ -150,6 +151,7 @@ def _people(read: list[tuple[UUID, float | None]]) -> tuple[RankingPerson, ...]:
         RankingPerson(
             rater_id=key,
             name=rater_name(raters[key]),
+            pseudonym=raters[key].pseudonym,
             simulated=raters[key].simulated,
             rankings=number,
             seconds=median(times[key]) if times[key] else None,

@@ -13,7 +13,7 @@ from django.db.models import Aggregate, Count, FloatField, Func, IntegerField, Q
 
 from annotation.accounts.models import Rater
 from annotation.comparisons.gold import gold_answers
-from annotation.comparisons.models import JudgmentValue, Purpose
+from annotation.comparisons.models import Judgment, JudgmentValue, Purpose
 from annotation.comparisons.scale import TIE, direction
 from annotation.comparisons.streams import counted_values, overlap_votes, rankings_counted
 from annotation.contracts import LabelSummary, OverlapVote, RankingCount, RaterSummary
@@ -82,30 +82,36 @@ def label_summary(
     rows = _answers(line_id).filter(**narrowed)
     labels = rows.filter(**{f"{COMPARISON}__purpose__in": (Purpose.TRAINING, Purpose.GATE)})
     agreement = agreement_of(_votes(labels))
+    ranked = _ranked(line_id, narrowed)
     totals = labels.aggregate(
         **_counts(),
         training=Count("pk", filter=Q(**{f"{COMPARISON}__purpose": Purpose.TRAINING})),
     )
     return LabelSummary(
-        raters=tuple(_rater_summaries(rows, labels)),
+        raters=tuple(_rater_summaries(rows, labels, ranked)),
         labels=totals["labels"],
         gate_labels=totals["labels"] - totals["training"],
         ties=totals["ties"],
         both_bad=totals["bad"],
         median_seconds=totals["seconds"],
         agreement=agreement.share,
-        rankings=_rankings(line_id, narrowed),
+        rankings=_rankings(ranked),
     )
 
 
-def _rankings(line_id: UUID, narrowed: dict[str, Any]) -> tuple[RankingCount, ...]:
+def _ranked(line_id: UUID, narrowed: dict[str, Any]) -> QuerySet[Judgment, Judgment]:
     """Of the labels that count those that came as rankings: they have no values, and no gate is of them."""
-    rows = rankings_counted().filter(
+    return rankings_counted().filter(
         assignment__comparison__campaign__line=line_id,
         assignment__comparison__purpose=Purpose.TRAINING,
         **{field.removeprefix("judgment__"): value for field, value in narrowed.items()},
     )
-    sizes = rows.values(answers=Func("levels", function="CARDINALITY", output_field=IntegerField()))
+
+
+def _rankings(ranked: QuerySet[Judgment, Judgment]) -> tuple[RankingCount, ...]:
+    sizes = ranked.values(
+        answers=Func("levels", function="CARDINALITY", output_field=IntegerField())
+    )
     found = sizes.annotate(rankings=Count("pk"), raters=Count("rater", distinct=True))
     return tuple(RankingCount(**row) for row in found.order_by("answers"))
 
@@ -113,18 +119,26 @@ def _rankings(line_id: UUID, narrowed: dict[str, Any]) -> tuple[RankingCount, ..
 def _rater_summaries(
     rows: QuerySet[JudgmentValue, JudgmentValue],
     labels: QuerySet[JudgmentValue, JudgmentValue],
+    ranked: QuerySet[Judgment, Judgment],
 ) -> list[RaterSummary]:
+    """Everybody with a label, the most first; who only ranked is among them."""
     gold = _gold_by_rater(rows)
-    found: list[Any] = list(labels.values("judgment__rater").annotate(**_counts(), **_sides()))
-    found.sort(key=lambda row: -row["labels"])
-    raters = Rater.objects.in_bulk([row["judgment__rater"] for row in found])
-    return [_rater_summary(raters[r["judgment__rater"]], r, gold) for r in found]
+    rankings = dict(ranked.order_by().values_list("rater").annotate(n=Count("pk")))
+    found: dict[UUID, Any] = dict.fromkeys(rankings, _NOTHING)
+    by_rater = labels.values("judgment__rater").annotate(**_counts(), **_sides())
+    found |= {row["judgment__rater"]: row for row in by_rater}
+    raters = Rater.objects.in_bulk(list(found))
+    summaries = [
+        _rater_summary(raters[key], row, gold, rankings.get(key, 0)) for key, row in found.items()
+    ]
+    return sorted(summaries, key=lambda one: -one.labels - one.rankings)
+
+
+_NOTHING = {"labels": 0, "ties": 0, "bad": 0, "decided": 0, "left": 0, "seconds": None}
 
 
 def _rater_summary(
-    rater: Rater,
-    row: dict[str, Any],
-    gold: dict[UUID, tuple[int, int]],
+    rater: Rater, row: dict[str, Any], gold: dict[UUID, tuple[int, int]], rankings: int
 ) -> RaterSummary:
     right, asked = gold.get(rater.pk, (0, 0))
     return RaterSummary(
@@ -137,6 +151,7 @@ def _rater_summary(
         median_seconds=row["seconds"],
         gold_labels=asked,
         gold_accuracy=right / asked if asked else None,
+        rankings=rankings,
     )
 
 

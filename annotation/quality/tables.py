@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from annotation.statistics.estimates import Gauged
 
 from .pages import PersonRow
+from .rankings import RankingPerson
 
 Cell = str | int | float | None
 SHARES = ("with_others", "reliability", "gold", "repeats", "left", "longer")
@@ -44,6 +45,13 @@ def people_table(people: Sequence[PersonRow]) -> Iterable[list[Cell]]:
             *shares,
             "; ".join(person.signs),
         ]
+
+
+def ranking_people_table(people: Sequence[RankingPerson]) -> Iterable[list[Cell]]:
+    """The same of a campaign that ranks: a ranking counts once, and no share is of it."""
+    yield ["person", "pseudonym", "rankings", "median_seconds"]
+    for person in people:
+        yield [person.name, person.pseudonym, person.rankings, person.seconds]
 
 
 def _cells(found: Gauged | None) -> list[Cell]:

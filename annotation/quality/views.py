@@ -25,7 +25,7 @@ from web.access import LEAD, STAFF, role_required, roles_of
 from web.paging import page_by_key
 from web.tables import Sort, table_asked
 
-from .kept import quality_measures
+from .kept import measures_stale, quality_measures
 from .lists import (
     KINDS,
     OF_RANKINGS,
@@ -39,7 +39,7 @@ from .pages import people_rows, person_page, quality_page
 from .pairs import rater_name
 from .rankings import ranking_page
 from .spans import Marked, spans_page
-from .tables import csv_answer, people_table
+from .tables import csv_answer, people_table, ranking_people_table
 from .told import skip_words
 
 SORTS = {"labels": Sort("most labels first", ())}
@@ -63,7 +63,13 @@ def quality(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     table = table_asked(request.GET, sorts=SORTS, filters=_filters())
     measures = quality_measures(campaign=campaign)
     page = quality_page(measures, query=request.GET, **table.chosen)
-    context = {"campaign": campaign, "page": page, "measures": measures, "table": table}
+    context = {
+        "campaign": campaign,
+        "page": page,
+        "measures": measures,
+        "stale": measures_stale(measures),
+        "table": table,
+    }
     return render(request, "quality/campaign.html", context)
 
 
@@ -71,7 +77,10 @@ def quality(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
 @role_required(*STAFF)
 def people_csv(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     campaign = campaign_for(request, campaign_id)
-    rows = people_table(people_rows(campaign=campaign))
+    if campaign.ranks:
+        rows = ranking_people_table(ranking_page(campaign=campaign).people)
+    else:
+        rows = people_table(people_rows(campaign=campaign))
     return csv_answer(f"{campaign.slug}-people.csv", rows)
 
 

@@ -71,13 +71,15 @@ class SettingChange(JsonContract):
 
 @dataclass(frozen=True)
 class RaterLabels(JsonContract):
-    """`rater` is a pseudonym; `agreement` is with other raters on shared items."""
+    """`rater` is a pseudonym; `agreement` is with other raters on shared items. `rankings` count one each, and stand
+    beside the `labels` of pairs, of which all else is; records of earlier releases have none."""
 
     rater: str
     labels: int
     agreement: Interval | None = None
     position_bias: Interval | None = None
     median_seconds: float | None = None
+    rankings: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,12 @@ from uuid import UUID
 
 from django import forms
 
+from evaluation.gates.learning import (
+    AccuracyForecast,
+    accuracy_forecast,
+    forecast_words,
+    line_learning,
+)
 from evaluation.gates.planning import decision_plan
 from evaluation.gates.policies import gate_policy_current
 from evaluation.statistics.design import (
@@ -18,6 +24,7 @@ from evaluation.statistics.design import (
 )
 
 USUAL_AGREEMENT = 0.73  # measured on the crowd votes on convincing arguments
+USUAL_ACCURACY = 0.7
 
 
 class DesignForm(forms.Form):
@@ -55,33 +62,62 @@ class DesignForm(forms.Form):
         min_value=0, max_value=10**6, initial=0, label="Cost of a label",
         help_text="In whatever money you reckon with.",
     )  # fmt: skip
+    accuracy = forms.FloatField(
+        min_value=0.51, max_value=0.99, initial=USUAL_ACCURACY, label="Accuracy of the reward model to reach",
+        help_text="On held-out pairs. What is known of it is said with the answer.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class DesignPage:
-    """`design` is None while the form has errors."""
+    """`design` and `forecast` are None while the form has errors."""
 
     test_number: int
     evidence_needed: float
     design: LabellingDesign | None
+    forecast: AccuracyForecast | None
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        if self.design is None or self.forecast is None:
+            return []
+        return design_words(self.design) + forecast_words(self.forecast)
 
 
-def design_asked(line_id: UUID, query: Any) -> tuple[DesignForm, DesignPage]:
-    """The form as asked, or filled with what the line knows, and its answer."""
+def design_asked(line_id: UUID, query: Any | None) -> tuple[DesignForm, DesignPage]:
+    """The form as asked, or with no `query` filled with what the line knows, and its answer."""
     plan = decision_plan(line_id, gate_policy_current(line_id).gate_settings)
     known = {
         "ties": round(plan.ties, 2),
         "people": plan.people,
         "labels_a_day": round(plan.labels_a_day) or 100,
     }
-    form = DesignForm(query or {**_initial(), **known})
-    design = None
+    form = DesignForm({**_initial(), **known} if query is None else query)
+    design = forecast = None
     if form.is_valid():
+        asked = dict(form.cleaned_data)
+        wanted = asked.pop("accuracy")
         try:
-            design = labelling_design(LabellingQuestion(**form.cleaned_data, level=plan.level))
+            question = LabellingQuestion(**asked, level=plan.level)
+            design = labelling_design(question)
+            forecast = design_forecast(question, design, line_id=line_id, wanted=wanted)
         except TooManyLabels as error:
             form.add_error("effect", str(error))
-    return form, DesignPage(plan.test_number, plan.evidence_needed, design)
+    return form, DesignPage(plan.test_number, plan.evidence_needed, design, forecast)
+
+
+def design_forecast(
+    asked: LabellingQuestion, found: LabellingDesign, *, line_id: UUID | None, wanted: float
+) -> AccuracyForecast:
+    """What the design's labels make of a reward model."""
+    return accuracy_forecast(
+        line_learning(line_id),
+        wanted=wanted,
+        training_labels=found.training_labels,
+        agreement=asked.agreement,
+        labels_a_day=asked.labels_a_day,
+        cost_a_label=asked.cost_a_label,
+    )
 
 
 def _initial() -> dict[str, Any]:

@@ -34,7 +34,12 @@ def label_quality(
         both_bad=summary.both_bad,
         raters=tuple(
             RaterLabels(
-                r.rater, r.labels, agreement.get(r.rater), _left_share([r]), r.median_seconds
+                r.rater,
+                r.labels,
+                agreement.get(r.rater),
+                _left_share([r]),
+                r.median_seconds,
+                r.rankings,
             )
             for r in summary.raters
         ),

@@ -13,8 +13,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation.gates import services
-from evaluation.gates.design import design_asked, design_words
+from evaluation.gates.design import design_asked
 from evaluation.gates.forms import GatePolicyForm, PolicyAnswerForm, RollbackForm
+from evaluation.gates.label_plans import label_plan_keep, planned_and_actual
 from evaluation.gates.notices import second_lead_tell
 from evaluation.gates.pages import deployments_page, gate_policy_page, rollback_page
 from evaluation.gates.policies import gate_policy_current
@@ -34,16 +35,30 @@ def gate_policy(request: HttpRequest, line_id: UUID) -> HttpResponse:
     return render(request, "gates/policy.html", context)
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @login_required
 def label_design(request: HttpRequest, line_id: UUID) -> HttpResponse:
-    """Labels, days and cost until the line's next gate decides, for what is expected."""
+    """Labels, days and cost until the line's next gate decides and its reward model is as accurate as wished, for
+    what is expected. Posted, it is kept: what is labelled from then on is held beside it."""
     require_role(request, ENGINEER, LEAD, line_id=line_id)
-    form, page = design_asked(line_id, request.GET)
+    asked = request.POST if request.method == "POST" else request.GET or None
+    form, page = design_asked(line_id, asked)
+    if request.method == "POST" and page.design and page.forecast:
+        label_plan_keep(
+            line_id=line_id,
+            effect=form.cleaned_data["effect"],
+            design=page.design,
+            forecast=page.forecast,
+            actor=person(request),
+        )
+        messages.success(
+            request, "The plan is kept. What is labelled from now on stands beside it."
+        )
+        return redirect("gates:label_design", line_id)
     context = {
         "form": form,
         "page": page,
-        "words": design_words(page.design) if page.design else (),
+        "kept": planned_and_actual(line_id),
         "line_id": line_id,
         "line_name": line_name(line_id),
     }

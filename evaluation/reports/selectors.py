@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from evaluation.contracts import RoundRecord, RoundSummary, Verdict
+from evaluation.contracts import (
+    Interval,
+    RewardModelMeasurements,
+    RoundRecord,
+    RoundSummary,
+    Verdict,
+)
 from evaluation.reports.models import ListedRound, RoundReport
 
 
@@ -19,6 +26,16 @@ class HistoryTotals:
     verdicts: dict[Verdict, int]
     compute_hours: float
     overridden: int
+
+
+@dataclass(frozen=True)
+class MeasuredRewardModel:
+    """Of the labels in round `number`'s snapshot (a ranking counted as its pairs), on held-out pairs."""
+
+    number: int
+    reported_at: datetime
+    labels: int
+    accuracy: Interval
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,21 @@ def history_totals(line_id: UUID) -> HistoryTotals:
         found["hours"],
         found["overridden"],
     )
+
+
+def reward_models_measured(line_id: UUID, *, newest: int) -> list[MeasuredRewardModel]:
+    """The reward models of the last rounds of a line with their held-out accuracy, oldest first."""
+    rows = RoundReport.objects.filter(line=line_id).order_by("-number", "-created_at", "-revision")
+    of_round = rows.distinct("number").values_list(
+        "number", "created_at", "record__labels__training", "record__reward_model"
+    )
+    found = []
+    for number, at, labels, measured in of_round[:newest]:
+        model = RewardModelMeasurements.from_json(measured) if measured else None
+        split = model.split("test", "validation") if model else None
+        if split is not None and labels:
+            found.append(MeasuredRewardModel(number, at, labels, split.accuracy))
+    return found[::-1]
 
 
 def rounds_rated(line_id: UUID, *, newest: int) -> list[RoundSummary]:

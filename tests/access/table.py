@@ -219,6 +219,9 @@ RULES: dict[str, Rule] = {
     "api:labelling_answer": by_token(post=frozenset({ANNOTATOR}), values={"overall": 2}),
     "api:labelling_revise": by_token(post=frozenset({ANNOTATOR}), values={"overall": 2}),
     "api:labelling_skip": by_token(post=frozenset({ANNOTATOR}), reason="not_understood"),
+    "api:conversation": by_token(post=LABELLERS),
+    "api:conversation_say": by_token(post=LABELLERS, conversation=None, turn=1, text="Hello."),
+    "api:conversation_end": by_token(post=LABELLERS, conversation="ASSIGNMENT"),
     "api:imports": Rule(
         get=STAFF_OF_ANY, post=STAFF, body={"line": "LINE", "file": "FILE"}, by_token=True
     ),
@@ -254,7 +257,7 @@ RULES: dict[str, Rule] = {
     "monitoring:ready": Rule(get=frozenset(ACTORS)),
     "monitoring:metrics": Rule(),  # by a token of its own, or from this machine where that is allowed
     "gates:policy": Rule(get=STAFF),
-    "gates:label_design": Rule(get=STAFF),
+    "gates:label_design": both(STAFF),
     "gates:policy_edit": both(LEADS),
     "gates:policy_answer": Rule(post=LEADS),
     "gates:deployments": Rule(get=STAFF),

@@ -34,8 +34,8 @@ FILLED_BY_CODE = {
     "evaluation.gates.records",
     "training.runs.records",
 }
-# Whose users are programs of others; tests/web/test_client.py and the tutorial call what is in it.
-FOR_OTHERS = {"web.client"}
+# Whose users are programs of others; tests/web/test_client.py, test_client_conversing.py and the tutorial call it.
+FOR_OTHERS = {"web.client", "web.client_conversing"}
 # Called by Django, Ninja, Celery, Kombu, allauth, transformers or plutoprint by their names, never by ours.
 HOOKS = re.compile(
     r"__\w+__|Meta|Command|\w+Config|handle|add_arguments|clean_\w+|prepare_value|has_changed|process_\w+"

@@ -54,6 +54,7 @@ def test_a_person_and_whom_it_was_done_to_have_their_names():
         ("started round", "help-desk/3", "the gate started round 3", "/lines/help-desk/rounds/3/"),
         ("deployment_rollback", "policy v1", "the gate rolled back to policy v1", f"/gate/{LINE}/deployments/"),
         ("gate_policy_save", "gate policy 4", "the gate saved version 4 of the gate policy", f"/gate/{LINE}/policy/"),
+        ("label_plan_keep", "plan of 20 labels", "the gate kept a plan of 20 labels", f"/gate/{LINE}/labels/"),
         ("cancelled run", f"ppo {LINE}", "the gate cancelled a run", f"/runs/{LINE}/"),
         ("exported", f"export {LINE}", "the gate ordered an export", f"/data/exports/{LINE}/"),
         ("set base policy", str(LINE), "the gate set the base policy", ""),

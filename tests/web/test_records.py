@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from types import SimpleNamespace
 
 import pytest
 
-from web.records import record_of
+from web.records import record_of, record_shape
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,13 @@ def test_what_is_given_is_not_read():
 def test_a_field_that_the_row_lacks_is_an_error_that_names_it():
     with pytest.raises(AttributeError, match="rows"):
         record_of(Made, SimpleNamespace(name="one", line=7))
+
+
+def test_the_shape_of_a_record_changes_with_its_fields_and_those_of_the_records_within():
+    def kept(*inner):
+        return make_dataclass("Kept", [("rows", tuple[make_dataclass("Row", inner), ...] | None)])
+
+    plain = record_shape(kept(("name", str)))
+    assert record_shape(kept(("name", str))) == plain
+    others = [kept(("name", int)), kept(("name", str), ("more", int)), kept(("title", str))]
+    assert len({plain, *map(record_shape, others)}) == 4

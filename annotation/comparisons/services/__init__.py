@@ -6,6 +6,7 @@ from .asking import thread_write
 from .conversing import (
     TurnAsked,
     conversation_end,
+    conversation_open,
     conversation_resume,
     turn_keep,
     turn_open,
@@ -53,6 +54,7 @@ __all__ = [
     "budget_left",
     "completions_ensure",
     "conversation_end",
+    "conversation_open",
     "conversation_resume",
     "draft_save",
     "gate_labels_release",

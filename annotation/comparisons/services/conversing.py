@@ -50,6 +50,7 @@ from .reopening import assignment_reopen
 
 SOURCE = "conversation"
 ENOUGH = "This campaign has all the answers that it wants. Thank you."
+NO_TALK = "People write to the policy in campaigns of conversations only."
 KEPT_FOR_EVALUATION = (
     "A conversation that begins with these words is kept for measuring, so that your answers would teach nothing:"
     " begin with other words."
@@ -76,7 +77,7 @@ def turn_open(
     Raises `AnswerInvalid` for a text that cannot be sent, `ConversationMoved`, and as the queue does.
     """
     if not campaign.converses:
-        raise AnswerInvalid("People write to the policy in campaigns of conversations only.")
+        raise AnswerInvalid(NO_TALK)
     guidelines = guidelines_current(campaign=campaign)
     admission_check(rater, campaign, guidelines)
     said = text_checked("message", text.strip())
@@ -93,6 +94,17 @@ def turn_open(
     _root_check(campaign, messages)
     order = (1, 2) if secrets.randbelow(2) else (2, 1)
     return TurnAsked(talk, messages, order, guidelines)
+
+
+def conversation_open(*, rater: Rater, campaign: Campaign) -> Talk:
+    """Where the conversation of one who may write now stands, with what waits in it held by the rater.
+
+    Raises `AnswerInvalid` where nobody writes to the policy, and as the queue does.
+    """
+    if not campaign.converses:
+        raise AnswerInvalid(NO_TALK)
+    admission_check(rater, campaign, guidelines_current(campaign=campaign))
+    return conversation_resume(rater=rater, campaign=campaign)
 
 
 @transaction.atomic

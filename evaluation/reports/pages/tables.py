@@ -168,19 +168,21 @@ def rater_table(record: RoundRecord) -> Table | None:
     raters = record.labels.raters if record.labels else ()
     if not raters:
         return None
-    by_labels = sorted(raters, key=lambda r: -r.labels)
+    by_labels = sorted(raters, key=lambda r: -r.labels - r.rankings)
     kind = "simulated annotators" if record.simulated else "annotators (by pseudonym)"
-    headings = ("labels", "agreement", "left side chosen", "time per label")
-    return Table(
-        f"What the {kind} had said on the line when the round started.",
-        headings,
-        tuple(_rater_row(r) for r in by_labels),
-    )
+    ranked = any(r.rankings for r in raters)
+    habits = ("agreement", "left side chosen", "time per label")
+    headings = ("labels of pairs", "rankings", *habits) if ranked else ("labels", *habits)
+    said = f"What the {kind} had said on the line when the round started."
+    if ranked:
+        said += " A ranking counts once; agreement, sides and times are of pairs."
+    return Table(said, headings, tuple(_rater_row(r, ranked=ranked) for r in by_labels))
 
 
-def _rater_row(rater: RaterLabels) -> Row:
+def _rater_row(rater: RaterLabels, *, ranked: bool) -> Row:
     seconds = NOT_MEASURED if rater.median_seconds is None else f"{rater.median_seconds:.1f} s"
-    cells = (f"{rater.labels:,}", share(rater.agreement), share(rater.position_bias), seconds)
+    counts = (f"{rater.labels:,}", f"{rater.rankings:,}") if ranked else (f"{rater.labels:,}",)
+    cells = (*counts, share(rater.agreement), share(rater.position_bias), seconds)
     return Row(rater.rater, cells)
 
 

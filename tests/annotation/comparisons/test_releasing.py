@@ -233,6 +233,13 @@ def test_a_sweep_counts_anew_what_was_asked_for_and_is_old(campaign, monkeypatch
     monkeypatch.setattr(uses, "OLD", 0)
     assert label_shares_renew() == 1
     assert (label_shares(**asked).train, label_shares(**one).train) == (1, 0)
+    label_shares(**asked)
+    some_pairs(campaign, 1, split="train")
+    label_next(an_annotator(campaign), campaign)
+    monkeypatch.setattr(uses, "SLOW", 3600.0)
+    assert label_shares(**asked).train == 1
+    label_shares_renew()  # quick by now: counted at every look
+    assert label_shares(**asked).train == 2
     cache.clear()
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils import timezone
 
 from annotation.comparisons.models import Exclusion
@@ -94,6 +95,38 @@ def test_a_sweep_measures_anew_what_was_asked_for_and_is_old(campaign, slow, mon
     assert found.labels == 2
     assert before <= found.at <= timezone.now()
     assert quality_measures(campaign=unasked).labels == 1
+
+
+def test_the_first_look_of_the_day_shows_the_last_measures_and_has_them_made_anew(
+    campaign, slow, client, monkeypatch
+):
+    """Nobody waits for it, as long as it is of the last week."""
+    answered(campaign, 1)
+    client.force_login(person_create("lou", LEAD, line=campaign.line))
+    address = reverse("quality:campaign", args=[campaign.pk])
+    assert "Newer figures are being made" not in client.get(address).content.decode()
+    answered(campaign, 1)
+    monkeypatch.setattr(kept, "STALE", 0)
+    monkeypatch.setattr(kept, "OLD", 0)
+    assert quality_measures_renew() == 0  # nobody has looked since
+    with monkeypatch.context() as patched:
+        patched.setattr(kept, "quality_measure", None)  # not called
+        page = client.get(address)
+    assert page.context["measures"].labels == 1
+    assert "Newer figures are being made" in page.content.decode()
+    assert quality_measures_renew() == 1
+    assert client.get(address).context["measures"].labels == 2
+
+
+def test_what_has_become_quick_is_kept_no_longer(campaign, slow, monkeypatch):
+    answered(campaign, 1)
+    for _ in range(2):
+        quality_measures(campaign=campaign)
+    answered(campaign, 1)
+    monkeypatch.setattr(kept, "SLOW", 3600.0)
+    monkeypatch.setattr(kept, "OLD", 0)
+    assert quality_measures_renew() == 1
+    assert quality_measures(campaign=campaign).labels == 2
 
 
 def test_two_sweeps_do_not_measure_the_same(campaign, slow, monkeypatch):

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from annotation import facade
+from annotation.campaigns.figures import rater_rows
 from annotation.campaigns.models import Campaign
+from annotation.comparisons.gauges import campaign_gauges
 from annotation.comparisons.models import Assignment, Comparison, Judgment
+from annotation.comparisons.selectors import progress_for
 from annotation.comparisons.services import thread_write
 from annotation.contracts import RankingCount
+from annotation.quality.progress import campaign_days
 from annotation.quality.rankings import ranking_page
 from annotation.quality.services import exclusion_drawn, exclusion_make
+from annotation.quality.work import work_days
 from tests.annotation.factories import (
     a_campaign,
     an_annotator,
@@ -163,6 +169,13 @@ def test_the_summary_of_a_line_names_its_rankings_by_how_many_answers_they_put_i
 
     found = facade.label_summary(line_id=LINE)
     assert found.labels == 1
+    assert [(each.labels, each.rankings) for each in found.raters] == [
+        (0, 3),
+        (0, 3),
+        (0, 2),
+        (1, 0),
+    ]
+    assert found.raters[0].median_seconds is found.raters[0].left_share is None
     assert found.rankings == (RankingCount(3, 6, 2), RankingCount(4, 2, 1))
     assert facade.label_summary(line_id=LINE, campaign_id=pairs.pk).rankings == ()
     assert facade.label_summary(line_id=LINE, since=since).rankings == (RankingCount(4, 1, 1),)
@@ -173,4 +186,63 @@ def test_the_summary_of_a_line_names_its_rankings_by_how_many_answers_they_put_i
         reason="A test account.",
         actor=person_create("lea", "lead"),
     )
-    assert facade.label_summary(line_id=LINE).rankings == (RankingCount(3, 6, 2),)
+    left = facade.label_summary(line_id=LINE)
+    assert left.rankings == (RankingCount(3, 6, 2),)
+    assert [each.rankings for each in left.raters] == [3, 3, 0]
+
+
+def test_who_compares_and_ranks_is_one_person_in_the_summary(campaign):
+    pairs = a_campaign(line_id=LINE)
+    some_pairs(pairs, 2, split="train")
+    both = Assignment.objects.filter(comparison__campaign=campaign)[0].rater
+    for _ in range(2):
+        label_next(both, pairs, seconds=4.0)
+    first, second = facade.label_summary(line_id=LINE).raters
+    assert (first.rater, first.labels, first.rankings, first.median_seconds) == (
+        both.pseudonym,
+        2,
+        3,
+        4.0,
+    )
+    assert (second.labels, second.rankings) == (0, 3)
+
+
+def test_people_of_a_campaign_that_ranks_are_a_table_too(campaign, lead):
+    table = lead.get(reverse("quality:people_csv", args=[campaign.pk])).content.decode()
+    header, *rows = table.splitlines()
+    assert header == "person,pseudonym,rankings,median_seconds"
+    assert [row.split(",")[2] for row in rows] == ["3", "3"]
+    page = lead.get(reverse("quality:campaign", args=[campaign.pk])).content.decode()
+    assert reverse("quality:people_csv", args=[campaign.pk]) in page
+
+
+def test_a_ranking_counts_once_by_person_by_campaign_and_by_day(campaign, lead):
+    """On every page and in every file that counts what people did."""
+    rater = Assignment.objects.filter(comparison__campaign=campaign)[0].rater
+    assert progress_for(rater=rater, campaign=campaign).today == 3
+    assert progress_for(rater=rater, campaign=campaign).total == 3
+    assert [(day.answers, day.people) for day in campaign_days(campaign=campaign)] == [(6, 2)]
+    assert sorted(day.answers for day in work_days(campaign=campaign)) == [3, 3]
+    assert [row.labels for row in rater_rows(campaign=campaign, left_out=())] == [3, 3]
+    (gauge,) = campaign_gauges()
+    assert (gauge.recent_labels, gauge.recent_raters) == (6, 2)
+    since = timezone.now() - timedelta(days=1)
+    assert facade.labels_since(line_id=LINE, since=since) == 6
+    assert facade.fresh_label_count(line_id=LINE, since=since) == 6
+    assert (
+        sum(facade.label_shares(line_id=LINE).__dict__[part] for part in ("train", "held_out")) == 6
+    )
+    api = (
+        a_program("lead", "read", line=LINE, name="reads")
+        .get(f"campaigns/{campaign.pk}/quality")
+        .json()
+    )
+    assert [(each["labels"], each["rankings"]) for each in api["raters"]] == [(0, 3), (0, 3)]
+
+
+def test_no_page_of_its_answers_leads_to_a_page_about_pairs(campaign, lead):
+    rater = Assignment.objects.filter(comparison__campaign=campaign)[0].rater
+    for name in ("quality:answers", "quality:skips"):
+        page = lead.get(reverse(name, args=[campaign.pk]), {"person": rater.pk})
+        assert page.status_code == 200
+        assert reverse("quality:person", args=[campaign.pk, rater.pk]) not in page.content.decode()

@@ -49,7 +49,9 @@ def test_the_page_answers_what_is_asked(world: LineWorld, lead: Client) -> None:
         "sure": 0.8, "most": 5, "sample_share": 0.2, "sample_size": 4, "labels_a_day": 50,
         "cost_a_label": 0.25,
     }  # fmt: skip
-    said = words(lead.get(reverse("gates:label_design", args=[world.line]), asked))
+    said = words(
+        lead.get(reverse("gates:label_design", args=[world.line]), {**asked, "accuracy": 0.7})
+    )
     found = labelling_design(LabellingQuestion(level=FIRST, **asked))
     assert f"Days about {found.days:,} " in said
     assert f"Cost about {found.cost:,.2f} " in said

@@ -84,6 +84,13 @@ def test_too_few_shared_pairs_say_nothing():
     assert found.raters == (RaterLabels("a", 7, None, None, 2.5),)
 
 
+def test_who_only_ranked_is_in_the_table_with_no_label_of_pairs():
+    people = summary(rater("a", labels=0, rankings=4))
+    assert label_quality(LEARNED, votes=[], summary=people).raters == (
+        RaterLabels("a", 0, rankings=4),
+    )
+
+
 def test_what_the_round_learned_from_is_kept():
     found = label_quality(LEARNED, votes=[], summary=replace(summary(), both_bad=3))
     assert found == replace(LEARNED, both_bad=3)

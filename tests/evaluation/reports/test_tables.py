@@ -2,11 +2,17 @@ from dataclasses import replace
 
 from evaluation.contracts import (
     JudgedPromptWear,
+    RaterLabels,
     RewardModelMeasurements,
     RoundRemarks,
 )
 from evaluation.reports.pages.remarks import remark_tables
-from evaluation.reports.pages.tables import label_table, reward_model_table, verdict_table
+from evaluation.reports.pages.tables import (
+    label_table,
+    rater_table,
+    reward_model_table,
+    verdict_table,
+)
 from tests.evaluation.reports.records import PROMOTED, SPLIT
 
 CALIBRATED = "Calibration error, calibrated on validation"
@@ -89,3 +95,19 @@ def test_labels_that_came_as_rankings_are_named_by_how_many_answers_they_put_in_
     assert PROMOTED.labels is not None
     before = label_rows(labels=replace(PROMOTED.labels, rankings=()))
     assert not [row for row in before if "ankings" in row]
+
+
+def test_a_ranking_counts_once_in_the_table_by_annotator():
+    labels = PROMOTED.labels
+    assert labels is not None
+    raters = (RaterLabels("a", 5), RaterLabels("b", 0, rankings=9), RaterLabels("c", 4, rankings=2))
+    table = rater_table(replace(PROMOTED, labels=replace(labels, raters=raters)))
+    assert table is not None
+    assert table.headings[:2] == ("labels of pairs", "rankings")
+    assert [(row.name, *row.cells[:2]) for row in table.rows] == [
+        ("b", "0", "9"), ("c", "4", "2"), ("a", "5", "0"),
+    ]  # fmt: skip
+    assert "A ranking counts once" in table.caption
+    of_pairs = rater_table(PROMOTED)
+    assert of_pairs is not None
+    assert "rankings" not in of_pairs.headings

@@ -9,7 +9,14 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from evaluation.contracts import GatePolicySettings
-from evaluation.gates.design import USUAL_AGREEMENT, design_words
+from evaluation.gates.design import (
+    USUAL_ACCURACY,
+    USUAL_AGREEMENT,
+    design_forecast,
+    design_words,
+)
+from evaluation.gates.label_plans import planned_and_actual
+from evaluation.gates.learning import forecast_words
 from evaluation.gates.planning import decision_plan
 from evaluation.gates.policies import gate_policy_current
 from evaluation.policy import error_level
@@ -34,18 +41,31 @@ class Command(BaseCommand):
         add("--sample-size", type=int, default=3, help="people for each of those")
         add("--labels-a-day", type=float, default=100.0, help="of all together")
         add("--cost-a-label", type=float, default=0.0, help="in whatever money you reckon with")
+        add("--accuracy", type=float, default=USUAL_ACCURACY, help="of the reward model to reach")
 
     def handle(self, **given: Any) -> None:
         names = LabellingQuestion.__dataclass_fields__.keys() - {"level"}
+        line_id, wanted = given["line"], given["accuracy"]
+        if not 0.5 < wanted < 1:
+            raise CommandError(f"--accuracy must be above 0.5 and below 1, not {wanted!r}.")
         try:
-            asked = {name: given[name] for name in names}
-            found = labelling_design(LabellingQuestion(**asked, level=_level(given["line"])))
+            asked = LabellingQuestion(
+                **{name: given[name] for name in names}, level=_level(line_id)
+            )
+            found = labelling_design(asked)
         except TooManyLabels as error:
             raise CommandError(str(error)) from error
         except ValueError as error:
             raise CommandError(f"--{error}") from error
-        for what, how in design_words(found):
-            self.stdout.write(f"{what:<34}{how}")
+        forecast = design_forecast(asked, found, line_id=line_id, wanted=wanted)
+        for what, how in design_words(found) + forecast_words(forecast):
+            self.stdout.write(f"{what:<38}{how}")
+        self.stdout.write(f"\nAccuracies: {forecast.learning.says}")
+        kept = planned_and_actual(line_id) if line_id else None
+        if kept:
+            self.stdout.write(f"\nThe plan of {kept.kept_at:%Y-%m-%d}, and since then")
+        for what, planned, actual in kept.rows if kept else ():
+            self.stdout.write(f"{what:<38}{planned:<24}{actual}")
 
 
 def _level(line_id: UUID | None) -> float:

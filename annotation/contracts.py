@@ -63,7 +63,7 @@ class SnapshotRecipe:
     No `campaigns` means all of the line. `weights` multiplies by campaign (id, slug or name).
     `until` is an ISO 8601 time, exclusive; ages for the half-life are counted from it, or from the
     newest label where it is absent, so that the same labels always give the same weights. With `writers`
-    each row says which model versions wrote its completions.
+    each row says which model versions wrote its completions, with `criteria` what was said of the other criteria.
     """
 
     campaigns: tuple[str, ...] = ()
@@ -71,6 +71,7 @@ class SnapshotRecipe:
     recency_half_life_days: float = 0.0
     until: str | None = None
     writers: bool = False
+    criteria: bool = False
 
 
 @dataclass(frozen=True)

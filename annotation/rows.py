@@ -5,14 +5,23 @@ Both sides use these classes: a field that one of them does not know is an error
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from web.json_contract import JsonContract
 
-__all__ = ["DemonstrationRow", "PreferenceRow", "PromptRow", "RankingPart", "Split", "Writer"]
+__all__ = [
+    "OVERALL",
+    "DemonstrationRow",
+    "PreferenceRow",
+    "PromptRow",
+    "RankingPart",
+    "Split",
+    "Writer",
+]
 
 Split = Literal["train", "validation", "test"]
+OVERALL, TIE = "overall", 4.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class PreferenceRow(JsonContract):
     1..7 in slot order (1: completion 0 much better); `source` is people, simulated or import:NAME; `strategy`
     is what chose the pair, "random" being the arm from which figures speak for all pairs. A ranking
     of K answers is K (K - 1) / 2 rows, each `part` of it and with 1 / (K - 1) of its weight. `both_bad` says that
-    neither completion is good, whichever is the better one.
+    neither completion is good, whichever is the better one. `criteria` are the steps 1..7 that the same person
+    chose on the campaign's other criteria, in slot order.
     """
 
     id: str
@@ -96,10 +106,11 @@ class PreferenceRow(JsonContract):
     part: RankingPart | None = None
     both_bad: bool = False
     writers: tuple[Writer, ...] = ()  # of the two completions, where a snapshot was asked for them
+    criteria: dict[str, float] = field(default_factory=dict)  # where a snapshot was asked for them
 
     def to_json(self) -> dict[str, Any]:
-        """Without `part`, `writers` and `both_bad` where there are none: other labels keep the file, and the hash,
-        that they had."""
+        """Without `part`, `writers`, `both_bad` and `criteria` where there are none: other labels keep the file, and
+        the hash, that they had."""
         document = super().to_json()
         if self.part is None:
             del document["part"]
@@ -107,6 +118,8 @@ class PreferenceRow(JsonContract):
             del document["writers"]
         if not self.both_bad:
             del document["both_bad"]
+        if not self.criteria:
+            del document["criteria"]
         return document
 
     def __post_init__(self) -> None:
@@ -118,9 +131,21 @@ class PreferenceRow(JsonContract):
             raise ValueError(f"'preference' must lie in [0, 1], not {self.preference}.")
         if not 1.0 <= self.strength <= 7.0:
             raise ValueError(f"'strength' must lie in 1..7, not {self.strength}.")
+        for key, step in self.criteria.items():
+            if not 1.0 <= step <= 7.0:
+                raise ValueError(f"'criteria' must hold steps in 1..7, not {step} for {key!r}.")
         if not 0.0 <= self.weight < float("inf"):
             raise ValueError(f"'weight' must be finite and not negative, not {self.weight}.")
 
     @property
     def tie(self) -> bool:
         return self.preference == 0.5
+
+    def of_criterion(self, key: str) -> PreferenceRow | None:
+        """The row as it was judged on one criterion, itself for "overall"; None where it was not."""
+        if key == OVERALL:
+            return self
+        step = self.criteria.get(key)
+        if step is None:
+            return None
+        return replace(self, preference=0.5 + ((step < TIE) - (step > TIE)) / 2, strength=step)

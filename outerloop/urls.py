@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("web.urls")),
     path("", include("outerloop.rounds.urls")),
     path("", include("outerloop.webhooks.urls")),
+    path("", include("outerloop.publishing.urls")),
     path("", include("outerloop.demo.urls")),
     path("", include("outerloop.selftest.urls")),
     path("", include("outerloop.operations.monitoring.urls")),

@@ -15,9 +15,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
@@ -71,18 +71,20 @@ class OutgoingAnswer:
     """`beginning`: the first bytes of the body as text, in printable characters; `body` as they came.
 
     `retry_after`: the seconds that the other side asks to wait, None where it asks for nothing.
+    `headers`: by lower-case name.
     """
 
     status: int
     beginning: str
     body: bytes = b""
     retry_after: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def target_of(url: str) -> OutgoingTarget:
+def target_of(url: str, *, longest: int = LONGEST_URL) -> OutgoingTarget:
     """The address taken apart; `OutgoingRefused` for a form that is never asked. No name is resolved."""
-    if len(url) > LONGEST_URL:
-        raise OutgoingRefused(f"The address is longer than {LONGEST_URL} characters.")
+    if len(url) > longest:
+        raise OutgoingRefused(f"The address is longer than {longest} characters.")
     if not re.fullmatch(r"[!-\[\]-~]+", url):
         raise OutgoingRefused(
             "Write the address in ASCII without spaces or backslashes; a name in other letters in its"
@@ -155,21 +157,49 @@ def post(
     At most `seconds` in all, `connect_seconds` of them until the other side takes the connection.
     `OutgoingRefused` where the address is, or leads, inside; `OutgoingFailed` where nobody answers.
     """
-    target = target_of(url)
+    return exchange(
+        "POST",
+        target_of(url),
+        body=body,
+        headers=headers,
+        seconds=seconds,
+        connect_seconds=connect_seconds,
+        read_bytes=read_bytes,
+    )
+
+
+def address_check(url: str, *, seconds: float = SECONDS) -> None:
+    """Raise what `post` would where the address is, or leads, inside; nothing is sent."""
+    _addresses(target_of(url), time.monotonic() + seconds)
+
+
+def exchange(
+    method: str,
+    target: OutgoingTarget,
+    *,
+    body: bytes | Iterable[bytes],
+    headers: Mapping[str, str],
+    seconds: float,
+    connect_seconds: float | None = None,
+    read_bytes: int = READ_BYTES,
+) -> OutgoingAnswer:
+    """One request of any method, as `post` makes it. A body in pieces is sent as they come, chunked unless
+    the headers give its length; what its iterator raises ends the exchange and is passed on."""
     ends = time.monotonic() + seconds
     addresses = _addresses(target, ends)
     connection = _Pinned(target, addresses, ends, connect_seconds)
     with _ended(connection, ends) as over:
         try:
             connection.request(
-                "POST", target.path, body=body, headers={**headers, "Connection": "close"}
+                method, target.path, body=body, headers={**headers, "Connection": "close"}
             )
             answer = connection.getresponse()
             read = answer.read(read_bytes)
             if over.is_set():  # headers that were cut short read like whole ones
                 raise TimeoutError
             wait = _seconds(answer.getheader("Retry-After"))
-            return OutgoingAnswer(answer.status, _printable(read[:READ_BYTES]), read, wait)
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return OutgoingAnswer(answer.status, _printable(read[:READ_BYTES]), read, wait, named)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise OutgoingFailed(_sentence(error, target, ends, seconds)) from error
 

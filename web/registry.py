@@ -127,6 +127,16 @@ class LineLink:
 
 
 @dataclass(frozen=True)
+class ModelLink:
+    """A link wherever a model version is named to the staff of its line; `address` is of the version's id."""
+
+    key: str
+    label: str
+    address: Callable[[UUID], str]
+    order: int = 0
+
+
+@dataclass(frozen=True)
 class StepAct:
     """A button for what a step still lacks: it posts `fields` to `url`."""
 
@@ -195,6 +205,7 @@ Extension = (
     | RoundLookup
     | LineNames
     | LineLink
+    | ModelLink
     | SetUpStep
     | EventKind
     | EventSink
@@ -209,6 +220,7 @@ Kind = TypeVar(
     RoundLookup,
     LineNames,
     LineLink,
+    ModelLink,
     SetUpStep,
     EventKind,
     EventSink,

@@ -125,7 +125,9 @@ def preferences(
         return weight
 
     for row in _joined(
-        values.order_by("judgment__created_at", "judgment_id"), writers=recipe.writers
+        values.order_by("judgment__created_at", "judgment_id"),
+        writers=recipe.writers,
+        criteria=recipe.criteria,
     ):
         if row["texts"][0] == row["texts"][1]:
             if passed_over is not None:
@@ -174,6 +176,7 @@ def _preference(
         writers=(writers[slots[0]], writers[slots[1]]) if writers else (),
         strategy=row["strategy"],
         both_bad=row["both_bad"],
+        criteria=row["criteria"],
     )
 
 
@@ -271,9 +274,11 @@ def overlap_votes(
     return [vote for vote in votes if len(raters[vote.comparison_id]) >= 2]
 
 
-def _joined(rows: QuerySet[Any, Any], *, writers: bool = False) -> Iterator[dict[str, Any]]:
-    """The fields of `_FIELDS`, the value (of rankings the levels), `texts` and, where they are wanted, `writers` in
-    slot order, and `messages`; chunk by chunk."""
+def _joined(
+    rows: QuerySet[Any, Any], *, writers: bool = False, criteria: bool = False
+) -> Iterator[dict[str, Any]]:
+    """The fields of `_FIELDS`, the value (of rankings the levels), `texts` and, where they are wanted, `writers` and
+    `criteria` in slot order, and `messages`; chunk by chunk."""
     ranked = rows.model is Judgment
     paths = {"levels": "levels"} if ranked else {"value": "value"}
     paths |= {
@@ -286,13 +291,16 @@ def _joined(rows: QuerySet[Any, Any], *, writers: bool = False) -> Iterator[dict
         row = dict(zip(paths, record, strict=True))
         chunk.append(row)
         if len(chunk) == CHUNK:
-            yield from _with_texts(chunk, writers)
+            yield from _with_texts(chunk, writers, criteria)
             chunk = []
-    yield from _with_texts(chunk, writers)
+    yield from _with_texts(chunk, writers, criteria)
 
 
-def _with_texts(chunk: list[dict[str, Any]], writers: bool) -> Iterator[dict[str, Any]]:
+def _with_texts(
+    chunk: list[dict[str, Any]], writers: bool, criteria: bool
+) -> Iterator[dict[str, Any]]:
     """What is long is read last, so that the database need not sort it."""
+    steps = _steps([row["key"] for row in chunk]) if criteria else {}
     comparisons = [row["comparison"] for row in chunk]
     texts, wrote = _texts(comparisons), _writers(comparisons) if writers else {}
     prompts = Prompt.objects.filter(pk__in={row["prompt"] for row in chunk})
@@ -301,7 +309,17 @@ def _with_texts(chunk: list[dict[str, Any]], writers: bool) -> Iterator[dict[str
         row["texts"] = tuple(texts[row["comparison"]])
         row["writers"] = tuple(wrote.get(row["comparison"], ()))
         row["messages"] = messages[row["prompt"]]
+        row["criteria"] = steps.get(row["key"], {})
         yield row
+
+
+def _steps(judgments: Collection[Any]) -> dict[Any, dict[str, float]]:
+    """By judgment the steps on the criteria beside the overall one, by key."""
+    found: dict[Any, dict[str, float]] = defaultdict(dict)
+    rows = JudgmentValue.objects.filter(judgment__in=judgments).exclude(criterion__key=OVERALL)
+    for judgment, key, value in rows.values_list("judgment_id", "criterion__key", "value"):
+        found[judgment][key] = float(value)
+    return found
 
 
 def _texts(comparisons: Collection[UUID]) -> dict[UUID, list[str]]:

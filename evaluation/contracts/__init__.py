@@ -38,6 +38,7 @@ from evaluation.contracts.judge import (
 )
 from evaluation.contracts.measurements import (
     CheckpointRewards,
+    CriterionAccuracy,
     GateMeasurements,
     HumanLabels,
     IntegrityFact,
@@ -114,6 +115,7 @@ __all__ = [
     "CheckStatus",
     "CheckpointRewards",
     "ConsistencyMeasurements",
+    "CriterionAccuracy",
     "CrossReward",
     "DeploymentRecord",
     "EProcessPoint",

@@ -37,6 +37,19 @@ class SliceAccuracy(JsonContract):
 
 
 @dataclass(frozen=True)
+class CriterionAccuracy(JsonContract):
+    """On the pairs of a split that people told apart on `criterion`: how often the head that learned it agrees
+    with them, and how often the mix does, in which it has `weight` of all. Of `pairs`, `ties` were none."""
+
+    criterion: str
+    weight: float
+    pairs: int
+    ties: int
+    accuracy: Interval
+    mix_accuracy: Interval
+
+
+@dataclass(frozen=True)
 class SplitMeasurements(JsonContract):
     """A reward model on one split. Ties count in the NLL and nowhere else.
 
@@ -65,6 +78,7 @@ class SplitMeasurements(JsonContract):
     nll_calibrated: float | None = None
     ece_calibrated: float | None = None
     held_out_correlation: Interval | None = None
+    criteria: tuple[CriterionAccuracy, ...] = ()  # of a mix of criteria, each with pairs enough
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from scipy.special import expit
 from annotation.contracts import SELECTION_WORDS
 from annotation.rows import PreferenceRow
 from evaluation.contracts import (
+    CriterionAccuracy,
     EvaluateRewardModelConfig,
     Interval,
     SliceAccuracy,
@@ -31,7 +32,13 @@ from evaluation.statistics.intervals import (
     cluster_share_interval,
 )
 
-__all__ = ["JudgedPairs", "answers_numbered", "length_direction", "split_measure"]
+__all__ = [
+    "JudgedPairs",
+    "answers_numbered",
+    "criterion_measure",
+    "length_direction",
+    "split_measure",
+]
 
 STRENGTHS = {1: "slightly better", 2: "better", 3: "much better"}
 
@@ -147,6 +154,33 @@ def split_measure(
         ),
         held_out_correlation=_held_out_correlation(pairs, config.level),
     )
+
+
+def criterion_measure(
+    rows: Sequence[PreferenceRow],
+    head: FloatArray,
+    mix: FloatArray,
+    *,
+    criterion: str,
+    weight: float,
+    level: float,
+) -> CriterionAccuracy | None:
+    """By the raw differences [N] of the head and of the mix on these rows; None where fewer than two groups hold
+    a pair that was told apart on the criterion."""
+    judged = [row.of_criterion(criterion) for row in rows]
+    kept = [i for i, row in enumerate(judged) if row is not None and not row.tie]
+    groups = [rows[i].group for i in kept]
+    if len(set(groups)) < 2:
+        return None
+    wanted = np.array([row.preference - 0.5 for row in judged if row is not None and not row.tie])
+    own, mixed = (
+        cluster_share_interval(
+            (np.sign(difference[kept]) * np.sign(wanted) + 1) / 2, groups, level=level
+        )
+        for difference in (head, mix)
+    )
+    pairs = sum(row is not None for row in judged)
+    return CriterionAccuracy(criterion, weight, pairs, pairs - len(kept), own, mixed)
 
 
 def _accuracy(difference: FloatArray, pairs: JudgedPairs, level: float) -> Interval:

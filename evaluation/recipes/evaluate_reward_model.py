@@ -22,6 +22,7 @@ import torch
 from annotation.rows import PreferenceRow
 from evaluation.contracts import (
     ConsistencyMeasurements,
+    CriterionAccuracy,
     EvaluateRewardModelConfig,
     RewardModelMeasurements,
     RewardSuiteMeasurements,
@@ -31,6 +32,7 @@ from evaluation.core.consistency import ConsistencyAsked, consistency_ask, consi
 from evaluation.core.reward_pairs import (
     JudgedPairs,
     answers_numbered,
+    criterion_measure,
     length_direction,
     split_measure,
 )
@@ -167,7 +169,36 @@ def _measure(
         run.emit("evaluate", 0, 1, message=message)
         return None
     pairs = _judged(rows, model, held_out, run.config.batch_size)
-    return split_measure(pairs, direction=direction, config=run.config, seed=run.spec.seed)
+    found = split_measure(pairs, direction=direction, config=run.config, seed=run.spec.seed)
+    return replace(found, criteria=tuple(_criteria(run.config, rows, model)))
+
+
+def _criteria(
+    config: EvaluateRewardModelConfig, rows: Sequence[PreferenceRow], model: RewardModel
+) -> Iterator[CriterionAccuracy]:
+    """Each head of a mix on the votes on its own criterion; nothing for a model of the overall votes."""
+    settings = model.settings
+    if not settings.criteria:
+        return
+    conversations = [(r.messages, text) for r in rows for text in r.completions]
+    scores = model.score(conversations, batch_size=config.batch_size)
+    assert scores.heads is not None
+    heads, mixes = (
+        (raw.double().view(len(raw), -1, 2) @ torch.tensor([1.0, -1.0]).double()).numpy()
+        for raw in (scores.heads, scores.raw)
+    )
+    for criterion in settings.criteria:
+        own = [i for i, member in enumerate(settings.members) if member.criterion == criterion]
+        found = criterion_measure(
+            rows,
+            heads[own].mean(0),
+            mixes.mean(0),
+            criterion=criterion,
+            weight=float(settings.mixing()[0, own].sum()),
+            level=config.level,
+        )
+        if found is not None:
+            yield found
 
 
 def _judged(

@@ -31,6 +31,7 @@ SWEEPERS = {
     "count labels": "comparisons.count_labels",
     "measure quality": "quality.measure_again",
     "sweep imports and exports": "exchange.sweep",
+    "sweep pushes": "publishing.sweep",
     "send webhooks": "webhooks.send",
 }
 MESSAGE_DAYS = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evaluation import facade as evaluation
 from outerloop.selftest.bench import Bench, Told
-from outerloop.selftest.code import code_digest, commit
+from outerloop.selftest.code import code_digest
 from outerloop.selftest.learning import RewardModels, World, curve_of, ppo_run, reward_models
 from outerloop.selftest.results import ArmResult, Curve, ResultStore, TrialResult
 from outerloop.selftest.sizes import ORDINARY, SINGLE, Arm, Sizes
@@ -20,6 +20,7 @@ from outerloop.selftest.trials import (
     identical_difference,
     trial_run,
 )
+from training.checkout import commit
 from training.contracts import json_sha256
 
 FIRST_SEED = 301

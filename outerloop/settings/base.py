@@ -21,6 +21,7 @@ from .env import (
     env_int,
     env_keys,
     env_list,
+    env_matching,
     env_modules,
     env_origins,
     env_port,
@@ -55,6 +56,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "outerloop.rounds",
     "outerloop.webhooks",
+    "outerloop.publishing",
     "outerloop.demo",
     "outerloop.selftest",
     "outerloop.operations.monitoring",
@@ -165,14 +167,19 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # What takes as long as its file is large has a queue and a worker of its own: no sweep waits behind it.
-LONG_TASKS = ("exchange.import_run", "exchange.export_run", "operations.retention")
+LONG_TASKS = (
+    "exchange.import_run",
+    "exchange.export_run",
+    "publishing.push_run",
+    "operations.retention",
+)
 # A receiver of webhooks may be slow: nothing else waits behind it.
 CELERY_TASK_ROUTES = {
     **{name: {"queue": "files"} for name in LONG_TASKS},
     "webhooks.send": {"queue": "webhooks"},
 }
 # The sweep sends a waiting job's message again and again; those that nobody took meanwhile go.
-CELERY_TASK_ANNOTATIONS = {name: {"expires": 60} for name in (*LONG_TASKS[:2], "webhooks.send")}
+CELERY_TASK_ANNOTATIONS = {name: {"expires": 60} for name in (*LONG_TASKS[:3], "webhooks.send")}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -269,6 +276,14 @@ OUTERLOOP_OUTGOING_ALLOW = env_receivers("OUTERLOOP_OUTGOING_ALLOW")
 OUTERLOOP_OUTGOING_HTTP = env_bool("OUTERLOOP_OUTGOING_HTTP", False)
 # The keys of LLM judges, by host: a key goes to the host beside which an operator wrote it, nowhere else.
 OUTERLOOP_JUDGE_KEYS = env_keys("OUTERLOOP_JUDGE_KEYS")
+# Where models are pushed on demand: a model hub, and an MLflow registry.
+OUTERLOOP_HUB = env_url("OUTERLOOP_HUB", "https://huggingface.co")
+OUTERLOOP_HUB_TOKEN = env_secret("OUTERLOOP_HUB_TOKEN", shortest=8)
+OUTERLOOP_MLFLOW = env_matching(
+    "OUTERLOOP_MLFLOW",
+    r"https?://[^\s/;,?#@]+(/[^\s;,?#]*)?|(file|sqlite):///\S+",
+    "the address of an MLflow server, a folder as file:///path or a database as sqlite:////path",
+)
 # How long the log of webhooks is kept.
 OUTERLOOP_WEBHOOK_DAYS = env_int("OUTERLOOP_WEBHOOK_DAYS", 30, minimum=1)
 

@@ -29,6 +29,7 @@ from annotation.comparisons.services import (
 from annotation.exchange import services as exchange
 from annotation.quality.services import exclusion_drawn, exclusion_make
 from evaluation.reports.services import report_store
+from outerloop.publishing.models import Push
 from outerloop.rounds.models import PolicyLine, State
 from outerloop.webhooks import services as webhooks
 from outerloop.webhooks.claims import delivery_claim
@@ -124,6 +125,7 @@ def house_build(folder: Path) -> House:
         "number": round_.number,
         "line_id": line.id,
         "version_id": world.base.id,
+        "push_id": model_pushed(line, world.base.id).pk,
         "override_id": uuid.uuid4(),
         "canary_id": uuid.uuid4(),
         "request_id": uuid.uuid4(),
@@ -145,6 +147,14 @@ def house_build(folder: Path) -> House:
         "delivery_id": delivery.pk,
     }
     return House(people, arguments, line.id, {k: secret for k, (_, secret) in tokens.items()})
+
+
+def model_pushed(line: PolicyLine, version_id: UUID) -> Push:
+    """A push that is half way, of a model of the line."""
+    return Push.objects.create(
+        line=line.pk, version=version_id, destination="hub", name="team/policy",
+        state="running", bytes_total=2_000, bytes_done=1_000,
+    )  # fmt: skip
 
 
 def webhook_tested(line: PolicyLine | None, lead: Any) -> Delivery:

@@ -13,6 +13,7 @@ from annotation.comparisons.models import Assignment, Comparison, Judgment, Prom
 from annotation.comparisons.records import Answer
 from annotation.comparisons.services import (
     judgment_revise,
+    judgment_submit,
     judgment_undo,
     pairs_create,
     prompts_ensure,
@@ -81,6 +82,27 @@ def test_rows_say_who_wrote_each_completion_only_where_the_recipe_asks():
     silent = stream(campaign)
     assert [row.writers for row in silent] == [(), ()]
     assert all("writers" not in row.to_json() for row in silent)
+
+
+def test_a_snapshot_that_asks_for_criteria_has_the_steps_of_every_criterion():
+    campaign = a_campaign()
+    campaign.criteria.create(key="kind", name="Kind", position=1)
+    some_pairs(campaign, 2, split="train")
+    annotator = an_annotator(campaign)
+    expected = {}
+    for values in ({"overall": 2, "kind": 7}, {"overall": 6}):
+        outcome = judgment_submit(
+            rater=annotator,
+            assignment_id=lease(annotator, campaign).assignment_id,
+            answer=Answer(values=values),
+            idempotency_key=str(uuid.uuid4()),
+        )
+        kind = {key: slot_value(outcome.assignment_id, v) for key, v in values.items()}
+        expected[str(outcome.judgment_id)] = {k: v for k, v in kind.items() if k != "overall"}
+    assert {row.id: row.criteria for row in stream(campaign, criteria=True)} == expected
+    silent = stream(campaign)
+    assert [row.criteria for row in silent] == [{}, {}]
+    assert all("criteria" not in row.to_json() for row in silent)
 
 
 def test_a_preference_row_says_which_slot_is_better_and_how_strongly():

@@ -36,13 +36,13 @@ FILLED_BY_CODE = {
 }
 # Whose users are programs of others; tests/web/test_client.py, test_client_conversing.py and the tutorial call it.
 FOR_OTHERS = {"web.client", "web.client_conversing"}
-# Called by Django, Ninja, Celery, Kombu, allauth, transformers or plutoprint by their names, never by ours.
+# Called by Django, Ninja, Celery, Kombu, allauth, httpx, transformers or plutoprint by their names, never by ours.
 HOOKS = re.compile(
     r"__\w+__|Meta|Command|\w+Config|handle|add_arguments|clean_\w+|prepare_value|has_changed|process_\w+"
     r"|is_open_for_signup|handler\d+|formatMessage|_(all|any)_stopped|_engine_from_config"
     r"|establish_connection|parse_body|parse_querydict|get_openapi_\w+"
     r"|DatabaseWrapper|get_connection_params|is_custom_code"
-    r"|do_(GET|POST)|send_error|log_message|handle_one_request|fetch_url"
+    r"|handle_request|do_(GET|POST)|send_error|log_message|handle_one_request|fetch_url"
 )
 
 

@@ -33,6 +33,7 @@ from evaluation.gates.services import (
 )
 from evaluation.judges.models import JudgeRun, LineJudge
 from evaluation.reports.services import report_store
+from outerloop.publishing.models import Push
 from outerloop.rounds.models import BaseOrder, Round, State
 from outerloop.rounds.runs import judged_round
 from outerloop.webhooks.models import Webhook
@@ -97,6 +98,7 @@ class EveryPage:
         self._signals(folder)
         self._canaries(folder)
         self._webhooks()
+        self._pushes()
         self._set_up()
         token_issue(user=self.boss, name="nightly report", days=1, scopes=["read", "export"])
         notice_send(users=[self.boss], topic="t", level="info", text="A round waits.", url="/")
@@ -201,6 +203,16 @@ class EveryPage:
         self._add("webhooks:detail", stopped.pk)
         self.further.append(f"{reverse('webhooks:list')}?line={self.house.arguments['slug']}")
         self.further.append(f"{reverse('webhooks:new')}?line={self.house.line}")
+
+    def _pushes(self) -> None:
+        """A model that was pushed, and one that a hub refused."""
+        version = self.house.arguments["version_id"]
+        asked = {"line": self.house.line, "version": version, "name": "team/policy"}
+        done = {"state": "done", "bytes_total": 2_000, "bytes_done": 2_000, "reference": "ab" * 20}
+        failed = {"state": "failed", "error": "The token may not write to team/policy."}
+        for ended in (done, failed):
+            push = Push.objects.create(destination="hub", **asked, **ended)
+            self._add("publishing:push", push.pk)
 
     def _set_up(self) -> None:
         """A line of which nothing is there, and whose model did not fit."""

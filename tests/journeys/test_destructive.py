@@ -36,6 +36,7 @@ HARMLESS = {
     *("accounts:people_many", "comparisons:warning", "comparisons:opt_out"),
     *("rounds:signals_prompts", "judges:judge", "judges:try"),
     *("webhooks:new", "webhooks:edit", "webhooks:test", "webhooks:again"),
+    "publishing:new",
     *("rounds:line_new", "rounds:base", "campaigns:set_up", "exchange:set_up", "accounts:set_up"),
 }
 # The same address does the opposite too.

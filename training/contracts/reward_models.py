@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,7 +36,8 @@ class RewardModelConfig(JsonContract):
     """
 
     backbone: ModelSource
-    members: int = 2
+    members: int = 2  # of each criterion, where there are any
+    criteria: dict[str, float] = field(default_factory=dict)  # key -> weight; empty: overall alone
     held_out_share: float = 0.25
     epochs: int = 3
     batch_size: int = 32
@@ -94,6 +96,25 @@ class RewardModelConfig(JsonContract):
                 weighed and self.cross_prompt_share > 0,
                 "cross_prompt_share makes pairs that no policy wrote out of pairs that off_policy weighs by who "
                 "did; set cross_prompt_share to 0, or off_policy.correction to 'none'.",
+            ),
+        )
+
+    def _criteria(self) -> tuple[tuple[bool, str], ...]:
+        weights = self.criteria
+        return (
+            (
+                any(not (math.isfinite(weight) and weight > 0) for weight in weights.values()),
+                f"criteria must be finite weights above 0, not {weights}; leave out a criterion that counts nothing.",
+            ),
+            (
+                bool(weights) and self.weight_average,
+                "weight_average makes one model of members that learned the same, and those of different criteria did"
+                " not; set weight_average to false, or criteria to {}.",
+            ),
+            (
+                bool(weights) and self.loss == "plackett_luce",
+                "criteria are asked of pairs, and loss 'plackett_luce' learns rankings; set loss to 'bradley_terry',"
+                " or criteria to {}.",
             ),
         )
 
@@ -184,6 +205,7 @@ class RewardModelConfig(JsonContract):
                 "adapter freezes the backbone, and a fresh one has learned nothing; name a backbone "
                 "that was trained, or set adapter.kind to 'none'.",
             ),
+            *self._criteria(),
             (
                 self.gradient_penalty < 0 or self.gradient_probe <= 0,
                 "gradient_penalty must not be negative, and gradient_probe must be above 0.",

@@ -37,7 +37,12 @@ from training.core.reward.members import (
     member_write,
     members_average,
 )
-from training.core.reward.planning import HELD_OUT, division_of, members_planned
+from training.core.reward.planning import (
+    HELD_OUT,
+    criteria_divided,
+    division_of,
+    members_planned,
+)
 from training.core.reward.scoring import BaseSettings
 from training.core.rollout.model_checks import backbone_checks, checks_pass
 from training.core.run.artifacts import directory_write
@@ -65,6 +70,7 @@ def _measure(
     division: Division,
     validation: Sequence[EncodedPair],
     base: MemberBase | None,
+    criteria: Sequence[str] = (),
 ) -> Ensemble:
     done = list[str]()
 
@@ -82,6 +88,7 @@ def _measure(
         device=accelerator.device,
         report=report,
         base=base,
+        criteria=criteria,
     )
 
 
@@ -164,7 +171,7 @@ def _contrasted(
         "seed": run.spec.seed,
     }
     train, held_out = (
-        [*pairs, *cross_prompt_pairs(pairs, tokenizer, **settings)]
+        [*pairs, *cross_prompt_pairs(pairs, tokenizer, **settings)] if pairs else pairs
         for pairs in (division.train, division.held_out)
     )
     return replace(division, train=train, held_out=held_out)
@@ -193,9 +200,13 @@ def main(run: Run[RewardModelConfig]) -> None:
     run.warn("texts", found.fitted.warning)
     division = division_of(found.encoded, run.config)
     learned = _contrasted(division, run, backbone.tokenizer)
+    votes = {
+        key: _contrasted(own, run, backbone.tokenizer)
+        for key, own in criteria_divided(found.encoded, run.config).items()
+    }
     base = None if run.config.adapter.kind == "none" else base_of(backbone)
     del backbone
-    members = members_planned(run.config, learned, seed=run.spec.seed)
+    members = members_planned(run.config, learned, seed=run.spec.seed, criteria=votes)
     refused = list[str]()
     for member in members:
         refused += member_train(run, accelerator, member, base)
@@ -204,7 +215,8 @@ def main(run: Run[RewardModelConfig]) -> None:
         return
     stands = _base_write(run, base)
     names, under = _averaged(run, [m.name for m in members if m.name != HELD_OUT], stands)
-    ensemble = _measure(run, accelerator, names, division, division.validation, under)
+    heads = [member.criterion for member in members[:-1]] if votes else ()
+    ensemble = _measure(run, accelerator, names, division, division.validation, under, heads)
     guard = _measure(run, accelerator, [HELD_OUT], division, division.held_out_validation, stands)
     artifacts = [
         _write(run, "reward_model", "reward_model", ensemble),
@@ -216,6 +228,8 @@ def main(run: Run[RewardModelConfig]) -> None:
         "train": len(learned.train) - len(division.train),
         "held_out": len(learned.held_out) - len(division.held_out),
     }
+    if votes:
+        results["criteria"] = {key: own.counts() for key, own in votes.items()}
     run.finish(artifacts, results | {"refused_checkpoints": refused})
     shutil.rmtree(run.directory / "members")
     shutil.rmtree(run.directory / "checkpoints", ignore_errors=True)

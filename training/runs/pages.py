@@ -149,6 +149,7 @@ def run_context(run: RunRecord) -> dict[str, Any]:
         "scheduler": backend_title(run.backend),
         "live": "2s" if followed.live else "",
         "stopping": followed.live and run.cancel_requested,
+        "models": selectors.model_names_of_run(run.id),
         "results": _results(run.results),
         "round": round_place(run.round_id),
     }

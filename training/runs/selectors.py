@@ -171,6 +171,12 @@ def model_version_names(version_ids: Collection[UUID]) -> dict[UUID, str]:
     return dict(ModelVersion.objects.filter(pk__in=version_ids).values_list("pk", "name"))
 
 
+def model_names_of_run(run_id: UUID) -> dict[UUID, str]:
+    """The versions that were registered of what a run made, with their names, oldest first."""
+    made = ModelVersion.objects.filter(run=run_id, removed_at=None).order_by("created_at")
+    return dict(made.values_list("pk", "name"))
+
+
 def snapshot_rows(snapshot_ids: Collection[UUID]) -> dict[UUID, int]:
     """Snapshot -> how many labels it holds; one query."""
     return dict(Snapshot.objects.filter(pk__in=snapshot_ids).values_list("pk", "rows"))

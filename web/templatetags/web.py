@@ -7,6 +7,7 @@
 {% short_id value %}                        the first eight characters; a click copies the whole
 {% interval_mark low point high threshold=0.5 minimum=0 maximum=1 meaning="good" says="58 % (54-62 %)" %}
 {% line_link line_id %}                     the line's name, leading to its page
+{% model_links version_id name %}           what may be done with a model version, as small buttons
 {% sparkline values says="rating by round" %} a small line of numbers, oldest first
 {{ seconds|duration }}                      "3 min 20 s"
 """
@@ -22,7 +23,7 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from web.markdown import markdown_html, marks_shown
-from web.registry import line_named
+from web.registry import ModelLink, line_named, registered
 
 register = template.Library()
 
@@ -104,6 +105,16 @@ def line_link(line_id: UUID) -> SafeString:
     line = line_named(line_id)
     return (
         format_html('<a href="{}">{}</a>', line.url, line.name) if line.url else escape(line.name)
+    )
+
+
+@register.simple_tag
+def model_links(version_id: UUID, name: str) -> SafeString:
+    """`name` is the version's, for those who hear the buttons and do not see what they stand beside."""
+    return format_html_join(
+        " ",
+        '<a class="button button--small nowrap" href="{}">{}<span class="visually-hidden"> {}</span></a>',
+        ((link.address(version_id), link.label, name) for link in registered(ModelLink)),
     )
 
 

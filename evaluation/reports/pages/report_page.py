@@ -137,7 +137,12 @@ def report_page(report: RoundReport) -> ReportPage:
     drawn = _drawn(report)
     pairs, shown = samples(record)
     rows = gate_rows(record)
-    kept_tables = (tables.effect_table, tables.policy_table, tables.reward_model_table)
+    kept_tables = (
+        tables.effect_table,
+        tables.policy_table,
+        tables.reward_model_table,
+        tables.criterion_table,
+    )
     by_person = (tables.verdict_table, tables.rater_table)
     return ReportPage(
         report=report,

@@ -62,6 +62,27 @@ def _correlation_lines(
     return [("Correlation with the held-out model", lambda s: number(s.held_out_correlation))]
 
 
+def criterion_table(record: RoundRecord) -> Table | None:
+    """A reward that is a mix of criteria, one by one; None for one of the overall votes."""
+    split = record.reward_model.split("test", "validation") if record.reward_model else None
+    if split is None or not split.criteria:
+        return None
+    rows = tuple(
+        Row(
+            called(c.criterion).capitalize(),
+            (
+                f"{c.weight:.0%}",
+                f"{c.pairs:,} ({c.ties:,})",
+                share(c.accuracy),
+                share(c.mix_accuracy),
+            ),
+        )
+        for c in split.criteria
+    )
+    columns = ("weight", "pairs (ties among them)", "accuracy of its head", "accuracy of the mix")
+    return Table("The criteria that make up the reward, each on the votes on it.", columns, rows)
+
+
 def slice_table(record: RoundRecord) -> Table | None:
     split = record.reward_model.split("test", "validation") if record.reward_model else None
     if split is None or not split.slices:

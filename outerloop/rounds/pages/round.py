@@ -38,6 +38,7 @@ def round_context(round_: Round, user: Any) -> dict[str, Any]:
         else "",
         "people_ahead": any(step.name in WAITING and not step.left_at for step in steps),
         "live": "2s" if round_.active else "",
+        "models": _models(round_),
         "has_report": bool(round_.verdict) and evaluation.report_exists(round_.id),
         "may_cancel": round_.active
         and round_.cancel_requested_at is None
@@ -46,6 +47,21 @@ def round_context(round_: Round, user: Any) -> dict[str, Any]:
         **_after_failure(round_, roles),
         **decision_context(round_, roles),
     }
+
+
+def _models(round_: Round) -> list[dict[str, Any]]:
+    """What the round made and has registered, by name."""
+    made = {
+        "Candidate": round_.candidate,
+        "Reward model": round_.reward_model,
+        "Held-out reward model": round_.held_out_reward_model,
+    }
+    names = training.model_version_names({version for version in made.values() if version})
+    return [
+        {"word": word, "id": version, "name": names[version]}
+        for word, version in made.items()
+        if version in names
+    ]
 
 
 def _unresolved(round_: Round) -> bool:

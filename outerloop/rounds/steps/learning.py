@@ -38,6 +38,7 @@ def take_snapshot(context: StepContext) -> Move:
         recency_half_life_days=plan.recency_half_life_days,
         until=_moment(context.round.created_at),
         writers=_weighed(context),
+        criteria=bool(context.plan.reward_model.criteria),
     )
     try:
         snapshot = training.snapshot_take(line_id=context.line.id, recipe=recipe)

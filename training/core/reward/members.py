@@ -30,6 +30,7 @@ from training.core.reward.measurement import (
     reference_read,
     temperature_of,
 )
+from training.core.reward.planning import pairs_judged_on
 from training.core.reward.scoring import (
     SETTINGS,
     BaseSettings,
@@ -144,27 +145,35 @@ def ensemble_measure(
     device: torch.device,
     report: Report,
     base: MemberBase | None = None,
+    criteria: Sequence[str] = (),
 ) -> Ensemble:
     """Put the members' scores on a common scale, fit their temperatures, and test them.
 
     Temperatures come from `validation`, results from the test split; `report` is told of each
-    member by the name of its directory. Members that are adapters stand on `base`.
+    member by the name of its directory. Members that are adapters stand on `base`. `criteria`, where they learned
+    any, are the members': each is then measured on the pairs that were judged on its own.
     """
     measured = list[_Measured]()
-    for i, path in enumerate(directories):
+    for i, (path, criterion) in enumerate(
+        zip(directories, criteria or [""] * len(directories), strict=True)
+    ):
         loaded = member_load(path, None if base is None else base.classifier)
         loaded.model.to(device)
         reference = reference_read(inputs, loaded.tokenizer, division, config=config)
         record = record_read(path) or MemberRecord()
         ties = TieModel(config.ties, record.tie_parameter)
-        measured.append(_measure(f"member_{i}", loaded, division, validation, reference, ties))
+        found = _measure(f"member_{i}", loaded, division, validation, reference, ties, criterion)
+        weight = config.criteria[criterion] if criterion else 1.0
+        settings = replace(found.settings, criterion=criterion, weight=weight)
+        measured.append(replace(found, settings=settings))
         if record.validation_nll is not None:
             measured[-1].results.update(steps=record.steps, kept_step=record.kept_step)
         report(path.name, measured[-1].results)
-    found = _together(directories, division, validation, config, measured)
+    ensemble = _together(directories, division, validation, config, measured)
     if base is None:
-        return found
-    return replace(found, base=base.directory, settings=replace(found.settings, base=base.settings))
+        return ensemble
+    standing = replace(ensemble.settings, base=base.settings)
+    return replace(ensemble, base=base.directory, settings=standing)
 
 
 def _measure(
@@ -174,15 +183,28 @@ def _measure(
     validation: Sequence[EncodedPair],
     reference: Reference,
     ties: TieModel,
+    criterion: str = "",
 ) -> _Measured:
     scores = member_scores(loaded, reference.texts)
     test = pair_differences(loaded, division.test)
     checked = pair_differences(loaded, validation)
-    temperature = temperature_of(checked, validation, ties)
+    temperature = temperature_of(*_judged_on(criterion, checked, validation), ties)
     mean, std = float(scores.mean()), max(1e-6, float(scores.std(unbiased=False)))
     settings = MemberSettings(name, mean, std, temperature, ties.parameter)
-    results = model_results(test, division.test, temperature, ties)
+    results = model_results(*_judged_on(criterion, test, division.test), temperature, ties)
+    if criterion:
+        results["criterion"] = criterion
     return _Measured(settings, checked, test, results, reference)
+
+
+def _judged_on(
+    criterion: str, difference: Tensor, pairs: Sequence[EncodedPair]
+) -> tuple[Tensor, Sequence[EncodedPair]]:
+    """The differences (N,) of the pairs that were judged on it, and these pairs; all without a criterion."""
+    if not criterion:
+        return difference, pairs
+    kept = [i for i, pair in enumerate(pairs) if pair.row.of_criterion(criterion) is not None]
+    return difference[kept], pairs_judged_on(pairs, criterion)
 
 
 def _together(
@@ -194,23 +216,26 @@ def _together(
 ) -> Ensemble:
     """The mean of raw differences, and of tie parameters, with a temperature of its own."""
     ties = ties_mean(config.ties, [m.settings.tie_parameter for m in measured])
-    temperature = temperature_of(
-        torch.stack([m.validation for m in measured]).mean(0), validation, ties
-    )
-    tests = torch.stack([m.test for m in measured]).mean(0)
     reference = measured[0].reference
     settings = EnsembleSettings(
         members=tuple(m.settings for m in measured),
         max_length=config.max_length,
         truncation=config.truncation,
-        temperature=temperature,
         reference=reference.source,
         reference_texts=len(reference.texts),
         ties=config.ties,
         tie_parameter=ties.parameter,
     )
+    checked, tests = (
+        (settings.mixing() @ found if settings.criteria else found).mean(0)
+        for found in (
+            torch.stack([m.validation for m in measured]),
+            torch.stack([m.test for m in measured]),
+        )
+    )
+    temperature = temperature_of(checked, validation, ties)
     return Ensemble(
-        settings,
+        replace(settings, temperature=temperature),
         list(directories),
         [m.results for m in measured],
         model_results(tests, division.test, temperature, ties),
@@ -254,6 +279,9 @@ def ensemble_write(path: Path, ensemble: Ensemble) -> None:
         for part in (document, *document["members"]):
             part.pop("ties", None)
             part.pop("tie_parameter")
+    if not ensemble.settings.criteria:
+        for part in document["members"]:
+            del part["criterion"], part["weight"]
     if ensemble.settings.truncation == "oldest_turns":
         document.pop("truncation")
     (path / SETTINGS).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")

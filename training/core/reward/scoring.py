@@ -53,7 +53,8 @@ class MemberSettings(JsonContract):
     """One member: its directory, its scores' mean and std on reference texts, its temperature.
 
     `temperature` T calibrates it: P(0 better) = sigmoid((r_0 - r_1) / T) on raw scores.
-    `tie_parameter` is that of the ensemble's tie model.
+    `tie_parameter` is that of the ensemble's tie model. A member that learned one criterion of a mix names it,
+    with the weight that the criterion has there.
     """
 
     path: str
@@ -61,11 +62,14 @@ class MemberSettings(JsonContract):
     std: float
     temperature: float = 1.0
     tie_parameter: float = 0.0
+    criterion: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class EnsembleSettings(JsonContract):
-    """`temperature` and `tie_parameter` are for the mean of the members' raw score differences."""
+    """`temperature` and `tie_parameter` are for the mean of the members' raw score differences, of a mix of
+    criteria for the weighted mean."""
 
     members: tuple[MemberSettings, ...]
     max_length: int
@@ -77,18 +81,40 @@ class EnsembleSettings(JsonContract):
     truncation: Truncation = "oldest_turns"  # of texts to score, none of which can be dropped
     base: BaseSettings | None = None  # what all members stand on, where they are adapters
 
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The criteria of the mix, in the order of the members; empty where all learned the overall votes."""
+        return tuple(dict.fromkeys(m.criterion for m in self.members if m.criterion))
+
+    def mixing(self) -> Tensor:
+        """(R, M): the mixes that M members make, each row the weights of one, which sum to 1.
+
+        Mix r is of the r-th member of every criterion: sum_k w_k r_k / sum_k w_k (Wu 2023, equation 2, with the
+        weights on a common scale, so that a KL coefficient means what it does without criteria).
+        """
+        of = [[m.criterion == key for m in self.members].index(True) for key in self.criteria]
+        whole = sum(self.members[i].weight for i in of)
+        mixes = len(self.members) // len(of)
+        found = torch.zeros(mixes, len(self.members))
+        for first in of:
+            for r in range(mixes):
+                found[r, first + r] = self.members[first].weight / whole
+        return found
+
 
 @dataclass(frozen=True)
 class MemberScores:
     """raw (K, N) and normalised (K, N), K members by N texts, on the CPU; texts cut for length.
 
-    `states`, where they were asked for: one (N, d) a member, what its head made the scores of.
+    `states`, where they were asked for: one (N, d) a member, what its head made the scores of. Of a mix of
+    criteria the K rows are the mixes, and `heads` (M, N) the raw scores of the M members that they are made of.
     """
 
     raw: Tensor
     normalised: Tensor
     cut: int = 0
     states: tuple[Tensor, ...] = ()
+    heads: Tensor | None = None
 
     def combined(
         self,
@@ -161,12 +187,19 @@ class RewardModel:
         mean = torch.tensor([[m.mean] for m in self.settings.members])
         std = torch.tensor([[m.std] for m in self.settings.members])
         kept = tuple(member.states for member in found) if states else ()
-        return MemberScores(raw, (raw - mean) / std, sum(e.cut for e in encoded), kept)
+        cut, normalised = sum(e.cut for e in encoded), (raw - mean) / std
+        if not self.settings.criteria:
+            return MemberScores(raw, normalised, cut, kept)
+        mixing = self.settings.mixing()
+        return MemberScores(mixing @ raw, mixing @ normalised, cut, kept, heads=raw)
 
     def by_name(self, name: str, scores: MemberScores) -> list[dict[str, float]]:
         """For each of N texts: NAME, the normalised combination; NAME/log_odds_k, member k's calibrated score
         r_k / T_k, of which the difference of two texts is the log-odds that it gives the first."""
-        heat = torch.tensor([[m.temperature] for m in self.settings.members])
+        heats = [m.temperature for m in self.settings.members]
+        if scores.heads is not None:  # what calibrates one head calibrates no mix
+            heats = [self.settings.temperature] * len(scores.raw)
+        heat = torch.tensor([[each] for each in heats])
         told = {name: scores.combined()} | {
             f"{name}/log_odds_{k}": row for k, row in enumerate(scores.raw / heat)
         }

@@ -10,6 +10,8 @@ import sys
 from importlib import metadata
 from typing import Any
 
+from training.checkout import commit
+
 _PACKAGES = (
     "outerloop",
     "torch",
@@ -29,6 +31,7 @@ def environment_describe() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "packages": {name: _version(name) for name in _PACKAGES},
+        "commit": commit(),
     }
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -133,6 +133,8 @@ class CanaryRecord:
     widened_from: datetime
     served_at: datetime | None
     served_error: str
+    crashes: int
+    crashed_at: datetime | None
     outcome: CanaryOutcome
     ended_at: datetime | None
     ended_by: str

@@ -26,7 +26,7 @@ from evaluation import facade as evaluation
 from evaluation.contracts import GatePolicySettings, JudgeSettings
 from evaluation.gates.records import CanaryRecord
 from evaluation.gates.services import (
-    canary_mark_failed,
+    canary_mark_crashed,
     canary_take_back,
     decisions,
     gate_policy_request,
@@ -236,7 +236,7 @@ class EveryPage:
             if further:
                 canary_take_back(line_id=world.line.id, canary_id=over.id, actor=self.boss)
                 failing = self._canary(world, folder)
-                canary_mark_failed(failing.id, "The server ended with status 1.\nno memory")
+                canary_mark_crashed(failing.id, "Its server ended by itself (SIGKILL).\nno memory")
                 self._add("rounds:line", world.line.slug)
             self._add("gates:deployments", world.line.id)
 

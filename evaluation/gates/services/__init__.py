@@ -1,6 +1,7 @@
 """Writes of the gate: policies, decisions, approvals and overrides, deployments."""
 
 from evaluation.gates.services.canaries import (
+    canary_mark_crashed,
     canary_mark_failed,
     canary_mark_served,
     canary_start,
@@ -28,6 +29,7 @@ from evaluation.gates.services.policies import (
 
 __all__ = [
     "approval_record",
+    "canary_mark_crashed",
     "canary_mark_failed",
     "canary_mark_served",
     "canary_start",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from annotation import facade as annotation
@@ -108,6 +109,13 @@ def canary_mark_served(canary_id: UUID) -> None:
 def canary_mark_failed(canary_id: UUID, error: str) -> None:
     """The policy server could not be brought to answer with it."""
     Canary.objects.filter(pk=canary_id).update(served_error=error[:2000])
+
+
+def canary_mark_crashed(canary_id: UUID, last_words: str) -> None:
+    """Its server ended by itself."""
+    Canary.objects.filter(pk=canary_id).update(
+        served_error=last_words[:2000], crashes=F("crashes") + 1, crashed_at=timezone.now()
+    )
 
 
 def _under_way(line_id: UUID, canary_id: UUID) -> CanaryRecord:

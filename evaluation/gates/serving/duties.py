@@ -10,7 +10,11 @@ from uuid import UUID
 from evaluation.gates import selectors, services
 from evaluation.gates.canary_selectors import canary_running
 from evaluation.gates.records import CanaryRecord, LineDeployment
-from evaluation.gates.serving.notices import canary_failure_tell, serving_failure_tell
+from evaluation.gates.serving.notices import (
+    canary_crash_tell,
+    canary_failure_tell,
+    serving_failure_tell,
+)
 
 
 class ToServe(Protocol):
@@ -30,6 +34,7 @@ class Duty(Protocol):
     def wanted(self) -> Any: ...
     def served(self, wanted: Any) -> None: ...
     def failed(self, wanted: Any, error: str, *, still_serving: bool) -> None: ...
+    def ended(self, wanted: Any, last_words: str) -> None: ...
 
 
 @dataclass
@@ -49,6 +54,9 @@ class DeployedDuty:
         services.deployment_mark_failed(wanted.id, error)
         serving_failure_tell(wanted, error.splitlines()[0], still_serving=still_serving)
 
+    def ended(self, wanted: LineDeployment, last_words: str) -> None:
+        services.deployment_mark_failed(wanted.id, last_words)
+
 
 @dataclass
 class CanaryDuty:
@@ -66,3 +74,7 @@ class CanaryDuty:
     def failed(self, wanted: CanaryRecord, error: str, *, still_serving: bool) -> None:
         services.canary_mark_failed(wanted.id, error)
         canary_failure_tell(wanted, error.splitlines()[0])
+
+    def ended(self, wanted: CanaryRecord, last_words: str) -> None:
+        services.canary_mark_crashed(wanted.id, last_words)
+        canary_crash_tell(wanted, last_words.splitlines()[0])

@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/health":
             if not policy_healthy(host=LOCAL, port=relay.current().port):
                 raise ApiError(503, "The engine does not answer.", code="engine_error")
-            self._json(200, {"status": "ok"})
+            self._json(200, {"status": "ok", **_canary_health(relay.routes)})
         elif path == "/v1/models":
             self._json(200, {"object": "list", "data": [self._model()]})
         elif path == f"/v1/models/{relay.name}":
@@ -195,7 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
         no_canary = NO_CANARY in self.headers
         try:
             self._chat(request, no_canary)
-        except EngineAway:  # it was changed at this moment, or died: once more, and of no canary
+        except (
+            EngineAway
+        ):  # it was changed at this moment, or died or failed: once more, of no canary
             try:
                 time.sleep(0.2)
                 self._chat(request, True)
@@ -215,15 +217,25 @@ class _Handler(BaseHTTPRequestHandler):
             self.told = {MOST_TOKENS: str(tokens)}
             if served.version is not None:
                 self.told[VERSION] = str(served.version)
-            kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
-            if request.stream:
-                self._stream(served, request, tokens, kept)
-            else:
-                answer = completion(served.port, request, tokens=tokens, model=relay.name)
-                if kept:
-                    answer["id"] = kept
-                    self._keep(served, kept, request, answer["choices"][0]["message"]["content"])
-                self._json(200, answer)
+            try:
+                self._answer(served, request, tokens)
+            except ApiError as error:
+                if not served.canary or error.status < 500 or self.begun:
+                    raise
+                logger.warning("The canary gave no answer; the deployed policy is asked: %s", error)
+                raise EngineAway from error
+
+    def _answer(self, served: Current, request: ChatRequest, tokens: int) -> None:
+        relay = self.server.relay
+        kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
+        if request.stream:
+            self._stream(served, request, tokens, kept)
+        else:
+            answer = completion(served.port, request, tokens=tokens, model=relay.name)
+            if kept:
+                answer["id"] = kept
+                self._keep(served, kept, request, answer["choices"][0]["message"]["content"])
+            self._json(200, answer)
 
     def _stream(self, served: Current, request: ChatRequest, tokens: int, kept: str | None) -> None:
         pieces = stream(served.port, request, tokens=tokens, model=self.server.relay.name)
@@ -320,6 +332,14 @@ def _is_among(address: str, hosts: Sequence[str]) -> bool:
     except ValueError:
         return False
     return host != "" and validate_host(host, hosts)
+
+
+def _canary_health(routes: Routes) -> dict[str, str]:
+    """While one is under way, whether its users have it; without it they have the deployed policy."""
+    canary = routes.canary
+    if canary is None:
+        return {}
+    return {"canary": "away" if canary.server is None else "ok"}
 
 
 def _no_route(path: str) -> ApiError:

@@ -1,7 +1,8 @@
 """Which server answers whom: the deployed policy's, and while a canary is under way its own for its users.
 
 A canary whose server is not there yet, or has died, leaves its users to the deployed policy until it is back;
-then it answers the same users as before.
+then it answers the same users as before. What it had begun when it died, and what it fails on, is answered by
+the deployed policy too, unless the first words of a stream have gone out.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Current:
-    """A server that is current: its local port, what its model can take, and which version that is."""
+    """A server that is current: its local port, what its model can take, which version that is, and whether it
+    is the canary's."""
 
     port: int
     limits: ModelLimits | None
     version: UUID | None = None
+    canary: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class Routes:
     def point_canary(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
         """The same for the canary that `split` has begun."""
         if self.canary is not None:
-            self.canary = replace(self.canary, server=_current(port, artifact, version))
+            server = _current(port, artifact, version)
+            self.canary = replace(
+                self.canary, server=replace(server, canary=True) if server else None
+            )
 
     def split(self, split: CanarySplit | None) -> None:
         """Say which users are the canary's; a canary that goes on keeps its server."""

@@ -135,6 +135,28 @@ def test_a_canary_that_is_gone_answers_through_the_deployed_policy(relay: Relay)
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", ["die", "break", "end"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_canary_that_fails_on_a_request_leaves_it_to_the_deployed_policy(
+    relay: Relay, fault: str, *, stream: bool
+) -> None:
+    """Also of a stream, as long as nothing of it has gone out."""
+    engine = Engine("new", fault=fault)
+    relay.routes.split(CanarySplit(uuid.UUID(int=4), 100))
+    relay.routes.point_canary(engine.port, None, uuid.UUID(int=3))
+    raw = client_of(relay).chat.completions.with_raw_response.create(
+        model="policy", messages=HELLO, stream=stream
+    )
+    assert raw.headers["X-Model-Version"] == str(VERSION)
+    answered: Any = raw.parse()
+    first = next(iter(answered)).choices[0].delta if stream else answered.choices[0].message
+    assert first.content == "old"
+    assert len(engine.asked) == 1
+    engine.shutdown()
+    engine.server_close()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_loop_s_own_questions_are_answered_by_no_canary(relay: Relay, settings: Any) -> None:
     engine = Engine("new")
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))

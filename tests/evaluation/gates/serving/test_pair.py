@@ -11,6 +11,7 @@ from annotation.facade import user_hash
 from evaluation import facade
 from evaluation.gates import services
 from evaluation.gates.canary_models import Canary
+from evaluation.gates.canary_pages import canary_shown
 from evaluation.gates.records import CanaryRecord
 from evaluation.gates.routing import CanarySplit
 from evaluation.gates.serving.chat import ChatRequest
@@ -35,6 +36,7 @@ class Bench:
     started: list[Path] = field(default_factory=list)
     most: int = 0
     failing: bool = False
+    fault: OSError | None = None
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class Bench:
 
     def start(self, artifact: Path, given_up: Callable[[], bool]) -> FakeServer:
         self.started.append(artifact)
+        if self.fault is not None:
+            raise self.fault
         if self.failing or given_up():
             raise EngineError("The server ended with status 1. Its last lines:\nno memory")
         self.servers.append(FakeServer(port=9000 + len(self.servers)))
@@ -109,10 +113,36 @@ def test_a_canary_whose_server_dies_leaves_its_users_to_the_other_until_it_is_ba
     canary, bench = canary_of(world), Bench(world)
     bench.step(times=2)
     bench.servers[1].running = False
+    engineer = person_create("engineer", "engineer", line=world.line)
     bench.step()
     assert set(bench.answered().values()) == {world.incumbent.id}
+    row = Canary.objects.get()
+    assert (row.crashes, row.served_error.splitlines()[-1]) == (1, "no memory")
+    shown = canary_shown(world.line)
+    assert shown is not None
+    assert shown.state == "failing"
     bench.step(2)
     assert bench.answered() == expected(world, canary)
+    row.refresh_from_db()
+    assert (row.crashes, row.served_error) == (1, "")
+    assert row.crashed_at is not None
+    bench.servers[-1].running = False
+    bench.step()
+    assert Canary.objects.get().crashes == 2
+    (notice,) = Notice.objects.filter(user=engineer)
+    assert "The canary is away: Its server ended by itself (SIGKILL)" in notice.text
+
+
+def test_a_canary_for_which_the_disk_has_no_room_leaves_the_deployed_policy_alone(
+    world: LineWorld,
+) -> None:
+    canary_of(world)
+    bench = Bench(world)
+    bench.step()
+    bench.fault = OSError(28, "No space left on device")
+    bench.step(times=3)
+    assert set(bench.answered().values()) == {world.incumbent.id}
+    assert "No space left on device" in Canary.objects.get().served_error
 
 
 def test_the_deployed_policy_s_server_dies_and_the_canary_answers_its_own_users_only(

@@ -87,6 +87,7 @@ from evaluation.contracts.reward_matrix import (
     CrossReward,
     RewardMatrix,
 )
+from evaluation.contracts.signal_opinion import SignalOpinion
 from evaluation.contracts.suites import (
     ANSWER,
     REFUSE,
@@ -163,6 +164,7 @@ __all__ = [
     "SettingChange",
     "SideSummary",
     "SidesRemarked",
+    "SignalOpinion",
     "SliceAccuracy",
     "SplitMeasurements",
     "StateEntry",

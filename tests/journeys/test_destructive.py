@@ -43,6 +43,7 @@ HARMLESS_BUTTONS = {
     ("campaigns:state", "Start"), ("campaigns:state", "Start again"), ("campaigns:state", "Start the campaign"),
     ("campaigns:state", "Pause"),
     ("accounts:person_state", "Open again"), ("rounds:signals", "Switch signals on"),
+    ("rounds:signals", "Train a head on signals each round"), ("rounds:signals", "Train no head on signals"),
     ("webhooks:switch", "Switch on"),
 }  # fmt: skip
 # The page itself is the question, answered by typing the person's name.

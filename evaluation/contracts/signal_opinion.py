@@ -19,7 +19,8 @@ class SignalOpinion(JsonContract):
     ordered as the user did, and `thumbs_told` is the chance that a text with a thumb up is scored above one with
     a thumb down, both with intervals over users, beside the same of people's reward model. `agreement` is how
     often the head and people's reward model order a pair of the round's labels alike, `labels_right` how often
-    the head orders it as people did, over prompts; `judged` are these pairs.
+    the head orders it as people did, and `labels_right_people` their own reward model, over prompts; `judged` are
+    these pairs.
     """
 
     problem: str = ""
@@ -35,3 +36,4 @@ class SignalOpinion(JsonContract):
     judged: int = 0
     agreement: Interval | None = None
     labels_right: Interval | None = None
+    labels_right_people: Interval | None = None

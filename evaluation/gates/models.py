@@ -15,6 +15,7 @@ from django.db import models
 from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdict
 from evaluation.gates.actors import ACTOR_LENGTH
 from evaluation.gates.canary_models import Canary as Canary  # so that Django finds it
+from evaluation.gates.shadow_models import Shadow as Shadow  # the same
 
 
 class PolicyAnswer(models.TextChoices):

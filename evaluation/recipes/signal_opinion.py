@@ -197,6 +197,7 @@ def _on_labels(
     return {
         "agreement": _share((mine * theirs + 1) / 2, groups),
         "labels_right": _share((mine * people + 1) / 2, groups),
+        "labels_right_people": _share((theirs * people + 1) / 2, groups),
     }
 
 

@@ -126,6 +126,7 @@ def house_build(folder: Path) -> House:
         "version_id": world.base.id,
         "override_id": uuid.uuid4(),
         "canary_id": uuid.uuid4(),
+        "shadow_id": uuid.uuid4(),
         "request_id": uuid.uuid4(),
         "suite_id": safety_suite(line).pk,
         "campaign_id": campaign.pk,

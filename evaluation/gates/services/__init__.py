@@ -26,6 +26,13 @@ from evaluation.gates.services.policies import (
     gate_policy_request,
     gate_policy_save,
 )
+from evaluation.gates.services.shadows import (
+    shadow_count,
+    shadow_mark_failed,
+    shadow_mark_served,
+    shadow_start,
+    shadow_stop,
+)
 
 __all__ = [
     "approval_record",
@@ -46,4 +53,9 @@ __all__ = [
     "rollback",
     "round_decide",
     "round_verdict",
+    "shadow_count",
+    "shadow_mark_failed",
+    "shadow_mark_served",
+    "shadow_start",
+    "shadow_stop",
 ]

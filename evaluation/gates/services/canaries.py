@@ -25,6 +25,7 @@ from evaluation.gates.services.deployments import (
     version_require,
 )
 from evaluation.gates.services.reasons import share_require
+from evaluation.gates.services.shadow_ends import shadow_end
 from training import facade as training
 from web.services import audit_record
 
@@ -50,6 +51,7 @@ def canary_start(
         deploy_require(pointer, version_id, round_id, "")
         if pointer.deployment is None or pointer.deployment.version == version_id:
             raise GateError("A canary needs another deployed policy that answers the other users.")
+        shadow_end(line_id, actor=actor_key(actor))  # the policy server holds two models at most
         row = Canary.objects.create(
             line=line_id,
             version=version_id,

@@ -40,21 +40,33 @@ class CanaryRoute:
     server: Current | None = None
 
 
+@dataclass(frozen=True)
+class ShadowRoute:
+    """`share` percent of the requests that the deployed policy has answered."""
+
+    id: UUID
+    share: int
+    server: Current | None = None
+
+
 class Routes:
     """Read by the threads of the relay, changed by the supervisor; each change is one assignment."""
 
     def __init__(self) -> None:
         self.deployed: Current | None = None
         self.canary: CanaryRoute | None = None
+        self.shadow: ShadowRoute | None = None
 
     def point(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
         """Let this port answer for the deployed policy; None: nobody."""
         self.deployed = _current(port, artifact, version)
 
-    def point_canary(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
-        """The same for the canary that `split` has begun."""
+    def point_beside(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+        """The same for the canary that `split` has begun, or the shadow that `shade` has."""
+        server = _current(port, artifact, version)
+        if self.canary is None and self.shadow is not None:
+            self.shadow = replace(self.shadow, server=server)
         if self.canary is not None:
-            server = _current(port, artifact, version)
             self.canary = replace(
                 self.canary, server=replace(server, canary=True) if server else None
             )
@@ -65,6 +77,11 @@ class Routes:
             self.canary = None
         elif self.canary is None or self.canary.split != split:
             self.canary = CanaryRoute(split)
+
+    def shade(self, shadow: ShadowRoute | None) -> None:
+        """Say what answers unseen; a shadow that goes on keeps its server."""
+        if shadow is None or self.shadow is None or self.shadow.id != shadow.id:
+            self.shadow = shadow
 
     def server_for(self, request: ChatRequest) -> Current | None:
         canary = self.canary

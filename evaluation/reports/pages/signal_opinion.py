@@ -43,7 +43,9 @@ def _rows(found: SignalOpinion) -> Iterator[Row]:
     )
     yield _row("A thumb up scored above a thumb down", found.thumbs_told, found.thumbs_told_people)
     on = count(found.judged, "judged pair")
-    yield Row(f"Orders a pair as people's labels do ({on})", (share(found.labels_right), "–"))
+    yield _row(
+        f"Orders a pair as people's labels do ({on})", found.labels_right, found.labels_right_people
+    )
     yield Row("Orders it as the other of the two does", (share(found.agreement),) * 2)
 
 

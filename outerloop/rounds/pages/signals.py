@@ -59,7 +59,7 @@ class WatchShown:
 
 @dataclass(frozen=True)
 class OpinionShown:
-    """Of round `number`; `rows`: (what, of the head, of people's reward model where that has one)."""
+    """Of round `number`; `rows`: (what, of the head, of people's reward model; None: too few)."""
 
     number: int
     found: SignalOpinion
@@ -101,20 +101,21 @@ def _troubled_row(found: annotation.TroubledPrompt) -> TroubledRow:
 
 
 def _opinion_shown(round_: Round, found: SignalOpinion) -> OpinionShown:
-    both = (
+    figures = (
         (
             "Edits and second tries ordered as the user did",
             found.pairs_right,
             found.pairs_right_people,
         ),
         ("A thumb up scored above a thumb down", found.thumbs_told, found.thumbs_told_people),
+        (
+            "Judged pairs ordered as people's labels do",
+            found.labels_right,
+            found.labels_right_people,
+        ),
+        ("Judged pairs ordered as the other of the two does", found.agreement, found.agreement),
     )
-    head = (
-        ("Pairs ordered as people's labels do", found.labels_right),
-        ("Pairs ordered as people's reward model does", found.agreement),
-    )
-    rows = [(what, mine, theirs) for what, mine, theirs in both if mine or theirs]
-    rows += [(what, mine, None) for what, mine in head if mine]
+    rows = [(what, mine, theirs) for what, mine, theirs in figures if mine or theirs]
     return OpinionShown(round_.number, found, tuple(rows), f"{found.largest_share:.1%}")
 
 

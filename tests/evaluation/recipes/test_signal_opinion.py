@@ -79,6 +79,13 @@ def test_people_s_reward_model_is_read_beside_it(order: dict[str, Any]) -> None:
     assert found.agreement is not None
     assert found.labels_right is not None
     assert found.agreement.n == len({row["group"] for row in rows})
+    texts = [(row["messages"], text) for row in rows for text in row["completions"]]
+    scores = model.score(texts).raw.mean(0).double().numpy().reshape(-1, 2)
+    won = np.array([row["preference"] for row in rows]) > 0.5
+    assert found.labels_right_people is not None
+    assert found.labels_right_people.estimate == pytest.approx(
+        np.mean((scores[:, 0] > scores[:, 1]) == won)
+    )
 
 
 def test_too_few_users_train_nothing(order: dict[str, Any]) -> None:

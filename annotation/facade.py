@@ -57,6 +57,11 @@ from annotation.quality.exclusions import gate_exclusions
 from annotation.quality.progress import campaign_days
 from annotation.quality.selectors import label_summary
 from annotation.signals.estimates import ThumbShare
+from annotation.signals.examples import (
+    signal_examples,
+    signal_opinion_on,
+    signal_opinion_switch,
+)
 from annotation.signals.selectors import line_signals, signals_on
 from annotation.signals.services import (
     NewSignal,
@@ -116,7 +121,10 @@ __all__ = [
     "prompts_stream",
     "queue_status",
     "role_grant",
+    "signal_examples",
     "signal_give",
+    "signal_opinion_on",
+    "signal_opinion_switch",
     "signal_votes",
     "signal_votes_count",
     "signals_expire",

@@ -54,6 +54,7 @@ from evaluation.reports.listing import listing_mend, listing_wrong
 from evaluation.reports.selectors import report_exists, report_get, rounds_rated
 from evaluation.reports.services import report_store
 from evaluation.reward_suites import reward_suite_read
+from evaluation.signal_opinion import signal_opinion_ask
 from evaluation.suite_files import SuiteError, suite_read, suite_write
 from evaluation.task_suites import task_library, task_library_missing, task_suite_read
 
@@ -108,6 +109,7 @@ __all__ = [
     "rounds_rated",
     "rounds_widened",
     "samples_read",
+    "signal_opinion_ask",
     "suite_read",
     "suite_write",
     "task_library",

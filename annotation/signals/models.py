@@ -13,9 +13,11 @@ from django.db.models import Q
 
 
 class SignalSwitch(models.Model):
-    """A line that keeps answers for feedback; no row: it keeps none."""
+    """A line that keeps answers for feedback; no row: it keeps none. `opinion`: its rounds train a reward head on
+    what users say."""
 
     line_id = models.UUIDField(primary_key=True)
+    opinion = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return f"signals of {self.line_id}"

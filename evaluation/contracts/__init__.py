@@ -88,6 +88,7 @@ from evaluation.contracts.reward_matrix import (
     CrossReward,
     RewardMatrix,
 )
+from evaluation.contracts.signal_opinion import SignalOpinion
 from evaluation.contracts.suites import (
     ANSWER,
     REFUSE,
@@ -165,6 +166,7 @@ __all__ = [
     "SettingChange",
     "SideSummary",
     "SidesRemarked",
+    "SignalOpinion",
     "SliceAccuracy",
     "SplitMeasurements",
     "StateEntry",

@@ -23,6 +23,7 @@ from evaluation.contracts.measurements import (
     RewardSuiteMeasurements,
 )
 from evaluation.contracts.remarks import RoundRemarks
+from evaluation.contracts.signal_opinion import SignalOpinion
 from training.contracts import JsonContract
 
 
@@ -312,6 +313,7 @@ class RoundRecord(JsonContract):
     suites_before: EarlierSuites | None = None
     judge: JudgeMeasurements | None = None
     remarks: RoundRemarks | None = None
+    signal_opinion: SignalOpinion | None = None
 
     def __post_init__(self) -> None:
         if self.truth is not None and not self.simulated:

@@ -25,7 +25,8 @@ class Canary(models.Model):
     """One canary, append-only (migration 0009).
 
     `beside` is the deployment that answers the rest. `served_at` is filled in once, when the policy server
-    first answered with the canary; `served_error` holds its last failure. `outcome`, `ended_at` and
+    first answered with the canary; `served_error` holds its last failure, and is emptied when it answers again;
+    `crashes` counts how often its server ended by itself, last at `crashed_at`. `outcome`, `ended_at` and
     `ended_by` are filled in once, together.
     """
 
@@ -40,6 +41,8 @@ class Canary(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     served_at = models.DateTimeField(null=True, blank=True)
     served_error = models.TextField(blank=True)
+    crashes = models.PositiveIntegerField(default=0)
+    crashed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=10, choices=CanaryEnd.choices, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.CharField(max_length=ACTOR_LENGTH, blank=True)

@@ -28,6 +28,9 @@ class CheckFields:
     fields: tuple[forms.BoundField, ...]
 
 
+SHADOW_SHARES = (5, 10, 25, 50, 100)  # in percent of the requests
+
+
 class ScaledField(forms.FloatField):
     """A number that is written `scale` times as large: 100 for a share written as a percentage."""
 
@@ -172,4 +175,11 @@ class RollbackForm(forms.Form):
         help_text="What went wrong with the deployed policy; everybody on this line can read it.",
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=2000,
+    )
+
+
+class ShadowForm(forms.Form):
+    version = forms.UUIDField()
+    share = forms.TypedChoiceField(
+        choices=[(share, f"{share}%") for share in SHADOW_SHARES], coerce=int
     )

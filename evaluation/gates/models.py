@@ -16,6 +16,7 @@ from evaluation.contracts import GateMeasurements, GatePolicySettings, GateVerdi
 from evaluation.gates.actors import ACTOR_LENGTH
 from evaluation.gates.canary_models import Canary as Canary  # so that Django finds it
 from evaluation.gates.plan_models import LabelPlan as LabelPlan  # and this
+from evaluation.gates.shadow_models import Shadow as Shadow  # the same
 
 
 class PolicyAnswer(models.TextChoices):

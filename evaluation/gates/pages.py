@@ -17,6 +17,7 @@ from evaluation.gates.models import GatePolicy
 from evaluation.gates.planning import DecisionPlan, decision_plan
 from evaluation.gates.policies import gate_policies_saved, policy_requests, policy_weaker
 from evaluation.gates.records import LineDeployment, PolicyRequestState
+from evaluation.gates.shadow_pages import ShadowPart, shadow_part
 from evaluation.policy import CHECKS, NEVER_OVERRIDDEN, check_settings
 from evaluation.policy.registry import Check
 from training import facade as training
@@ -85,6 +86,7 @@ class DeploymentsPage:
     older_query: str
     canary: CanaryShown | None
     canaries: tuple[CanaryRow, ...]
+    shadow: ShadowPart
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def deployments_page(line_id: UUID, query: QueryDict) -> DeploymentsPage:
         page.older_query,
         canary_shown(line_id),
         canary_rows(line_id),
+        shadow_part(line_id),
     )
 
 

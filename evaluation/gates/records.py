@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -112,6 +112,46 @@ class LineDeployment:
     served_error: str
 
 
+@dataclass(frozen=True)
+class ShadowRecord:
+    """A shadow; `actor` and `ended_by` are names to show. `ended_at` is None while it is under way."""
+
+    id: UUID
+    line_id: UUID
+    version_id: UUID
+    beside_version: UUID
+    share: int
+    actor: str
+    started_at: datetime
+    served_at: datetime | None
+    served_error: str
+    ended_at: datetime | None
+    ended_by: str
+
+
+@dataclass(frozen=True)
+class ShadowCounts:
+    """What became of requests that were drawn for a shadow, as `ShadowDay` counts it."""
+
+    answered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    deployed_seconds: float = 0.0
+    characters: int = 0
+    deployed_characters: int = 0
+    refused: int = 0
+    deployed_refused: int = 0
+    refused_alone: int = 0
+    deployed_refused_alone: int = 0
+
+
+@dataclass(frozen=True)
+class ShadowDayRecord:
+    day: date
+    counts: ShadowCounts
+
+
 CanaryOutcome = Literal["", "widened", "taken_back", "worse", "overtaken"]
 
 
@@ -133,6 +173,8 @@ class CanaryRecord:
     widened_from: datetime
     served_at: datetime | None
     served_error: str
+    crashes: int
+    crashed_at: datetime | None
     outcome: CanaryOutcome
     ended_at: datetime | None
     ended_by: str

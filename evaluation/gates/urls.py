@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from evaluation.gates import canary_views, views
+from evaluation.gates import canary_views, shadow_views, views
 
 app_name = "gates"
 urlpatterns = [
@@ -30,4 +30,6 @@ urlpatterns = [
         canary_views.take_back,
         name="canary_take_back",
     ),
+    path("gate/<uuid:line_id>/shadows/", shadow_views.start, name="shadow_start"),
+    path("gate/<uuid:line_id>/shadows/<uuid:shadow_id>/end/", shadow_views.end, name="shadow_end"),
 ]

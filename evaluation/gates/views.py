@@ -14,7 +14,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.gates import services
 from evaluation.gates.design import design_asked
-from evaluation.gates.forms import GatePolicyForm, PolicyAnswerForm, RollbackForm
+from evaluation.gates.forms import (
+    SHADOW_SHARES,
+    GatePolicyForm,
+    PolicyAnswerForm,
+    RollbackForm,
+)
 from evaluation.gates.label_plans import label_plan_keep, planned_and_actual
 from evaluation.gates.notices import second_lead_tell
 from evaluation.gates.pages import deployments_page, gate_policy_page, rollback_page
@@ -129,7 +134,8 @@ def gate_policy_answer(request: HttpRequest, line_id: UUID, request_id: UUID) ->
 def deployments(request: HttpRequest, line_id: UUID) -> HttpResponse:
     roles = require_role(request, ENGINEER, LEAD, line_id=line_id)
     page = deployments_page(line_id, request.GET)
-    return render(request, "gates/deployments.html", {"page": page, "may_widen": LEAD in roles})
+    context = {"page": page, "may_widen": LEAD in roles, "shadow_shares": SHADOW_SHARES}
+    return render(request, "gates/deployments.html", context)
 
 
 @require_http_methods(["GET", "POST"])

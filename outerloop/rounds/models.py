@@ -166,6 +166,19 @@ class RoundStep(models.Model):
         return f"{self.round}: {self.get_name_display()}"
 
 
+class RoundOpinion(models.Model):
+    """What a reward head on users' signals found in a round (`SignalOpinion`): shown, and read by nothing that
+    decides."""
+
+    round = models.OneToOneField(
+        Round, on_delete=models.CASCADE, primary_key=True, related_name="opinion"
+    )
+    found = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"second opinion of {self.round}"
+
+
 class StartAttempt(models.Model):
     """Every time a round was asked for: started, or skipped and why. A silent night leaves a row."""
 

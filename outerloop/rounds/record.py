@@ -26,6 +26,7 @@ from .models import LineSuite, PolicyLine, Round, State
 from .plan import plan_differences
 from .runs import judged_round, step_run_record
 from .selectors import last_round, round_steps
+from .signal_opinion import opinion_of
 
 # Step of the round -> first word of the phase whose events are its curve; "" for the run's own kind.
 CURVES = {State.REWARD_TRAINING: "train", State.POLICY_TRAINING: ""}
@@ -62,6 +63,7 @@ def record_build(round_: Round) -> RoundRecord:
         truth=TruthColumn.from_json(round_.truth) if round_.truth and line.simulated else None,
         history=_history(line, upto=round_),
         trigger=round_.get_trigger_display(),
+        signal_opinion=opinion_of(round_),
     )
     record = evaluation.record_judged(begun, judged_round(round_))
     return replace(record, suites_before=_suites_before(round_, record))

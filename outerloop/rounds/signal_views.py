@@ -13,15 +13,18 @@ from annotation.contracts import AnnotationError
 from web.access import LEAD, STAFF, person, roles_of
 
 from .access import line_for
+from .models import PolicyLine
 from .pages import signals_context
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def signals_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """Staff read; a lead switches signals on or off (`on=yes`, anything else: off)."""
+    """Staff read; a lead switches signals (`on`) or the second opinion (`opinion`) on (`yes`) or off."""
     if request.method == "POST":
         line = line_for(request, slug, LEAD)
+        if "opinion" in request.POST:
+            return _opinion_switched(request, line)
         on = request.POST.get("on") == "yes" and line.archived_at is None
         annotation.signals_switch(
             line_id=line.id, on=on, actor=str(person(request).pk), name=line.slug
@@ -36,6 +39,20 @@ def signals_page(request: HttpRequest, slug: str) -> HttpResponse:
     line = line_for(request, slug, *STAFF)
     may_act = LEAD in roles_of(request.user, line.id) and line.archived_at is None
     return render(request, "rounds/signals.html", {"may_act": may_act, **signals_context(line)})
+
+
+def _opinion_switched(request: HttpRequest, line: PolicyLine) -> HttpResponse:
+    on = request.POST["opinion"] == "yes" and line.archived_at is None
+    annotation.signal_opinion_switch(
+        line_id=line.id, on=on, actor=str(person(request).pk), name=line.slug
+    )
+    messages.success(
+        request,
+        "The next rounds train a reward head on users' signals, as a second opinion."
+        if on
+        else "The next rounds train no reward head on users' signals.",
+    )
+    return redirect("rounds:signals", slug=line.slug)
 
 
 @login_required

@@ -267,6 +267,8 @@ RULES: dict[str, Rule] = {
     "gates:rollback": both(STAFF),
     "gates:canary_widen": Rule(post=LEADS),
     "gates:canary_take_back": Rule(post=STAFF),
+    "gates:shadow_start": Rule(post=LEADS),
+    "gates:shadow_end": Rule(post=STAFF),
     "judges:judge": Rule(get=STAFF, post=LEADS),
     "judges:try": Rule(post=LEADS),
     "reports:report": Rule(get=STAFF),

@@ -128,6 +128,7 @@ def house_build(folder: Path) -> House:
         "push_id": model_pushed(line, world.base.id).pk,
         "override_id": uuid.uuid4(),
         "canary_id": uuid.uuid4(),
+        "shadow_id": uuid.uuid4(),
         "request_id": uuid.uuid4(),
         "suite_id": safety_suite(line).pk,
         "campaign_id": campaign.pk,

@@ -24,12 +24,15 @@ from annotation.comparisons.records import Span
 from annotation.exchange import services as exchange
 from evaluation import facade as evaluation
 from evaluation.contracts import GatePolicySettings, JudgeSettings
-from evaluation.gates.records import CanaryRecord
+from evaluation.gates.records import CanaryRecord, ShadowCounts
 from evaluation.gates.services import (
-    canary_mark_failed,
+    canary_mark_crashed,
     canary_take_back,
     decisions,
     gate_policy_request,
+    shadow_count,
+    shadow_mark_failed,
+    shadow_start,
 )
 from evaluation.judges.models import JudgeRun, LineJudge
 from evaluation.reports.services import report_store
@@ -97,6 +100,7 @@ class EveryPage:
         self._selftest()
         self._signals(folder)
         self._canaries(folder)
+        self._shadow(folder)
         self._webhooks()
         self._pushes()
         self._set_up()
@@ -248,9 +252,29 @@ class EveryPage:
             if further:
                 canary_take_back(line_id=world.line.id, canary_id=over.id, actor=self.boss)
                 failing = self._canary(world, folder)
-                canary_mark_failed(failing.id, "The server ended with status 1.\nno memory")
+                canary_mark_crashed(failing.id, "Its server ended by itself (SIGKILL).\nno memory")
                 self._add("rounds:line", world.line.slug)
             self._add("gates:deployments", world.line.id)
+
+    def _shadow(self, folder: Path) -> None:
+        """One that fails now, after days of answers."""
+        world = LoopWorld(folder, labels=1)
+        decided = self._decided(world, folder, State.CLOSED)
+        assert decided.candidate is not None
+        shadow = shadow_start(
+            line_id=world.line.id, version_id=decided.candidate, share=25, actor=self.boss
+        )
+        counts = ShadowCounts(
+            answered=1_240, failed=3, dropped=211, seconds=3_100.0, deployed_seconds=2_400.0,
+            characters=700_000, deployed_characters=512_000, refused=31, deployed_refused=12,
+            refused_alone=25, deployed_refused_alone=6,
+        )  # fmt: skip
+        for ago in range(3):
+            then = timezone.now() - timedelta(days=ago)
+            with mock.patch("django.utils.timezone.now", return_value=then):
+                shadow_count(shadow_id=shadow.id, counts=counts)
+        shadow_mark_failed(shadow.id, "The server ended with status 1.\nno memory")
+        self._add("gates:deployments", world.line.id)
 
     def _canary(self, world: LoopWorld, folder: Path) -> CanaryRecord:
         decided = self._decided(world, folder, State.CLOSED)

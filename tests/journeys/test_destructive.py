@@ -26,7 +26,13 @@ HARMLESS = {
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
     *("comparisons:say", "comparisons:end"),
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
-    *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
+    *(
+        "gates:shadow_start",
+        "gates:policy_edit",
+        "rounds:schedule",
+        "rounds:plan",
+        "rounds:promotions",
+    ),
     *("rounds:optimizer", "rounds:jobs", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
     *("rounds:override_request", "rounds:suites", "rounds:suite_task"),
     *("quality:gold_new", "quality:gold_of_pair", "quality:settle"),
@@ -44,6 +50,7 @@ HARMLESS_BUTTONS = {
     ("campaigns:state", "Start"), ("campaigns:state", "Start again"), ("campaigns:state", "Start the campaign"),
     ("campaigns:state", "Pause"),
     ("accounts:person_state", "Open again"), ("rounds:signals", "Switch signals on"),
+    ("rounds:signals", "Train a head on signals each round"), ("rounds:signals", "Train no head on signals"),
     ("webhooks:switch", "Switch on"),
 }  # fmt: skip
 # The page itself is the question, answered by typing the person's name.

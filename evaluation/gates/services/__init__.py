@@ -1,6 +1,7 @@
 """Writes of the gate: policies, decisions, approvals and overrides, deployments."""
 
 from evaluation.gates.services.canaries import (
+    canary_mark_crashed,
     canary_mark_failed,
     canary_mark_served,
     canary_start,
@@ -25,9 +26,17 @@ from evaluation.gates.services.policies import (
     gate_policy_request,
     gate_policy_save,
 )
+from evaluation.gates.services.shadows import (
+    shadow_count,
+    shadow_mark_failed,
+    shadow_mark_served,
+    shadow_start,
+    shadow_stop,
+)
 
 __all__ = [
     "approval_record",
+    "canary_mark_crashed",
     "canary_mark_failed",
     "canary_mark_served",
     "canary_start",
@@ -44,4 +53,9 @@ __all__ = [
     "rollback",
     "round_decide",
     "round_verdict",
+    "shadow_count",
+    "shadow_mark_failed",
+    "shadow_mark_served",
+    "shadow_start",
+    "shadow_stop",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from annotation import facade as annotation
@@ -24,6 +25,7 @@ from evaluation.gates.services.deployments import (
     version_require,
 )
 from evaluation.gates.services.reasons import share_require
+from evaluation.gates.services.shadow_ends import shadow_end
 from training import facade as training
 from web.services import audit_record
 
@@ -49,6 +51,7 @@ def canary_start(
         deploy_require(pointer, version_id, round_id, "")
         if pointer.deployment is None or pointer.deployment.version == version_id:
             raise GateError("A canary needs another deployed policy that answers the other users.")
+        shadow_end(line_id, actor=actor_key(actor))  # the policy server holds two models at most
         row = Canary.objects.create(
             line=line_id,
             version=version_id,
@@ -108,6 +111,13 @@ def canary_mark_served(canary_id: UUID) -> None:
 def canary_mark_failed(canary_id: UUID, error: str) -> None:
     """The policy server could not be brought to answer with it."""
     Canary.objects.filter(pk=canary_id).update(served_error=error[:2000])
+
+
+def canary_mark_crashed(canary_id: UUID, last_words: str) -> None:
+    """Its server ended by itself."""
+    Canary.objects.filter(pk=canary_id).update(
+        served_error=last_words[:2000], crashes=F("crashes") + 1, crashed_at=timezone.now()
+    )
 
 
 def _under_way(line_id: UUID, canary_id: UUID) -> CanaryRecord:

@@ -18,6 +18,7 @@ from evaluation.gates.selectors import (
     deployment_to_record,
 )
 from evaluation.gates.services.canary_ends import canary_end
+from evaluation.gates.services.shadow_ends import shadow_end
 from training import facade as training
 from training.facade import ModelVersionRecord
 from web.events import Event, event_tell
@@ -37,8 +38,8 @@ def deployment_start(
 
     A second call for the same round, or for the same first policy, returns the first one's
     deployment. A canary that is under way ends with the move: widened where the version is its own,
-    overtaken by a rollback. GateError when the gate does not let it through; `ArtifactMismatch` when a file on
-    disk is not the one that was registered.
+    overtaken by a rollback; a shadow ends too. GateError when the gate does not let it through;
+    `ArtifactMismatch` when a file on disk is not the one that was registered.
     """
     version = version_require(line_id, version_id)
     with transaction.atomic():
@@ -58,6 +59,7 @@ def deployment_start(
             reason=reason.strip(),
         )
         _canary_follow(row)
+        shadow_end(line_id, actor=row.actor)
         pointer.deployment = row
         pointer.save(update_fields=["deployment", "moved_at"])
         training.model_version_retain(version_id=version_id, reason="it is or was deployed")

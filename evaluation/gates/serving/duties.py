@@ -9,8 +9,13 @@ from uuid import UUID
 
 from evaluation.gates import selectors, services
 from evaluation.gates.canary_selectors import canary_running
-from evaluation.gates.records import CanaryRecord, LineDeployment
-from evaluation.gates.serving.notices import canary_failure_tell, serving_failure_tell
+from evaluation.gates.records import CanaryRecord, LineDeployment, ShadowRecord
+from evaluation.gates.serving.notices import (
+    canary_crash_tell,
+    canary_failure_tell,
+    serving_failure_tell,
+)
+from evaluation.gates.shadow_selectors import shadow_running
 
 
 class ToServe(Protocol):
@@ -30,6 +35,7 @@ class Duty(Protocol):
     def wanted(self) -> Any: ...
     def served(self, wanted: Any) -> None: ...
     def failed(self, wanted: Any, error: str, *, still_serving: bool) -> None: ...
+    def ended(self, wanted: Any, last_words: str) -> None: ...
 
 
 @dataclass
@@ -49,6 +55,9 @@ class DeployedDuty:
         services.deployment_mark_failed(wanted.id, error)
         serving_failure_tell(wanted, error.splitlines()[0], still_serving=still_serving)
 
+    def ended(self, wanted: LineDeployment, last_words: str) -> None:
+        services.deployment_mark_failed(wanted.id, last_words)
+
 
 @dataclass
 class CanaryDuty:
@@ -66,3 +75,53 @@ class CanaryDuty:
     def failed(self, wanted: CanaryRecord, error: str, *, still_serving: bool) -> None:
         services.canary_mark_failed(wanted.id, error)
         canary_failure_tell(wanted, error.splitlines()[0])
+
+    def ended(self, wanted: CanaryRecord, last_words: str) -> None:
+        services.canary_mark_crashed(wanted.id, last_words)
+        canary_crash_tell(wanted, last_words.splitlines()[0])
+
+
+@dataclass
+class ShadowDuty:
+    """The line's shadow while one is under way; nobody waits for it, so the page alone says how it stands."""
+
+    line_id: UUID
+    name: str = "shadow"
+
+    def wanted(self) -> ShadowRecord | None:
+        return shadow_running(self.line_id)
+
+    def served(self, wanted: ShadowRecord) -> None:
+        services.shadow_mark_served(wanted.id)
+
+    def failed(self, wanted: ShadowRecord, error: str, *, still_serving: bool) -> None:
+        services.shadow_mark_failed(wanted.id, error)
+
+    def ended(self, wanted: ShadowRecord, last_words: str) -> None:
+        services.shadow_mark_failed(wanted.id, last_words)
+
+
+@dataclass
+class BesideDuty:
+    """What is served beside the deployed policy: the canary, else the shadow."""
+
+    line_id: UUID
+    name: str = "canary or shadow"
+
+    def wanted(self) -> CanaryRecord | ShadowRecord | None:
+        return CanaryDuty(self.line_id).wanted() or ShadowDuty(self.line_id).wanted()
+
+    def served(self, wanted: CanaryRecord | ShadowRecord) -> None:
+        self._of(wanted).served(wanted)
+
+    def failed(
+        self, wanted: CanaryRecord | ShadowRecord, error: str, *, still_serving: bool
+    ) -> None:
+        self._of(wanted).failed(wanted, error, still_serving=still_serving)
+
+    def ended(self, wanted: CanaryRecord | ShadowRecord, last_words: str) -> None:
+        self._of(wanted).ended(wanted, last_words)
+
+    def _of(self, wanted: CanaryRecord | ShadowRecord) -> Duty:
+        kind = CanaryDuty if isinstance(wanted, CanaryRecord) else ShadowDuty
+        return kind(self.line_id)

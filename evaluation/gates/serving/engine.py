@@ -32,6 +32,7 @@ class Served(Protocol):
 
     def alive(self) -> bool: ...
     def stop(self) -> None: ...
+    def last_words(self) -> str: ...
 
 
 class EngineError(RuntimeError):
@@ -61,6 +62,13 @@ class EngineProcess:
                     os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def last_words(self) -> str:
+        """How it ended by itself, and what it printed last."""
+        return (
+            f"Its server ended by itself ({_ending(self.process.returncode)}) and is started again."
+            f"\nIts last lines:\n{log_tail(self.log)}"
+        )
 
 
 def engine_start(
@@ -146,6 +154,15 @@ def _environment(home: Path) -> dict[str, str]:
         PYTHONPATH=os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
         PYTHONUNBUFFERED="1",
     )
+
+
+def _ending(status: int) -> str:
+    """The signal is the kernel's where memory ran out: SIGKILL."""
+    if status >= 0:
+        return f"status {status}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-status).name
+    return f"signal {-status}"
 
 
 def _wait_healthy(engine: EngineProcess, deadline: float, cancelled: Callable[[], bool]) -> None:

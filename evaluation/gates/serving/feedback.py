@@ -80,11 +80,11 @@ class Journal:
 
 
 class KeptStream:
-    """Passes a stream on under an id of ours, and hands its text to `keep` before its last event is passed on:
-    who reads that may send feedback at once. A stream that breaks off is not kept."""
+    """Passes a stream on, under an id of ours where there is one, and hands its text to `keep` before its last
+    event is passed on: who reads that may send feedback at once. A stream that breaks off is not kept."""
 
     def __init__(
-        self, pieces: Iterator[bytes], completion_id: str, keep: Callable[[str], None]
+        self, pieces: Iterator[bytes], completion_id: str | None, keep: Callable[[str], None]
     ) -> None:
         self.pieces, self.completion_id, self.keep = pieces, completion_id, keep
         self.words: list[str] = []
@@ -112,6 +112,8 @@ class KeptStream:
             return line
         if ended:  # `transformers serve` says so, and no [DONE]
             self._end()
+        if self.completion_id is None:
+            return line
         return b"data: " + json.dumps({**event, "id": self.completion_id}).encode()
 
     def _end(self) -> None:

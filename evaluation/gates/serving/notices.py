@@ -24,6 +24,18 @@ def serving_failure_tell(deployment: LineDeployment, error: str, *, still_servin
     )
 
 
+def canary_crash_tell(canary: CanaryRecord, last_words: str) -> None:
+    """One notice a person and canary, however often its server ends; the page counts."""
+    notice_send(
+        users=people_with(*STAFF, line_id=canary.line_id),
+        topic=f"crash:{canary.id}",
+        level="attention",
+        text=f"The canary is away: {last_words} The deployed version answers its users until it is back.",
+        url=reverse("gates:deployments", args=[canary.line_id]),
+        line=canary.line_id,
+    )
+
+
 def canary_failure_tell(canary: CanaryRecord, error: str) -> None:
     """The same of a canary, whose users have the deployed version meanwhile."""
     notice_send(

@@ -1,6 +1,6 @@
-"""The deployed policy and, while one is under way, its canary: two servers behind one public port.
+"""The deployed policy and, while one is under way, its canary or shadow: two servers behind one public port.
 
-There are never three models in memory: a canary starts once the deployed policy is served alone, a deployment
+There are never three models in memory: a canary or shadow starts once the deployed policy is served alone, a deployment
 waits until the canary's server has left, and a canary that is widened goes on with the server that it has.
 """
 
@@ -13,28 +13,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from evaluation.gates.records import CanaryRecord, ShadowRecord
 from evaluation.gates.routing import CanarySplit
-from evaluation.gates.serving.duties import CanaryDuty, DeployedDuty
+from evaluation.gates.serving.duties import BesideDuty, DeployedDuty
 from evaluation.gates.serving.engine import Served
 from evaluation.gates.serving.relay import Relay
+from evaluation.gates.serving.routes import ShadowRoute
 from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS, Supervisor
 
 ONE_MODEL = (
-    "This policy server was started with --no-overlap, as its memory holds one model; a canary needs two."
-    " Start it without, or take the canary back."
+    "This policy server was started with --no-overlap, as its memory holds one model; a canary or a shadow needs"
+    " two. Start it without, or take the canary back, or end the shadow."
 )
 
 
 @dataclass
-class CanaryPort:
-    """The relay's port as the canary's supervisor sees it."""
+class BesidePort:
+    """The relay's port as the supervisor of the canary or shadow sees it."""
 
     relay: Relay
 
     def point(
         self, port: int | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
-        self.relay.routes.point_canary(port, artifact, version)
+        self.relay.routes.point_beside(port, artifact, version)
 
     def drain(self, port: int, seconds: float) -> int:
         return self.relay.drain(port, seconds)
@@ -66,21 +68,21 @@ class ServingPair:
         self.canary = Supervisor(
             self.line_id,
             lambda artifact: self.start(artifact, self._deployed_ended),
-            CanaryPort(self.relay),
+            BesidePort(self.relay),
             overlap=False,
             clock=self.clock,
-            duty=CanaryDuty(self.line_id),
+            duty=BesideDuty(self.line_id),
             room=lambda: self.deployed.server is not None and not self.deployed.leaving,
         )
 
     def step(self) -> None:
-        wanted = CanaryDuty(self.line_id).wanted()
+        wanted = BesideDuty(self.line_id).wanted()
         self._widened()
-        self.relay.routes.split(CanarySplit(wanted.id, wanted.share) if wanted else None)
+        self._route(wanted)
         if self.overlap:
             self.canary.step()
         elif wanted is not None and not wanted.served_error:
-            CanaryDuty(self.line_id).failed(wanted, ONE_MODEL, still_serving=False)
+            BesideDuty(self.line_id).failed(wanted, ONE_MODEL, still_serving=False)
         self.deployed.step()
 
     def stop(self, seconds: float = STOP_DRAIN_SECONDS) -> None:
@@ -89,8 +91,17 @@ class ServingPair:
             for done in [pool.submit(each.stop, seconds) for each in (self.deployed, self.canary)]:
                 done.result()
 
+    def _route(self, wanted: CanaryRecord | ShadowRecord | None) -> None:
+        canary, shadow = None, None
+        if isinstance(wanted, CanaryRecord):
+            canary = CanarySplit(wanted.id, wanted.share)
+        elif wanted is not None:
+            shadow = ShadowRoute(wanted.id, wanted.share)
+        self.relay.routes.split(canary)
+        self.relay.routes.shade(shadow)
+
     def _widened(self) -> None:
-        """What is deployed now has a server already: the canary's."""
+        """What is deployed now has a server already: the canary's, or the shadow's."""
         has, wanted = self.canary.serving, DeployedDuty(self.line_id).wanted()
         served = self.canary.server
         if has is None or served is None or wanted is None or not served.alive():

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
 from .forwarding import LOCAL, EngineAway, completion, stream
 from .limits import DEFAULT_TOKENS
 from .routes import Current, Routes
+from .shadowing import Offered, Shadowing
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Relay:
         self.hosts = [each.strip("[]").lower() for each in (*own, *hosts)]
         self.routes = Routes()
         self.journal: Journal | None = None  # of the line that is served
+        self.shadowing: Shadowing | None = None
         self.since = int(time.time())
         self._under_way: Counter[int] = Counter()
         self._changed = threading.Condition()
@@ -86,6 +88,11 @@ class Relay:
             self._changed.wait_for(lambda: not self._under_way[port], timeout=seconds)
             return self._under_way[port]
 
+    def busy(self) -> bool:
+        """Whether any answer is under way."""
+        with self._changed:
+            return any(self._under_way.values())
+
     def current(self, request: ChatRequest | None = None) -> Current:
         """The server that is current, for this request or for everybody; `ApiError` where there is none."""
         served = self.routes.deployed if request is None else self.routes.server_for(request)
@@ -108,6 +115,13 @@ class Relay:
             with self._changed:
                 self._under_way[served.port] -= answers
                 self._changed.notify_all()
+
+
+@dataclass
+class Answered:
+    """The whole text of an answer; None while there is none."""
+
+    text: str | None = None
 
 
 class _Server(ThreadingHTTPServer):
@@ -175,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/health":
             if not policy_healthy(host=LOCAL, port=relay.current().port):
                 raise ApiError(503, "The engine does not answer.", code="engine_error")
-            self._json(200, {"status": "ok"})
+            self._json(200, {"status": "ok", **_canary_health(relay.routes)})
         elif path == "/v1/models":
             self._json(200, {"object": "list", "data": [self._model()]})
         elif path == f"/v1/models/{relay.name}":
@@ -195,7 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
         no_canary = NO_CANARY in self.headers
         try:
             self._chat(request, no_canary)
-        except EngineAway:  # it was changed at this moment, or died: once more, and of no canary
+        except (
+            EngineAway
+        ):  # it was changed at this moment, or died or failed: once more, of no canary
             try:
                 time.sleep(0.2)
                 self._chat(request, True)
@@ -215,28 +231,60 @@ class _Handler(BaseHTTPRequestHandler):
             self.told = {MOST_TOKENS: str(tokens)}
             if served.version is not None:
                 self.told[VERSION] = str(served.version)
-            kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
-            if request.stream:
-                self._stream(served, request, tokens, kept)
-            else:
-                answer = completion(served.port, request, tokens=tokens, model=relay.name)
-                if kept:
-                    answer["id"] = kept
-                    self._keep(served, kept, request, answer["choices"][0]["message"]["content"])
-                self._json(200, answer)
+            try:
+                self._answer(served, request, tokens, loop=no_canary)
+            except ApiError as error:
+                if not served.canary or error.status < 500 or self.begun:
+                    raise
+                logger.warning("The canary gave no answer; the deployed policy is asked: %s", error)
+                raise EngineAway from error
 
-    def _stream(self, served: Current, request: ChatRequest, tokens: int, kept: str | None) -> None:
-        pieces = stream(served.port, request, tokens=tokens, model=self.server.relay.name)
-        if kept is None:
-            self._events(pieces)
+    def _answer(self, served: Current, request: ChatRequest, tokens: int, *, loop: bool) -> None:
+        relay = self.server.relay
+        kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
+        route = None
+        if relay.shadowing and not (served.canary or loop):
+            route = relay.shadowing.draw(request)
+        read, began = Answered(), time.monotonic()
+        if request.stream:
+            self._stream(served, request, tokens, kept, read if route else None)
         else:
-            keep = partial(self._keep, served, kept, request)
-            self._events(iter(KeptStream(pieces, kept, keep)))
+            answer = completion(served.port, request, tokens=tokens, model=relay.name)
+            read.text = answer["choices"][0]["message"]["content"] or ""
+            if kept:
+                answer["id"] = kept
+                self._keep(served, kept, request, read.text)
+            self._json(200, answer)
+        if relay.shadowing and route and read.text is not None:
+            seconds = time.monotonic() - began
+            relay.shadowing.offer(Offered(route, request, tokens, read.text, seconds))
 
-    def _keep(self, served: Current, kept: str, request: ChatRequest, text: str | None) -> None:
+    def _stream(
+        self,
+        served: Current,
+        request: ChatRequest,
+        tokens: int,
+        kept: str | None,
+        read: Answered | None,
+    ) -> None:
+        """`read` is told the whole text, where somebody wants it."""
+        pieces = stream(served.port, request, tokens=tokens, model=self.server.relay.name)
+        if kept is None and read is None:
+            self._events(pieces)
+            return
+
+        def ended(text: str) -> None:
+            if read is not None:
+                read.text = text
+            if kept is not None:
+                self._keep(served, kept, request, text)
+
+        self._events(iter(KeptStream(pieces, kept, ended)))
+
+    def _keep(self, served: Current, kept: str, request: ChatRequest, text: str) -> None:
         journal = self.server.relay.journal
         if journal is not None and served.version is not None:
-            journal.keep(kept, served.version, request.messages, text or "")
+            journal.keep(kept, served.version, request.messages, text)
 
     def _feedback(self, body: bytes) -> None:
         signal, journal = feedback_request(body), self.server.relay.journal
@@ -320,6 +368,14 @@ def _is_among(address: str, hosts: Sequence[str]) -> bool:
     except ValueError:
         return False
     return host != "" and validate_host(host, hosts)
+
+
+def _canary_health(routes: Routes) -> dict[str, str]:
+    """While one is under way, whether its users have it; without it they have the deployed policy."""
+    canary = routes.canary
+    if canary is None:
+        return {}
+    return {"canary": "away" if canary.server is None else "ok"}
 
 
 def _no_route(path: str) -> ApiError:

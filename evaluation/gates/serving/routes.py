@@ -1,7 +1,8 @@
 """Which server answers whom: the deployed policy's, and while a canary is under way its own for its users.
 
 A canary whose server is not there yet, or has died, leaves its users to the deployed policy until it is back;
-then it answers the same users as before.
+then it answers the same users as before. What it had begun when it died, and what it fails on, is answered by
+the deployed policy too, unless the first words of a stream have gone out.
 """
 
 from __future__ import annotations
@@ -24,16 +25,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Current:
-    """A server that is current: its local port, what its model can take, and which version that is."""
+    """A server that is current: its local port, what its model can take, which version that is, and whether it
+    is the canary's."""
 
     port: int
     limits: ModelLimits | None
     version: UUID | None = None
+    canary: bool = False
 
 
 @dataclass(frozen=True)
 class CanaryRoute:
     split: CanarySplit
+    server: Current | None = None
+
+
+@dataclass(frozen=True)
+class ShadowRoute:
+    """`share` percent of the requests that the deployed policy has answered."""
+
+    id: UUID
+    share: int
     server: Current | None = None
 
 
@@ -43,15 +55,21 @@ class Routes:
     def __init__(self) -> None:
         self.deployed: Current | None = None
         self.canary: CanaryRoute | None = None
+        self.shadow: ShadowRoute | None = None
 
     def point(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
         """Let this port answer for the deployed policy; None: nobody."""
         self.deployed = _current(port, artifact, version)
 
-    def point_canary(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
-        """The same for the canary that `split` has begun."""
+    def point_beside(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+        """The same for the canary that `split` has begun, or the shadow that `shade` has."""
+        server = _current(port, artifact, version)
+        if self.canary is None and self.shadow is not None:
+            self.shadow = replace(self.shadow, server=server)
         if self.canary is not None:
-            self.canary = replace(self.canary, server=_current(port, artifact, version))
+            self.canary = replace(
+                self.canary, server=replace(server, canary=True) if server else None
+            )
 
     def split(self, split: CanarySplit | None) -> None:
         """Say which users are the canary's; a canary that goes on keeps its server."""
@@ -59,6 +77,11 @@ class Routes:
             self.canary = None
         elif self.canary is None or self.canary.split != split:
             self.canary = CanaryRoute(split)
+
+    def shade(self, shadow: ShadowRoute | None) -> None:
+        """Say what answers unseen; a shadow that goes on keeps its server."""
+        if shadow is None or self.shadow is None or self.shadow.id != shadow.id:
+            self.shadow = shadow
 
     def server_for(self, request: ChatRequest) -> Current | None:
         canary = self.canary

@@ -155,7 +155,7 @@ class Supervisor:
         try:
             held = training.model_version_hold(wanted.version_id)
             server = self._started(held)
-        except (EngineError, training.ArtifactMismatch) as error:
+        except (EngineError, training.ArtifactMismatch, OSError) as error:
             self._failed_to_serve(wanted, str(error))
             return
         self._point(server, held, wanted)
@@ -217,10 +217,14 @@ class Supervisor:
         assert self.serving is not None
         log.error("The server of %s %s ended by itself.", self._duty.name, self.serving.id)
         self.public.point(None)
-        if self.server is not None:
-            self._release(self.server)
-        crashed, self.server, self.serving = self.serving, None, None
+        server, crashed = self.server, self.serving
+        self.server = self.serving = None
         self._back_off(crashed.id)
+        if server is not None:
+            last_words = server.last_words()
+            server.stop()  # what it leaves on the disk
+            self._release(server)
+            self._duty.ended(crashed, last_words)
 
     def _back_off(self, deployment_id: UUID) -> None:
         """Wait twice as long after each failure, up to a minute."""

@@ -34,6 +34,7 @@ from evaluation.reports.pages.remarks import remark_tables
 from evaluation.reports.pages.reward_matrix import reward_matrix_section
 from evaluation.reports.pages.reward_suites import reward_suites_section
 from evaluation.reports.pages.samples import Sample, samples
+from evaluation.reports.pages.signal_opinion import signal_opinion_section
 from evaluation.reports.pages.suite_sections import (
     SuiteSection,
     capability_section,
@@ -107,6 +108,7 @@ class ReportPage:
     consistency: SuiteSection
     reward_matrix: SuiteSection
     judge: SuiteSection
+    signal_opinion: SuiteSection
     limits: tuple[str, ...]
     wanted: tuple[str, ...]
 
@@ -177,6 +179,7 @@ def report_page(report: RoundReport) -> ReportPage:
         consistency=consistency_section(record),
         reward_matrix=reward_matrix_section(record),
         judge=judge_section(record),
+        signal_opinion=signal_opinion_section(record),
         limits=_limits(record),
         wanted=tuple(wanted_next(record)),
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation import facade as annotation
-from evaluation.contracts import Interval
+from evaluation.contracts import Interval, SignalOpinion
 from evaluation.statistics.rises import LEAST_RISE
-from outerloop.rounds.models import PolicyLine
+from outerloop.rounds.models import PolicyLine, Round
+from outerloop.rounds.signal_opinion import opinion_latest
 from outerloop.rounds.signal_watch import SignalWatch, signal_watch
 from training import facade as training
 
@@ -56,12 +57,23 @@ class WatchShown:
     least: str
 
 
+@dataclass(frozen=True)
+class OpinionShown:
+    """Of round `number`; `rows`: (what, of the head, of people's reward model; None: too few)."""
+
+    number: int
+    found: SignalOpinion
+    rows: tuple[tuple[str, Interval | None, Interval | None], ...]
+    largest_share: str
+
+
 def signals_context(line: PolicyLine) -> dict[str, Any]:
     signals = annotation.line_signals(line_id=line.id)
     prompts = [_troubled_row(each) for each in annotation.troubled_prompts(line_id=line.id)]
     ids = {v.version_id for v in signals.versions} | {w.version_id for w in signals.written}
     names = training.model_version_names(ids)
     watch = signal_watch(line.id)
+    latest = opinion_latest(line)
     return {
         "line": line,
         "signals": signals,
@@ -71,6 +83,8 @@ def signals_context(line: PolicyLine) -> dict[str, Any]:
         "addable": any(each.addable for each in prompts),
         "watch": watch,
         "shown": _watch_shown(watch) if watch else None,
+        "opinion_on": annotation.signal_opinion_on(line.id),
+        "opinion": _opinion_shown(*latest) if latest else None,
     }
 
 
@@ -84,6 +98,25 @@ def _troubled_row(found: annotation.TroubledPrompt) -> TroubledRow:
         found.place == "new",
         PLACES[found.place].format(split=found.split),
     )
+
+
+def _opinion_shown(round_: Round, found: SignalOpinion) -> OpinionShown:
+    figures = (
+        (
+            "Edits and second tries ordered as the user did",
+            found.pairs_right,
+            found.pairs_right_people,
+        ),
+        ("A thumb up scored above a thumb down", found.thumbs_told, found.thumbs_told_people),
+        (
+            "Judged pairs ordered as people's labels do",
+            found.labels_right,
+            found.labels_right_people,
+        ),
+        ("Judged pairs ordered as the other of the two does", found.agreement, found.agreement),
+    )
+    rows = [(what, mine, theirs) for what, mine, theirs in figures if mine or theirs]
+    return OpinionShown(round_.number, found, tuple(rows), f"{found.largest_share:.1%}")
 
 
 def _watch_shown(watch: SignalWatch) -> WatchShown | None:

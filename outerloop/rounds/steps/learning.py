@@ -14,6 +14,7 @@ from evaluation.formatting import share
 from outerloop.rounds.claims import step_heartbeat
 from outerloop.rounds.dry_run import NONE_AGAIN
 from outerloop.rounds.models import Round, State
+from outerloop.rounds.signal_opinion import opinion_take
 from outerloop.rounds.steps.context import (
     Move,
     StepContext,
@@ -116,6 +117,7 @@ def evaluate_reward_model(context: StepContext) -> Move:
         minutes=context.plan.time_limits.evaluation,
     )
     measured = evaluation.measurements_read(run, RewardModelMeasurements)
+    opinion_take(context)
     read = (f"reward model {reward.sha256}", f"snapshot {snapshot.sha256}")
     wrote = (f"measurements {training.input_from_run(run, 'measurements').sha256}",)
     problem = _reward_problem(measured, context.plan.minimum_reward_accuracy)

@@ -210,8 +210,15 @@ def test_the_history_of_canaries_is_kept_by_the_database(world: LineWorld) -> No
     canary = started(world)
     services.canary_mark_failed(canary.id, "no memory")
     services.canary_mark_served(canary.id)
+    services.canary_mark_crashed(canary.id, "Its server ended by itself (SIGKILL).")
     services.canary_take_back(line_id=world.line, canary_id=canary.id, actor="ada")
-    for change in ("share = 50", "outcome = 'widened'", "ended_by = 'bo'", "served_at = now()"):
+    for change in (
+        "crashes = 0",
+        "share = 50",
+        "outcome = 'widened'",
+        "ended_by = 'bo'",
+        "served_at = now()",
+    ):
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"UPDATE gates_canary SET {change}")
     with pytest.raises(IntegrityError), transaction.atomic():

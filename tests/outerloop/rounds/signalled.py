@@ -12,13 +12,27 @@ from django.utils import timezone
 
 from annotation import facade as annotation
 from annotation.signals.models import Signal
+from evaluation.contracts import Interval, SignalOpinion
 from evaluation.gates.models import Deployment
+from outerloop.rounds.models import RoundOpinion
 from outerloop.rounds.signal_watch import signal_alarms
 from tests.annotation.signals.conversations import asked, falling_on, names, thumbs_given
 from tests.outerloop.rounds.world import LoopWorld, policy_import
 from training import facade as training
 
 Version = training.ModelVersionRecord
+
+
+def _seventy(low: float) -> Interval:
+    return Interval(0.7, low, 0.8, 0.95, 60, "t")
+
+
+OPINION = SignalOpinion(
+    pairs=40, votes=120, users=75, held_out=41, largest_share=0.018,
+    pairs_right=_seventy(0.61), pairs_right_people=_seventy(0.52), thumbs_told=_seventy(0.63),
+    judged=30, agreement=_seventy(0.64), labels_right=_seventy(0.55),
+    labels_right_people=_seventy(0.57),
+)  # fmt: skip
 
 
 def old_line(folder: Path, now: datetime, **how: Any) -> LoopWorld:
@@ -61,7 +75,8 @@ def thumbs(
 
 
 def much_said(folder: Path) -> LoopWorld:
-    """A line with enough for all that the page can show: an alarm, prompts of every place, and words."""
+    """A line with enough for all that the page can show: an alarm, prompts of every place, words, and a second
+    opinion."""
     now = timezone.now()
     world = old_line(folder, now, labels=1)
     second = second_deployed(world, folder, now)
@@ -91,4 +106,6 @@ def much_said(folder: Path) -> LoopWorld:
             messages=asked("When is high tide?"), text="At noon.",
         )  # fmt: skip
         annotation.signal_give(line_id=line, signal=annotation.NewSignal(name, user="ann", **said))
+    annotation.signal_opinion_switch(line_id=line, on=True, actor="a", name="x")
+    RoundOpinion.objects.create(round=world.round("CLOSED"), found=OPINION.to_json())
     return world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import uuid
+from functools import cache
 from pathlib import Path
 
 from django.db import connection
@@ -26,6 +27,7 @@ READERS = {
     "evaluation/gates/serving/feedback.py",
     "outerloop/rounds/pages/signals.py",
     "outerloop/rounds/schedule.py",  # an archived line keeps no answers
+    "outerloop/rounds/signal_opinion.py",  # a head of their own, which decides nothing
     "outerloop/rounds/signal_views.py",
     "outerloop/rounds/signal_watch.py",
     "outerloop/rounds/tasks.py",
@@ -78,6 +80,8 @@ def flood(loop) -> None:
     thumbs_given(loop.line.id, loop.base.id, asked("Thanks"), names("calm", 30), "up")
     thumbs_given(loop.line.id, loop.base.id, asked("Why?"), names("u", 9))
     assert annotation.troubled_prompts(line_id=loop.line.id)
+    annotation.signal_opinion_switch(line_id=loop.line.id, on=True, actor="a", name="x")
+    assert annotation.signal_examples(loop.line.id)
 
 
 def what_learning_and_judging_read(loop, round_):
@@ -142,6 +146,7 @@ def test_no_query_of_what_learns_or_judges_names_a_table_of_signals(loop):
     assert not asks_for_signals(lambda: what_learning_and_judging_read(loop, round_))
     for reader in (annotation.line_signals, annotation.troubled_prompts):
         assert asks_for_signals(lambda reader=reader: reader(line_id=loop.line.id))
+    assert asks_for_signals(lambda: annotation.signal_examples(loop.line.id))
 
 
 def names_of_signals() -> set[str]:
@@ -157,25 +162,26 @@ def names_of_signals() -> set[str]:
     return taken
 
 
-def users_of(wanted: set[str]) -> set[str]:
-    """Product modules outside annotation in which one of the names is mentioned."""
-    found = set()
+@cache
+def mentioned() -> dict[str, set[str]]:
+    """Each product module outside annotation, and the names that it mentions or imports."""
+    found = {}
     for package in ("outerloop", "evaluation", "training", "web"):
         for path in (ROOT / package).rglob("*.py"):
-            tree = ast.parse(path.read_text())
-            mentioned = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(tree)}
-            imported = {
-                alias.name
-                for node in ast.walk(tree)
-                if isinstance(node, ast.ImportFrom)
-                for alias in node.names
-            }
-            if wanted & (mentioned | imported):
-                found.add(path.relative_to(ROOT).as_posix())
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            names_ = {getattr(n, "attr", getattr(n, "id", "")) for n in nodes}
+            imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+            names_ |= {alias.name for node in imports for alias in node.names}
+            found[path.relative_to(ROOT).as_posix()] = names_
     return found
 
 
-def test_only_the_server_the_page_the_alarm_and_a_canary_use_what_the_facade_says_of_signals():
+def users_of(wanted: set[str]) -> set[str]:
+    """Product modules outside annotation in which one of the names is mentioned."""
+    return {path for path, found in mentioned().items() if wanted & found}
+
+
+def test_only_the_server_the_page_the_alarm_a_canary_and_the_opinion_use_what_the_facade_says_of_signals():
     assert users_of(names_of_signals() - HARMLESS) <= READERS
     assert users_of(names_of_signals()) == READERS | TOLD_WHETHER
 
@@ -187,3 +193,24 @@ def test_only_the_page_the_sweeper_and_the_lead_who_widens_look_at_a_canary_s_vo
 def test_only_the_page_the_sweeper_and_the_interface_look_at_the_alarm():
     itself = {"outerloop/rounds/signal_watch.py"}
     assert users_of({"signal_watch", "signal_alarms"}) == WATCHERS | itself
+
+
+def test_the_second_opinion_is_taken_by_one_step_and_read_by_the_report_and_the_page_alone():
+    assert users_of({"opinion_take"}) == {"outerloop/rounds/steps/learning.py"}
+    assert users_of({"opinion_of"}) == {"outerloop/rounds/record.py"}
+    assert users_of({"opinion_latest"}) == {"outerloop/rounds/pages/signals.py"}
+    assert users_of({"RoundOpinion"}) == {"outerloop/rounds/signal_opinion.py"}
+
+
+def test_nothing_that_measures_for_the_gate_or_decides_knows_of_a_second_opinion():
+    """What it found travels in the record of a round, which a gate never reads."""
+    assert users_of({"SignalOpinion", "signal_opinion"}) == {
+        "evaluation/contracts/__init__.py",
+        "evaluation/contracts/record.py",
+        "evaluation/recipes/signal_opinion.py",
+        "evaluation/reports/pages/report_page.py",
+        "evaluation/reports/pages/signal_opinion.py",
+        "evaluation/signal_opinion.py",
+        "outerloop/rounds/pages/signals.py",
+        "outerloop/rounds/signal_opinion.py",
+    }

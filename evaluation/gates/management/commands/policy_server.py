@@ -20,6 +20,7 @@ from evaluation.gates.serving.engine import EngineProcess, engine_start
 from evaluation.gates.serving.feedback import Journal
 from evaluation.gates.serving.pair import ServingPair
 from evaluation.gates.serving.relay import Relay
+from evaluation.gates.serving.shadowing import Shadowing
 from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS
 
 POLL_SECONDS = 1.0
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     help = (
         "Serve the deployed policy of a line at http://HOST:PORT/v1 (OpenAI chat API). The server "
         "is restarted on the new artifact and asked whenever the deployment changes; the old one "
-        "answers until then. A canary has a second server beside it. Clients send "
+        "answers until then. A canary or a shadow has a second server beside it. Clients send "
         "the model name given by --name, or none."
     )
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             action="store_true",
             help=(
                 "Stop the old server before starting the new one, where memory holds one model; a canary "
-                "is then not served."
+                "or a shadow is then not served."
             ),
         )
         parser.add_argument(
@@ -69,6 +70,8 @@ class Command(BaseCommand):
             line = options["line"] or self._line_wait(stopped)
             if line is not None:
                 relay.journal = Journal(line)
+                relay.shadowing = Shadowing(relay.routes, name=name, busy=relay.busy)
+                relay.shadowing.start()
                 home = Path(settings.VAR_DIR) / "policy_server" / str(line)
                 pair = ServingPair(
                     line,

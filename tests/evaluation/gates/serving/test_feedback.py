@@ -100,7 +100,7 @@ def test_feedback_is_on_the_version_that_answered(relay: Relay) -> None:
     canary, engine = uuid.UUID(int=3), Engine("new")
     split = CanarySplit(uuid.UUID(int=4), 50)
     relay.routes.split(split)
-    relay.routes.point_canary(engine.port, None, canary)
+    relay.routes.point_beside(engine.port, None, canary)
     client = client_of(relay)
     sides = set()
     for user in [f"user {n}" for n in range(8)] * 2:
@@ -127,7 +127,7 @@ def test_feedback_is_on_the_version_that_answered(relay: Relay) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_canary_that_is_gone_answers_through_the_deployed_policy(relay: Relay) -> None:
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
-    relay.routes.point_canary(free_port(), None, uuid.UUID(int=3))
+    relay.routes.point_beside(free_port(), None, uuid.UUID(int=3))
     client = client_of(relay)
     for user in [f"user {n}" for n in range(8)]:
         answered = client.chat.completions.create(model="policy", messages=HELLO, user=user)
@@ -135,10 +135,32 @@ def test_a_canary_that_is_gone_answers_through_the_deployed_policy(relay: Relay)
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", ["die", "break", "end"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_canary_that_fails_on_a_request_leaves_it_to_the_deployed_policy(
+    relay: Relay, fault: str, *, stream: bool
+) -> None:
+    """Also of a stream, as long as nothing of it has gone out."""
+    engine = Engine("new", fault=fault)
+    relay.routes.split(CanarySplit(uuid.UUID(int=4), 100))
+    relay.routes.point_beside(engine.port, None, uuid.UUID(int=3))
+    raw = client_of(relay).chat.completions.with_raw_response.create(
+        model="policy", messages=HELLO, stream=stream
+    )
+    assert raw.headers["X-Model-Version"] == str(VERSION)
+    answered: Any = raw.parse()
+    first = next(iter(answered)).choices[0].delta if stream else answered.choices[0].message
+    assert first.content == "old"
+    assert len(engine.asked) == 1
+    engine.shutdown()
+    engine.server_close()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_loop_s_own_questions_are_answered_by_no_canary(relay: Relay, settings: Any) -> None:
     engine = Engine("new")
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
-    relay.routes.point_canary(engine.port, None, uuid.UUID(int=3))
+    relay.routes.point_beside(engine.port, None, uuid.UUID(int=3))
     settings.POLICY_SERVER_HOST, settings.POLICY_SERVER_PORT = "127.0.0.1", relay.port
     for number in range(12):
         said = [{"role": "user", "content": f"Question {number}"}]

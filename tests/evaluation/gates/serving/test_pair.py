@@ -11,12 +11,15 @@ from annotation.facade import user_hash
 from evaluation import facade
 from evaluation.gates import services
 from evaluation.gates.canary_models import Canary
-from evaluation.gates.records import CanaryRecord
+from evaluation.gates.canary_pages import canary_shown
+from evaluation.gates.records import CanaryRecord, ShadowRecord
 from evaluation.gates.routing import CanarySplit
 from evaluation.gates.serving.chat import ChatRequest
 from evaluation.gates.serving.engine import EngineError
 from evaluation.gates.serving.pair import ServingPair
 from evaluation.gates.serving.relay import Relay
+from evaluation.gates.serving.routes import ShadowRoute
+from evaluation.gates.shadow_models import Shadow
 from tests.evaluation.gates.serving.test_supervisor import FakeServer
 from tests.evaluation.gates.world import LineWorld, policy_create
 from tests.support.people import person_create
@@ -35,6 +38,7 @@ class Bench:
     started: list[Path] = field(default_factory=list)
     most: int = 0
     failing: bool = False
+    fault: OSError | None = None
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -45,6 +49,8 @@ class Bench:
 
     def start(self, artifact: Path, given_up: Callable[[], bool]) -> FakeServer:
         self.started.append(artifact)
+        if self.fault is not None:
+            raise self.fault
         if self.failing or given_up():
             raise EngineError("The server ended with status 1. Its last lines:\nno memory")
         self.servers.append(FakeServer(port=9000 + len(self.servers)))
@@ -109,10 +115,36 @@ def test_a_canary_whose_server_dies_leaves_its_users_to_the_other_until_it_is_ba
     canary, bench = canary_of(world), Bench(world)
     bench.step(times=2)
     bench.servers[1].running = False
+    engineer = person_create("engineer", "engineer", line=world.line)
     bench.step()
     assert set(bench.answered().values()) == {world.incumbent.id}
+    row = Canary.objects.get()
+    assert (row.crashes, row.served_error.splitlines()[-1]) == (1, "no memory")
+    shown = canary_shown(world.line)
+    assert shown is not None
+    assert shown.state == "failing"
     bench.step(2)
     assert bench.answered() == expected(world, canary)
+    row.refresh_from_db()
+    assert (row.crashes, row.served_error) == (1, "")
+    assert row.crashed_at is not None
+    bench.servers[-1].running = False
+    bench.step()
+    assert Canary.objects.get().crashes == 2
+    (notice,) = Notice.objects.filter(user=engineer)
+    assert "The canary is away: Its server ended by itself (SIGKILL)" in notice.text
+
+
+def test_a_canary_for_which_the_disk_has_no_room_leaves_the_deployed_policy_alone(
+    world: LineWorld,
+) -> None:
+    canary_of(world)
+    bench = Bench(world)
+    bench.step()
+    bench.fault = OSError(28, "No space left on device")
+    bench.step(times=3)
+    assert set(bench.answered().values()) == {world.incumbent.id}
+    assert "No space left on device" in Canary.objects.get().served_error
 
 
 def test_the_deployed_policy_s_server_dies_and_the_canary_answers_its_own_users_only(
@@ -199,3 +231,76 @@ def test_where_memory_holds_one_model_a_canary_is_not_started(world: LineWorld) 
     bench.step(times=3)
     assert bench.started == [world.incumbent.path]
     assert "--no-overlap" in Canary.objects.get().served_error
+
+
+def shadow_of(world: LineWorld, share: int = 100) -> ShadowRecord:
+    world.deploy_first()
+    world.decide()
+    return services.shadow_start(
+        line_id=world.line, version_id=world.candidate.id, share=share, actor="ada"
+    )
+
+
+def test_a_shadow_is_served_beside_and_answers_no_user(world: LineWorld) -> None:
+    shadow, bench = shadow_of(world), Bench(world)
+    bench.step()
+    assert bench.relay.routes.shadow == ShadowRoute(shadow.id, 100)
+    bench.step()
+    assert bench.started == [world.incumbent.path, world.candidate.path]
+    assert set(bench.answered().values()) == {world.incumbent.id}
+    route = bench.relay.routes.shadow
+    assert route is not None
+    assert route.server is not None
+    assert route.server.port == bench.servers[1].port
+    assert Shadow.objects.get().served_at is not None
+    bench.servers[1].running = False
+    bench.step()
+    assert bench.relay.routes.shadow == ShadowRoute(shadow.id, 100)
+    assert "SIGKILL" in Shadow.objects.get().served_error
+    bench.step(2)
+    assert Shadow.objects.get().served_error == ""
+
+
+def test_a_shadow_that_ends_leaves(world: LineWorld) -> None:
+    shadow, bench = shadow_of(world), Bench(world)
+    bench.step(times=2)
+    services.shadow_stop(line_id=world.line, shadow_id=shadow.id, actor="ada")
+    bench.step()
+    assert bench.relay.routes.shadow is None
+    assert [server.running for server in bench.servers] == [True, False]
+
+
+def test_a_canary_takes_the_place_of_a_shadow_and_never_is_there_a_third_model(
+    world: LineWorld,
+) -> None:
+    shadow_of(world)
+    bench = Bench(world)
+    bench.step(times=2)
+    canary = facade.canary_start(
+        line_id=world.line, version_id=world.candidate.id, round_id=world.round, share=50,
+        actor="round",
+    )  # fmt: skip
+    bench.step(times=3)
+    assert bench.answered() == expected(world, canary)
+    assert bench.relay.routes.shadow is None
+    assert bench.most == 2
+
+
+def test_a_shadow_that_is_deployed_goes_on_with_the_server_that_it_has(world: LineWorld) -> None:
+    shadow_of(world)
+    bench = Bench(world)
+    bench.step(times=2)
+    world.deploy()
+    assert Shadow.objects.get().ended_at is not None
+    bench.step()
+    assert set(bench.answered().values()) == {world.candidate.id}
+    assert [server.running for server in bench.servers] == [False, True]
+    assert bench.relay.routes.shadow is None
+
+
+def test_where_memory_holds_one_model_no_shadow_is_served(world: LineWorld) -> None:
+    shadow_of(world)
+    bench = Bench(world, overlap=False)
+    bench.step(times=3)
+    assert len(bench.started) == 1
+    assert "holds one model" in Shadow.objects.get().served_error

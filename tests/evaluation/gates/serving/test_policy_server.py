@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 from uuid import UUID
 
 import pytest
 from django.conf import settings as site
 from django.db import connection
 
+from evaluation import facade
+from evaluation.gates.canary_models import Canary
+from evaluation.gates.canary_pages import canary_shown
 from evaluation.gates.records import LineDeployment
-from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
+from evaluation.gates.serving.client import CHAT, VERSION, PolicyUnavailable, policy_ask
 from evaluation.gates.serving.engine import free_port
 from tests.evaluation.gates.world import LineWorld, deployment_get
+from tests.support.people import person_create
 from tests.support.recipe_processes import forked_call
 from training import facade as training
+from web.models import Notice
 from web.voices import policy_asked
 
 pytestmark = pytest.mark.slow
@@ -61,6 +71,14 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
+def asked_at_once(child: int) -> int:
+    """How many connections to this server there are, by its port."""
+    words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+    port = f":{int(words[words.index('--port') + 1]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
+
+
 class Server:
     """`manage.py policy_server` on the test database, as `make up` runs it."""
 
@@ -92,6 +110,21 @@ class Server:
 
     def ask(self, **options: Any) -> str:
         return policy_ask(QUESTION, port=self.port, max_tokens=12, **options)
+
+    def said(self, user: str) -> UUID:
+        """Which version answered this user; a call that is not answered is an error."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        body = json.dumps({"messages": QUESTION, "max_tokens": 12, "user": user})
+        connection.request("POST", CHAT, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        document = json.loads(response.read())
+        assert response.status == 200, document
+        assert isinstance(document["choices"][0]["message"]["content"], str)
+        return UUID(response.headers[VERSION])
+
+    def health(self) -> dict[str, str]:
+        with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=20) as response:
+            return dict(json.load(response))
 
     def answers(self) -> bool:
         try:
@@ -149,3 +182,59 @@ def test_deploy_ask_switch_crash_and_stop(world: LineWorld, server: Server, sett
     assert not alive(child)
     with pytest.raises(PolicyUnavailable):
         server.ask()
+
+
+def test_a_canary_is_killed_while_it_is_asked_comes_back_and_cannot_start_again(
+    world: LineWorld, server: Server
+) -> None:
+    """None of the calls is lost, and the deployed policy's server is the same all the time."""
+    engineer = person_create("engineer", "engineer", line=world.line)
+    server.served(world.deploy_first())
+    (deployed,) = children_of(server.process.pid)
+    world.decide()
+    facade.canary_start(
+        line_id=world.line, version_id=world.candidate.id, round_id=world.round, share=50,
+        actor="round",
+    )  # fmt: skip
+
+    def canary_answers() -> bool:
+        return Canary.objects.get().served_at is not None and not Canary.objects.get().served_error
+
+    def killed(child: int) -> None:
+        os.kill(child, signal.SIGKILL)
+        eventually(lambda: Canary.objects.get().served_error, server.process, server.log)
+        shown = canary_shown(world.line)
+        assert shown is not None
+        assert shown.state == "failing"
+
+    eventually(canary_answers, server.process, server.log)
+    assert server.health() == {"status": "ok", "canary": "ok"}
+    (child,) = set(children_of(server.process.pid)) - {deployed}
+    sides = {user: server.said(user) for user in (f"user {n}" for n in range(16))}
+    assert set(sides.values()) == {world.incumbent.id, world.candidate.id}
+    mine = [user for user, version in sides.items() if version == world.candidate.id]
+    os.kill(child, signal.SIGSTOP)  # so that all of the calls are under way when it is killed
+    with ThreadPoolExecutor(len(mine)) as pool:
+        under_way = [pool.submit(server.said, user) for user in mine]
+        eventually(lambda: asked_at_once(child) >= len(mine), server.process, server.log)
+        killed(child)
+        assert {call.result(PATIENCE) for call in under_way} == {world.incumbent.id}
+    assert "SIGKILL" in Notice.objects.get(user=engineer).text
+    assert server.health() == {"status": "ok", "canary": "away"}
+
+    def back() -> bool:
+        """Every call is answered meanwhile, by a version that may."""
+        said = {user: server.said(user) for user in sides}
+        assert all(said[user] in (version, world.incumbent.id) for user, version in sides.items())
+        return said == sides
+
+    eventually(back, server.process, server.log)
+    assert canary_answers()
+    assert Canary.objects.get().crashes == 1
+    (child,) = set(children_of(server.process.pid)) - {deployed}
+    shutil.rmtree(world.candidate.path)
+    killed(child)
+    told = Notice.objects.filter(user=engineer, text__contains="The canary cannot be served")
+    eventually(told.exists, server.process, server.log)
+    assert {server.said(user) for user in sides} == {world.incumbent.id}
+    assert children_of(server.process.pid) == [deployed]

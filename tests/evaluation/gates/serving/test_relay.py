@@ -30,13 +30,13 @@ DEAD_STREAMS = {"end": b"", "end in chunks": b"Transfer-Encoding: chunked\r\n"}
 
 
 class Engine(ThreadingHTTPServer):
-    """Answers with its own name; `asked` is what reached it, and some contents make it misbehave."""
+    """Answers with its own name; `asked` is what reached it, and some contents make it misbehave, or always `fault`."""
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, fault: str = "") -> None:
+        self.name, self.fault = name, fault
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.slow = threading.Event()
         self.slow.set()
@@ -59,7 +59,7 @@ class EngineHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, body))
-        said = body["messages"][-1]["content"]
+        said = self.server.fault or body["messages"][-1]["content"]
         if said == "wait":
             self.server.slow.wait(20)
         if said == "break":

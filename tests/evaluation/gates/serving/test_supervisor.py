@@ -32,6 +32,9 @@ class FakeServer:
     def stop(self) -> None:
         self.running = False
 
+    def last_words(self) -> str:
+        return "Its server ended by itself (SIGKILL) and is started again.\nno memory"
+
 
 @dataclass
 class Bench:

@@ -14,7 +14,7 @@ NO_TRIGGERS = "DROP TRIGGER append_only ON gates_labelplan;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gates", "0009_canaries")]
+    dependencies = [("gates", "0011_shadows")]
     operations = [
         migrations.CreateModel(
             name="LabelPlan",

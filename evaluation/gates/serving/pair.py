@@ -32,12 +32,12 @@ class CanaryPort:
     relay: Relay
 
     def point(
-        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
+        self, server: Served | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
-        self.relay.routes.point_canary(port, artifact, version)
+        self.relay.routes.point_canary(server, artifact, version)
 
-    def drain(self, port: int, seconds: float) -> int:
-        return self.relay.drain(port, seconds)
+    def drain(self, server: Served, seconds: float) -> int:
+        return self.relay.drain(server, seconds)
 
 
 @dataclass

@@ -7,8 +7,10 @@ then it answers the same users as before.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,11 +24,20 @@ from .limits import ModelLimits, limits_read
 logger = logging.getLogger(__name__)
 
 
+class Answering(Protocol):
+    """The replicas of one version: how many there should be, and the local ports that may be asked now."""
+
+    size: int
+
+    @property
+    def ports(self) -> Sequence[int]: ...
+
+
 @dataclass(frozen=True)
 class Current:
-    """A server that is current: its local port, what its model can take, and which version that is."""
+    """A server that is current: its replicas, what its model can take, and which version that is."""
 
-    port: int
+    server: Answering
     limits: ModelLimits | None
     version: UUID | None = None
 
@@ -44,14 +55,16 @@ class Routes:
         self.deployed: Current | None = None
         self.canary: CanaryRoute | None = None
 
-    def point(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
-        """Let this port answer for the deployed policy; None: nobody."""
-        self.deployed = _current(port, artifact, version)
+    def point(self, server: Answering | None, artifact: Path | None, version: UUID | None) -> None:
+        """Let these replicas answer for the deployed policy; None: nobody."""
+        self.deployed = _current(server, artifact, version)
 
-    def point_canary(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+    def point_canary(
+        self, server: Answering | None, artifact: Path | None, version: UUID | None
+    ) -> None:
         """The same for the canary that `split` has begun."""
         if self.canary is not None:
-            self.canary = replace(self.canary, server=_current(port, artifact, version))
+            self.canary = replace(self.canary, server=_current(server, artifact, version))
 
     def split(self, split: CanarySplit | None) -> None:
         """Say which users are the canary's; a canary that goes on keeps its server."""
@@ -79,8 +92,10 @@ def _key(request: ChatRequest) -> str:
     return conversation_key(request.messages)
 
 
-def _current(port: int | None, artifact: Path | None, version: UUID | None) -> Current | None:
-    if port is None:
+def _current(
+    server: Answering | None, artifact: Path | None, version: UUID | None
+) -> Current | None:
+    if server is None:
         return None
     limits = None
     if artifact is not None:
@@ -88,4 +103,4 @@ def _current(port: int | None, artifact: Path | None, version: UUID | None) -> C
             limits = limits_read(artifact)
         except (OSError, ValueError, KeyError) as error:
             logger.warning("The limits of %s cannot be read: %s", artifact, error)
-    return Current(port, limits, version)
+    return Current(server, limits, version)

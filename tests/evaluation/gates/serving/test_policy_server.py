@@ -17,7 +17,12 @@ from django.conf import settings as site
 from django.db import connection
 
 from evaluation.gates.records import LineDeployment
-from evaluation.gates.serving.client import PolicyUnavailable, policy_ask
+from evaluation.gates.serving.client import (
+    PolicyUnavailable,
+    ReplicasUp,
+    policy_ask,
+    policy_replicas,
+)
 from evaluation.gates.serving.engine import free_port
 from tests.evaluation.gates.world import LineWorld, deployment_get
 from tests.support.recipe_processes import forked_call
@@ -57,19 +62,22 @@ def alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+    """Of all its threads: each replica is the child of the one that looks after it."""
+    found = [
+        path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children") if path.exists()
+    ]
+    return [int(child) for text in found for child in text.split()]
 
 
 class Server:
     """`manage.py policy_server` on the test database, as `make up` runs it."""
 
-    def __init__(self, line: UUID, folder: Path) -> None:
+    def __init__(self, line: UUID, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.log = folder / "command.log"
         command = [
             sys.executable, "manage.py", "policy_server", "--line", str(line),
-            "--name", "help-desk", "--port", str(self.port),
+            "--name", "help-desk", "--port", str(self.port), *options,
         ]  # fmt: skip
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -149,3 +157,29 @@ def test_deploy_ask_switch_crash_and_stop(world: LineWorld, server: Server, sett
     assert not alive(child)
     with pytest.raises(PolicyUnavailable):
         server.ask()
+
+
+def test_of_two_replicas_one_is_killed_and_a_switch_replaces_both(
+    world: LineWorld, artifacts: Path
+) -> None:
+    server = Server(world.line, artifacts, "--replicas", "2")
+    where: Any = {"host": "127.0.0.1", "port": server.port}
+    both = ReplicasUp(2, 2)
+    try:
+        server.served(world.deploy_first())
+        first = server.ask()
+        assert policy_replicas(**where) == both
+        killed, other = children_of(server.process.pid)
+        os.kill(killed, signal.SIGKILL)
+        assert [server.ask() for _ in range(4)] == [first] * 4
+        eventually(lambda: policy_replicas(**where) == both, server.process, server.log)
+        assert killed not in (children := children_of(server.process.pid))
+        assert other in children
+        world.decide()
+        server.served(world.deploy())
+        assert len({server.ask() for _ in range(4)} | {first}) == 2
+        eventually(lambda: len(children_of(server.process.pid)) == 2, server.process, server.log)
+        assert not set(children) & set(children_of(server.process.pid))
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)

@@ -48,7 +48,7 @@ from evaluation.gates.services import (
     round_verdict,
 )
 from evaluation.gates.serving.client import (
-    policy_healthy,
+    policy_replicas,
 )
 from evaluation.reports.listing import listing_mend, listing_wrong
 from evaluation.reports.selectors import report_exists, report_get, rounds_rated
@@ -93,7 +93,7 @@ __all__ = [
     "override_request",
     "overrides",
     "overrides_waiting",
-    "policy_healthy",
+    "policy_replicas",
     "policy_requests_waiting",
     "prompts_short",
     "record_judged",

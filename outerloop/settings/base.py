@@ -291,6 +291,9 @@ OUTERLOOP_WEBHOOK_DAYS = env_int("OUTERLOOP_WEBHOOK_DAYS", 30, minimum=1)
 OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1)
 OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1)
 OUTERLOOP_RETENTION_NIGHTLY = env_bool("OUTERLOOP_RETENTION_NIGHTLY", False)
+# Servers of each version behind that port, and the GPUs that are dealt out among them; empty: each sees all.
+POLICY_SERVER_REPLICAS = env_int("POLICY_SERVER_REPLICAS", 1, minimum=1, maximum=64)
+POLICY_SERVER_GPUS = env_list("POLICY_SERVER_GPUS")
 
 # Names of the policy's users are kept as hashes under this key, and without it under the secret key.
 OUTERLOOP_SIGNALS_KEY = env_secret("OUTERLOOP_SIGNALS_KEY", shortest=32)

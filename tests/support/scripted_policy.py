@@ -25,6 +25,7 @@ class ScriptedEngine(ThreadingHTTPServer):
     is what ends the answer."""
 
     daemon_threads = True
+    size = 1  # as one replica
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -39,10 +40,22 @@ class ScriptedEngine(ThreadingHTTPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port,)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ScriptedEngine
+
+    def do_GET(self) -> None:
+        """That it is well."""
+        content = b'{"status": "ok"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_POST(self) -> None:
         engine = self.server
@@ -87,7 +100,7 @@ class ScriptedPolicy:
         self.up()
 
     def up(self) -> None:
-        self.relay.point(self.engine.port, version=self.version)
+        self.relay.point(self.engine, version=self.version)
 
     def down(self) -> None:
         self.relay.point(None)

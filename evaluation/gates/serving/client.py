@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -60,6 +61,23 @@ def policy_ask(
     except (KeyError, IndexError, TypeError) as error:
         raise PolicyUnavailable(f"The server's answer holds no reply: {answer!r:.200}") from error
     return reply or ""
+
+
+@dataclass(frozen=True)
+class ReplicasUp:
+    """How many servers of the deployed policy answer, and how many there should be."""
+
+    up: int
+    of: int
+
+
+def policy_replicas(*, host: str, port: int, timeout: float = 5.0) -> ReplicasUp | None:
+    """What the policy server says of its replicas; None where none answers."""
+    try:
+        said = _request("GET", "/health", host=host, port=port, timeout=timeout)
+        return ReplicasUp(int(said["replicas"]["up"]), int(said["replicas"]["of"]))
+    except (PolicyUnavailable, LookupError, TypeError, ValueError):
+        return None
 
 
 def policy_healthy(*, host: str, port: int, timeout: float = 2.0) -> bool:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +25,23 @@ LOG_LARGEST_BYTES = 10_000_000
 STOP_SECONDS = 2.0  # it has nothing to save
 
 
-class Served(Protocol):
-    """What the supervisor needs of a running server."""
+class EngineServer(Protocol):
+    """What looks after one running server needs of it."""
 
     port: int
 
+    def alive(self) -> bool: ...
+    def stop(self) -> None: ...
+    def last_words(self) -> str: ...
+
+
+class Served(Protocol):
+    """What the supervisor needs of the replicas of one version; `ports` are those that may be asked now."""
+
+    size: int
+
+    @property
+    def ports(self) -> Sequence[int]: ...
     def alive(self) -> bool: ...
     def stop(self) -> None: ...
     def last_words(self) -> str: ...
@@ -78,16 +90,19 @@ def engine_start(
     home: Path,
     timeout: float = 300.0,
     cancelled: Callable[[], bool] = lambda: False,
+    number: int = 1,
+    gpus: Sequence[str] = (),
 ) -> EngineProcess:
     """Start a server on `artifact` under the model name `name` and ask it once.
 
     `home` keeps the log and, per server, a folder with a link `name` to the artifact: the server
     takes a folder name for the model's name, and so clients see one name across versions.
     Raises `EngineError` when it ends, refuses the probe, or is not up after `timeout` seconds;
-    `cancelled` is asked while waiting.
+    `cancelled` is asked while waiting. `number` tells replicas apart by their logs; `gpus` are the devices
+    that it sees, empty for all.
     """
     port = free_port()
-    engine = _spawn(artifact, name=name, home=home, port=port)
+    engine = _spawn(artifact, name=name, log=log_path(home, number), port=port, gpus=gpus)
     try:
         _wait_healthy(engine, time.monotonic() + timeout, cancelled)
         policy_ask(PROBE, host=LOCAL, port=port, max_tokens=8, timeout=timeout)
@@ -112,20 +127,33 @@ def log_tail(path: Path) -> str:
     return ""
 
 
-def _spawn(artifact: Path, *, name: str, home: Path, port: int) -> EngineProcess:
+def log_path(home: Path, number: int) -> Path:
+    return home / ("server.log" if number == 1 else f"server-{number}.log")
+
+
+def gpus_of(number: int, replicas: int, gpus: Sequence[str]) -> list[str]:
+    """The devices of replica `number` (1..`replicas`): each has its share, or several share one."""
+    if len(gpus) >= replicas:
+        return list(gpus[number - 1 :: replicas])
+    return [gpus[(number - 1) % len(gpus)]] if gpus else []
+
+
+def _spawn(
+    artifact: Path, *, name: str, log: Path, port: int, gpus: Sequence[str]
+) -> EngineProcess:
+    home = log.parent
     folder = home / f"port-{port}"
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / name
     link.unlink(missing_ok=True)
     link.symlink_to(artifact.resolve(), target_is_directory=True)
-    log = home / "server.log"
     if log.exists() and log.stat().st_size > LOG_LARGEST_BYTES:
         log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as out:
         process = subprocess.Popen(
             _command(name, port),
             cwd=folder,
-            env=_environment(home),
+            env=_environment(home, gpus),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -142,7 +170,7 @@ def _command(name: str, port: int) -> list[str]:
     return [*child, sys.executable, "-P", *serve, *listen]
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, gpus: Sequence[str] = ()) -> dict[str, str]:
     """No access to any model hub: what is served is what lies in the artifact folder."""
     hub = home / "hub"
     hub.mkdir(parents=True, exist_ok=True)
@@ -153,6 +181,7 @@ def _environment(home: Path) -> dict[str, str]:
         HF_HUB_CACHE=str(hub),
         PYTHONPATH=os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")])),
         PYTHONUNBUFFERED="1",
+        **({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}),
     )
 
 

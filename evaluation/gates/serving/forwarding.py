@@ -16,10 +16,23 @@ PATH = "/v1/chat/completions"
 ENGINE_SECONDS = 600.0  # of silence: a long answer without a stream is written in one piece
 PIECE = 1 << 16
 SAID = 300
+NO_ANSWER = "The engine gave no answer."
 
 
 class EngineAway(Exception):
     """Nobody listens where the engine was; another may have taken its place."""
+
+
+class NobodyThere(EngineAway):
+    """No replica is left that could be asked."""
+
+
+class EngineLost(EngineAway):
+    """The engine went before anything of its answer was passed on."""
+
+
+class CanaryFailed(EngineAway):
+    """The canary's server went, or failed on the request: the deployed policy is to answer it."""
 
 
 def completion(port: int, request: ChatRequest, *, tokens: int, model: str) -> dict[str, Any]:
@@ -47,9 +60,9 @@ def _first(response: http.client.HTTPResponse) -> bytes:
     try:
         first = response.read1(PIECE)
     except (OSError, http.client.HTTPException) as error:
-        raise ApiError(502, "The engine gave no answer.", code="engine_error") from error
+        raise _lost(error) from error
     if not first:
-        raise ApiError(502, "The engine gave no answer.", code="engine_error")
+        raise EngineLost
     return first
 
 
@@ -88,7 +101,9 @@ def _complete(port: int, body: dict[str, Any], model: str) -> dict[str, Any]:
         try:
             answer = json.loads(response.read())
             answer["choices"][0]["message"]["content"]
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+        except (OSError, http.client.HTTPException) as error:
+            raise _lost(error) from error
+        except (ValueError, LookupError, TypeError) as error:
             raise ApiError(502, "The engine gave no whole answer.", code="engine_error") from error
     return {**answer, "model": model}
 
@@ -109,10 +124,17 @@ def _asked(
             return response
         said = response.read(1 << 16).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise ApiError(502, "The engine gave no answer.", code="engine_error") from error
+        raise _lost(error) from error
     if response.status < 500:
         raise ApiError(400, f"The engine refused the request: {_detail(said)}")
     raise ApiError(502, "The engine failed on this request.", code="engine_error")
+
+
+def _lost(error: Exception) -> Exception:
+    """An engine that went may be asked again elsewhere; one that was silent for so long may not."""
+    if isinstance(error, TimeoutError):
+        return ApiError(502, NO_ANSWER, code="engine_error")
+    return EngineLost()
 
 
 def _detail(said: str) -> str:

@@ -34,12 +34,12 @@ class BesidePort:
     relay: Relay
 
     def point(
-        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
+        self, server: Served | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
-        self.relay.routes.point_beside(port, artifact, version)
+        self.relay.routes.point_beside(server, artifact, version)
 
-    def drain(self, port: int, seconds: float) -> int:
-        return self.relay.drain(port, seconds)
+    def drain(self, server: Served, seconds: float) -> int:
+        return self.relay.drain(server, seconds)
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 A new server is started and asked on a port of its own while the old one still answers; then the
 relay is pointed at it. While a canary is under way, a share of the users is answered by its server
-(`routes`). Every request is answered by one server that was current when it came, and
-the old one is ended when its requests are, or when the supervisor waits for them no longer. The engine
-itself listens on this machine alone: it also loads and unloads models on request, and checks little of
-what it is sent.
+(`routes`). A version may have several replicas: the one with the fewest answers under way is asked (`load`),
+and another of them where it has gone. Every request is answered by one server that was current when it was
+asked, and the old one is ended when its requests are, or when the supervisor waits for them no longer. The
+engine itself listens on this machine alone: it also loads and unloads models on request, and checks little
+of what it is sent.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import logging
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,27 @@ from uuid import UUID
 from django.http.request import validate_host
 
 from .chat import ApiError, ChatRequest, chat_request
-from .client import CHAT, MOST_TOKENS, NO_CANARY, VERSION, policy_healthy
+from .client import CHAT, MOST_TOKENS, NO_CANARY, VERSION
 from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
-from .forwarding import LOCAL, EngineAway, completion, stream
+from .forwarding import (
+    LOCAL,
+    NO_ANSWER,
+    CanaryFailed,
+    EngineAway,
+    EngineLost,
+    NobodyThere,
+    completion,
+    stream,
+)
 from .limits import DEFAULT_TOKENS
-from .routes import Current, Routes
+from .load import Load, Place, replicas_up
+from .routes import Answering, Current, Routes
 from .shadowing import Offered, Shadowing
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 4 << 20
 CLIENT_SECONDS = 60.0
-MOST_AT_ONCE = 128
 STOP_SECONDS = 0.1  # between two looks whether to stop
 SILENT = "No policy is served yet; try again in a moment."
 
@@ -59,8 +69,7 @@ class Relay:
         self.journal: Journal | None = None  # of the line that is served
         self.shadowing: Shadowing | None = None
         self.since = int(time.time())
-        self._under_way: Counter[int] = Counter()
-        self._changed = threading.Condition()
+        self._load = Load()
         self._server: _Server | None = None
 
     def start(self) -> None:
@@ -77,21 +86,18 @@ class Relay:
             self._server.server_close()
 
     def point(
-        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
+        self, server: Answering | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None:
-        """Send the requests that come from now on to this port; None: to nobody."""
-        self.routes.point(port, artifact, version)
+        """Send the requests that come from now on to these replicas; None: to nobody."""
+        self.routes.point(server, artifact, version)
 
-    def drain(self, port: int, seconds: float) -> int:
-        """Wait for the answers that this port writes, so long at most; how many are left then."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._under_way[port], timeout=seconds)
-            return self._under_way[port]
+    def drain(self, server: Answering, seconds: float) -> int:
+        """Wait for the answers that these replicas write, so long at most; how many are left then."""
+        return self._load.drain(server, seconds)
 
     def busy(self) -> bool:
         """Whether any answer is under way."""
-        with self._changed:
-            return any(self._under_way.values())
+        return self._load.busy()
 
     def current(self, request: ChatRequest | None = None) -> Current:
         """The server that is current, for this request or for everybody; `ApiError` where there is none."""
@@ -100,21 +106,24 @@ class Relay:
             raise ApiError(503, SILENT, code="no_policy")
         return served
 
-    @contextmanager
-    def at_work(self, request: ChatRequest, *, no_canary: bool) -> Iterator[Current]:
-        """The server that is current, with the request's answers under way; raises `ApiError`."""
-        answers = request.n
-        with self._changed:
-            served = self.current(None if no_canary else request)
-            if sum(self._under_way.values()) + answers > MOST_AT_ONCE:
-                raise ApiError(503, "Too many requests at once; try again.", code="busy")
-            self._under_way[served.port] += answers
-        try:
-            yield served
-        finally:
-            with self._changed:
-                self._under_way[served.port] -= answers
-                self._changed.notify_all()
+    def at_work(
+        self, request: ChatRequest, *, no_canary: bool, away: Collection[int]
+    ) -> AbstractContextManager[Place]:
+        """A replica of the server that is current, with the request's answers under way."""
+        asked = None if no_canary else request
+        return self._load.place(partial(self.current, asked), request.n, away)
+
+    def health(self) -> dict[str, Any]:
+        """How many replicas answer, of how many there should be; `ApiError` where none does."""
+        deployed, canary = self.current(), self.routes.canary
+        replicas = replicas_up(deployed.server)
+        if not replicas["up"]:
+            raise ApiError(503, "The engine does not answer.", code="engine_error")
+        document: dict[str, Any] = {"status": "ok", "replicas": replicas}
+        if canary is not None:  # without its server its users have the deployed policy
+            away = {"up": 0, "of": deployed.server.size}
+            document["canary"] = replicas_up(canary.server.server) if canary.server else away
+        return document
 
 
 @dataclass
@@ -187,9 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         relay = self.server.relay
         path = urlsplit(self.path).path
         if path == "/health":
-            if not policy_healthy(host=LOCAL, port=relay.current().port):
-                raise ApiError(503, "The engine does not answer.", code="engine_error")
-            self._json(200, {"status": "ok", **_canary_health(relay.routes)})
+            self._json(200, relay.health())
         elif path == "/v1/models":
             self._json(200, {"object": "list", "data": [self._model()]})
         elif path == f"/v1/models/{relay.name}":
@@ -208,19 +215,40 @@ class _Handler(BaseHTTPRequestHandler):
         request = chat_request(body, model=self.server.relay.name)
         no_canary = NO_CANARY in self.headers
         try:
-            self._chat(request, no_canary)
-        except (
-            EngineAway
-        ):  # it was changed at this moment, or died or failed: once more, of no canary
+            self._tried(request, no_canary)
+        except EngineAway as error:
+            # it was changed at this moment, or died, or it is a canary that failed: once more, of no canary
             try:
                 time.sleep(0.2)
-                self._chat(request, True)
-            except EngineAway as error:
-                raise ApiError(503, SILENT, code="no_policy") from error
+                self._tried(request, True, lost=isinstance(error, CanaryFailed))
+            except EngineAway as again:
+                raise ApiError(503, SILENT, code="no_policy") from again
 
-    def _chat(self, request: ChatRequest, no_canary: bool) -> None:
+    def _tried(self, request: ChatRequest, no_canary: bool, *, lost: bool = False) -> None:
+        """By one replica after the other until one is there. What was lost with one is asked once more only:
+        a request that ends engines must not end all of them."""
+        away: set[int] = set()
+        while True:
+            try:
+                self._chat(request, no_canary, away)
+                return
+            except CanaryFailed:
+                raise
+            except EngineLost as error:
+                if lost:
+                    raise ApiError(502, NO_ANSWER, code="engine_error") from error
+                lost = True
+            except NobodyThere as error:
+                if lost:
+                    raise ApiError(502, NO_ANSWER, code="engine_error") from error
+                raise
+            except EngineAway:
+                pass
+
+    def _chat(self, request: ChatRequest, no_canary: bool, away: set[int]) -> None:
         relay = self.server.relay
-        with relay.at_work(request, no_canary=no_canary) as served:
+        with relay.at_work(request, no_canary=no_canary, away=away) as (served, port):
+            away.add(port)  # not asked twice
             if served.limits:
                 request = served.limits.harmless(request)
             tokens = (
@@ -232,24 +260,28 @@ class _Handler(BaseHTTPRequestHandler):
             if served.version is not None:
                 self.told[VERSION] = str(served.version)
             try:
-                self._answer(served, request, tokens, loop=no_canary)
+                self._answer(Place(served, port), request, tokens, loop=no_canary)
+            except EngineLost as error:
+                if served.canary:
+                    raise CanaryFailed from error
+                raise
             except ApiError as error:
                 if not served.canary or error.status < 500 or self.begun:
                     raise
                 logger.warning("The canary gave no answer; the deployed policy is asked: %s", error)
-                raise EngineAway from error
+                raise CanaryFailed from error
 
-    def _answer(self, served: Current, request: ChatRequest, tokens: int, *, loop: bool) -> None:
-        relay = self.server.relay
+    def _answer(self, at: Place, request: ChatRequest, tokens: int, *, loop: bool) -> None:
+        relay, served = self.server.relay, at.served
         kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
         route = None
         if relay.shadowing and not (served.canary or loop):
             route = relay.shadowing.draw(request)
         read, began = Answered(), time.monotonic()
         if request.stream:
-            self._stream(served, request, tokens, kept, read if route else None)
+            self._stream(at, request, tokens, kept, read if route else None)
         else:
-            answer = completion(served.port, request, tokens=tokens, model=relay.name)
+            answer = completion(at.port, request, tokens=tokens, model=relay.name)
             read.text = answer["choices"][0]["message"]["content"] or ""
             if kept:
                 answer["id"] = kept
@@ -261,14 +293,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(
         self,
-        served: Current,
+        at: Place,
         request: ChatRequest,
         tokens: int,
         kept: str | None,
         read: Answered | None,
     ) -> None:
         """`read` is told the whole text, where somebody wants it."""
-        pieces = stream(served.port, request, tokens=tokens, model=self.server.relay.name)
+        pieces = stream(at.port, request, tokens=tokens, model=self.server.relay.name)
         if kept is None and read is None:
             self._events(pieces)
             return
@@ -277,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
             if read is not None:
                 read.text = text
             if kept is not None:
-                self._keep(served, kept, request, text)
+                self._keep(at.served, kept, request, text)
 
         self._events(iter(KeptStream(pieces, kept, ended)))
 
@@ -368,14 +400,6 @@ def _is_among(address: str, hosts: Sequence[str]) -> bool:
     except ValueError:
         return False
     return host != "" and validate_host(host, hosts)
-
-
-def _canary_health(routes: Routes) -> dict[str, str]:
-    """While one is under way, whether its users have it; without it they have the deployed policy."""
-    canary = routes.canary
-    if canary is None:
-        return {}
-    return {"canary": "away" if canary.server is None else "ok"}
 
 
 def _no_route(path: str) -> ApiError:

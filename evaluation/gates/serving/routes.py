@@ -8,8 +8,10 @@ the deployed policy too, unless the first words of a stream have gone out.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -23,12 +25,21 @@ from .limits import ModelLimits, limits_read
 logger = logging.getLogger(__name__)
 
 
+class Answering(Protocol):
+    """The replicas of one version: how many there should be, and the local ports that may be asked now."""
+
+    size: int
+
+    @property
+    def ports(self) -> Sequence[int]: ...
+
+
 @dataclass(frozen=True)
 class Current:
-    """A server that is current: its local port, what its model can take, which version that is, and whether it
-    is the canary's."""
+    """A server that is current: its replicas, what its model can take, which version that is, and whether it is
+    the canary's."""
 
-    port: int
+    server: Answering
     limits: ModelLimits | None
     version: UUID | None = None
     canary: bool = False
@@ -57,18 +68,20 @@ class Routes:
         self.canary: CanaryRoute | None = None
         self.shadow: ShadowRoute | None = None
 
-    def point(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
-        """Let this port answer for the deployed policy; None: nobody."""
-        self.deployed = _current(port, artifact, version)
+    def point(self, server: Answering | None, artifact: Path | None, version: UUID | None) -> None:
+        """Let these replicas answer for the deployed policy; None: nobody."""
+        self.deployed = _current(server, artifact, version)
 
-    def point_beside(self, port: int | None, artifact: Path | None, version: UUID | None) -> None:
+    def point_beside(
+        self, server: Answering | None, artifact: Path | None, version: UUID | None
+    ) -> None:
         """The same for the canary that `split` has begun, or the shadow that `shade` has."""
-        server = _current(port, artifact, version)
+        current = _current(server, artifact, version)
         if self.canary is None and self.shadow is not None:
-            self.shadow = replace(self.shadow, server=server)
+            self.shadow = replace(self.shadow, server=current)
         if self.canary is not None:
             self.canary = replace(
-                self.canary, server=replace(server, canary=True) if server else None
+                self.canary, server=replace(current, canary=True) if current else None
             )
 
     def split(self, split: CanarySplit | None) -> None:
@@ -102,8 +115,10 @@ def _key(request: ChatRequest) -> str:
     return conversation_key(request.messages)
 
 
-def _current(port: int | None, artifact: Path | None, version: UUID | None) -> Current | None:
-    if port is None:
+def _current(
+    server: Answering | None, artifact: Path | None, version: UUID | None
+) -> Current | None:
+    if server is None:
         return None
     limits = None
     if artifact is not None:
@@ -111,4 +126,4 @@ def _current(port: int | None, artifact: Path | None, version: UUID | None) -> C
             limits = limits_read(artifact)
         except (OSError, ValueError, KeyError) as error:
             logger.warning("The limits of %s cannot be read: %s", artifact, error)
-    return Current(port, limits, version)
+    return Current(server, limits, version)

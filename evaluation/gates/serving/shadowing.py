@@ -91,10 +91,13 @@ class Shadowing:
             return ShadowCounts(dropped=1)
         server = offered.route.server
         assert server is not None
+        port = next(iter(server.server.ports), None)
+        if port is None:  # it is being started again
+            return ShadowCounts(dropped=1)
         request = replace(offered.request, stream=False)
         began = time.monotonic()
         try:
-            answer = completion(server.port, request, tokens=offered.tokens, model=self.name)
+            answer = completion(port, request, tokens=offered.tokens, model=self.name)
         except (EngineAway, ApiError) as error:
             now = self.routes.shadow
             if (

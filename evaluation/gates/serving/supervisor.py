@@ -12,13 +12,11 @@ from uuid import UUID
 
 from evaluation.gates.serving.duties import DeployedDuty, Duty, ToServe
 from evaluation.gates.serving.engine import EngineError, Served
+from evaluation.gates.serving.fleet import STEADY_SECONDS, pause_after
 from training import facade as training
 
 log = logging.getLogger(__name__)
 
-BACKOFF_FIRST = 1.0
-BACKOFF_LONGEST = 60.0
-STEADY_SECONDS = 60.0  # a server that ran this long is no crash loop
 # What a server that is replaced may still take for its answers, and one that is stopped: what
 # supervises this process kills it a few seconds after it was asked to end.
 DRAIN_SECONDS = 60.0
@@ -26,12 +24,12 @@ STOP_DRAIN_SECONDS = 2.0
 
 
 class Target(Protocol):
-    """The public port, asking a server on a local one; `drain` says how many of its requests are left."""
+    """The public port, asking replicas on local ones; `drain` says how many of their requests are left."""
 
     def point(
-        self, port: int | None, artifact: Path | None = None, version: UUID | None = None
+        self, server: Served | None, artifact: Path | None = None, version: UUID | None = None
     ) -> None: ...
-    def drain(self, port: int, seconds: float) -> int: ...
+    def drain(self, server: Served, seconds: float) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,12 @@ class Supervisor:
         """Let another supervisor go on with this one's server, which serves what that one wants now."""
         assert self.server is not None
         server, self.server, self.serving = self.server, None, None
-        held = self._held.pop(server.port)
+        held = self._held.pop(id(server))
         self.public.point(None)
         to.take_over(server, held, wanted)
 
     def take_over(self, server: Served, held: training.Held, wanted: ToServe) -> None:
-        self._held[server.port] = held
+        self._held[id(server)] = held
         self._point(server, held, wanted)
 
     def stop(self, seconds: float = STOP_DRAIN_SECONDS) -> None:
@@ -119,9 +117,7 @@ class Supervisor:
         leaving = self._leaving.server if self._leaving else None
         for server in (leaving, self.server):
             if server is not None:
-                self._end(
-                    server, self.public.drain(server.port, max(0.0, until - time.monotonic()))
-                )
+                self._end(server, self.public.drain(server, max(0.0, until - time.monotonic())))
         self.server = self.serving = self._leaving = None
 
     def _idle(self) -> None:
@@ -163,7 +159,7 @@ class Supervisor:
     def _point(self, server: Served, held: training.Held, wanted: ToServe) -> None:
         old = self.server
         self.server, self.serving, self._since = server, wanted, self.clock()
-        self.public.point(server.port, held.path, wanted.version_id)
+        self.public.point(server, held.path, wanted.version_id)
         if old is not None:
             self._leave(old)
         self._duty.served(wanted)
@@ -176,11 +172,11 @@ class Supervisor:
         except BaseException:
             held.release()
             raise
-        self._held[server.port] = held
+        self._held[id(server)] = held
         return server
 
     def _release(self, server: Served) -> None:
-        held = self._held.pop(server.port, None)
+        held = self._held.pop(id(server), None)
         if held is not None:
             held.release()
 
@@ -193,7 +189,7 @@ class Supervisor:
         if self._leaving is None:
             return True
         server = self._leaving.server
-        under_way = self.public.drain(server.port, 0.0)
+        under_way = self.public.drain(server, 0.0)
         if under_way and self.clock() < self._leaving.until:
             return False
         self._leaving = None
@@ -229,6 +225,5 @@ class Supervisor:
     def _back_off(self, deployment_id: UUID) -> None:
         """Wait twice as long after each failure, up to a minute."""
         self._failed = deployment_id
-        wait = min(BACKOFF_LONGEST, BACKOFF_FIRST * 2.0 ** min(self._failures, 10))
+        self._retry_at = self.clock() + pause_after(self._failures)
         self._failures += 1
-        self._retry_at = self.clock() + wait

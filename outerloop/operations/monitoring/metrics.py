@@ -166,13 +166,32 @@ def _serving() -> Iterator[Metric]:
             deployed += 1
     yield served
     if deployed:
-        up = evaluation.policy_healthy(
+        found = evaluation.policy_replicas(
             host=settings.POLICY_SERVER_HOST,
             port=settings.POLICY_SERVER_PORT,
             timeout=POLICY_SECONDS,
         )
         yield GaugeMetricFamily(
-            "outerloop_policy_server_up", "1 where the policy server answers", value=up
+            "outerloop_policy_server_up",
+            "1 where the policy server answers",
+            value=found is not None,
+        )
+        if found is not None:
+            replicas = GaugeMetricFamily(
+                "outerloop_policy_server_replicas",
+                "Servers behind the policy server's port that answer, and that should",
+                labels=["which"],
+            )
+            replicas.add_metric(["up"], found.up)
+            replicas.add_metric(["wanted"], found.of)
+            yield replicas
+
+
+def _replica() -> Iterator[Metric]:
+    lag = replica.standing().lag if configured() else None
+    if lag is not None:
+        yield GaugeMetricFamily(
+            "outerloop_replica_lag_seconds", "Seconds that the replica is behind", value=lag
         )
 
 

@@ -135,10 +135,10 @@ def test_an_empty_queue(loop, heard, people):
 
 def test_a_deployed_policy_that_cannot_be_served(loop, heard, people):
     class Public:
-        def point(self, port, artifact=None, version=None):
+        def point(self, server, artifact=None, version=None):
             raise AssertionError("nothing is served")
 
-        def drain(self, port, seconds):
+        def drain(self, server, seconds):
             raise AssertionError("nothing is served")
 
     def fail(artifact):

@@ -16,8 +16,9 @@ from django.db import OperationalError, close_old_connections
 from django.utils.text import slugify
 
 from evaluation.gates.selectors import lines_deployed
-from evaluation.gates.serving.engine import EngineProcess, engine_start
+from evaluation.gates.serving.engine import EngineProcess, engine_start, gpus_of
 from evaluation.gates.serving.feedback import Journal
+from evaluation.gates.serving.fleet import Fleet
 from evaluation.gates.serving.pair import ServingPair
 from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.shadowing import Shadowing
@@ -30,7 +31,8 @@ class Command(BaseCommand):
     help = (
         "Serve the deployed policy of a line at http://HOST:PORT/v1 (OpenAI chat API). The server "
         "is restarted on the new artifact and asked whenever the deployment changes; the old one "
-        "answers until then. A canary or a shadow has a second server beside it. Clients send "
+        "answers until then. With --replicas several answer for each version. A canary or a shadow has "
+        "servers of its own beside them. Clients send "
         "the model name given by --name, or none."
     )
 
@@ -39,6 +41,13 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="policy", help="The model name that clients see.")
         parser.add_argument("--host", default=settings.POLICY_SERVER_HOST)
         parser.add_argument("--port", type=int, default=settings.POLICY_SERVER_PORT)
+        parser.add_argument(
+            "--replicas",
+            type=int,
+            default=settings.POLICY_SERVER_REPLICAS,
+            metavar="NUMBER",
+            help="How many servers answer for each version (default: %(default)d).",
+        )
         parser.add_argument(
             "--no-overlap",
             action="store_true",
@@ -62,6 +71,8 @@ class Command(BaseCommand):
         name: str = options["name"]
         if slugify(name) != name or not name:
             raise CommandError(f"--name {name!r}: use small letters, digits, hyphens.")
+        if options["replicas"] < 1:
+            raise CommandError("--replicas must be at least 1.")
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
@@ -75,7 +86,7 @@ class Command(BaseCommand):
                 home = Path(settings.VAR_DIR) / "policy_server" / str(line)
                 pair = ServingPair(
                     line,
-                    partial(_start, stopped, name, home),
+                    partial(_start, stopped, name, home, options["replicas"]),
                     relay,
                     overlap=not options["no_overlap"],
                 )
@@ -125,10 +136,18 @@ def _start(
     stopped: threading.Event,
     name: str,
     home: Path,
+    replicas: int,
     artifact: Path,
     given_up: Callable[[], bool],
-) -> EngineProcess:
-    def cancelled() -> bool:
-        return stopped.is_set() or given_up()
+) -> Fleet:
+    def start(number: int, cancelled: Callable[[], bool]) -> EngineProcess:
+        return engine_start(
+            artifact,
+            name=name,
+            home=home,
+            cancelled=lambda: stopped.is_set() or cancelled(),
+            number=number,
+            gpus=gpus_of(number, replicas, settings.POLICY_SERVER_GPUS),
+        )
 
-    return engine_start(artifact, name=name, home=home, cancelled=cancelled)
+    return Fleet(start, replicas).begin(given_up)

@@ -114,3 +114,14 @@ def test_the_engine_inherits_no_secret_and_asks_no_hub(monkeypatch, tmp_path):
     found = engine._environment(tmp_path)
     assert not {"DATABASE_URL", "OUTERLOOP_SECRET_KEY"} & found.keys()
     assert found["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_replica_sees_its_own_gpus_and_has_a_log_of_its_own(program, monkeypatch, tmp_path):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    program("import os; raise SystemExit(os.environ.get('CUDA_VISIBLE_DEVICES', 'all of them'))")
+    home = tmp_path / "home"
+    for number, gpus, said in ((1, (), "all of them"), (2, ("1", "3"), "1,3")):
+        with pytest.raises(EngineError, match=said):
+            engine_start(tmp_path, name="p", home=home, timeout=30, number=number, gpus=gpus)
+    assert sorted(path.name for path in home.glob("*.log")) == ["server-2.log", "server.log"]
+    assert (home / "server-2.log").read_text().strip() == "1,3"

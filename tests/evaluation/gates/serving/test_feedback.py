@@ -22,6 +22,7 @@ from evaluation.gates.serving.feedback import Journal, KeptStream, feedback_requ
 from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.streaming import PolicyStream
 from tests.evaluation.gates.serving.test_relay import HELLO, Engine
+from tests.evaluation.gates.serving.test_supervisor import FakeServer
 
 LINE, VERSION = uuid.UUID(int=1), uuid.UUID(int=2)
 
@@ -30,7 +31,7 @@ LINE, VERSION = uuid.UUID(int=1), uuid.UUID(int=2)
 def relay() -> Iterator[Relay]:
     made, engine = Relay("127.0.0.1", 0, name="policy"), Engine("old")
     made.start()
-    made.point(engine.port, version=VERSION)
+    made.point(engine, version=VERSION)
     made.journal = Journal(LINE)
     yield made
     made.stop()
@@ -100,7 +101,7 @@ def test_feedback_is_on_the_version_that_answered(relay: Relay) -> None:
     canary, engine = uuid.UUID(int=3), Engine("new")
     split = CanarySplit(uuid.UUID(int=4), 50)
     relay.routes.split(split)
-    relay.routes.point_beside(engine.port, None, canary)
+    relay.routes.point_beside(engine, None, canary)
     client = client_of(relay)
     sides = set()
     for user in [f"user {n}" for n in range(8)] * 2:
@@ -127,7 +128,7 @@ def test_feedback_is_on_the_version_that_answered(relay: Relay) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_canary_that_is_gone_answers_through_the_deployed_policy(relay: Relay) -> None:
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
-    relay.routes.point_beside(free_port(), None, uuid.UUID(int=3))
+    relay.routes.point_beside(FakeServer(free_port()), None, uuid.UUID(int=3))
     client = client_of(relay)
     for user in [f"user {n}" for n in range(8)]:
         answered = client.chat.completions.create(model="policy", messages=HELLO, user=user)
@@ -143,7 +144,7 @@ def test_a_canary_that_fails_on_a_request_leaves_it_to_the_deployed_policy(
     """Also of a stream, as long as nothing of it has gone out."""
     engine = Engine("new", fault=fault)
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 100))
-    relay.routes.point_beside(engine.port, None, uuid.UUID(int=3))
+    relay.routes.point_beside(engine, None, uuid.UUID(int=3))
     raw = client_of(relay).chat.completions.with_raw_response.create(
         model="policy", messages=HELLO, stream=stream
     )
@@ -160,7 +161,7 @@ def test_a_canary_that_fails_on_a_request_leaves_it_to_the_deployed_policy(
 def test_the_loop_s_own_questions_are_answered_by_no_canary(relay: Relay, settings: Any) -> None:
     engine = Engine("new")
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
-    relay.routes.point_beside(engine.port, None, uuid.UUID(int=3))
+    relay.routes.point_beside(engine, None, uuid.UUID(int=3))
     settings.POLICY_SERVER_HOST, settings.POLICY_SERVER_PORT = "127.0.0.1", relay.port
     for number in range(12):
         said = [{"role": "user", "content": f"Question {number}"}]

@@ -13,6 +13,7 @@ from evaluation.gates.serving.chat import ApiError, ChatRequest
 from evaluation.gates.serving.limits import limits_read
 from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.routes import Current
+from tests.evaluation.gates.serving.test_supervisor import FakeServer
 from tests.support.recipe_processes import forked_call
 
 TALKS = [
@@ -103,8 +104,8 @@ def test_broken_files_leave_the_limits_unknown_and_the_relay_pointed(
     if content is not None:
         (own / file).write_text(content)
     relay = Relay("127.0.0.1", 0, name="policy")
-    relay.point(9000, own)
-    assert relay.routes.deployed == Current(9000, None)
+    relay.point(server := FakeServer(9000), own)
+    assert relay.routes.deployed == Current(server, None)
     assert f"The limits of {own} cannot be read" in caplog.text
 
 
@@ -140,8 +141,8 @@ def test_a_template_that_cannot_be_read_is_no_fault_of_the_sender(
     artifact: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, template: Any
 ) -> None:
     relay = Relay("127.0.0.1", 0, name="policy")
-    relay.point(9000, with_template(artifact, tmp_path, template))
-    assert relay.routes.deployed == Current(9000, None)
+    relay.point(server := FakeServer(9000), with_template(artifact, tmp_path, template))
+    assert relay.routes.deployed == Current(server, None)
     assert "chat template" in caplog.text
 
 

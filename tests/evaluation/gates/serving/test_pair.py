@@ -251,7 +251,7 @@ def test_a_shadow_is_served_beside_and_answers_no_user(world: LineWorld) -> None
     route = bench.relay.routes.shadow
     assert route is not None
     assert route.server is not None
-    assert route.server.port == bench.servers[1].port
+    assert route.server.server is bench.servers[1]
     assert Shadow.objects.get().served_at is not None
     bench.servers[1].running = False
     bench.step()

@@ -25,7 +25,14 @@ from evaluation import facade
 from evaluation.gates.canary_models import Canary
 from evaluation.gates.canary_pages import canary_shown
 from evaluation.gates.records import LineDeployment
-from evaluation.gates.serving.client import CHAT, VERSION, PolicyUnavailable, policy_ask
+from evaluation.gates.serving.client import (
+    CHAT,
+    VERSION,
+    PolicyUnavailable,
+    ReplicasUp,
+    policy_ask,
+    policy_replicas,
+)
 from evaluation.gates.serving.engine import free_port
 from tests.evaluation.gates.world import LineWorld, deployment_get
 from tests.support.people import person_create
@@ -67,8 +74,11 @@ def alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+    """Of all its threads: each replica is the child of the one that looks after it."""
+    found = [
+        path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children") if path.exists()
+    ]
+    return [int(child) for text in found for child in text.split()]
 
 
 def asked_at_once(child: int) -> int:
@@ -82,12 +92,12 @@ def asked_at_once(child: int) -> int:
 class Server:
     """`manage.py policy_server` on the test database, as `make up` runs it."""
 
-    def __init__(self, line: UUID, folder: Path) -> None:
+    def __init__(self, line: UUID, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.log = folder / "command.log"
         command = [
             sys.executable, "manage.py", "policy_server", "--line", str(line),
-            "--name", "help-desk", "--port", str(self.port),
+            "--name", "help-desk", "--port", str(self.port), *options,
         ]  # fmt: skip
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -122,7 +132,7 @@ class Server:
         assert isinstance(document["choices"][0]["message"]["content"], str)
         return UUID(response.headers[VERSION])
 
-    def health(self) -> dict[str, str]:
+    def health(self) -> dict[str, Any]:
         with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=20) as response:
             return dict(json.load(response))
 
@@ -208,7 +218,7 @@ def test_a_canary_is_killed_while_it_is_asked_comes_back_and_cannot_start_again(
         assert shown.state == "failing"
 
     eventually(canary_answers, server.process, server.log)
-    assert server.health() == {"status": "ok", "canary": "ok"}
+    assert server.health()["canary"] == {"up": 1, "of": 1}
     (child,) = set(children_of(server.process.pid)) - {deployed}
     sides = {user: server.said(user) for user in (f"user {n}" for n in range(16))}
     assert set(sides.values()) == {world.incumbent.id, world.candidate.id}
@@ -220,7 +230,7 @@ def test_a_canary_is_killed_while_it_is_asked_comes_back_and_cannot_start_again(
         killed(child)
         assert {call.result(PATIENCE) for call in under_way} == {world.incumbent.id}
     assert "SIGKILL" in Notice.objects.get(user=engineer).text
-    assert server.health() == {"status": "ok", "canary": "away"}
+    assert server.health()["canary"] == {"up": 0, "of": 1}
 
     def back() -> bool:
         """Every call is answered meanwhile, by a version that may."""
@@ -238,3 +248,29 @@ def test_a_canary_is_killed_while_it_is_asked_comes_back_and_cannot_start_again(
     eventually(told.exists, server.process, server.log)
     assert {server.said(user) for user in sides} == {world.incumbent.id}
     assert children_of(server.process.pid) == [deployed]
+
+
+def test_of_two_replicas_one_is_killed_and_a_switch_replaces_both(
+    world: LineWorld, artifacts: Path
+) -> None:
+    server = Server(world.line, artifacts, "--replicas", "2")
+    where: Any = {"host": "127.0.0.1", "port": server.port}
+    both = ReplicasUp(2, 2)
+    try:
+        server.served(world.deploy_first())
+        first = server.ask()
+        assert policy_replicas(**where) == both
+        killed, other = children_of(server.process.pid)
+        os.kill(killed, signal.SIGKILL)
+        assert [server.ask() for _ in range(4)] == [first] * 4
+        eventually(lambda: policy_replicas(**where) == both, server.process, server.log)
+        assert killed not in (children := children_of(server.process.pid))
+        assert other in children
+        world.decide()
+        server.served(world.deploy())
+        assert len({server.ask() for _ in range(4)} | {first}) == 2
+        eventually(lambda: len(children_of(server.process.pid)) == 2, server.process, server.log)
+        assert not set(children) & set(children_of(server.process.pid))
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)

@@ -16,10 +16,11 @@ from typing import Any
 import openai
 import pytest
 
-from evaluation.gates.serving import relay as relay_module
+from evaluation.gates.serving import load
 from evaluation.gates.serving.client import PolicyUnavailable, policy_ask, policy_healthy
 from evaluation.gates.serving.relay import Relay
 from outerloop.settings.env import env_hosts
+from tests.evaluation.gates.serving.test_supervisor import FakeServer
 from tests.support.silent import silent_server
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -33,6 +34,7 @@ class Engine(ThreadingHTTPServer):
     """Answers with its own name; `asked` is what reached it, and some contents make it misbehave, or always `fault`."""
 
     daemon_threads = True
+    size = 1  # as one replica
     request_queue_size = 256
 
     def __init__(self, name: str, fault: str = "") -> None:
@@ -46,6 +48,10 @@ class Engine(ThreadingHTTPServer):
     @property
     def port(self) -> int:
         return int(self.server_address[1])
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port,)
 
 
 class EngineHandler(BaseHTTPRequestHandler):
@@ -68,6 +74,13 @@ class EngineHandler(BaseHTTPRequestHandler):
             self.reply(422, {"detail": "not that"})
         elif said in DEAD_STREAMS:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n" + DEAD_STREAMS[said] + b"\r\n")
+            self.close_connection = True
+        elif said == "break off":
+            piece = {**answer("", body), "choices": [{"index": 0, "delta": {"content": "old"}}]}
+            event = f"data: {json.dumps(piece)}\n\n".encode()
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            self.wfile.write(head + b"%x\r\n%s\r\n" % (len(event), event))
+            self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
         elif said == "half a pair":
             self.reply(200, answer("\ud83d", body))
@@ -134,7 +147,7 @@ def engines() -> Iterator[tuple[Engine, Engine]]:
 
 @pytest.fixture
 def engine(relay: Relay, engines: tuple[Engine, Engine]) -> Engine:
-    relay.point(engines[0].port)
+    relay.point(engines[0])
     return engines[0]
 
 
@@ -215,7 +228,7 @@ def test_fifty_at_once_and_a_switch_between_lose_nothing(
 ) -> None:
     """Each is answered whole by one of the two, and the old one is asked no more once it is drained."""
     old, new = engines
-    relay.point(old.port)
+    relay.point(old)
     asks = client(relay)
 
     def ask(_: int) -> str | None:
@@ -227,8 +240,8 @@ def test_fifty_at_once_and_a_switch_between_lose_nothing(
     with ThreadPoolExecutor(50) as pool:
         told = pool.map(ask, range(200))
         time.sleep(0.2)
-        relay.point(new.port)
-        assert relay.drain(old.port, 20) == 0
+        relay.point(new)
+        assert relay.drain(old, 20) == 0
         old.shutdown()
         old.server_close()
         names = list(told)
@@ -242,20 +255,20 @@ def test_a_drain_waits_for_the_answer_under_way(
 ) -> None:
     old, new = engines
     old.slow.clear()
-    relay.point(old.port)
+    relay.point(old)
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(
             policy_ask, [{"role": "user", "content": "wait"}], host="127.0.0.1", port=relay.port
         )
         while not old.asked:
             time.sleep(0.01)
-        relay.point(new.port)
+        relay.point(new)
         began = time.monotonic()
-        assert relay.drain(old.port, 0.3) == 1
+        assert relay.drain(old, 0.3) == 1
         assert time.monotonic() - began > 0.25
         assert policy_ask(HELLO, host="127.0.0.1", port=relay.port) == "new"
         old.slow.set()
-        assert relay.drain(old.port, 20) == 0
+        assert relay.drain(old, 20) == 0
         assert told.result(5) == "old"
 
 
@@ -408,7 +421,7 @@ def test_what_the_engine_says_of_a_failure_stays_inside(relay: Relay, engine: En
 
 @pytest.mark.parametrize("port", [None, 1])
 def test_without_a_server_it_says_so(relay: Relay, port: int | None) -> None:
-    relay.point(port)
+    relay.point(None if port is None else FakeServer(port))
     assert not policy_healthy(host="127.0.0.1", port=relay.port)
     with pytest.raises(PolicyUnavailable, match=r"503.*No policy is served yet"):
         policy_ask(HELLO, host="127.0.0.1", port=relay.port)
@@ -416,7 +429,7 @@ def test_without_a_server_it_says_so(relay: Relay, port: int | None) -> None:
 
 def test_an_engine_that_hangs_is_not_healthy_and_is_said_in_time(relay: Relay) -> None:
     with silent_server() as port:
-        relay.point(port)
+        relay.point(FakeServer(port))
         began = time.monotonic()
         assert asked(relay, "GET", "/health")[0] == 503
         assert time.monotonic() - began < 60
@@ -471,7 +484,7 @@ def test_half_of_a_surrogate_pair_that_an_engine_writes_is_passed_on(
 def test_every_choice_takes_a_place_and_health_takes_none(
     relay: Relay, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(load, "MOST_AT_ONCE", 4)
     wait = {"messages": [{"role": "user", "content": "wait"}], "n": 3}
     engine.slow.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -481,7 +494,7 @@ def test_every_choice_takes_a_place_and_health_takes_none(
         two = {"messages": HELLO, "n": 2}
         status, document = asked(relay, "POST", "/v1/chat/completions", two)
         assert (status, document["error"]["code"]) == (503, "busy")
-        monkeypatch.setattr(relay_module, "MOST_AT_ONCE", 3)
+        monkeypatch.setattr(load, "MOST_AT_ONCE", 3)
         assert asked(relay, "POST", "/v1/chat/completions", {"messages": HELLO})[0] == 503
         assert asked(relay, "GET", "/health")[0] == 200
         engine.slow.set()

@@ -21,6 +21,7 @@ from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.routes import ShadowRoute
 from evaluation.gates.serving.shadowing import Offered, Shadowing, compared
 from tests.evaluation.gates.serving.test_relay import HELLO, Engine, asked
+from tests.evaluation.gates.serving.test_supervisor import FakeServer
 
 SHADOW = uuid.UUID(int=7)
 CHAT = "/v1/chat/completions"
@@ -54,9 +55,9 @@ def engines() -> Iterator[tuple[Engine, Engine]]:
 def relay(engines: tuple[Engine, Engine]) -> Iterator[Relay]:
     made = Relay("127.0.0.1", 0, name="policy")
     made.start()
-    made.point(engines[0].port)
+    made.point(engines[0])
     made.routes.shade(ShadowRoute(SHADOW, 100))
-    made.routes.point_beside(engines[1].port, None, uuid.UUID(int=3))
+    made.routes.point_beside(engines[1], None, uuid.UUID(int=3))
     made.shadowing = Shadowing(made.routes, name="policy", busy=made.busy)
     made.shadowing.start()
     yield made
@@ -202,7 +203,7 @@ def test_a_canary_s_answers_are_not_put_to_a_shadow(relay: Relay) -> None:
     """There is room for one beside the deployed policy: routes never hold a server of both."""
     relay.routes.split(CanarySplit(uuid.UUID(int=4), 50))
     relay.routes.shade(None)
-    relay.routes.point_beside(free_port(), None, uuid.UUID(int=3))
+    relay.routes.point_beside(FakeServer(free_port()), None, uuid.UUID(int=3))
     assert relay.routes.shadow is None
     assert relay.shadowing is not None
     assert relay.shadowing.draw(ChatRequest(HELLO, {})) is None

@@ -25,6 +25,11 @@ from web.models import Notice
 class FakeServer:
     port: int
     running: bool = True
+    size: int = 1
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port,) if self.running else ()
 
     def alive(self) -> bool:
         return self.running
@@ -65,14 +70,15 @@ class Bench:
         self.servers.append(FakeServer(port=9000 + len(self.servers)))
         return self.servers[-1]
 
-    def point(self, port: int | None, artifact: Path | None = None, version: object = None) -> None:
-        self.target = port
-        assert (artifact is None) == (port is None)
+    def point(
+        self, server: FakeServer | None, artifact: Path | None = None, version: object = None
+    ) -> None:
+        self.target = server.port if server else None
+        assert (artifact is None) == (server is None)
 
-    def drain(self, port: int, seconds: float) -> int:
+    def drain(self, server: FakeServer, seconds: float) -> int:
         """Remember whether that server still ran, and was no longer asked."""
-        server = next(server for server in self.servers if server.port == port)
-        self.drained.append((port, server.running and self.target != port))
+        self.drained.append((server.port, server.running and self.target != server.port))
         self.waited += seconds
         return self.under_way
 

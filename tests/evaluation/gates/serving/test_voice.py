@@ -109,9 +109,9 @@ def test_who_stops_listening_ends_the_answers(world, policy):
     assert next(listening).text == "word "
     listening.close()
     relay, until = policy.relay, time.monotonic() + 10
-    while relay.drain(policy.engine.port, 0.1) and time.monotonic() < until:
+    while relay.drain(policy.engine, 0.1) and time.monotonic() < until:
         pass
-    assert relay.drain(policy.engine.port, 0.0) == 0
+    assert relay.drain(policy.engine, 0.0) == 0
 
 
 def test_another_line_s_policy_is_not_talked_to(world, policy):
@@ -120,7 +120,7 @@ def test_another_line_s_policy_is_not_talked_to(world, policy):
 
 
 def test_a_server_that_does_not_name_its_version_is_not_believed(world, policy):
-    policy.relay.point(policy.engine.port)
+    policy.relay.point(policy.engine)
     with pytest.raises(PolicySilent, match="does not answer now"):
         heard(world.line, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from outerloop.operations.monitoring import metrics
 from outerloop.rounds.models import RoundStep, StartAttempt, State
 from tests.annotation.factories import label_next, lease, some_pairs
 from tests.outerloop.rounds.world import LoopWorld
+from tests.support.scripted_policy import by_seed, scripted_policy
 from training.runs.models import Run
 
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -92,6 +94,7 @@ def test_runs_and_serving(loop, client):
     assert found["outerloop_run_attempts_total", "ppo"] == 3
     assert found["outerloop_deployment_served", loop.line.name] == 0
     assert found["outerloop_policy_server_up",] == 0
+    assert ("outerloop_policy_server_replicas", "up") not in found
     assert found["outerloop_ready", "database"] == 1
     assert found["outerloop_store_free_bytes",] > 0
 
@@ -141,3 +144,11 @@ def test_who_may_read_them(
 def test_being_signed_in_does_not_open_them(db, client, admin_user):
     client.force_login(admin_user)
     assert client.get("/metrics").status_code == 404
+
+
+def test_how_many_replicas_answer_is_told_where_a_policy_server_does(loop, client, settings):
+    with scripted_policy(settings, uuid.uuid4(), by_seed("Hello")):
+        found = scrape(client)
+    assert found["outerloop_policy_server_up",] == 1
+    assert found["outerloop_policy_server_replicas", "up"] == 1
+    assert found["outerloop_policy_server_replicas", "wanted"] == 1

@@ -6,6 +6,7 @@ import shutil
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,31 @@ class Command(BaseCommand):
         place = options["directory"] or (
             Path(settings.VAR_DIR) / "reproductions" / f"{round_.line.slug}-{round_.number}"
         )
+        if place.exists() and not place.is_dir():
+            raise CommandError(f"{place} is a file; name a folder with --directory.")
         table, console = _table(round_), _console()
         equal = _snapshot_row(round_, table)
         differences: set[tuple[str, str, str]] = set()
-        for run in runs:
-            found = _reproduce(run, place / f"{run.kind}-{str(run.id)[:8]}", console)
+        folders = [place / f"{run.kind}-{str(run.id)[:8]}" for run in runs]
+        for run, folder in zip(runs, folders, strict=True):
+            found = _reproduce(run, folder, console)
             _rows(found, table)
             equal &= found.equal
             differences |= set(found.differences)
         console.print(table)
         _explain(console, equal, sorted(differences))
         if not options["keep"]:
-            shutil.rmtree(place, ignore_errors=True)
+            _clear(place, folders)
         if not equal:
             sys.exit(1)
+
+
+def _clear(place: Path, folders: Sequence[Path]) -> None:
+    """What was made here goes; the place itself only where nothing else lies in it."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _round(slug: str, number: int) -> Round:

@@ -91,7 +91,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "web.middleware.content_security_policy",
+    "web.unsent.signed_out_forms",
 ]
+CSRF_FAILURE_VIEW = "web.unsent.form_too_old"
 
 ROOT_URLCONF = "outerloop.urls"
 WSGI_APPLICATION = "outerloop.wsgi.application"
@@ -288,8 +290,8 @@ OUTERLOOP_MLFLOW = env_matching(
 OUTERLOOP_WEBHOOK_DAYS = env_int("OUTERLOOP_WEBHOOK_DAYS", 30, minimum=1)
 
 # What `manage.py retention` keeps; nightly only where somebody asks for it.
-OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1)
-OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1)
+OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1, maximum=36_500)
+OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1, maximum=1_000_000)
 OUTERLOOP_RETENTION_NIGHTLY = env_bool("OUTERLOOP_RETENTION_NIGHTLY", False)
 # Servers of each version behind that port, and the GPUs that are dealt out among them; empty: each sees all.
 POLICY_SERVER_REPLICAS = env_int("POLICY_SERVER_REPLICAS", 1, minimum=1, maximum=64)

@@ -128,6 +128,16 @@ def test_a_folder_with_files_of_others_is_left_alone(past, tmp_path):
     assert (mine / "thesis.txt").exists()
 
 
+def test_what_lies_in_the_named_directory_stays_there(past, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    (mine / "thesis").mkdir(parents=True)
+    (mine / "thesis" / "chapter.txt").write_text("three years of work")
+    assert reproduce(past, capsys, directory=mine)[0] == 0
+    assert [path.name for path in mine.rglob("*")] == ["thesis", "chapter.txt"]
+    with pytest.raises(CommandError, match="is a file; name a folder"):
+        reproduce(past, capsys, directory=mine / "thesis" / "chapter.txt")
+
+
 def test_artifacts_of_either_side_are_compared_by_name():
     def made(name, sha256):
         return ArtifactRef(name, "file", name, sha256, 1)

@@ -6,12 +6,14 @@ import shutil
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from outerloop.rounds.models import Round, RoundStep
@@ -47,20 +49,31 @@ class Command(BaseCommand):
         place = options["directory"] or (
             Path(settings.VAR_DIR) / "reproductions" / f"{round_.line.slug}-{round_.number}"
         )
+        if place.exists() and not place.is_dir():
+            raise CommandError(f"{place} is a file; name a folder with --directory.")
         table, console = _table(round_), _console()
         equal = _snapshot_row(round_, table)
         differences: set[tuple[str, str, str]] = set()
-        for run in runs:
-            found = _reproduce(run, place / f"{run.kind}-{str(run.id)[:8]}", console)
+        folders = [place / f"{run.kind}-{str(run.id)[:8]}" for run in runs]
+        for run, folder in zip(runs, folders, strict=True):
+            found = _reproduce(run, folder, console)
             _rows(found, table)
             equal &= found.equal
             differences |= set(found.differences)
         console.print(table)
         _explain(console, equal, sorted(differences))
         if not options["keep"]:
-            shutil.rmtree(place, ignore_errors=True)
+            _clear(place, folders)
         if not equal:
             sys.exit(1)
+
+
+def _clear(place: Path, folders: Sequence[Path]) -> None:
+    """What was made here goes; the place itself only where nothing else lies in it."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _round(slug: str, number: int) -> Round:
@@ -99,7 +112,7 @@ def _console() -> Console:
 
 
 def _table(round_: Round) -> Table:
-    table = Table(title=f"{round_.line.name}, round {round_.number}, once more")
+    table = Table(title=f"{escape(round_.line.name)}, round {round_.number}, once more")
     for column in ("program", "artifact", "then", "now", "same", "seconds"):
         table.add_column(column)
     return table
@@ -124,7 +137,7 @@ def _rows(found: training.Reproduction, table: Table) -> None:
     for i, artifact in enumerate(found.artifacts):
         table.add_row(
             found.kind if i == 0 else "",
-            artifact.name,
+            escape(artifact.name),
             artifact.recorded[:12] or "none",
             artifact.again[:12] or "none",
             _word(artifact.equal),
@@ -138,7 +151,7 @@ def _word(same: bool) -> str:
 
 def _explain(console: Console, equal: bool, differences: list[tuple[str, str, str]]) -> None:
     for name, then, now in differences:
-        console.print(f"differs: {name} was {then}, is {now}")
+        console.print(f"differs: {name} was {then}, is {now}", markup=False)
     if equal:
         console.print("Every artifact has the same bytes as then.")
     elif differences:

@@ -240,11 +240,11 @@ def cut_and_resumed(spec, monkeypatch, *, at):
     """The program dies before its optimiser step number `at`, and goes on to its end."""
     steps, real = [], runtime.optimizer_step
 
-    def dies(*arguments):
+    def dies(*arguments, **settings):
         steps.append(1)
         if len(steps) == at:
             raise Killed
-        return real(*arguments)
+        return real(*arguments, **settings)
 
     with monkeypatch.context() as death:
         death.setattr(reward_member, "optimizer_step", dies)

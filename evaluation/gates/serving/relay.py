@@ -33,7 +33,7 @@ from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
 from .forwarding import LOCAL, EngineAway, completion, stream
 from .limits import DEFAULT_TOKENS
 from .routes import Current, Routes
-from .shadowing import Offered, Shadowing
+from .shadowing import AnsweredRequest, Shadowing
 
 logger = logging.getLogger(__name__)
 
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, answer)
         if relay.shadowing and route and read.text is not None:
             seconds = time.monotonic() - began
-            relay.shadowing.offer(Offered(route, request, tokens, read.text, seconds))
+            relay.shadowing.offer(AnsweredRequest(route, request, tokens, read.text, seconds))
 
     def _stream(
         self,

@@ -72,7 +72,7 @@ STEPS = {
     "context": "step_words steps step_faults",
     "deploying": "step_words steps step_faults",
     "judging": "step_words steps offering judge step_faults",
-    "learning": "step_words steps optimisers suites reproduce",
+    "learning": "step_words steps optimisers suites reproduce signal_opinion",
     "past": "past",
 }
 

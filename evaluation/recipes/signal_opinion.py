@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +93,14 @@ def opinion(order: dict[str, Any]) -> SignalOpinion:
             )
         )
     except ValueError as error:
-        return SignalOpinion(f"No head was trained: {error}", counts.pairs, counts.votes, users)
+        return replace(counts, problem=f"No head was trained: {error}")
     judged = _judged(preferences_read(Path(order["preferences"])))
-    return SignalOpinion(
-        pairs=counts.pairs,
-        votes=counts.votes,
-        users=users,
+    return replace(
+        counts,
         held_out=int(said.held_out.sum()),
         largest_share=head.largest_share,
-        **_on_signals(head, said),
         judged=len(judged),
+        **_on_signals(head, said),
         **_on_labels(head, model, judged),
     )
 
@@ -111,9 +109,7 @@ def _without(counts: SignalOpinion, why: str) -> SignalOpinion:
     problem = (
         f"No head was trained: {why}, and {FEWEST_USERS} are needed so that nobody weighs more than"
     )
-    return SignalOpinion(
-        f"{problem} {1 / FEWEST_USERS:.0%}.", counts.pairs, counts.votes, counts.users
-    )
+    return replace(counts, problem=f"{problem} {1 / FEWEST_USERS:.0%}.")
 
 
 def is_held_out(conversation: str) -> bool:
@@ -143,7 +139,7 @@ def _said(model: RewardModel, examples: Sequence[dict[str, Any]]) -> Said:
     )
 
 
-def _on_signals(head: SignalHead, said: Said) -> dict[str, Interval | None]:
+def _on_signals(head: SignalHead, said: Said) -> dict[str, Any]:
     first, second = head.scores(said.first.states), head.scores(said.second.states)
     of_head = _told(said, first, second)
     of_people = _told(said, said.first.scores, said.second.scores)
@@ -185,7 +181,7 @@ def _judged(rows: Sequence[PreferenceRow]) -> list[PreferenceRow]:
 
 def _on_labels(
     head: SignalHead, model: RewardModel, rows: Sequence[PreferenceRow]
-) -> dict[str, Interval | None]:
+) -> dict[str, Any]:
     if not rows:
         return {}
     read = _read(model, [(row.messages, text) for row in rows for text in row.completions])

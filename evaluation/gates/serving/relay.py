@@ -44,7 +44,7 @@ from .forwarding import (
 from .limits import DEFAULT_TOKENS
 from .load import Load, Place, replicas_up
 from .routes import Answering, Current, Routes
-from .shadowing import Offered, Shadowing
+from .shadowing import AnsweredRequest, Shadowing
 
 logger = logging.getLogger(__name__)
 
@@ -289,7 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, answer)
         if relay.shadowing and route and read.text is not None:
             seconds = time.monotonic() - began
-            relay.shadowing.offer(Offered(route, request, tokens, read.text, seconds))
+            relay.shadowing.offer(AnsweredRequest(route, request, tokens, read.text, seconds))
 
     def _stream(
         self,

@@ -36,7 +36,7 @@ POLL = 0.05
 
 
 @dataclass(frozen=True)
-class Offered:
+class AnsweredRequest:
     """A request that the deployed policy has answered, with `text`, in `seconds`."""
 
     route: ShadowRoute
@@ -58,7 +58,7 @@ class Shadowing:
         drawn: Callable[[int], bool] = lambda share: random.random() * 100 < share,
     ) -> None:
         self.routes, self.name, self.busy, self.drawn = routes, name, busy, drawn
-        self._queue: queue.Queue[Offered] = queue.Queue(WAITING)
+        self._queue: queue.Queue[AnsweredRequest] = queue.Queue(WAITING)
         self._dropped = 0
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Shadowing:
             return None
         return route
 
-    def offer(self, offered: Offered) -> None:
+    def offer(self, offered: AnsweredRequest) -> None:
         """Never waits."""
         try:
             self._queue.put_nowait(offered)
@@ -86,7 +86,7 @@ class Shadowing:
             except Exception:
                 logger.exception("A request could not be put to the shadow.")
 
-    def _asked(self, offered: Offered) -> ShadowCounts:
+    def _asked(self, offered: AnsweredRequest) -> ShadowCounts:
         if not self._free():
             return ShadowCounts(dropped=1)
         server = offered.route.server
@@ -130,7 +130,7 @@ class Shadowing:
             connections.close_all()
 
 
-def compared(offered: Offered, text: str, seconds: float) -> ShadowCounts:
+def compared(offered: AnsweredRequest, text: str, seconds: float) -> ShadowCounts:
     """One answered request."""
     refused = refusal_classify(text) == "full"
     deployed = refusal_classify(offered.text) == "full"

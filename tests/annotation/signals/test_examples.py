@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -88,7 +89,7 @@ def test_who_speaks_much_crowds_nobody_out(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_it_is_off_until_it_is_switched_on_and_goes_off_with_the_signals() -> None:
-    act = {"line_id": LINE, "actor": "a", "name": "tides"}
+    act: dict[str, Any] = {"line_id": LINE, "actor": "a", "name": "tides"}
     assert not annotation.signal_opinion_on(LINE)
     for _ in range(2):
         annotation.signal_opinion_switch(**act, on=True)

@@ -108,7 +108,13 @@ def test_the_program_itself_says_that_there_are_too_few_users(loop, behave):
 
 @pytest.mark.slow
 def test_a_program_that_breaks_off_is_told_by_its_last_line(loop, tmp_path: Path):
-    order = {"text": "x", "other": None, "up": True, "messages": [], "conversation": "c"}
+    order: dict[str, Any] = {
+        "text": "x",
+        "other": None,
+        "up": True,
+        "messages": [],
+        "conversation": "c",
+    }
     found = evaluation.signal_opinion_ask(
         reward_model=tmp_path,
         preferences=tmp_path,

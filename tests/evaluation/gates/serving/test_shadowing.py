@@ -19,7 +19,7 @@ from evaluation.gates.serving.client import NO_CANARY
 from evaluation.gates.serving.engine import free_port
 from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.routes import ShadowRoute
-from evaluation.gates.serving.shadowing import Offered, Shadowing, compared
+from evaluation.gates.serving.shadowing import AnsweredRequest, Shadowing, compared
 from tests.evaluation.gates.serving.test_relay import HELLO, Engine, asked
 from tests.evaluation.gates.serving.test_supervisor import FakeServer
 
@@ -130,7 +130,9 @@ def test_a_shadow_that_was_ended_meanwhile_has_not_failed(
     shadowing = relay.shadowing
     assert shadowing is not None
     route = ShadowRoute(SHADOW, 100, relay.routes.deployed)
-    gone = Offered(route, ChatRequest([{"role": "user", "content": "die"}], {}), 9, "old", 1.0)
+    gone = AnsweredRequest(
+        route, ChatRequest([{"role": "user", "content": "die"}], {}), 9, "old", 1.0
+    )
     assert shadowing._asked(gone) == ShadowCounts(dropped=1)
 
 
@@ -211,7 +213,7 @@ def test_a_canary_s_answers_are_not_put_to_a_shadow(relay: Relay) -> None:
 
 def test_refusals_are_read_and_no_text_is_in_what_is_kept() -> None:
     request = ChatRequest(HELLO, {})
-    offered = Offered(ShadowRoute(SHADOW, 100), request, 9, "Gladly: it is at noon.", 1.5)
+    offered = AnsweredRequest(ShadowRoute(SHADOW, 100), request, 9, "Gladly: it is at noon.", 1.5)
     found = compared(offered, "I'm sorry, I can't help with that.", 2.5)
     assert (found.refused, found.deployed_refused) == (1, 0)
     assert (found.refused_alone, found.deployed_refused_alone) == (1, 0)

@@ -15,8 +15,7 @@ from pathlib import Path
 import huggingface_hub as hub
 from django.conf import settings
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import disable_progress_bars
-from huggingface_hub.utils.logging import set_verbosity_error
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from web.outgoing import OutgoingRefused
 
@@ -64,7 +63,7 @@ class HubPush:
 
 def quiet_logs() -> None:
     """The libraries would log every address that is asked, and those of storage are signed: who has one may write."""
-    set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 

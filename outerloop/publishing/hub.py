@@ -22,7 +22,7 @@ from web.outgoing import OutgoingRefused
 from .guarded_client import guarded_client
 from .jobs import PushCancelled, PushRefused
 from .names import CARD, files_of
-from .watching import Watch, WatchedFile
+from .watching import PushWatch, WatchedFile
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class HubPush:
     card: str
     title: str
 
-    def sent(self, watch: Watch) -> str:
+    def sent(self, watch: PushWatch) -> str:
         """The commit that the repository stands at. Raises `PushRefused` with a sentence, `PushCancelled`."""
         try:
             return self._sent(watch)
         except Exception as error:
             raise _told(error, self.name) from error
 
-    def _sent(self, watch: Watch) -> str:
+    def _sent(self, watch: PushWatch) -> str:
         disable_progress_bars()
         quiet_logs()
         hub.set_client_factory(guarded_client)

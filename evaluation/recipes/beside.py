@@ -56,9 +56,7 @@ def side_score(
         held_out=np.asarray(
             scorers.held_out.score(texts, batch_size=batch_size).combined().double().numpy()
         ),
-        spread=np.asarray(scores.spread.double().numpy())
-        if len(scorers.train.members) > 1
-        else None,
+        spread=np.asarray(scores.spread.double().numpy()) if scorers.train.voices > 1 else None,
     )
 
 

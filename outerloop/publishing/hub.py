@@ -15,15 +15,14 @@ from pathlib import Path
 import huggingface_hub as hub
 from django.conf import settings
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import disable_progress_bars
-from huggingface_hub.utils.logging import set_verbosity_error
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from web.outgoing import OutgoingRefused
 
 from .guarded_client import guarded_client
 from .jobs import PushCancelled, PushRefused
 from .names import CARD, files_of
-from .watching import Watch, WatchedFile
+from .watching import PushWatch, WatchedFile
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class HubPush:
     card: str
     title: str
 
-    def sent(self, watch: Watch) -> str:
+    def sent(self, watch: PushWatch) -> str:
         """The commit that the repository stands at. Raises `PushRefused` with a sentence, `PushCancelled`."""
         try:
             return self._sent(watch)
         except Exception as error:
             raise _told(error, self.name) from error
 
-    def _sent(self, watch: Watch) -> str:
+    def _sent(self, watch: PushWatch) -> str:
         disable_progress_bars()
         quiet_logs()
         hub.set_client_factory(guarded_client)
@@ -64,7 +63,7 @@ class HubPush:
 
 def quiet_logs() -> None:
     """The libraries would log every address that is asked, and those of storage are signed: who has one may write."""
-    set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 

@@ -20,7 +20,7 @@ from web.outgoing import OutgoingFailed, OutgoingRefused, address_check
 
 from .jobs import PushRefused
 from .names import CARD, files_of
-from .watching import Watch
+from .watching import PushWatch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,7 +52,7 @@ class RegistryPush:
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
 
-    def sent(self, watch: Watch) -> str:
+    def sent(self, watch: PushWatch) -> str:
         """The number of the registered version. Raises `PushRefused` with a sentence, `PushCancelled`."""
         if settings.OUTERLOOP_MLFLOW.startswith("http"):
             try:
@@ -71,7 +71,7 @@ class RegistryPush:
             said = " ".join(re.sub(r"https?://\S+", "(address)", str(error)).split())[:200]
             raise PushRefused(f"MLflow refused: {said}") from error
 
-    def _registered(self, client: MlflowClient, watch: Watch) -> str:
+    def _registered(self, client: MlflowClient, watch: PushWatch) -> str:
         run = self._run(client)
         run_id, before = run.info.run_id, 0
         client.log_text(run_id, self.card, f"{ARTIFACT}/{CARD}")

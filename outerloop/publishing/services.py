@@ -23,7 +23,7 @@ from .jobs import PushRefused, push_carried
 from .mlflow_registry import MISSING, RegistryPush, is_installed
 from .models import Destination, Push
 from .names import files_of, name_problem
-from .watching import Sending, Watch, watched
+from .watching import PushWatch, Sending, watched
 
 
 def destination_problem(destination: str) -> str:
@@ -82,7 +82,7 @@ def _pushed(push: Push) -> dict[str, Any]:
     problem = destination_problem(push.destination)
     if problem:
         raise PushRefused(problem)
-    watch = Watch()
+    watch = PushWatch()
     reference = watched(push, watch, _sending(push, _version(push.version)))
     return {
         "reference": reference[:100],
@@ -99,7 +99,7 @@ def _sending(push: Push, version: ModelVersionRecord) -> Sending:
     relative = version.path.relative_to(settings.ARTIFACT_ROOT)
     stored = training.StoredArtifact(version.name, str(relative), version.sha256)
 
-    def sent(watch: Watch) -> str:
+    def sent(watch: PushWatch) -> str:
         with _held(stored) as folder:
             watch.total = sum(path.stat().st_size for _, path in files_of(folder))
             if push.destination == Destination.HUB:

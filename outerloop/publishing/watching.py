@@ -15,11 +15,11 @@ from .models import Push
 
 LOOK_SECONDS = 1.0
 
-Sending = Callable[["Watch"], str]
+Sending = Callable[["PushWatch"], str]
 
 
 @dataclass
-class Watch:
+class PushWatch:
     """`done` of `total` bytes have been sent; `stopped`, the next piece that is read raises `PushCancelled`."""
 
     done: int = 0
@@ -35,7 +35,7 @@ class Watch:
 class WatchedFile(io.BufferedReader):
     """A file that tells how far it was read, once it is `sent`: to make its digest it is read before."""
 
-    def __init__(self, path: Path, watch: Watch, before: int) -> None:
+    def __init__(self, path: Path, watch: PushWatch, before: int) -> None:
         super().__init__(io.FileIO(path))
         self.watch, self.before, self.sent = watch, before, False
 
@@ -45,7 +45,7 @@ class WatchedFile(io.BufferedReader):
         return piece
 
 
-def watched(push: Push, watch: Watch, sending: Sending) -> str:
+def watched(push: Push, watch: PushWatch, sending: Sending) -> str:
     """Let `sending` work in a thread, which touches no database, and write down every second how far it is.
 
     Returns what it returns. `PushCancelled` when the push was asked to stop; what is on its way ends first.

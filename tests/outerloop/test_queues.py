@@ -28,7 +28,10 @@ def queues_of(command: list[str]) -> set[str]:
 
 def test_imports_and_exports_wait_apart_from_sweeps_and_steps():
     app.loader.import_default_modules()
-    apart = {"exchange.import_run", "exchange.export_run", "operations.retention"}
+    apart = {
+        *("exchange.import_run", "exchange.export_run"),
+        *("publishing.push_run", "operations.retention"),
+    }
     ours = {name for name in app.tasks if not name.startswith("celery.")}
     assert apart <= ours
     assert {name for name in ours if queue_of(name) == "files"} == apart
@@ -42,6 +45,7 @@ def test_the_schedule_sends_no_sweep_to_the_queue_of_the_files():
         "rounds.sweep": "default", "comparisons.sweep_leases": "default",
         "comparisons.count_labels": "default", "exchange.sweep": "default", "operations.retention": "files",
         "quality.measure_again": "default", "webhooks.send": "webhooks",
+        "publishing.sweep": "default",
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from evaluation.contracts import (
+    CriterionAccuracy,
     JudgedPromptWear,
     RaterLabels,
     RewardModelMeasurements,
@@ -8,12 +9,13 @@ from evaluation.contracts import (
 )
 from evaluation.reports.pages.remarks import remark_tables
 from evaluation.reports.pages.tables import (
+    criterion_table,
     label_table,
     rater_table,
     reward_model_table,
     verdict_table,
 )
-from tests.evaluation.reports.records import PROMOTED, SPLIT
+from tests.evaluation.reports.records import PROMOTED, SPLIT, interval
 
 CALIBRATED = "Calibration error, calibrated on validation"
 
@@ -30,6 +32,18 @@ def test_calibrated_figures_stand_beside_the_raw_ones():
     found = rows(test=new, validation=SPLIT)
     assert found["Negative log-likelihood, calibrated on validation"] == ("0.600", "not measured")
     assert found[CALIBRATED] == ("0.030", "not measured")
+
+
+def test_each_criterion_of_a_mix_has_a_row_and_a_model_of_overall_votes_no_table():
+    head, mix = interval(0.8, 0.7, 0.9), interval(0.6, 0.5, 0.7)
+    split = replace(SPLIT, criteria=(CriterionAccuracy("kind_words", 0.25, 1200, 30, head, mix),))
+    measured = RewardModelMeasurements({"test": split})
+    table = criterion_table(replace(PROMOTED, reward_model=measured))
+    assert table is not None
+    assert [(row.name, row.cells) for row in table.rows] == [
+        ("Kind words", ("25%", "1,200 (30)", "80% (70% to 90%)", "60% (50% to 70%)"))
+    ]
+    assert criterion_table(PROMOTED) is None
 
 
 def test_records_of_before_have_no_empty_rows():

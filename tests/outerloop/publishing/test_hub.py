@@ -10,7 +10,7 @@ import pytest
 
 from outerloop.publishing.hub import HubPush
 from outerloop.publishing.jobs import PushCancelled, PushRefused
-from outerloop.publishing.watching import Watch
+from outerloop.publishing.watching import PushWatch
 from tests.support.hub_stand_in import TOKEN, Hub
 
 CARD = "---\nlibrary_name: transformers\n---\n\n# policy v7\n"
@@ -34,7 +34,7 @@ def push(folder: Path, **changes: Any) -> HubPush:
 
 
 def test_the_files_and_the_card_arrive_in_one_commit(the_hub: Hub, folder: Path) -> None:
-    watch = Watch()
+    watch = PushWatch()
     commit = push(folder).sent(watch)
     repository = the_hub.repositories["team/policy"]
     assert repository.private
@@ -51,7 +51,7 @@ def test_the_files_and_the_card_arrive_in_one_commit(the_hub: Hub, folder: Path)
 
 def test_a_large_file_goes_in_parts_where_the_hub_says_so(the_hub: Hub, folder: Path) -> None:
     the_hub.part_bytes = 400_000
-    push(folder).sent(Watch())
+    push(folder).sent(PushWatch())
     assert the_hub.puts == [400_000, 400_000, 224_000]
     assert the_hub.repositories["team/policy"].files["model.safetensors"] == WEIGHTS
 
@@ -59,10 +59,10 @@ def test_a_large_file_goes_in_parts_where_the_hub_says_so(the_hub: Hub, folder: 
 def test_a_second_push_of_the_same_sends_nothing_and_commits_nothing(
     the_hub: Hub, folder: Path
 ) -> None:
-    first = push(folder).sent(Watch())
-    assert push(folder).sent(Watch()) == first
+    first = push(folder).sent(PushWatch())
+    assert push(folder).sent(PushWatch()) == first
     assert len(the_hub.puts) == 1
-    push(folder, card=CARD + "More.\n").sent(Watch())
+    push(folder, card=CARD + "More.\n").sent(PushWatch())
     repository = the_hub.repositories["team/policy"]
     assert (len(repository.commits), len(the_hub.puts)) == (2, 1)
     assert repository.files["README.md"].endswith(b"More.\n")
@@ -71,7 +71,7 @@ def test_a_second_push_of_the_same_sends_nothing_and_commits_nothing(
 def test_a_stopped_push_ends_between_two_pieces_and_commits_nothing(
     the_hub: Hub, folder: Path
 ) -> None:
-    watch = Watch()
+    watch = PushWatch()
     the_hub.on_put = watch.stopped.set
     (folder / "model.safetensors").write_bytes(bytes(32_000_000))  # more than sockets hold
     with pytest.raises(PushCancelled):
@@ -85,7 +85,7 @@ def test_a_wrong_token_is_said_in_a_sentence_without_it(
 ) -> None:
     settings.OUTERLOOP_HUB_TOKEN = "hf_an-old-one"
     with caplog.at_level(logging.DEBUG), pytest.raises(PushRefused) as refused:
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
     assert "does not take the token of OUTERLOOP_HUB_TOKEN" in str(refused.value)
     assert "hf_an-old-one" not in str(refused.value) + caplog.text
 
@@ -104,14 +104,14 @@ def test_what_a_hub_refuses_is_said_in_a_sentence(
     the_hub.status = status
     the_hub.location = "http://169.254.169.254/" if status == 307 else ""
     with pytest.raises(PushRefused, match=says):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
 
 
 def test_neither_token_nor_signed_address_is_written_to_a_log(
     the_hub: Hub, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
     assert TOKEN not in caplog.text
     assert "Signature" not in caplog.text
 
@@ -122,13 +122,13 @@ def test_storage_inside_is_refused_as_every_address_is(
     """A hub may name any address for large files; one that the operator did not allow is not asked."""
     the_hub.storage = "http://10.1.2.3:9000"
     with pytest.raises(PushRefused, match=r"10\.1\.2\.3, which is no public address"):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
     settings.OUTERLOOP_OUTGOING_ALLOW = []
     with pytest.raises(PushRefused, match=r"127\.0\.0\.1, which is no public address"):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
     settings.OUTERLOOP_OUTGOING_HTTP = False
     with pytest.raises(PushRefused, match="OUTERLOOP_OUTGOING_HTTP"):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())
 
 
 def test_a_hub_that_is_away_is_said_in_a_sentence(
@@ -136,4 +136,4 @@ def test_a_hub_that_is_away_is_said_in_a_sentence(
 ) -> None:
     settings.OUTERLOOP_HUB = "http://127.0.0.1:1025"
     with pytest.raises(PushRefused, match=r"The hub was not reached: 127\.0\.0\.1 takes no conn"):
-        push(folder).sent(Watch())
+        push(folder).sent(PushWatch())

@@ -14,7 +14,7 @@ from outerloop.publishing import tasks
 from outerloop.publishing.jobs import SILENCE, push_cancel, pushes_waiting
 from outerloop.publishing.models import Push
 from outerloop.publishing.services import destination_problem, push_create, push_run
-from outerloop.publishing.watching import Watch, watched
+from outerloop.publishing.watching import PushWatch, watched
 from tests.support.hub_stand_in import TOKEN, Hub
 from training.facade import ModelVersionRecord
 from web.clock import database_now
@@ -84,7 +84,7 @@ def test_a_running_push_is_stopped_where_it_is(
     push = ordered(version)
     Push.objects.filter(pk=push.pk).update(cancel_requested=True)
 
-    def sending(watch: Watch) -> str:
+    def sending(watch: PushWatch) -> str:
         while True:
             watch.at(7)
 
@@ -97,11 +97,11 @@ def test_a_running_push_is_stopped_where_it_is(
 def test_what_the_sending_raises_is_raised_where_it_is_waited_for(
     the_hub: Hub, version: ModelVersionRecord
 ) -> None:
-    def sending(watch: Watch) -> str:
+    def sending(watch: PushWatch) -> str:
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        watched(ordered(version), Watch(), sending)
+        watched(ordered(version), PushWatch(), sending)
 
 
 def test_what_a_hub_refuses_ends_the_push_with_the_sentence(
@@ -180,7 +180,7 @@ def test_a_push_is_heard_of_while_it_works(the_hub: Hub, version: ModelVersionRe
     Push.objects.filter(pk=push.pk).update(heartbeat_at=before)
     seen: list[int] = []
 
-    def sending(watch: Watch) -> str:
+    def sending(watch: PushWatch) -> str:
         watch.total = 10
         while not seen:
             watch.at(5)
@@ -191,5 +191,5 @@ def test_a_push_is_heard_of_while_it_works(the_hub: Hub, version: ModelVersionRe
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("outerloop.publishing.watching.push_heard", heard)
-        assert watched(push, Watch(), sending) == "sent"
+        assert watched(push, PushWatch(), sending) == "sent"
     assert seen[0] == 5

@@ -84,6 +84,14 @@ def test_pairs_are_weighed_by_the_policies_that_wrote_them_where_the_plan_asks(
     assert inputs[f"writer_{kept.id}"]["sha256"] == kept.sha256
 
 
+def test_votes_on_criteria_go_to_the_reward_model_where_the_plan_mixes_them(loop, behave, evidence):
+    changes = {"reward_model": {"criteria": {"overall": 1.0, "kind": 0.5}}}
+    round_ = advance_through(round_start(line=loop.line, trigger="person", changes=changes))
+    assert training.snapshot_get(known(round_.snapshot)).recipe["criteria"] is True
+    config = run_of(round_, State.REWARD_TRAINING).spec["config"]
+    assert config["criteria"] == {"overall": 1.0, "kind": 0.5}
+
+
 def test_the_report_is_given_the_curves_of_the_optimiser(loop, behave, evidence):
     changes = {"optimizer": "dpo", "dpo": {"adapter": {"kind": "lora"}}}
     round_ = advance_through(round_start(line=loop.line, trigger="person", changes=changes))

@@ -78,6 +78,44 @@ def test_rows_and_samples_show_both_reward_models_side_by_side(
     assert {name: path_sha256(path) for name, path in inputs.items()} == before
 
 
+@pytest.mark.parametrize(("replicates", "how"), [(1, "mean"), (2, "worst")])
+def test_a_mix_of_criteria_pays_the_weighted_sum_of_its_heads(
+    tmp_path: Path, inputs: dict[str, Path], replicates: int, how: str
+) -> None:
+    """Of each head's own scores, by the weights 1 and 3; "worst" is that of two mixes, never of two criteria."""
+    root = inputs["policy"].parent
+    path = ppo_runs.write_reward_model(root / f"mix_{how}", members=2 * replicates, seed=3)
+    document = json.loads((path / scoring.SETTINGS).read_text())
+    for i, member in enumerate(document["members"]):
+        key, weight = ("brief", 1.0) if i < replicates else ("kind", 3.0)
+        member |= {"criterion": key, "weight": weight}
+    (path / scoring.SETTINGS).write_text(json.dumps(document))
+    mixed = {**inputs, "reward_model": path}
+    assert run(tmp_path / "run", mixed, reward_combination=how) == 0
+    model = reward_model_load(path)
+    assert model.voices == replicates
+    for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        heads = model.score([(row["messages"], row["text"])]).heads
+        assert heads is not None
+        scaled = [
+            (float(score) - member["mean"]) / member["std"]
+            for score, member in zip(heads[:, 0], document["members"], strict=True)
+        ]
+        mixes = [0.25 * scaled[r] + 0.75 * scaled[replicates + r] for r in range(replicates)]
+        assert row["reward_train"] == pytest.approx(min(mixes), abs=1e-4)
+
+
+def test_caution_among_mixes_needs_several_of_them(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    path = ppo_runs.write_reward_model(inputs["policy"].parent / "one_mix", members=2)
+    document = json.loads((path / scoring.SETTINGS).read_text())
+    for key, member in zip(("brief", "kind"), document["members"], strict=True):
+        member |= {"criterion": key, "weight": 1.0}
+    (path / scoring.SETTINGS).write_text(json.dumps(document))
+    mixed = {**inputs, "reward_model": path}
+    assert run(tmp_path / "run", mixed, reward_combination="worst") == EXIT_USER
+
+
 def test_the_held_out_model_changes_nothing_in_the_policy(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:

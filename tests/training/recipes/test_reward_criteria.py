@@ -25,11 +25,11 @@ ASKED = [{"role": "user", "content": "How do I end a process 1?"}]
 
 
 def judged_rows(count: int = 120) -> list[dict[str, Any]]:
-    """Overall and on kindness the good answer wins; on brevity the other, and every fifth pair is not asked."""
-    rows = preference_rows(count)
+    """Overall and on kindness the good answer wins; on brevity the other, and every third pair is not asked."""
+    rows: list[dict[str, Any]] = preference_rows(count)
     for i, row in enumerate(rows):
         kind = row["strength"]
-        row["criteria"] = {"kind": kind} if i % 5 == 0 else {"kind": kind, "brief": 8 - kind}
+        row["criteria"] = {"kind": kind} if i % 3 == 0 else {"kind": kind, "brief": 8 - kind}
     return rows
 
 

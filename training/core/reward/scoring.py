@@ -160,6 +160,11 @@ class RewardModel:
     members: tuple[LoadedModel, ...]
     settings: EnsembleSettings
 
+    @property
+    def voices(self) -> int:
+        """How many rewards it gives a text: of its members, or of their mixes."""
+        return len(self.settings.mixing()) if self.settings.criteria else len(self.members)
+
     def encode(self, conversations: Sequence[Conversation]) -> list[Encoded]:
         tokenizer, settings = self.members[0].tokenizer, self.settings
         limit, how = settings.max_length, settings.truncation

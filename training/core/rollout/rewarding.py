@@ -160,10 +160,13 @@ class Rewarder:
                 yield f"The input {name!r}", model
 
     def critic_source(self, policy: LoadedModel) -> CriticSource | None:
-        """The first train member, where it speaks the policy's tokens and reads left to right."""
+        """The first train member, of a mix of criteria the one that weighs most, where it speaks the policy's
+        tokens and reads left to right."""
         if self.train is None:
             return None
-        member, settings = self.train.members[0], self.train.settings.members[0]
+        weights = [settings.weight for settings in self.train.settings.members]
+        first = weights.index(max(weights))
+        member, settings = self.train.members[first], self.train.settings.members[first]
         same_backbone = type(member.model.base_model) is type(policy.model.base_model)
         if not same_backbone or member.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
             return None
@@ -204,7 +207,8 @@ def _whole_copy(member: LoadedModel) -> Any:
 
 def _raw(model: RewardModel) -> ScoreTexts:
     def score(conversations: Sequence[Conversation], texts: Sequence[str]) -> Tensor:
-        return model.score(list(zip(conversations, texts, strict=True))).raw
+        found = model.score(list(zip(conversations, texts, strict=True)))
+        return found.raw if found.heads is None else found.heads
 
     return score
 
@@ -256,7 +260,7 @@ def _train_load(
 ) -> RewardModel:
     """The model that is optimised; caution among members needs several of them."""
     model = _frozen_load(run.input("reward_model"), device, pool)
-    if combination != "mean" and len(model.members) < 2:
+    if combination != "mean" and model.voices < 2:
         raise UserError(
             f"reward_combination is {combination!r}, but the input 'reward_model' has one "
             "member; train it with members 2 or more and without weight_average, or choose 'mean'."

@@ -47,7 +47,7 @@ FROM pg_control_system()
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplicaStanding:
     """Whether the replica may be read, in words why, and by how many seconds it is behind (None: unknown)."""
 
     usable: bool
@@ -64,13 +64,13 @@ class Replica:
     """What this process knows of it: one look at most every `LOOK_SECONDS`, by one thread at a time."""
 
     clock: Callable[[], float] = time.monotonic
-    _standing: Standing = Standing(False, "It has not been asked yet.")
+    _standing: ReplicaStanding = ReplicaStanding(False, "It has not been asked yet.")
     _again_at: float = float("-inf")
     _looking: Lock = field(default_factory=Lock)
     # When the primary had written how much, newest last.
     _written: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=300))
 
-    def standing(self) -> Standing:
+    def standing(self) -> ReplicaStanding:
         if self.clock() < self._again_at or not self._looking.acquire(blocking=False):
             return self._standing
         try:
@@ -86,7 +86,7 @@ class Replica:
     def failed(self, error: Exception) -> None:
         """It broke in the middle of a reading: nobody tries it for a while."""
         logger.warning("The replica failed, the database itself is read: %s", error)
-        self._standing = Standing(False, _away(error))
+        self._standing = ReplicaStanding(False, _away(error))
         self._again_at = self.clock() + AWAY_SECONDS
         with suppress(DatabaseError, InterfaceError):
             connections[ALIAS].close()
@@ -108,18 +108,18 @@ class Replica:
             return False
         return True
 
-    def _look(self) -> Standing:
+    def _look(self) -> ReplicaStanding:
         try:
             with database_patience(PATIENCE_SECONDS):
                 now = self.clock()
                 server, written = _row(DEFAULT_DB_ALIAS, PRIMARY)
                 same, standby, replayed, since = _row(ALIAS, STANDBY)
         except (DatabaseError, InterfaceError) as error:
-            return Standing(False, _away(error))
+            return ReplicaStanding(False, _away(error))
         if same != server:
-            return Standing(False, "DATABASE_REPLICA_URL leads to a copy of another server.")
+            return ReplicaStanding(False, "DATABASE_REPLICA_URL leads to a copy of another server.")
         if not standby:
-            return Standing(
+            return ReplicaStanding(
                 False, "DATABASE_REPLICA_URL leads to no standby, but to a server that writes."
             )
         self._written.append((now, int(written)))
@@ -127,13 +127,18 @@ class Replica:
         most = settings.OUTERLOOP_REPLICA_SECONDS
         if lag > most:
             says = f"It is {lag:.0f} s behind, more than OUTERLOOP_REPLICA_SECONDS ({most})."
-            return Standing(False, says, lag)
-        return Standing(True, f"It is {lag:.0f} s behind.", lag)
+            return ReplicaStanding(False, says, lag)
+        return ReplicaStanding(True, f"It is {lag:.0f} s behind.", lag)
 
     def _lag(self, now: float, replayed: int, since: Any) -> float:
         """Seconds since the last moment known at which the primary had written no more than was replayed."""
         known = [at for at, written in self._written if written <= replayed]
         return now - known[-1] if known else float(since or 0.0)
+
+
+def _is_history(meta: Any) -> bool:
+    """Of a model, or of the cache's table, which has no label."""
+    return meta.app_label in APPS or getattr(meta, "label_lower", "") in MODELS
 
 
 def _row(alias: str, query: str) -> Any:
@@ -157,7 +162,7 @@ class HistoryRouter:
         read = reading()
         if read is None or not configured():
             return None
-        if model._meta.app_label not in APPS and model._meta.label_lower not in MODELS:
+        if not _is_history(model._meta):
             return None
         if read.alias is None:  # once for a reading, so that all of it is of one place
             read.alias, read.failed = "", replica.failed

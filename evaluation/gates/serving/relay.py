@@ -32,7 +32,7 @@ from .client import CHAT, MOST_TOKENS, NO_CANARY, VERSION
 from .feedback import FEEDBACK, Journal, KeptStream, feedback_request
 from .forwarding import LOCAL, NO_ANSWER, EngineAway, EngineLost, NobodyThere, completion, stream
 from .limits import DEFAULT_TOKENS
-from .load import Load, Place, replicas_up
+from .load import AtReplica, Load, replicas_up
 from .routes import Answering, Current, Routes
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Relay:
 
     def at_work(
         self, request: ChatRequest, *, no_canary: bool, away: Collection[int]
-    ) -> AbstractContextManager[Place]:
+    ) -> AbstractContextManager[AtReplica]:
         """A replica of the server that is current, with the request's answers under way."""
         asked = None if no_canary else request
         return self._load.place(partial(self.current, asked), request.n, away)
@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.told[VERSION] = str(served.version)
             kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
             if request.stream:
-                self._stream(Place(served, port), request, tokens, kept)
+                self._stream(AtReplica(served, port), request, tokens, kept)
             else:
                 answer = completion(port, request, tokens=tokens, model=relay.name)
                 if kept:
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self._keep(served, kept, request, answer["choices"][0]["message"]["content"])
                 self._json(200, answer)
 
-    def _stream(self, at: Place, request: ChatRequest, tokens: int, kept: str | None) -> None:
+    def _stream(self, at: AtReplica, request: ChatRequest, tokens: int, kept: str | None) -> None:
         pieces = stream(at.port, request, tokens=tokens, model=self.server.relay.name)
         if kept is None:
             self._events(pieces)

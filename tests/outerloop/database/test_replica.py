@@ -22,7 +22,7 @@ from annotation.exchange import exporting, services
 from annotation.exchange.export_options import ExportOptions
 from annotation.exchange.models import ExportJob
 from outerloop.database import replica as module
-from outerloop.database.replica import ALIAS, HistoryRouter, Replica, Standing
+from outerloop.database.replica import ALIAS, HistoryRouter, Replica, ReplicaStanding
 from outerloop.database.wrote import wrote_marked
 from outerloop.operations.monitoring import health
 from outerloop.operations.standing import replica_findings
@@ -33,7 +33,7 @@ from web.models import AuditEvent, Notice
 from web.services import audit_record
 
 pytestmark = pytest.mark.django_db(transaction=True)
-USABLE = Standing(True, "It is 0 s behind.", 0.0)
+USABLE = ReplicaStanding(True, "It is 0 s behind.", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,15 @@ def replica(
     transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Replica]:
     monkeypatch.setitem(settings.DATABASES, ALIAS, dict(connection.settings_dict))
+    own = connections[ALIAS]
+
+    def ensure_connection() -> None:
+        """Django's own, which lets tests connect only to what their class names."""
+        if own.connection is None:
+            with own.wrap_database_errors:
+                own.connect()
+
+    monkeypatch.setattr(own, "ensure_connection", ensure_connection)
     made = Replica(_standing=USABLE, _again_at=float("inf"))
     monkeypatch.setattr(module, "replica", made)
     for each in ("outerloop.operations.standing", "outerloop.operations.monitoring.health"):
@@ -80,7 +89,7 @@ def test_what_is_written_in_a_reading_is_written_to_the_database_itself() -> Non
 def test_a_reading_is_of_one_place(replica: Replica) -> None:
     def act() -> list[str]:
         found = [AuditEvent.objects.all().db]
-        replica._standing = Standing(False, "It is away.")
+        replica._standing = ReplicaStanding(False, "It is away.")
         return [*found, AuditEvent.objects.all().db]
 
     assert history_read(act) == [ALIAS, ALIAS]
@@ -109,7 +118,7 @@ def test_where_it_fails_the_page_is_made_once_more_without_it(
 
 
 def test_an_error_of_the_database_itself_is_raised(replica: Replica) -> None:
-    replica._standing = Standing(False, "It is away.")
+    replica._standing = ReplicaStanding(False, "It is away.")
     seen = []
 
     def act() -> None:
@@ -215,14 +224,14 @@ class Servers:
             return 7, self.written
         return self.system, self.standby, self.replayed, self.since
 
-    def at(self, now: float) -> Standing:
+    def at(self, now: float) -> ReplicaStanding:
         self.now = now
         return self.replica.standing()
 
 
 def test_an_idle_primary_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the last transaction was replayed long ago."""
-    assert Servers(monkeypatch).at(100) == Standing(True, "It is 0 s behind.", 0.0)
+    assert Servers(monkeypatch).at(100) == ReplicaStanding(True, "It is 0 s behind.", 0.0)
 
 
 def test_the_lag_is_the_age_of_what_was_replayed(
@@ -232,14 +241,14 @@ def test_the_lag_is_the_age_of_what_was_replayed(
     servers = Servers(monkeypatch)
     servers.at(100)
     servers.written = 2000
-    assert servers.at(103) == Standing(True, "It is 3 s behind.", 3.0)
+    assert servers.at(103) == ReplicaStanding(True, "It is 3 s behind.", 3.0)
     servers.written = 3000
     found = servers.at(106)
     assert (found.usable, found.lag) == (False, 6.0)
     servers.replayed = 2500  # it has what was written at 103, not what was at 106
     assert servers.at(109).lag == 6.0
     servers.replayed = 3000
-    assert servers.at(112) == Standing(True, "It is 0 s behind.", 0.0)
+    assert servers.at(112) == ReplicaStanding(True, "It is 0 s behind.", 0.0)
 
 
 def test_where_nothing_is_known_yet_the_replica_s_own_clock_tells(
@@ -292,7 +301,7 @@ def test_what_was_just_written_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_health_tells_and_does_not_fail(replica: Replica) -> None:
     assert health.replica_check().ok
-    replica._standing = Standing(False, "It does not answer: a secret address")
+    replica._standing = ReplicaStanding(False, "It does not answer: a secret address")
     found = health.replica_check()
     assert (found.ok, found.ready, "secret" in found.says) == (False, True, False)
     (silent,) = health.Look({"replica": health.replica_check}).answers()
@@ -303,11 +312,13 @@ def test_health_tells_and_does_not_fail(replica: Replica) -> None:
     ("standing", "level"),
     [
         (USABLE, "ok"),
-        (Standing(False, "It is 9 s behind.", 9.0), "note"),
-        (Standing(False, "x"), "bad"),
+        (ReplicaStanding(False, "It is 9 s behind.", 9.0), "note"),
+        (ReplicaStanding(False, "x"), "bad"),
     ],
 )
-def test_doctor_says_whether_it_is_read(standing: Standing, level: str, replica: Replica) -> None:
+def test_doctor_says_whether_it_is_read(
+    standing: ReplicaStanding, level: str, replica: Replica
+) -> None:
     replica._standing = standing
     ((found, says),) = replica_findings()
     assert found == level

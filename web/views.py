@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from .access import LEAD, lines_of, role_required, roles_of
 from .audit import acts
+from .history import history_view
 from .models import AuditEvent
 from .outages import DATABASE_AWAY
 from .paging import page_by_key
@@ -62,6 +63,7 @@ def notices_all_read(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@history_view
 @role_required(LEAD)
 def audit(request: HttpRequest) -> HttpResponse:
     events = AuditEvent.objects.all()

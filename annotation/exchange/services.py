@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ from django.db import transaction
 
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
+from web.history import history_read
 from web.services import audit_record
 from web.storage import storage_sentence
 from web.texts import storable
@@ -137,12 +139,14 @@ def export_run(*, job_id: UUID) -> ExportJob | None:
         options = ExportOptions.from_json(job.options)
         ending = JOB_ENDINGS[options.container]
         path = Path(settings.VAR_DIR) / "exports" / f"{job.pk}{ending}"
-        counts = exporting.export_write(
+        write = partial(
+            exporting.export_write,
             line_id=job.line,
             path=path,
             options=options,
             tick=lambda rows: job_heard(job, rows_done=rows),
         )
+        counts = history_read(write, fresh=True)  # with every label given before
         return {"path": str(path), "counts": counts.to_json(), "rows_done": counts.rows}
 
     return job_run(ExportJob, job_id, work)

@@ -15,6 +15,7 @@ from annotation.accounts.services import rater_for
 from annotation.campaigns.selectors import opted_in_campaigns
 from annotation.campaigns.views import campaign_for
 from web.access import ADJUDICATOR, ANNOTATOR, STAFF, person, role_required
+from web.history import history_view
 
 from .pairs import rater_name
 from .tables import Cell, csv_answer
@@ -50,6 +51,7 @@ def own_csv(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@history_view
 @role_required(*STAFF)
 def time_csv(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     """The time of everybody in one campaign, for pay."""

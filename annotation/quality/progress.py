@@ -9,11 +9,12 @@ from datetime import date, timedelta
 from time import perf_counter
 
 from django.core.cache import cache
-from django.db import connection
+from django.db import connections, router
 from django.utils import timezone
 
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.counts import queue_sums
+from annotation.comparisons.models import Judgment
 from annotation.comparisons.services.budgets import budget_answers
 
 SHOWN = 30  # days, today among them
@@ -112,7 +113,7 @@ def _days_counted(campaign: Campaign) -> list[DayDone]:
     if kept is not None:
         return kept
     began = perf_counter()
-    with connection.cursor() as cursor:
+    with connections[router.db_for_read(Judgment)].cursor() as cursor:
         cursor.execute(
             BY_DAY, {"zone": timezone.get_current_timezone_name(), "campaign": campaign.pk}
         )

@@ -11,12 +11,14 @@ from django.views.decorators.http import require_GET
 
 from annotation.campaigns.views import campaign_for
 from web.access import STAFF, role_required
+from web.history import history_view
 
 from .progress import DayDone, campaign_days, campaign_progress
 from .tables import Cell, csv_answer
 
 
 @require_GET
+@history_view
 @role_required(*STAFF)
 def progress(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     campaign = campaign_for(request, campaign_id)
@@ -35,6 +37,7 @@ def progress(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
+@history_view
 @role_required(*STAFF)
 def progress_csv(request: HttpRequest, campaign_id: uuid.UUID) -> HttpResponse:
     """Every day on which something was answered."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Schema
+from ninja.decorators import decorate_view
 
 from evaluation.reports.models import RoundReport
 from evaluation.reports.selectors import report_of_number
@@ -17,6 +18,7 @@ from web.api.access import TokenAuth
 from web.api.listing import Cursor, Listing, listed
 from web.api.problems import Problem, Refused
 from web.api.requests import Number
+from web.history import history_view
 from web.tokens import READ
 
 router = Router(tags=["reports"], auth=TokenAuth(READ))
@@ -37,6 +39,7 @@ class ReportOut(Schema):
     response={200: Listing[ReportOut]},
     url_name="reports",
 )
+@decorate_view(history_view)
 def reports_list(request: HttpRequest, line_id: UUID, query: Query[Cursor]) -> Listing[ReportOut]:
     """The reported rounds of a line, newest first."""
     require_role(request, *STAFF, line_id=line_id)
@@ -50,6 +53,7 @@ def reports_list(request: HttpRequest, line_id: UUID, query: Query[Cursor]) -> L
     response={200: dict[str, Any], 404: Problem},
     url_name="report",
 )
+@decorate_view(history_view)
 def report_read(request: HttpRequest, line_id: UUID, number: Path[Number]) -> HttpResponse:
     """The record in its canonical spelling: its SHA-256 is the report's, and the ETag."""
     require_role(request, *STAFF, line_id=line_id)

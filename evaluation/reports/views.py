@@ -18,6 +18,7 @@ from evaluation.reports.pages import history_page, report_page
 from evaluation.reports.pdf import export_pdf
 from training.contracts import canonical_json
 from web.access import STAFF, require_role
+from web.history import history_view
 from web.paging import page_by_key
 from web.registry import ReportCard, drawn, registered
 from web.tokens import READ, takes_tokens
@@ -26,6 +27,7 @@ ROUNDS_SHOWN = 50
 
 
 @require_safe
+@history_view
 @login_required
 def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     found = _report_for(request, slug, number)
@@ -43,6 +45,7 @@ def report(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 @takes_tokens(READ)
 @require_safe
+@history_view
 @login_required
 def report_json(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The record in its canonical spelling: its SHA-256 is the report's, and the ETag."""
@@ -54,6 +57,7 @@ def report_json(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 
 @require_safe
+@history_view
 @login_required
 def report_html(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The report as one file to keep; offered as a download, since its styles are inline."""
@@ -66,6 +70,7 @@ def report_html(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 
 @require_safe
+@history_view
 @login_required
 def report_pdf(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The report on A4 pages, to send or to print."""
@@ -79,6 +84,7 @@ def report_pdf(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 
 @require_safe
+@history_view
 @login_required
 def history(request: HttpRequest, slug: str) -> HttpResponse:
     """The rounds of a line, newest first; the charts are of the rounds on the page."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.postgresql import base
 
 from .direct import rows_cursor
@@ -30,6 +31,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def chunked_cursor(self) -> Any:
         """Rows in pieces: by a cursor of this transaction, or outside of one past the pooler."""
-        if settings.DATABASE_DIRECT and not self.is_direct and self.get_autocommit():
+        pooled = settings.DATABASE_DIRECT and self.alias == DEFAULT_DB_ALIAS
+        if pooled and not self.is_direct and self.get_autocommit():
             return rows_cursor(self)
         return super().chunked_cursor()

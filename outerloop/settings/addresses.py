@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +17,8 @@ TLS_SCHEMES = {"rediss", "amqps"}
 TLS_NAMES = {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
 # A message is a hint: whoever sends one waits no longer than this for a broker that is silent.
 BROKER_SECONDS = 2.0
+# A page that finds a replica away connects to it no longer than this.
+REPLICA_SECONDS = "2"
 USED_IN_QUERY = {"rediss": TLS_NAMES, "amqps": TLS_NAMES, "redis+socket": {"virtual_host"}}
 CERTIFICATES = {
     "required": ssl.CERT_REQUIRED,
@@ -54,6 +56,13 @@ def database_from_url(name: str, url: str) -> dict[str, object]:
         "PORT": options.pop("port", str(port or "")),
         "OPTIONS": options,
     }
+
+
+def replica_from_url(name: str, url: str, primary: dict[str, object]) -> dict[str, object]:
+    """The entry of a copy of `primary`: connected as that is, but given up sooner, as nothing waits for it."""
+    found = database_from_url(name, url)
+    options = {"connect_timeout": REPLICA_SECONDS, **cast(dict[str, object], found["OPTIONS"])}
+    return {**primary, **found, "OPTIONS": options, "TEST": {"MIRROR": "default"}}
 
 
 def libpq_options(name: str, query: str) -> dict[str, str]:

@@ -10,7 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from outerloop.embedded_postgres import server_url
 
-from .addresses import BROKER_SECONDS, broker_from_url, broker_transport, database_from_url
+from .addresses import (
+    BROKER_SECONDS,
+    broker_from_url,
+    broker_transport,
+    database_from_url,
+    replica_from_url,
+)
 from .artifacts import *  # noqa: F403
 from .env import (
     env_bool,
@@ -77,6 +83,7 @@ MIDDLEWARE = [
     "web.middleware.request_id",  # first, so that every answer and log line has it
     "web.places.Places",
     "outerloop.database.pages.page_patience",
+    "outerloop.database.wrote.wrote_marked",
     "web.middleware.CompressedPages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -134,6 +141,17 @@ if DATABASE_DIRECT_URL and USES_EMBEDDED_POSTGRES:
 DATABASE_DIRECT = (
     database_from_url("DATABASE_DIRECT_URL", DATABASE_DIRECT_URL) if DATABASE_DIRECT_URL else {}
 )
+# A standby that answers reads of history, and how many seconds it may be behind.
+if DATABASE_REPLICA_URL := env_str("DATABASE_REPLICA_URL", ""):
+    if USES_EMBEDDED_POSTGRES:
+        raise ImproperlyConfigured(
+            "DATABASE_REPLICA_URL is set and DATABASE_URL is not: the one is a copy of the other."
+        )
+    DATABASES["replica"] = replica_from_url(
+        "DATABASE_REPLICA_URL", DATABASE_REPLICA_URL, DATABASES["default"]
+    )
+DATABASE_ROUTERS = ["outerloop.database.replica.HistoryRouter"]
+OUTERLOOP_REPLICA_SECONDS = env_int("OUTERLOOP_REPLICA_SECONDS", 5, minimum=1)
 # How long the database may be silent: while a page is made, and elsewhere (a migration may take long).
 OUTERLOOP_PAGE_SECONDS = env_int("OUTERLOOP_PAGE_SECONDS", 20, minimum=1)
 OUTERLOOP_DATABASE_SECONDS = env_int("OUTERLOOP_DATABASE_SECONDS", 900, minimum=1)
@@ -267,6 +285,9 @@ OUTERLOOP_JOB_SITE = env_url("OUTERLOOP_JOB_SITE", OUTERLOOP_SITE_URL)
 POLICY_SERVER_HOST = env_host("POLICY_SERVER_HOST", "127.0.0.1")
 POLICY_SERVER_HOSTS = env_hosts("POLICY_SERVER_HOSTS")
 POLICY_SERVER_PORT = env_port("POLICY_SERVER_PORT", 8001)
+# Servers of each version behind that port, and the GPUs that are dealt out among them; empty: each sees all.
+POLICY_SERVER_REPLICAS = env_int("POLICY_SERVER_REPLICAS", 1, minimum=1, maximum=64)
+POLICY_SERVER_GPUS = env_list("POLICY_SERVER_GPUS")
 
 ALLOWED_HOSTS = env_hosts("OUTERLOOP_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 
@@ -293,9 +314,6 @@ OUTERLOOP_WEBHOOK_DAYS = env_int("OUTERLOOP_WEBHOOK_DAYS", 30, minimum=1)
 OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1, maximum=36_500)
 OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1, maximum=1_000_000)
 OUTERLOOP_RETENTION_NIGHTLY = env_bool("OUTERLOOP_RETENTION_NIGHTLY", False)
-# Servers of each version behind that port, and the GPUs that are dealt out among them; empty: each sees all.
-POLICY_SERVER_REPLICAS = env_int("POLICY_SERVER_REPLICAS", 1, minimum=1, maximum=64)
-POLICY_SERVER_GPUS = env_list("POLICY_SERVER_GPUS")
 
 # Names of the policy's users are kept as hashes under this key, and without it under the secret key.
 OUTERLOOP_SIGNALS_KEY = env_secret("OUTERLOOP_SIGNALS_KEY", shortest=32)

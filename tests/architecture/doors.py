@@ -42,6 +42,7 @@ HOOKS = re.compile(
     r"|is_open_for_signup|handler\d+|formatMessage|_(all|any)_stopped|_engine_from_config"
     r"|establish_connection|parse_body|parse_querydict|get_openapi_\w+"
     r"|DatabaseWrapper|get_connection_params|is_custom_code"
+    r"|db_for_write|allow_relation|allow_migrate"
     r"|handle_request|do_(GET|POST)|send_error|log_message|handle_one_request|fetch_url"
 )
 

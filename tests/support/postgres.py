@@ -91,8 +91,16 @@ class PostgresServer:
                 self.kill()
 
     def execute(self, statement: str) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+        self.execute_in("postgres", statement)
+
+    def execute_in(self, database: str, statement: str) -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def asked(self, query: str) -> Any:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            row = connection.execute(query.encode()).fetchone()
+            return row[0] if row else None
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -111,6 +119,23 @@ class PostgresServer:
         if os.geteuid() == 0:
             entry = pwd.getpwuid(_server_uid())
             os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+class StandbyServer(PostgresServer):
+    """A copy of a running server that follows it: made by pg_basebackup, read-only."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        self.binaries = primary.binaries
+        self.folder = Path(tempfile.mkdtemp(prefix="outerloop-postgres-"))
+        self.data = self.folder / "data"
+        self.port = free_port()
+        self.process = None
+        self._own(self.folder)
+        where = ["--host", "127.0.0.1", "--port", str(primary.port), "--username", "postgres"]
+        self._run("pg_basebackup", *where, "--pgdata", str(self.data), "--checkpoint=fast",
+                  "--write-recovery-conf", "--wal-method=stream")  # fmt: skip
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {self.port}\n")
 
 
 def wheel_binaries() -> Path:

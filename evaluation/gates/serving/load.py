@@ -18,7 +18,7 @@ from .routes import Answering, Current
 MOST_AT_ONCE = 128  # answers for each replica
 
 
-class Place(NamedTuple):
+class AtReplica(NamedTuple):
     served: Current
     port: int
 
@@ -33,7 +33,7 @@ class Load:
     @contextmanager
     def place(
         self, current: Callable[[], Current], answers: int, away: Collection[int]
-    ) -> Iterator[Place]:
+    ) -> Iterator[AtReplica]:
         """A replica of the server that is current, with so many answers under way; none of the ports `away`.
 
         Raises `NobodyThere` where no other is there, and `ApiError`. The server is chosen under the lock by
@@ -49,7 +49,7 @@ class Load:
             self._under_way[key] += answers
             self._last[port] = next(self._turn)
         try:
-            yield Place(served, port)
+            yield AtReplica(served, port)
         finally:
             with self._changed:
                 self._under_way[key] -= answers

@@ -42,7 +42,7 @@ from .forwarding import (
     stream,
 )
 from .limits import DEFAULT_TOKENS
-from .load import Load, Place, replicas_up
+from .load import AtReplica, Load, replicas_up
 from .routes import Answering, Current, Routes
 from .shadowing import AnsweredRequest, Shadowing
 
@@ -108,7 +108,7 @@ class Relay:
 
     def at_work(
         self, request: ChatRequest, *, no_canary: bool, away: Collection[int]
-    ) -> AbstractContextManager[Place]:
+    ) -> AbstractContextManager[AtReplica]:
         """A replica of the server that is current, with the request's answers under way."""
         asked = None if no_canary else request
         return self._load.place(partial(self.current, asked), request.n, away)
@@ -260,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
             if served.version is not None:
                 self.told[VERSION] = str(served.version)
             try:
-                self._answer(Place(served, port), request, tokens, loop=no_canary)
+                self._answer(AtReplica(served, port), request, tokens, loop=no_canary)
             except EngineLost as error:
                 if served.canary:
                     raise CanaryFailed from error
@@ -271,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
                 logger.warning("The canary gave no answer; the deployed policy is asked: %s", error)
                 raise CanaryFailed from error
 
-    def _answer(self, at: Place, request: ChatRequest, tokens: int, *, loop: bool) -> None:
+    def _answer(self, at: AtReplica, request: ChatRequest, tokens: int, *, loop: bool) -> None:
         relay, served = self.server.relay, at.served
         kept = relay.journal.new_id() if relay.journal and request.n == 1 else None
         route = None
@@ -293,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(
         self,
-        at: Place,
+        at: AtReplica,
         request: ChatRequest,
         tokens: int,
         kept: str | None,

@@ -16,11 +16,12 @@ from threading import Lock, Thread
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from outerloop.broker import broker_connection
+from outerloop.database.replica import configured, replica
 from outerloop.database.silence import database_patience
 from outerloop.rounds.schedule import sweepers_missing
 from training import facade as training
@@ -32,6 +33,8 @@ LOOK_SECONDS = 1.5
 FRESH_SECONDS = 3.0
 # An older answer is worth waiting for a new one, which somebody else is just getting.
 STALE_SECONDS = 30.0
+ONLY_TOLD = {"replica"}  # also where it is silent
+REPLICA_LEFT = "It is away or too far behind and not read; see manage.py doctor."
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,13 @@ def store_check() -> HealthCheck:
     return HealthCheck("artifact store", True, "can be written")
 
 
+def replica_check() -> HealthCheck:
+    """Without it pages of history come from the database itself."""
+    standing = replica.standing()
+    says = "is close behind" if standing.usable else REPLICA_LEFT
+    return HealthCheck("replica", standing.usable, says, blocks=False)
+
+
 def _bad(name: str, says: str, error: object) -> HealthCheck:
     logger.error("The check %r failed: %s", name, error)
     return HealthCheck(name, False, says)
@@ -136,6 +146,7 @@ GROUPS: tuple[dict[str, Check], ...] = (
     {"database": database_check, "migrations": migrations_check, "sweeper": sweeper_check},
     {"broker": broker_check},
     {"artifact store": store_check},
+    *([{"replica": replica_check}] if configured() else []),
 )
 
 
@@ -153,11 +164,14 @@ class Look:
                 for name, check in self.checks.items():
                     self.made[name] = check()
         finally:
-            connection.close()
+            connections.close_all()
 
     def answers(self) -> list[HealthCheck]:
         silent = f"No answer within {LOOK_SECONDS:g} s."
-        return [self.made.get(name) or HealthCheck(name, False, silent) for name in self.checks]
+        return [
+            self.made.get(name) or HealthCheck(name, False, silent, blocks=name not in ONLY_TOLD)
+            for name in self.checks
+        ]
 
 
 @dataclass

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from annotation import facade as annotation
 from evaluation import facade as evaluation
+from outerloop.database.replica import configured, replica
 from outerloop.rounds import figures
 from training import facade as training
 from web.registry import line_names
@@ -201,4 +202,5 @@ PARTS: dict[str, Callable[[], Iterator[Metric]]] = {
     "rounds": _rounds,
     "runs": _runs,
     "serving": _serving,
+    "replica": _replica,
 }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
 from evaluation import task_suites
+from evaluation.gates.services import deployment_mark_served
 from outerloop.operations.management.commands import doctor
 from outerloop.rounds.models import LineSuite
 from outerloop.rounds.schedule import sweeper_ensure
+from tests.evaluation.gates.world import LineWorld
 from tests.outerloop.rounds.world import bare_line
+from tests.support.scripted_policy import by_seed, scripted_policy
 from training.facade import store_enter
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +100,15 @@ def test_an_installed_lm_eval_is_named_with_its_release(capsys, monkeypatch):
     monkeypatch.setattr(task_suites, "find_spec", lambda name: name)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.4.13")
     assert "ok    Tasks of lm-eval: answered through lm-eval 0.4.13" in findings(capsys, good=True)
+
+
+def test_replicas_that_are_down_are_noted(capsys, settings, tmp_path):
+    line = LineWorld(settings.ARTIFACT_ROOT, line=bare_line().id)
+    deployed = line.deploy_first()
+    assert "Policy server" not in findings(capsys, good=True)
+    deployment_mark_served(deployed.id)
+    with scripted_policy(settings, uuid4(), by_seed("Hello")) as policy:
+        assert "ok    Policy server: 1 of 1 replicas answer" in findings(capsys, good=True)
+        policy.engine.size = 2
+        assert "note  Policy server: 1 of 2 replicas answer" in findings(capsys, good=True)
+    assert "note  Policy server: nothing answers at 127.0.0.1:" in findings(capsys, good=True)

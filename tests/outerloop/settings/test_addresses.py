@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.postgresql.base import DatabaseWrapper
 from kombu import Connection
 
-from outerloop.settings.addresses import broker_from_url, database_from_url
+from outerloop.settings.addresses import broker_from_url, database_from_url, replica_from_url
 
 
 def test_a_database_url_is_taken_apart():
@@ -129,3 +129,28 @@ def test_a_host_pattern_is_trusted_in_the_form_that_origins_have():
         check=True,
     )
     assert done.stdout.strip() == "['https://site.example', 'https://*.lab.example']"
+
+
+def test_a_replica_is_connected_as_its_primary_is_but_given_up_sooner():
+    primary = {**database_from_url("DATABASE_URL", "postgresql://me@one/loop"), "CONN_MAX_AGE": 60}
+    url = "postgresql://reader@two:5433/loop?sslmode=require"
+    found = replica_from_url("DATABASE_REPLICA_URL", url, primary)
+    assert (found["HOST"], found["USER"], found["CONN_MAX_AGE"]) == ("two", "reader", 60)
+    assert found["OPTIONS"] == {"sslmode": "require", "connect_timeout": "2"}
+    slow = replica_from_url("DATABASE_REPLICA_URL", f"{url}&connect_timeout=9", primary)
+    assert slow["OPTIONS"] == {"sslmode": "require", "connect_timeout": "9"}
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_REPLICA_URL begins with 'mysql'"):
+        replica_from_url("DATABASE_REPLICA_URL", "mysql://a/b", primary)
+
+
+def test_a_replica_of_the_embedded_server_is_refused():
+    """There is none: the address of the primary has been forgotten."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import outerloop.settings.base"],
+        env={**os.environ, "DATABASE_URL": "", "DATABASE_REPLICA_URL": "postgresql://h/d"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "DATABASE_REPLICA_URL is set and DATABASE_URL is not" in done.stderr

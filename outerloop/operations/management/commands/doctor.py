@@ -25,6 +25,7 @@ from outerloop.database.direct import session_of_its_own
 from outerloop.database.silence import database_patience
 from outerloop.operations.job_schedulers import scheduler_findings
 from outerloop.operations.monitoring.health import migrations_check, sweeper_check
+from outerloop.operations.standing import policy_server_finding, replica_findings
 from outerloop.processes.lines import process_lines
 from outerloop.processes.sharing import SharedLock
 from outerloop.rounds.models import PolicyLine
@@ -74,6 +75,8 @@ def findings(*, counts: bool = False) -> Iterator[Diagnosis]:
     yield Diagnosis("ok", "Python", sys.version.split()[0])
     yield _database()
     yield from _pooler()
+    for level, says in replica_findings():
+        yield Diagnosis(level, "Replica", says)
     yield _migrations()
     yield _sweeper()
     yield _broker()
@@ -291,6 +294,7 @@ def _lines() -> Iterator[Diagnosis]:
         return
     if not lines:
         yield Diagnosis("note", "Lines", "none yet; `make demo` builds one")
+    served = False
     for line in lines:
         deployed = evaluation.deployment_current(line.id)
         if deployed is None:
@@ -300,4 +304,8 @@ def _lines() -> Iterator[Diagnosis]:
                 "note", f"Line {line.slug}", "its policy server has not answered yet; `make up`"
             )
         else:
+            served = True
             yield Diagnosis("ok", f"Line {line.slug}", "deployed and served")
+    if served:
+        level, says = policy_server_finding(PATIENCE_SECONDS)
+        yield Diagnosis(level, "Policy server", says)

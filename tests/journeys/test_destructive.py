@@ -26,7 +26,7 @@ HARMLESS = {
     *("comparisons:submit", "comparisons:revise", "comparisons:draft", "comparisons:skip"),
     *("comparisons:say", "comparisons:end"),
     *("comparisons:release", "exchange:import", "exchange:export", "exchange:api_exports"),
-    *("gates:policy_edit", "rounds:schedule", "rounds:plan", "rounds:promotions"),
+    *("gates:policy_edit", "gates:label_design", "rounds:schedule", "rounds:plan", "rounds:promotions"),
     *("rounds:optimizer", "rounds:jobs", "rounds:start", "rounds:first_pairs", "rounds:take_up"),
     *("rounds:override_request", "rounds:suites", "rounds:suite_task"),
     *("quality:gold_new", "quality:gold_of_pair", "quality:settle"),

@@ -51,7 +51,7 @@ COMPARISONS = {
     "asking": "refusals question_views",
     "budgets": "states queue",
     "gold": "refusals states gold",
-    "conversing": "conversations refusals",
+    "conversing": "conversations conversation_api refusals",
     "judging": "judging refusals states rankings",
     "leases": "queue refusals states judging shares concurrency",
     "material": "queue refusals states shares roots releasing digests",

@@ -26,6 +26,7 @@ from annotation.rows import PreferenceRow, PromptRow, RankingPart, Writer
 from .exclusions import counting, label_in_force, left_out
 from .gold import GOLD_TAG
 from .levels import ranking_pairs
+from .many import these
 from .models import Completion, Judgment, JudgmentValue, Prompt, Purpose, Slot, Split
 from .remarks import remarks_of, span_names
 from .scale import preference
@@ -303,7 +304,7 @@ def _with_texts(
     steps = _steps([row["key"] for row in chunk]) if criteria else {}
     comparisons = [row["comparison"] for row in chunk]
     texts, wrote = _texts(comparisons), _writers(comparisons) if writers else {}
-    prompts = Prompt.objects.filter(pk__in={row["prompt"] for row in chunk})
+    prompts = Prompt.objects.filter(pk__in=these({row["prompt"] for row in chunk}))
     messages = {key: tuple(turns) for key, turns in prompts.values_list("pk", "messages")}
     for row in chunk:
         row["texts"] = tuple(texts[row["comparison"]])
@@ -326,7 +327,7 @@ def _texts(comparisons: Collection[UUID]) -> dict[UUID, list[str]]:
     """Texts in slot order by comparison: what most readers want of the completions, read in a third of
     the time."""
     found: dict[UUID, list[str]] = defaultdict(list)
-    rows = Slot.objects.filter(comparison__in=comparisons).order_by("comparison", "position")
+    rows = Slot.objects.filter(comparison__in=these(comparisons)).order_by("comparison", "position")
     for comparison, text in rows.values_list("comparison_id", "completion__text"):
         found[comparison].append(text)
     return found
@@ -335,7 +336,7 @@ def _texts(comparisons: Collection[UUID]) -> dict[UUID, list[str]]:
 def _writers(comparisons: Collection[UUID]) -> dict[UUID, list[Writer]]:
     """Who wrote the completions, in slot order by comparison."""
     found: dict[UUID, list[Writer]] = defaultdict(list)
-    rows = Slot.objects.filter(comparison__in=comparisons).order_by("comparison", "position")
+    rows = Slot.objects.filter(comparison__in=these(comparisons)).order_by("comparison", "position")
     fields = ("model_version", "sampling", "ended")
     for comparison, *drawn in rows.values_list(
         "comparison_id", *(f"completion__{field}" for field in fields)
@@ -360,7 +361,7 @@ def _writer(version: UUID | None, sampling: Mapping[str, Any], ended: bool) -> W
 def _slots(comparisons: Any) -> dict[UUID, list[Completion]]:
     """Completions in slot order by comparison."""
     found: dict[UUID, list[Completion]] = {}
-    rows = Slot.objects.filter(comparison__in=comparisons).order_by("comparison", "position")
+    rows = Slot.objects.filter(comparison__in=these(comparisons)).order_by("comparison", "position")
     for slot in rows.select_related("completion"):
         found.setdefault(slot.comparison_id, []).append(slot.completion)
     return found

@@ -17,6 +17,7 @@ from django.db.models.functions import Cast
 
 from annotation.campaigns.models import OVERALL, Campaign
 from annotation.comparisons.exclusions import left_out
+from annotation.comparisons.many import these
 from annotation.comparisons.models import (
     Assignment,
     AssignmentState,
@@ -197,7 +198,7 @@ def _complete(chunk: list[Row], slugs: Mapping[UUID, str], names: Mapping[UUID, 
 def _values(judgments: Collection[UUID]) -> dict[UUID, list[Row]]:
     """What was said on each criterion, in slot order."""
     found: dict[UUID, list[Row]] = defaultdict(list)
-    rows = JudgmentValue.objects.filter(judgment__in=judgments)
+    rows = JudgmentValue.objects.filter(judgment__in=these(judgments))
     ordered = rows.order_by("judgment", "criterion__position", "criterion")
     for judgment, criterion, value in ordered.values_list("judgment_id", "criterion__key", "value"):
         found[judgment].append({"criterion": criterion, "value": value})
@@ -207,7 +208,7 @@ def _values(judgments: Collection[UUID]) -> dict[UUID, list[Row]]:
 def _completions(pairs: Collection[UUID]) -> dict[UUID, list[Row]]:
     """The completions of each pair, in slot order."""
     found: dict[UUID, list[Row]] = defaultdict(list)
-    rows = Slot.objects.filter(comparison__in=pairs).order_by("comparison", "position")
+    rows = Slot.objects.filter(comparison__in=these(pairs)).order_by("comparison", "position")
     fields = ("text", "model_version", "artifact_sha256", "sampling", "seed", "tokens", "ended")
     paths: list[Any] = [f"completion__{field}" for field in fields]
     paths[fields.index("sampling")] = Cast("completion__sampling", TextField())  # as it is stored
@@ -219,7 +220,7 @@ def _completions(pairs: Collection[UUID]) -> dict[UUID, list[Row]]:
 
 
 def _prompts(prompts: Collection[UUID]) -> dict[UUID, Row]:
-    rows = Prompt.objects.filter(pk__in=prompts)
+    rows = Prompt.objects.filter(pk__in=these(prompts))
     fields = ("pk", "messages", "root_hash", "source", "tags")
     return {
         key: {"messages": messages, "group": group, "prompt_source": source, "tags": tags}

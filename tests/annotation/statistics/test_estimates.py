@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from annotation.statistics.estimates import share_estimate, share_over_people, shares_differ
+from annotation.statistics.estimates import (
+    multinomial_weights,
+    share_estimate,
+    share_over_people,
+    shares_differ,
+)
 from tests.support.given import given
 
 
@@ -42,3 +47,16 @@ def test_many_people_who_differ_get_a_wider_one():
     # the mean of ten draws of 0 or 1: from 0.2 to 0.8
     assert (found.low, found.high) == pytest.approx((0.2, 0.8), abs=0.01)
     assert plain.high - plain.low < 0.07
+
+
+def test_people_drawn_again_are_as_often_the_same_one_as_a_multinomial_says():
+    drawn = multinomial_weights(np.ones(40), seed=3, resamples=5000)
+    assert drawn.shape == (5000, 40)
+    assert (drawn.sum(axis=1) == 40).all()
+    assert drawn.mean(axis=0) == pytest.approx(1.0, abs=0.08)
+    assert drawn.var() == pytest.approx(39 / 40, rel=0.02)
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] == pytest.approx(-1 / 39, abs=0.05)
+    again = multinomial_weights(np.ones(40), seed=3, resamples=5000)
+    assert (again == drawn).all()
+    kinds = multinomial_weights(np.array([30.0, 10.0]), seed=3, resamples=5000)
+    assert kinds[:, 0].mean() == pytest.approx(30, abs=0.2)

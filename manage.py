@@ -23,6 +23,9 @@ def main() -> None:
     from django.db.utils import OperationalError, ProgrammingError
     from psycopg import ProgrammingError as DriverError
 
+    for word in sys.argv[1:]:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            sys.exit(f"{word!a} is not text in UTF-8: write it so, or rename the file.")
     if len(sys.argv) > 1 and sys.argv[1] not in OFFLINE and not os.environ.get("DATABASE_URL"):
         from outerloop.embedded_postgres import EmbeddedPostgresError, server_ensure
 

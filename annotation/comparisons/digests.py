@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
+from math import inf
 
 from annotation.contracts import AnnotationError, Message
 
@@ -75,7 +76,7 @@ def split_drawn(root: str, shares: Shares) -> str:
     """The split of a root that is new to its line: its hash, as a number in [0, 1), laid on the shares
     in their order."""
     total = sum(shares.values())
-    if total <= 0 or min(shares.values()) < 0 or set(shares) - set(Split.values):
+    if not 0 < total < inf or min(shares.values()) < 0 or set(shares) - set(Split.values):
         raise AnnotationError(
             f"The shares {dict(shares)} do not divide into {', '.join(Split.values)}: use numbers"
             " of 0 or more that do not all vanish."

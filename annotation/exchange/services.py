@@ -16,8 +16,10 @@ from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
 from web.services import audit_record
 from web.storage import storage_sentence
+from web.texts import storable
 
 from . import exporting, importing
+from .destination import LONGEST_NAME as LONGEST_CAMPAIGN
 from .export_options import JOB_ENDINGS, ExportCounts, ExportOptions
 from .jobs import job_heard, job_run
 from .models import ExportJob, ImportJob, ImportRejection
@@ -25,6 +27,7 @@ from .reading import size_of
 from .records import ImportFailed, ImportOptions, printable
 
 LONGEST_PATH = 500
+LONGEST_SOURCE = 100
 
 
 def upload_store(*, name: str, chunks: Iterable[bytes]) -> Path:
@@ -61,6 +64,8 @@ def import_create(
     the line when the first rows go in. `actor` is a user's id, or the name of a process."""
     if campaign is not None and campaign.line != line_id:
         raise AnnotationError(f"The campaign {campaign.name} belongs to another line.")
+    options = options or ImportOptions()
+    _options_check(options)
     size = size_of(path)
     place = str(path.resolve())
     if len(place) > LONGEST_PATH or not place.isprintable():
@@ -73,7 +78,7 @@ def import_create(
         campaign=campaign,
         path=place,
         name=printable(name or path.name)[:200],
-        options=(options or ImportOptions()).to_json(),
+        options=options.to_json(),
         bytes_total=size,
         actor=actor,
     )
@@ -85,6 +90,21 @@ def import_create(
         detail={"job": str(job.pk)},
     )
     return job
+
+
+def _options_check(options: ImportOptions) -> None:
+    """Names are kept whole or refused: two that were cut to the same one would be one source, or one campaign."""
+    for what, name, longest in (
+        ("source", options.source, LONGEST_SOURCE),
+        ("campaign", options.campaign, LONGEST_CAMPAIGN),
+        ("field to keep together by", options.split_by, LONGEST_CAMPAIGN),
+    ):
+        if len(name) > longest:
+            raise ImportFailed(
+                f"The name of the {what} has {len(name):,} characters: give one of at most {longest}."
+            )
+        if not storable(name):
+            raise ImportFailed(f"The name of the {what} cannot be kept: write it in UTF-8.")
 
 
 def import_run(*, job_id: UUID, progress: importing.Progress | None = None) -> ImportJob | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import urllib.error
@@ -47,14 +48,28 @@ def installation_enter() -> None:
         ) from error
 
 
-def port_free(host: str, port: int) -> bool:
+def port_problem(host: str, port: int) -> str:
+    """Why nothing can listen there, and what to do; "" where something can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except (OSError, UnicodeError) as error:
+            return _port_words(host, port, error)
+    return ""
+
+
+def _port_words(host: str, port: int, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        other = port + 80 if port + 80 <= 65_535 else port - 80
+        return (
+            f"Port {port} of {host} is taken by another program: end that one, or choose another port,"
+            f" as in `make up PORT={other}`."
+        )
+    if number == errno.EACCES:
+        return f"Port {port} is for the administrator alone; choose one from 1024 on."
+    return f"{host} is no address of this machine; leave --host out, or use 127.0.0.1 or 0.0.0.0."
 
 
 def answers(address: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from evaluation.contracts import EvaluatePolicyConfig, EvaluateRewardModelConfig
+from outerloop.rounds.plan_ranges import range_problem
 from outerloop.rounds.selection import Strategy
 from training import facade as training
 from training.contracts import (
@@ -174,7 +175,7 @@ def programs_of(plan: RoundPlan) -> tuple[str, ...]:
 
 
 def plan_checked(plan: RoundPlan) -> RoundPlan:
-    """`plan`, or a `ContractError` where two of its settings contradict one another.
+    """`plan`, or a `ContractError` where a number cannot work or two of its settings contradict one another.
 
     Asked when a plan is made, not when one is read: an old round's plan stays readable for ever.
     """
@@ -185,9 +186,24 @@ def plan_checked(plan: RoundPlan) -> RoundPlan:
             " an ensemble; set reward_model.members to 2 or more and weight_average to false, or"
             " choose 'mean'."
         )
+    problem = numbers_problem(plan.to_json(), plan.reward_model.backbone, optimizer=plan.optimizer)
+    if problem:
+        raise ContractError(f"RoundPlan.{problem}")
     for kind in programs_of(plan):
         training.job_order(kind, plan.jobs)
     return plan
+
+
+def numbers_problem(document: dict[str, Any], backbone: ModelSource, *, optimizer: str) -> str:
+    """One sentence on the first number of a plan, or of some of its sections, that cannot work, or ""."""
+    fresh = backbone.kind == "fresh"
+    problem = range_problem(_flat(document), optimizer=optimizer, fresh=fresh)
+    if not problem and fresh and backbone.hidden_size % backbone.heads:
+        return (
+            f"reward_model.backbone.hidden_size is {backbone.hidden_size}, which {backbone.heads} heads do"
+            " not divide; set it to a multiple of heads."
+        )
+    return problem
 
 
 def plan_differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:

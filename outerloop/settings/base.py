@@ -273,8 +273,8 @@ OUTERLOOP_JUDGE_KEYS = env_keys("OUTERLOOP_JUDGE_KEYS")
 OUTERLOOP_WEBHOOK_DAYS = env_int("OUTERLOOP_WEBHOOK_DAYS", 30, minimum=1)
 
 # What `manage.py retention` keeps; nightly only where somebody asks for it.
-OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1)
-OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1)
+OUTERLOOP_RETENTION_DAYS = env_int("OUTERLOOP_RETENTION_DAYS", 30, minimum=1, maximum=36_500)
+OUTERLOOP_RETENTION_ROUNDS = env_int("OUTERLOOP_RETENTION_ROUNDS", 3, minimum=1, maximum=1_000_000)
 OUTERLOOP_RETENTION_NIGHTLY = env_bool("OUTERLOOP_RETENTION_NIGHTLY", False)
 
 # Names of the policy's users are kept as hashes under this key, and without it under the secret key.

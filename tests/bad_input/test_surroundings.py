@@ -128,3 +128,12 @@ def test_a_policy_server_that_is_away_is_named_with_its_settings():
     with pytest.raises(PolicyUnavailable) as refusal:
         policy_ask(question, host="127.0.0.1", port=free_port(), timeout=2)
     assert_said("policy server away", str(refusal.value))
+
+
+def test_a_word_that_is_no_text_is_named_before_a_command_begins():
+    ended = manage("api_token", "ann\udcff", DJANGO_SETTINGS_MODULE="outerloop.settings.dev")
+    assert ended.returncode == 1
+    assert (
+        ended.stderr.strip()
+        == r"'ann\udcff' is not text in UTF-8: write it so, or rename the file."
+    )

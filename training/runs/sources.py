@@ -55,6 +55,8 @@ def sources_as_inputs(
     sources = filter(_is_pretrained, _nodes(config))
     for folder in dict.fromkeys(_folder(source["name"]) for source in sources):
         if folder is not None:
+            if not folder.exists():
+                raise ContractError(f"The pretrained model {str(folder)!r} is not there.")
             names[folder] = next(n for i in count() if (n := f"pretrained_{i}") not in found)
             found[names[folder]] = InputRef(str(folder), path_sha256(folder, beat=beat))
     return _replaced(dict(config), names), found

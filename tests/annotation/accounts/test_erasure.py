@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 
 import pytest
@@ -146,6 +147,9 @@ def test_the_last_lead_of_every_line_and_oneself_are_refused(max_):
 def test_the_command_asks_first_and_finds_by_name_or_address(ann, max_, monkeypatch, capsys):
     with pytest.raises(CommandError, match="Nobody has the user name"):
         call_command("erase_person", "nobody")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(CommandError, match="nobody to ask here"):
+        call_command("erase_person", "ann")
     monkeypatch.setattr("builtins.input", lambda: "not that")
     with pytest.raises(CommandError, match="Nobody was erased"):
         call_command("erase_person", "ann")

@@ -56,6 +56,8 @@ def test_another_role_on_one_line(capsys):
         (("other", "ADA@example.org"), "the e-mail address ADA@example.org already"),
         (("a b", "a@example.org"), "valid username"),
         (("bob", "bob"), "valid email"),
+        (("b" * 151, "b@example.org"), "at most 150 characters"),
+        (("bob", f"{'b' * 250}@example.org"), "at most 254 characters"),
         (("bob", "b@example.org", "--line", str(uuid.UUID(int=5))), "There is no line"),
         (("bob", "b@example.org", "--role", "king"), "invalid choice: 'king'"),
     ],

@@ -373,6 +373,41 @@ def test_the_command_prints_counts_and_each_bad_row(tmp_path, capsys):
         call_command("import_judgments", str(path), line="demo")
 
 
+@pytest.mark.parametrize(
+    "shares", ["train=nan", "train=nan,test=1", "train=inf", "train=1,train=2"]
+)
+def test_shares_that_are_no_shares_are_refused(tmp_path, shares):
+    path = tmp_path / "votes.jsonl"
+    path.write_text(json.dumps(vote_row("One.", "Two.", ("w1", "a1"))))
+    with pytest.raises(CommandError, match="--shares"):
+        call_command("import_judgments", str(path), shares=shares)
+    assert not ImportJob.objects.exists()
+
+
+def test_names_are_printed_as_they_are_written(tmp_path, capsys):
+    path = tmp_path / "votes[red].jsonl"
+    path.write_text(json.dumps(vote_row("One.", "Two.", ("w1", "a1"))))
+    line = uuid.uuid4()
+    call_command("import_judgments", str(path), line=str(line), campaign="[/b] [bold]")
+    printed = capsys.readouterr().out
+    assert "votes[red].jsonl" in printed
+    assert "campaign [/b] [bold]." in printed
+    (tmp_path / "a[").mkdir()
+    call_command("export_judgments", str(tmp_path / "a[/b] [red].csv"), line=str(line))
+    assert "a[/b] [red].csv." in capsys.readouterr().out.replace("\n", "")
+
+
+@pytest.mark.parametrize("what", ["source", "campaign", "split_by"])
+def test_a_name_is_kept_whole_or_refused(tmp_path, what):
+    """Two sources that were cut to the same hundred letters would be one, and their raters one person."""
+    path = tmp_path / "votes.jsonl"
+    path.write_text(json.dumps(vote_row("One.", "Two.", ("w1", "a1"))))
+    for name, says in (("x" * 121, "121 characters"), ("a\udcff", "UTF-8")):
+        with pytest.raises(CommandError, match=says):
+            call_command("import_judgments", str(path), **{what: name})
+    assert not ImportJob.objects.exists()
+
+
 def test_no_pair_is_drawn_for_evaluation_where_a_label_would_never_train(take_in):
     """Bare prompts are (one in ten); pairs are not, whether votes come with them or people are asked."""
     rows = [{"prompt": f"Q{n}", "completions": ["A", "B"]} for n in range(200)]

@@ -224,7 +224,7 @@ def test_a_finished_run_that_was_cleared_is_not_taken_for_a_new_order(loop):
 
 
 def test_a_number_that_would_keep_nothing_is_refused():
-    with pytest.raises(CommandError, match="no whole number from 1 on"):
+    with pytest.raises(CommandError, match="no whole number from 1 to"):
         call_command("retention", "--rounds", "0")
 
 

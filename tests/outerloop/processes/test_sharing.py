@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from outerloop.operations.management.commands.doctor import findings
 from outerloop.processes.lines import process_lines
-from outerloop.processes.preparing import port_free
+from outerloop.processes.preparing import port_problem
 from outerloop.processes.sharing import Holder, SharedLock, mine
 from tests.support.postgres import free_port
 
@@ -96,9 +96,32 @@ def live_port():
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert not port_free("127.0.0.1", port)
+        assert "is taken by another program" in port_problem("127.0.0.1", port)
         yield port
-    assert port_free("127.0.0.1", free_port())
+    assert port_problem("127.0.0.1", free_port()) == ""
+
+
+@pytest.mark.parametrize("host", ["no such host", "192.0.2.1", "::zz"])
+def test_an_address_of_another_machine_is_not_called_taken(host):
+    assert port_problem(host, 8000).startswith(f"{host} is no address of this machine")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("up", ("--port", "99999")),
+        ("up", ("--port", "0")),
+        ("demo", ("--port", "-1")),
+        ("demo", ("--rounds", "-1")),
+        ("demo", ("--seed", "-1")),
+        ("retention", ("--days", "99999999999")),
+        ("retention", ("--rounds", "99999999999999999999999")),
+        ("retention", ("--rounds", "0")),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused_before_anything_starts(command, words):
+    with pytest.raises(CommandError, match="is no whole number from"):
+        call_command(command, *words)
 
 
 @pytest.mark.django_db

@@ -45,4 +45,9 @@ class Command(BaseCommand):
             f"Erase {name!r}? This cannot be undone. Type the name again: ", ending=""
         )
         self.stdout.flush()
-        return input() == name
+        try:
+            return input() == name
+        except EOFError as error:
+            raise CommandError(
+                "Nobody was erased: there is nobody to ask here. Give --yes where you are sure."
+            ) from error

@@ -42,8 +42,10 @@ class Command(BaseCommand):
 
 def _check(username: str, email: str, line: UUID | None) -> None:
     try:
-        User.username_validator(username)
+        for name, value in (("username", username), ("email", email)):
+            User._meta.get_field(name).run_validators(value)
         validate_email(email)
+        User.username_validator(username)
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from error
     if User.objects.filter(username__iexact=username).exists():

@@ -48,7 +48,8 @@ class Command(BaseCommand):
             counts = _write(console, _line(given["line"]), given["path"], _options(given))
         except AnnotationError as error:
             raise CommandError(str(error)) from error
-        console.print(f"{counts.rows:,} rows written to {given['path']}.", soft_wrap=True)
+        rows = f"{counts.rows:,} {'row' if counts.rows == 1 else 'rows'}"
+        console.print(f"{rows} written to {given['path']}.", soft_wrap=True, markup=False)
         for key, number in counts.to_json().items():
             if key != "rows":
                 console.print(f"{EXPORT_COUNT_NAMES[key]}: {number:,}.", soft_wrap=True)

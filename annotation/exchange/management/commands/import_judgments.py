@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -77,6 +78,8 @@ def _shares(given: str) -> dict[str, float]:
     try:
         pairs = [part.split("=") for part in given.split(",") if part.strip()]
         shares = {split.strip(): float(share) for split, share in pairs}
+        if len(shares) < len(pairs):
+            raise ValueError("a split is there twice")
         if shares:
             split_drawn("0" * 64, shares)
     except ValueError as error:
@@ -94,7 +97,7 @@ def _run(console: Console, job: ImportJob) -> ImportJob:
         console=console,
     )
     with bar:
-        task = bar.add_task(job.name, total=max(job.bytes_total, 1), rows=0)
+        task = bar.add_task(escape(job.name), total=max(job.bytes_total, 1), rows=0)
         finished = import_run(
             job_id=job.pk,
             progress=lambda read, rows: bar.update(task, completed=read, rows=rows),
@@ -111,7 +114,7 @@ def _report(console: Console, job: ImportJob) -> None:
         console.print(f"... and {beyond:,} more rejected rows.", style="yellow")
     if not job.counts:
         return
-    table = Table(title=f"Import of {job.name}: {job.get_state_display().lower()}")
+    table = Table(title=f"Import of {escape(job.name)}: {job.get_state_display().lower()}")
     table.add_column("")
     table.add_column("Count", justify="right")
     for key, name in COUNT_NAMES.items():
@@ -127,7 +130,8 @@ def _report(console: Console, job: ImportJob) -> None:
             soft_wrap=True,
         )
     if job.campaign is not None:
-        console.print(f"Line {job.line}, campaign {job.campaign.name}.", soft_wrap=True)
+        said = f"Line {job.line}, campaign {job.campaign.name}."
+        console.print(said, soft_wrap=True, markup=False)
 
 
 def _report_unused(console: Console, job: ImportJob) -> None:

@@ -44,6 +44,7 @@ from outerloop.processes.sharing import SharedLock, database_used, mine
 from outerloop.rounds.locking import RoundRefused
 from outerloop.rounds.models import PolicyLine
 from training import facade as training
+from web.arguments import port, whole_number
 
 SITE_PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -62,12 +63,14 @@ class Command(BaseCommand):
     help = "Run the whole loop in the demo world (simulated annotators), then serve the site."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--seed", type=int, default=7)
+        parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=7)
         parser.add_argument(
-            "--rounds", type=int, help="number of rounds (default: by the settings)"
+            "--rounds",
+            type=whole_number(1, 1_000),
+            help="number of rounds (default: by the settings)",
         )
         parser.add_argument("--no-serve", action="store_true", help="end after the loop")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=port, default=8000)
         parser.add_argument(
             "--labels",
             choices=["simulated", "shuffled"],

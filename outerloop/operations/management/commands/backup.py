@@ -48,4 +48,5 @@ class Command(BaseCommand):
             f" {len(manifest.artifacts):,} files, {manifest.bytes / 1e6:,.1f} MB.",
             soft_wrap=True,
             highlight=False,
+            markup=False,
         )

@@ -48,7 +48,8 @@ class Command(BaseCommand):
         if not options["verify"] and not options["no_migrate"]:
             audit_record(actor="command", verb="restored backup", target=manifest.sha256[:12])
         done = "is whole" if options["verify"] else "is restored"
-        console.print(f"{source} {done}: {_facts(manifest)}.", soft_wrap=True, highlight=False)
+        said = f"{source} {done}: {_facts(manifest)}."
+        console.print(said, soft_wrap=True, highlight=False, markup=False)
 
 
 def _facts(manifest: Manifest) -> str:

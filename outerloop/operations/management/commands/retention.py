@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from outerloop.operations.backup.manifest import BackupError
@@ -16,16 +17,9 @@ from outerloop.operations.retention import (
     retention_plan,
     rule_of_settings,
 )
+from web.arguments import whole_number
 
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1 on.")
-    return number
+MOST_ROUNDS, MOST_DAYS = 1_000_000, 36_500
 
 
 class Command(BaseCommand):
@@ -33,8 +27,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")
-        parser.add_argument("--rounds", type=_count, help="last rounds of each line to keep whole")
-        parser.add_argument("--days", type=_count, help="days for which everything is kept")
+        parser.add_argument(
+            "--rounds",
+            type=whole_number(1, MOST_ROUNDS),
+            help="last rounds of each line to keep whole",
+        )
+        parser.add_argument(
+            "--days",
+            type=whole_number(1, MOST_DAYS),
+            help="days for which everything is kept",
+        )
 
     def handle(self, **options: Any) -> None:
         rule = rule_of_settings(rounds=options["rounds"], days=options["days"])
@@ -62,9 +64,9 @@ class Command(BaseCommand):
 def _table(plan: Plan) -> Table:
     table = Table("kind", "what", "where", "MB", box=None)
     for item in plan.artifacts:
-        table.add_row(item.kind, item.name, item.path, f"{item.bytes / 1e6:,.1f}")
+        table.add_row(item.kind, escape(item.name), escape(item.path), f"{item.bytes / 1e6:,.1f}")
     for path in plan.files:
         # After the act the file is gone, and its size with it.
         size = f"{path.stat().st_size / 1e6:,.1f}" if path.exists() else ""
-        table.add_row("file", "of an import or export", path.name, size)
+        table.add_row("file", "of an import or export", escape(path.name), size)
     return table

@@ -13,16 +13,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outerloop.processes.attached import ended_with_standard_input
 from outerloop.processes.lines import process_lines
-from outerloop.processes.preparing import port_free, preparing
+from outerloop.processes.preparing import port_problem, preparing
 from outerloop.processes.sharing import Holder, SharedLock, database_used
 from outerloop.processes.supervising import ProcessSupervisor
+from web.arguments import port
 
 
 class Command(BaseCommand):
     help = "Start site, workers, schedule and policy server on what is in the database."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=8000, help="port of the site")
+        parser.add_argument("--port", type=port, default=8000, help="port of the site")
         parser.add_argument("--host", default="127.0.0.1", help="address of the site")
         parser.add_argument(
             "--without",
@@ -38,20 +39,18 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = options["host"], options["port"]
-        address = f"http://{host}:{port}/"
-        lines = [p for p in process_lines(host=host, port=port) if p.name not in options["without"]]
+        host, number = options["host"], options["port"]
+        address = f"http://{host}:{number}/"
+        every = process_lines(host=host, port=number)
+        lines = [p for p in every if p.name not in options["without"]]
         running = {p.name: found for p in lines if (found := SharedLock(p.name).holder())}
         if len(running) == len(lines) and not options["attached"]:
             self.stdout.write(_running_words(running))
             return
         site = running.get("site")
         if site is None and "site" not in options["without"]:
-            if not port_free(host, port):
-                raise CommandError(
-                    f"Port {port} of {host} is taken by another program: end that one, or choose"
-                    f" another port, as in `make up PORT={port + 80}`."
-                )
+            if problem := port_problem(host, number):
+                raise CommandError(problem)
             self.stdout.write(f"The site will be at {address}")
         self.stdout.write("Ctrl-C stops everything that is started here.")
         if options["attached"]:

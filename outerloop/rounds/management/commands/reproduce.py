@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from outerloop.rounds.models import Round, RoundStep
@@ -111,7 +112,7 @@ def _console() -> Console:
 
 
 def _table(round_: Round) -> Table:
-    table = Table(title=f"{round_.line.name}, round {round_.number}, once more")
+    table = Table(title=f"{escape(round_.line.name)}, round {round_.number}, once more")
     for column in ("program", "artifact", "then", "now", "same", "seconds"):
         table.add_column(column)
     return table
@@ -136,7 +137,7 @@ def _rows(found: training.Reproduction, table: Table) -> None:
     for i, artifact in enumerate(found.artifacts):
         table.add_row(
             found.kind if i == 0 else "",
-            artifact.name,
+            escape(artifact.name),
             artifact.recorded[:12] or "none",
             artifact.again[:12] or "none",
             _word(artifact.equal),
@@ -150,7 +151,7 @@ def _word(same: bool) -> str:
 
 def _explain(console: Console, equal: bool, differences: list[tuple[str, str, str]]) -> None:
     for name, then, now in differences:
-        console.print(f"differs: {name} was {then}, is {now}")
+        console.print(f"differs: {name} was {then}, is {now}", markup=False)
     if equal:
         console.print("Every artifact has the same bytes as then.")
     elif differences:

@@ -29,6 +29,7 @@ from evaluation.contracts import (
 )
 from evaluation.formatting import number, share
 from outerloop.rounds.models import PolicyLine
+from outerloop.rounds.plan import numbers_problem
 from training import facade as training
 from training.contracts import (
     ContractError,
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=7)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        config = _config(options)
         line_id = _line_id(options["line"])
         rows = _votes_joined(
             annotation.preferences_stream(line_id=line_id, recipe=SnapshotRecipe())
@@ -73,7 +75,7 @@ class Command(BaseCommand):
         console = Console()
         try:
             with Progress(console=console) as progress:
-                measured = _train_and_measure(line_id, path, options, progress)
+                measured = _train_and_measure(line_id, path, config, options, progress)
         except (training.RunFailed, training.ArtifactMismatch, ContractError) as error:
             raise CommandError(str(error)) from error
         console.print(_table(measured, rows))
@@ -142,16 +144,33 @@ def _source(options: dict[str, Any]) -> ModelSource:
     )
 
 
+def _config(options: dict[str, Any]) -> RewardModelConfig:
+    """CommandError names the first number that cannot work, before anything is read."""
+    try:
+        config = RewardModelConfig(
+            backbone=_source(options),
+            members=options["members"],
+            epochs=options["epochs"],
+            learning_rate=options["learning_rate"],
+            max_length=options["max_length"],
+        )
+    except ContractError as error:
+        raise CommandError(str(error)) from error
+    document = {"reward_model": config.to_json(), "seed": options["seed"]}
+    if problem := numbers_problem(document, config.backbone, optimizer="ppo"):
+        raise CommandError(problem)
+    if options["pairs"] < 0:
+        raise CommandError(f"--pairs is {options['pairs']}; set it to 0 (all) or more.")
+    return config
+
+
 def _train_and_measure(
-    line_id: UUID, path: Path, options: dict[str, Any], progress: Progress
+    line_id: UUID,
+    path: Path,
+    config: RewardModelConfig,
+    options: dict[str, Any],
+    progress: Progress,
 ) -> RewardModelMeasurements:
-    config = RewardModelConfig(
-        backbone=_source(options),
-        members=options["members"],
-        epochs=options["epochs"],
-        learning_rate=options["learning_rate"],
-        max_length=options["max_length"],
-    )
     preferences = training.input_from_path(path)
     trained = _run(line_id, "reward_model", config, {"preferences": preferences}, options, progress)
     inputs = {

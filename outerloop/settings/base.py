@@ -89,7 +89,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "web.middleware.content_security_policy",
+    "web.unsent.signed_out_forms",
 ]
+CSRF_FAILURE_VIEW = "web.unsent.form_too_old"
 
 ROOT_URLCONF = "outerloop.urls"
 WSGI_APPLICATION = "outerloop.wsgi.application"

@@ -97,6 +97,10 @@ def test_rounds_read_newest_first_with_their_steps(eve, world):
     assert (
         refused(eve.get(f"{address}/99999999999999999999"), 422)["errors"][0]["field"] == "number"
     )
+    for wrong in (f"{address}?state=CLOSED", f"{address}?limt=1", f"{address}/2?after=x"):
+        unknown = refused(eve.get(wrong), 422)["errors"][0]
+        assert unknown["field"] == wrong.partition("?")[2].partition("=")[0]
+        assert "There is no such parameter; there are" in unknown["says"]
     ended = eve.post(f"{address}/2/cancel").json()  # it has ended: nothing happens
     assert (ended["state"], ended["cancel_requested"]) == ("CLOSED", False)
 

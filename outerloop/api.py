@@ -39,7 +39,7 @@ from web.api.problems import (
     problem_response,
     validation_refused,
 )
-from web.api.requests import StrictParser
+from web.api.requests import StrictParser, query_checked
 from web.tokens import reads_tokens_itself
 
 DESCRIPTION = (
@@ -68,6 +68,13 @@ class Interface(NinjaAPI):
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The function's name, which is short and once in all rooms."""
         return operation.view_func.__name__
+
+    def queries_check(self) -> None:
+        """Let every operation refuse a word of the query that it does not know: a misspelt filter would list all."""
+        for bound in self._get_bound_routers():
+            for view in bound.path_operations.values():
+                for operation in view.operations:
+                    query_checked(operation)
 
     def get_openapi_schema(self, **given: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**given)
@@ -119,6 +126,7 @@ def interface() -> NinjaAPI:
     )
     for router in routers:
         made.add_router("", router)
+    made.queries_check()
     for error, status in STATUSES.items():
         made.add_exception_handler(error, partial(_told, status=status))
     for error, answer in ANSWERS.items():

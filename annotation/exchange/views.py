@@ -202,6 +202,8 @@ def import_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = import_for(request, job_id)
     if job_cancel(job):
         messages.info(request, "The import stops after its present batch; what is in stays in.")
+    else:
+        messages.error(request, "The import had ended before: nothing was cancelled.")
     return redirect("exchange:import_job", job.pk)
 
 
@@ -265,4 +267,6 @@ def export_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     job = export_for(request, job_id)
     if job_cancel(job):
         messages.info(request, "The export stops; its file is not kept.")
+    else:
+        messages.error(request, "The export had ended before: nothing was cancelled.")
     return redirect("exchange:export_job", job.pk)

@@ -53,6 +53,7 @@ from training.core.run.run_directory import Run, recipe_main
 
 KIND = "evaluate_policy"
 POLICIES = ("candidate", "incumbent", "reference")
+REWARD_MODELS = ("reward_model", "held_out_reward_model")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def collect(run: Run[EvaluatePolicyConfig]) -> Evidence:
     prompts = prompts_read(run.input("prompts"))
     chosen = prompts[: run.config.max_prompts] if run.config.max_prompts else prompts
     _check_prompts(chosen)
+    for name in (*POLICIES, *REWARD_MODELS):
+        run.input(name)  # names the one that is missing before a token is drawn
     rows = tuple(row for row in chosen for _ in range(run.config.samples_per_prompt))
     policies = _policies(run)
     drawn = _draw(run, policies, chosen)
@@ -216,8 +219,8 @@ def _scorers(run: Run[EvaluatePolicyConfig]) -> Scorers:
     run.check_cancel()
     device, pool = torch.device("cuda" if torch.cuda.is_available() else "cpu"), BasePool()
     return Scorers(
-        reward_model_load(run.input("reward_model"), device=device, pool=pool),
-        reward_model_load(run.input("held_out_reward_model"), device=device, pool=pool),
+        reward_model_load(run.input(REWARD_MODELS[0]), device=device, pool=pool),
+        reward_model_load(run.input(REWARD_MODELS[1]), device=device, pool=pool),
     )
 
 

@@ -207,15 +207,15 @@ def first_pairs_order(*, line: PolicyLine, trigger: str, actor: User | None = No
     return round_
 
 
-def round_cancel(*, round_: Round, actor: str) -> None:
-    """Ask an active round to stop; its artifacts so far are kept."""
+def round_cancel(*, round_: Round, actor: str) -> bool:
+    """Ask an active round to stop; its artifacts so far are kept. Whether it stops: not one that has ended."""
     asked = (
         Round.objects.filter(pk=round_.pk, cancel_requested_at__isnull=True)
         .exclude(state__in=ENDS)
         .update(cancel_requested_at=timezone.now())
     )
     if not asked:
-        return
+        return Round.objects.filter(pk=round_.pk).exclude(state__in=ENDS).exists()
     audit_record(
         actor=actor,
         verb="cancelled round",
@@ -225,6 +225,7 @@ def round_cancel(*, round_: Round, actor: str) -> None:
     step = failed_step(round_)
     if step is not None and step.run is not None:
         training.run_cancel(run_id=step.run)
+    return True
 
 
 @log_arguments("round_id")

@@ -201,9 +201,11 @@ def round_page(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     round_ = round_for(request, slug, number, ENGINEER, LEAD)
-    services.round_cancel(round_=round_, actor=str(person(request).pk))
-    transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
-    messages.info(request, f"{round_} is being cancelled; what it made so far is kept.")
+    if services.round_cancel(round_=round_, actor=str(person(request).pk)):
+        transaction.on_commit(lambda: advance_enqueue(round_.id, round_.state))
+        messages.info(request, f"{round_} is being cancelled; what it made so far is kept.")
+    else:
+        messages.error(request, f"{round_} had ended before: nothing was cancelled.")
     return redirect("rounds:round", slug=slug, number=number)
 
 

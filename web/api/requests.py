@@ -1,19 +1,21 @@
-"""Reading what was sent: JSON as PostgreSQL can keep it, numbers as its columns hold them."""
+"""Reading what was sent: JSON as PostgreSQL can keep it, numbers as its columns hold them, no word unread."""
 
 from __future__ import annotations
 
 import json
 from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.datastructures import MultiValueDict
 from ninja import Field, Schema
+from ninja.operation import Operation
+from ninja.params.models import QueryModel
 from ninja.parser import Parser
 from pydantic import ConfigDict
 
 from web.texts import storable
 
-from .problems import Refused
+from .problems import Refused, field_refused
 
 UNSTORABLE = "The request holds a NUL or half a character, which cannot be kept: leave it out."
 Number = Annotated[int, Field(ge=0, le=2_147_483_647)]
@@ -44,6 +46,28 @@ class StrictParser(Parser):
         if not storable(dict(data.lists())):
             raise Refused(422, UNSTORABLE)
         return super().parse_querydict(data, list_fields, request)
+
+
+def query_checked(operation: Operation) -> None:
+    """Make an operation refuse a word of the query that it does not know, as `Body` refuses a field."""
+    known = {
+        name
+        for model in operation.models
+        if issubclass(model, QueryModel)
+        for name in getattr(model, "__ninja_flatten_map__", {})
+    }
+    read = operation._get_values
+
+    def checked(
+        request: HttpRequest, path_params: Any, temporal_response: HttpResponse
+    ) -> dict[str, Any]:
+        unknown = sorted(set(request.GET) - known)
+        if unknown:
+            words = f"there are: {', '.join(sorted(known))}" if known else "there are none"
+            raise field_refused(unknown[0][:60], f"There is no such parameter; {words}.")
+        return read(request, path_params, temporal_response)
+
+    operation._get_values = checked  # type: ignore[method-assign]
 
 
 def _constant_refused(name: str) -> None:

@@ -132,6 +132,14 @@ def test_a_job_can_be_stopped(eve):
     job = services.import_create(line_id=LINE, path=path)
     page = eve.post(f"/data/imports/{job.pk}/cancel/", follow=True)
     assert b"Cancelled" in page.content
+    again = eve.post(f"/data/imports/{job.pk}/cancel/", follow=True)
+    assert b"The import had ended before: nothing was cancelled." in again.content
+    export = services.export_create(line_id=LINE)
+    assert (
+        b"The export stops" in eve.post(f"/data/exports/{export.pk}/cancel/", follow=True).content
+    )
+    again = eve.post(f"/data/exports/{export.pk}/cancel/", follow=True)
+    assert b"The export had ended before: nothing was cancelled." in again.content
 
 
 def test_a_file_that_is_no_json_lines_is_refused_beside_its_field(

@@ -84,6 +84,9 @@ def test_every_page_of_its_answers_shows_all_of_them(campaign, lead):
         assert lead.get(address).status_code == 200, address
     listed = lead.get(reverse("quality:answers", args=[campaign.pk])).content.decode()
     assert listed.count("third answer") == 6
+    assert f"<title>All answers: {campaign.name} ·" in listed
+    skipped = lead.get(reverse("quality:skips", args=[campaign.pk])).content.decode()
+    assert f"<title>Skipped pairs: {campaign.name} ·" in skipped
     assert (
         lead.get(reverse("quality:answers", args=[campaign.pk]) + "?kind=left").status_code == 404
     )

@@ -253,3 +253,14 @@ def test_a_missing_input_is_named(tmp_path, inputs):
     spec = write_spec(tmp_path, "evaluate_policy", CONFIG, rest)
     assert evaluate_policy.main([str(spec)]) == 2
     assert "'incumbent' is missing" in json.loads((tmp_path / "error.json").read_text())["message"]
+
+
+@pytest.mark.parametrize("name", ["reward_model", "held_out_reward_model"])
+def test_a_missing_reward_model_is_named_before_anything_is_drawn(
+    tmp_path, inputs, monkeypatch, name
+):
+    monkeypatch.setattr(evaluate_policy, "_draw", lambda *_: pytest.fail("tokens were drawn"))
+    rest = {k: v for k, v in inputs.items() if k != name}
+    spec = write_spec(tmp_path, "evaluate_policy", CONFIG, rest)
+    assert evaluate_policy.main([str(spec)]) == 2
+    assert f"'{name}' is missing" in json.loads((tmp_path / "error.json").read_text())["message"]

@@ -15,6 +15,7 @@ from outerloop.rounds import api
 from outerloop.rounds.models import Round, StartAttempt, State
 from tests.evaluation.reports import records
 from tests.outerloop.rounds.world import LoopWorld, bare_line, policy_import
+from tests.support.documented import assert_said
 from tests.support.programs import a_program, refused
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +98,10 @@ def test_rounds_read_newest_first_with_their_steps(eve, world):
     assert (
         refused(eve.get(f"{address}/99999999999999999999"), 422)["errors"][0]["field"] == "number"
     )
+    for wrong in (f"{address}?state=CLOSED", f"{address}?limt=1", f"{address}/2?after=x"):
+        unknown = refused(eve.get(wrong), 422)["errors"][0]
+        assert unknown["field"] == wrong.partition("?")[2].partition("=")[0]
+        assert_said("unknown parameter", unknown["says"])
     ended = eve.post(f"{address}/2/cancel").json()  # it has ended: nothing happens
     assert (ended["state"], ended["cancel_requested"]) == ("CLOSED", False)
 

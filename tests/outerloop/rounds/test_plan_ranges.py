@@ -11,6 +11,7 @@ import pytest
 from outerloop.rounds import plan_ranges
 from outerloop.rounds.forms import PlanForm
 from outerloop.rounds.plan import RoundPlan, _flat, plan_override
+from tests.support.documented import assert_said
 from training.contracts import ContractError
 from training.core.ppo import settings_check
 from training.core.tuning import settings as tuning
@@ -42,8 +43,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 )
 def test_a_number_that_cannot_work_is_named_with_the_fix(path, value, says):
     name = path.rpartition(".")[2]
-    with pytest.raises(ContractError, match=rf"^RoundPlan\.{path}.*{says}"):
+    with pytest.raises(ContractError, match=rf"^RoundPlan\.{path}.*{says}") as refusal:
         plan_override(RoundPlan(), changed(path, value))
+    if "2,147" not in says:
+        finite = "finite" not in says
+        case = "number of a plan" if finite else "number of a plan, not finite"
+        assert_said(case, str(refusal.value))
     document = json.loads(json.dumps(RoundPlan().to_json()))
     here = document
     for part in path.split(".")[:-1]:

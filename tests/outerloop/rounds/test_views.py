@@ -164,6 +164,14 @@ def test_cancelling_and_taking_up(as_, loop, sent, steps, django_capture_on_comm
     assert "only a failed or cancelled round" in said(response)[0]
 
 
+def test_cancelling_on_a_page_left_open_says_that_the_round_had_ended(as_, loop):
+    round_ = loop.round(State.CLOSED)
+    response = as_("lead").post(url("cancel", loop, 1), follow=True)
+    assert said(response) == ["Round 1 had ended before: nothing was cancelled."]
+    round_.refresh_from_db()
+    assert round_.cancel_requested_at is None
+
+
 @pytest.fixture
 def awaiting(loop, behave, evidence):
     round_ = advance_through(round_start(line=loop.line, trigger="person"))

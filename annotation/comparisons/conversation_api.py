@@ -48,7 +48,7 @@ class ConversationOut(Schema):
     says: str
 
 
-class Said(ConversationOut):
+class MessageAnswered(ConversationOut):
     """`same`: both answers were the same, so that nothing is to be compared and the answer goes on."""
 
     same: bool
@@ -80,11 +80,13 @@ def conversation_read(request: HttpRequest, campaign_id: UUID) -> ConversationOu
 
 @router.post(
     "/labelling/{campaign_id}/conversation/say",
-    response={200: Said, **REFUSALS, 503: Problem},
+    response={200: MessageAnswered, **REFUSALS, 503: Problem},
     url_name="conversation_say",
 )
 @keeps_key
-def conversation_say(request: HttpRequest, campaign_id: UUID, message: MessageSent) -> Said:
+def conversation_say(
+    request: HttpRequest, campaign_id: UUID, message: MessageSent
+) -> MessageAnswered:
     """Send a message to the policy and wait for both answers, up to minutes. Sent again, its turn is made once;
     503 where the policy is silent or breaks off: nothing was kept, send it again."""
     campaign, rater = labeller(request, campaign_id)
@@ -102,7 +104,7 @@ def conversation_say(request: HttpRequest, campaign_id: UUID, message: MessageSe
             if _opened(rater, campaign, message) is not None:
                 raise
     talk = services.conversation_resume(rater=rater, campaign=campaign)
-    return Said(**_shown(rater, campaign, talk).dict(), same=not compared)
+    return MessageAnswered(**_shown(rater, campaign, talk).dict(), same=not compared)
 
 
 @router.post(

@@ -30,6 +30,7 @@ REGISTERED = {
     "RoundLookup": ["rounds"],
     "LineNames": ["rounds"],
     "LineLink": ["webhooks"],
+    "ModelLink": ["publishing.push"],
     "EventKind": [
         *("round.started", "round.waiting_for_labels", "round.waiting_for_approval"),
         *("round.decided", "round.closed", "round.failed", "round.cancelled"),

@@ -28,8 +28,8 @@ STOP_SECONDS = 2.0  # it has nothing to save
 class EngineServer(Protocol):
     """What looks after one running server needs of it."""
 
-    port: int
-
+    @property
+    def port(self) -> int: ...
     def alive(self) -> bool: ...
     def stop(self) -> None: ...
 

@@ -100,7 +100,7 @@ class Relay:
     def health(self) -> dict[str, Any]:
         """How many replicas answer, of how many there should be; `ApiError` where none does."""
         deployed, canary = self.current(), self.routes.canary
-        document = {"status": "ok", "replicas": replicas_up(deployed.server)}
+        document: dict[str, Any] = {"status": "ok", "replicas": replicas_up(deployed.server)}
         if not document["replicas"]["up"]:
             raise ApiError(503, "The engine does not answer.", code="engine_error")
         if canary is not None and canary.server is not None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from .outages import DATABASE_AWAY
 
@@ -62,11 +63,11 @@ def history_read(act: Callable[[], T], *, fresh: bool = False) -> T:
     return act()
 
 
-def history_view(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def history_view(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """A page or answer that only shows history."""
 
     @wraps(view)
-    def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method not in SAFE or WROTE in request.COOKIES:
             return view(request, *args, **kwargs)
         return history_read(lambda: view(request, *args, **kwargs))

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.campaigns.models import Campaign
+from annotation.contracts import AnnotationError
 from annotation.exchange import exporting, services
 from annotation.exchange.export_options import ExportOptions
 from annotation.exchange.models import ExportJob
@@ -142,7 +143,7 @@ def test_an_error_of_the_database_itself_is_raised(replica: Replica) -> None:
 def test_who_writes_or_has_just_written_is_shown_the_database_itself(
     method: str, cookies: dict[str, str], expected: str
 ) -> None:
-    view = history_view(lambda request: HttpResponse(AuditEvent.objects.all().db))
+    view: Any = history_view(lambda request: HttpResponse(AuditEvent.objects.all().db))
     request = getattr(RequestFactory(), method)("/")
     request.COOKIES.update(cookies)
     assert view(request).content == expected.encode()
@@ -196,7 +197,7 @@ def test_an_export_has_every_label_that_was_given_before_it(
 
     def write(**_: Any) -> Any:
         seen.append(Campaign.objects.all().db)
-        raise exporting.AnnotationError("That is enough.")
+        raise AnnotationError("That is enough.")
 
     monkeypatch.setattr(replica, "fresh", lambda: fresh)
     monkeypatch.setattr(exporting, "export_write", write)
@@ -292,7 +293,9 @@ def test_what_was_just_written_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     servers.at(100)
     assert servers.replica.fresh()
     servers.written = 1001
-    monkeypatch.setattr(module.time, "sleep", lambda _: setattr(servers, "now", servers.now + 1))
+    monkeypatch.setattr(
+        "outerloop.database.replica.time.sleep", lambda _: setattr(servers, "now", servers.now + 1)
+    )
     assert not servers.replica.fresh()
 
 

@@ -122,7 +122,7 @@ def test_fifty_at_once_one_killed_and_a_switch_between_lose_nothing(
     asks = client(relay)
 
     def ask(_: int) -> tuple[str, str | None]:
-        chat = asks.chat.completions.with_raw_response
+        chat: Any = asks.chat.completions.with_raw_response
         if stream:
             raw = chat.create(model="policy", messages=HELLO, stream=True)
             pieces: Any = raw.parse()
@@ -179,7 +179,7 @@ def test_a_request_that_ends_engines_ends_no_more_than_two(relay: Relay, served:
 def test_a_stream_that_has_begun_is_not_begun_again(relay: Relay, served: Served) -> None:
     """What was passed on was of one server; that it broke off is said in the stream."""
     relay.point(served.fleet("old", 2))
-    body = {"messages": [{"role": "user", "content": "break off"}], "stream": True}
+    body: Any = {"messages": [{"role": "user", "content": "break off"}], "stream": True}
     with pytest.raises(openai.APIError, match="ended in the middle"):
         list(client(relay).chat.completions.create(model="policy", **body))
     assert sum(chats(engine) for engine in served.engines) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -70,13 +71,11 @@ class Bench:
         self.servers.append(FakeServer(port=9000 + len(self.servers)))
         return self.servers[-1]
 
-    def point(
-        self, server: FakeServer | None, artifact: Path | None = None, version: object = None
-    ) -> None:
+    def point(self, server: Any, artifact: Path | None = None, version: object = None) -> None:
         self.target = server.port if server else None
         assert (artifact is None) == (server is None)
 
-    def drain(self, server: FakeServer, seconds: float) -> int:
+    def drain(self, server: Any, seconds: float) -> int:
         """Remember whether that server still ran, and was no longer asked."""
         self.drained.append((server.port, server.running and self.target != server.port))
         self.waited += seconds

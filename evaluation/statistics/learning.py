@@ -108,7 +108,8 @@ class LearningCurve:
         doublings = self.middle + x
         if doublings > math.log2(self.most * FAR):
             return None
-        return max(self.least, math.ceil(2.0**doublings - 1e-9))
+        labels = math.ceil(math.pow(2.0, doublings) - 1e-9)
+        return max(self.least, labels)
 
 
 def curve_of_rounds(points: Sequence[AccuracyPoint]) -> LearningCurve | None:

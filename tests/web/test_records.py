@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, make_dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_a_field_that_the_row_lacks_is_an_error_that_names_it():
 
 def test_the_shape_of_a_record_changes_with_its_fields_and_those_of_the_records_within():
     def kept(*inner):
-        return make_dataclass("Kept", [("rows", tuple[make_dataclass("Row", inner), ...] | None)])
+        row: Any = make_dataclass("Row", inner)
+        return make_dataclass("Kept", [("rows", tuple[row, ...] | None)])
 
     plain = record_shape(kept(("name", str)))
     assert record_shape(kept(("name", str))) == plain

@@ -42,10 +42,9 @@ class Command(BaseCommand):
 
 def _check(username: str, email: str, line: UUID | None) -> None:
     try:
-        for name, value in (("username", username), ("email", email)):
-            User._meta.get_field(name).run_validators(value)
-        validate_email(email)
         User.username_validator(username)
+        validate_email(email)
+        User(username=username, email=email).clean_fields(exclude=["password"])
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from error
     if User.objects.filter(username__iexact=username).exists():

@@ -9,7 +9,7 @@ import pytest
 
 from annotation.campaigns.models import Campaign
 from annotation.campaigns.services import guidelines_publish
-from annotation.comparisons import conversation_api, speaking
+from annotation.comparisons import services, speaking
 from annotation.comparisons.models import Assignment, Comparison, Conversation, Judgment
 from annotation.comparisons.services import leases_release_expired, turn_keep
 from tests.annotation.comparisons.test_conversations import Page, Policy
@@ -91,11 +91,11 @@ def test_the_same_message_twice_at_once_is_one_turn(ann, campaign, policy, monke
     at = now(ann, campaign)
 
     def quicker(**given: Any) -> bool:
-        monkeypatch.setattr(conversation_api.services, "turn_keep", turn_keep)
+        monkeypatch.setattr(services, "turn_keep", turn_keep)
         said(ann, campaign, "Name a colour.", at)
         return turn_keep(**given)
 
-    monkeypatch.setattr(conversation_api.services, "turn_keep", quicker)
+    monkeypatch.setattr(services, "turn_keep", quicker)
     answer = said(ann, campaign, "Name a colour.", at).json()
     assert {answer["pair"]["left"], answer["pair"]["right"]} == {"A rose.", "A sea."}
     assert Comparison.objects.count() == 1
@@ -105,11 +105,11 @@ def test_another_message_meanwhile_is_refused(ann, campaign, policy, monkeypatch
     at = now(ann, campaign)
 
     def quicker(**given: Any) -> bool:
-        monkeypatch.setattr(conversation_api.services, "turn_keep", turn_keep)
+        monkeypatch.setattr(services, "turn_keep", turn_keep)
         said(ann, campaign, "Name a smell.", at)
         return turn_keep(**given)
 
-    monkeypatch.setattr(conversation_api.services, "turn_keep", quicker)
+    monkeypatch.setattr(services, "turn_keep", quicker)
     refused(said(ann, campaign, "Name a colour.", at), 409)
     assert Comparison.objects.count() == 1
 

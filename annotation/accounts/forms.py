@@ -13,7 +13,7 @@ from web.registry import line_names, lines_offered
 from web.tokens import SCOPES
 
 from .models import Role, TextView, User
-from .tokens import LONGEST_DAYS, scopes_open_to
+from .tokens import LONGEST_DAYS, LONGEST_NAME, scopes_open_to
 
 EVERY_LINE = ""
 
@@ -138,7 +138,9 @@ class ManyPeopleForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=60, help_text="What uses it, for example: nightly report.")
+    name = forms.CharField(
+        max_length=LONGEST_NAME, help_text="What uses it, for example: nightly report."
+    )
     days = forms.IntegerField(
         min_value=1, max_value=LONGEST_DAYS, initial=90, label="Valid for (days)"
     )

@@ -24,6 +24,7 @@ from .models import ApiToken, User
 
 SHOWN = len(PREFIX) + 4
 LONGEST_DAYS = 365
+LONGEST_NAME = 60
 # Who can use a scope at all; on which line, the addresses themselves ask.
 SCOPE_ROLES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SCOPES, STAFF),
@@ -54,13 +55,15 @@ def token_issue(
         raise AnnotationError(f"A token lasts 1 to {LONGEST_DAYS} days, not {days}.")
     if not name.strip():
         raise AnnotationError("Give the token a name that says what uses it.")
+    if len(name.strip()) > LONGEST_NAME:
+        raise AnnotationError(f"Give the token a name of at most {LONGEST_NAME} letters.")
     unknown = sorted(set(scopes) - SCOPES.keys())
     if unknown or not scopes:
         raise AnnotationError(f"Choose scopes among {', '.join(SCOPES)}, at least one.")
     secret = PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         user=user,
-        name=name.strip()[:60],
+        name=name.strip(),
         digest=_digest(secret),
         beginning=secret[:SHOWN],
         scopes=[scope for scope in SCOPES if scope in scopes],

@@ -59,7 +59,9 @@ def report_read(request: HttpRequest, line_id: UUID, number: Path[Number]) -> Ht
     require_role(request, *STAFF, line_id=line_id)
     found = report_of_number(line_id, number)
     if found is None:
-        raise Refused(404, "This round has no report yet; it is written when its gate decides.")
+        raise Refused(
+            404, "There is no report of such a round: one is written when a round's gate decides."
+        )
     return HttpResponse(
         canonical_json(found.document()),
         content_type="application/json",

@@ -107,7 +107,7 @@ def _report_for(request: HttpRequest, slug: str, number: int) -> RoundReport:
     found = selectors.report_of_number(line_id, number) if line_id else None
     if found is None:
         raise Http404(
-            f"Round {number} of {slug} has no report yet; it is written when its gate decides."
+            f"There is no report of round {number} of {slug}: one is written when a round's gate decides."
         )
     return found
 

@@ -13,7 +13,7 @@ from annotation.exchange.records import ImportFailed
 
 from .limits import longest_row
 from .packed import Unpacked
-from .rows import SourceRow
+from .rows import DECODER, FieldTwice, SourceRow
 
 PIECE = 64 * 1024
 _BLANK = " \t\r\n"
@@ -68,10 +68,9 @@ def array_rows(path: Path, source: Unpacked) -> Iterator[SourceRow]:
 
 
 def _item(path: Path, number: int, text: _Text) -> Any:
-    decoder = json.JSONDecoder()
     while True:
         try:
-            value, end = decoder.raw_decode(text.held)
+            value, end = _decoded(text.held)
         except RecursionError as error:
             raise _broken(path, number, "it is nested too deeply") from error
         except ValueError as error:
@@ -84,7 +83,19 @@ def _item(path: Path, number: int, text: _Text) -> Any:
             return value
 
 
+def _decoded(held: str) -> tuple[Any, int]:
+    """The first value and where it ends; `FieldTwice` stands for one that has a field twice."""
+    try:
+        return DECODER.raw_decode(held)
+    except FieldTwice as error:
+        end = json.JSONDecoder().raw_decode(held)[1]
+        error.content = held[:end].encode("utf-8", "replace")
+        return error, end
+
+
 def _row(number: int, end: int, value: Any) -> SourceRow:
+    if isinstance(value, FieldTwice):
+        return SourceRow(number, end, None, str(value), value.content)
     if not isinstance(value, dict):
         problem = f"The item is a {type(value).__name__} and not an object."
         return SourceRow(number, end, None, problem, str(value).encode("utf-8", "replace"))

@@ -6,12 +6,11 @@ piece by piece.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from .limits import MIB, longest_row, too_long
 from .packed import Unpacked
-from .rows import UTF8_MARK, SourceRow
+from .rows import DECODER, UTF8_MARK, FieldTwice, SourceRow
 
 PIECE = MIB
 
@@ -39,13 +38,15 @@ def line_row(number: int, content: bytes, end: int, longest: int) -> SourceRow:
     if len(content) > longest:
         return SourceRow(number, end, None, too_long(), content)
     try:
-        value = json.loads(content.decode("utf-8"))
+        value = DECODER.decode(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         problem = f"The line is not UTF-8 (byte {error.start + 1})."
     except ValueError as error:
         problem = f"The line is not JSON: {error}."
     except RecursionError:
         problem = "The line is JSON nested too deeply."
+    except FieldTwice as error:
+        problem = str(error)
     else:
         if isinstance(value, dict):
             return SourceRow(number, end, value, content=content)

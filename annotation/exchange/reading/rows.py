@@ -7,9 +7,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotation.exchange.naming import split_named
+from annotation.exchange.records import printable
 
 UTF8_MARK = b"\xef\xbb\xbf"
 EXCERPT = 400
+
+
+class FieldTwice(Exception):
+    """An object of JSON has two fields of one name: which of them is meant, nobody knows."""
+
+    def __init__(self, name: str) -> None:
+        self.content = b""  # the whole of it, where that is known
+        super().__init__(f"The row has two fields named {printable(name)[:60]}: rename one.")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise FieldTwice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+# Raises `FieldTwice` where `json` keeps the last of two.
+DECODER = json.JSONDecoder(object_pairs_hook=_each_once)
 
 
 @dataclass(frozen=True)

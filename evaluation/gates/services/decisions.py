@@ -34,7 +34,7 @@ from evaluation.gates.selectors import (
     decision_row,
     overrides,
 )
-from evaluation.gates.services.reasons import require_reason, share_require
+from evaluation.gates.services.reasons import require_reason, require_still_lead, share_require
 from evaluation.gates.services.registration import (
     ended_tests_settle,
     gate_test_open,
@@ -188,8 +188,8 @@ def override_request(
 def override_confirm(*, override_id: UUID, actor: Actor) -> Verdict:
     """The second lead's yes; returns the round's verdict with the check let through.
 
-    GateError when it is the person who asked, when it was confirmed, has expired, or when the
-    round has been decided anew on other evidence since.
+    GateError when it is the person who asked, when that one is no lead any more, when it was confirmed,
+    has expired, or when the round has been decided anew on other evidence since.
     """
     row = Override.objects.select_for_update().filter(pk=override_id).first()
     if row is None:
@@ -206,6 +206,7 @@ def override_confirm(*, override_id: UUID, actor: Actor) -> Verdict:
         raise GateError(
             "The round was decided on newer evidence since; look at it and ask for a new override."
         )
+    require_still_lead(row.requested_by, decision.line)
     _require_overridable(decision, row.check_id)
     row.confirmed_by, row.confirmed_at = key, timezone.now()
     row.save(update_fields=["confirmed_by", "confirmed_at"])

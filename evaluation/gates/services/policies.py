@@ -25,7 +25,7 @@ from evaluation.gates.policies import (
     request_standing,
 )
 from evaluation.gates.records import GateError
-from evaluation.gates.services.reasons import require_reason
+from evaluation.gates.services.reasons import require_reason, require_still_lead
 from evaluation.gates.weakening import weakenings
 from web.services import audit_record
 
@@ -101,7 +101,8 @@ def gate_policy_answer(
 ) -> GatePolicy | None:
     """A second lead's yes or no, or the first one's withdrawal; a yes makes and gives the version.
 
-    GateError when the request is over, and when who asked answers, or another person withdraws it.
+    GateError when the request is over, when who asked answers or another person withdraws it, and at a yes
+    when who asked is no lead any more.
     """
     requests = GatePolicyRequest.objects.select_for_update()
     row = requests.filter(pk=request_id, line=line_id).first()
@@ -112,6 +113,8 @@ def gate_policy_answer(
     if standing != "waiting":
         raise GateError(f"This weaker policy can be answered no more. {OVER[standing]}")
     _require_the_right_one(row, answer, actor_key(actor))
+    if answer == PolicyAnswer.CONFIRMED:
+        require_still_lead(row.requested_by, line_id)
     row.answer, row.answered_by, row.answered_at = answer, actor_key(actor), timezone.now()
     row.save(update_fields=["answer", "answered_by", "answered_at"])
     _audit(row, actor, f"gate_policy_{answer}", {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from web.files import path_sync
 from .manifest import BackupError, FileEntry
 
 CHUNK = 1 << 20
+# Names that promise another file than a backup is.
+PACKED = re.compile(r"(\.tar)?\.(gz|bz2|xz|zst|tgz|zip|7z)$", re.IGNORECASE)
 Tick = Callable[[int], None]
 
 
@@ -112,6 +115,10 @@ def sink_open(target: Path) -> Iterator[Sink]:
         raise BackupError(f"{target} is there already; name a new file or folder.")
     if not target.parent.is_dir():
         raise BackupError(f"{target.parent} is no folder; make it first.")
+    if packed := PACKED.search(target.name):
+        raise BackupError(
+            f"A backup is a folder or one file ending in .tar; {packed[0]} would be neither. Write a .tar, and pack it."
+        )
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         if target.suffix == ".tar":

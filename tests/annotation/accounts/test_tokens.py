@@ -235,3 +235,9 @@ def test_the_terminal_gives_the_scopes_asked_for(eve, capsys):
     assert capsys.readouterr().out.rstrip().endswith("import,rounds")
     with pytest.raises(CommandError, match="Choose scopes"):
         call_command("api_token", "eve", scopes="all")
+
+
+def test_a_name_of_a_token_is_kept_whole_or_refused(eve):
+    with pytest.raises(AnnotationError, match="at most 60 letters"):
+        token_issue(user=eve, name="n" * 61, days=1, scopes=["read"])
+    assert token_issue(user=eve, name="n" * 60, days=1, scopes=["read"])[0].name == "n" * 60

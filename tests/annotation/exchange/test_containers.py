@@ -356,3 +356,25 @@ def test_a_folder_that_is_larger_than_an_import_takes_is_refused(tmp_path, setti
     (path / "data-00001-of-00002.arrow").write_bytes(b"x" * 2 * limits.MIB)
     with pytest.raises(ImportFailed, match="larger than 1 MiB"):
         size_of(path)
+
+
+DOUBLED = '{"prompt": "Q", "completions": ["A", "B"], "meta": {"a": 1, "a": 2}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{json.dumps(ROWS[0])}\n{DOUBLED}\n{json.dumps(ROWS[1])}\n",
+        f"[{json.dumps(ROWS[0])}, {DOUBLED}, {json.dumps(ROWS[1])}]",
+        f'[{json.dumps(ROWS[0])}, {" " * 70_000}{DOUBLED[:-2]}, "b": "{"x" * 200_000}"}}}}, {json.dumps(ROWS[1])}]',
+    ],
+    ids=["lines", "array", "array in pieces"],
+)
+def test_a_field_that_is_there_twice_is_named_and_the_rest_goes_on(tmp_path, text):
+    """`json` keeps the last of two and says nothing."""
+    path = tmp_path / "votes.json"
+    path.write_text(text)
+    read = list(rows_read(path))
+    assert [row.fields is None for row in read] == [False, True, False]
+    assert read[1].problem == "The row has two fields named a: rename one."
+    assert read[1].excerpt.startswith('{"prompt": "Q"')

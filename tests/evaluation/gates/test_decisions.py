@@ -240,3 +240,25 @@ def test_a_policy_saved_over_another_ones_is_refused(world: LineWorld) -> None:
     facade.gate_policy_save(**arguments, expected_version=0)
     with pytest.raises(GateError, match="Somebody saved version 1"):
         facade.gate_policy_save(**arguments, expected_version=0)
+
+
+@pytest.mark.parametrize("how", ["demoted", "closed"])
+def test_who_asked_must_still_be_a_lead_when_it_is_confirmed(world: LineWorld, how: str) -> None:
+    """Otherwise one lead alone would let a check through."""
+    world.decide(**TOO_LONG)
+    one, two = (person_create(name, "lead", line=world.line) for name in ("one", "two"))
+    asked = ask(world, one)
+    if how == "demoted":
+        one.memberships.all().delete()
+    else:
+        one.is_active = False
+        one.save()
+    with pytest.raises(
+        GateError, match="one, who asked for this, is no lead of this line any more"
+    ):
+        facade.override_confirm(override_id=asked.id, actor=two)
+    assert effective_verdict(world) != "PROMOTE"
+    one.is_active = True
+    one.save()
+    one.memberships.get_or_create(role="lead", line=world.line)
+    assert facade.override_confirm(override_id=asked.id, actor=two) == "PROMOTE"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import uuid
 from io import StringIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from evaluation.policy import error_level
 from evaluation.statistics.design import LabellingQuestion, labelling_design
 from tests.evaluation.gates.world import LineWorld
 from tests.support.people import person_create
+from tests.support.registry import named_lines
 from web.access import LEAD
 
 FIRST = error_level(0.0, 0, 0.05)
@@ -79,7 +81,8 @@ def test_what_no_number_of_labels_shows_is_said_at_its_field(
         call_command("label_design", effect=0.51, people=2, ties=0.9)
 
 
-def test_the_command_says_the_same(world: LineWorld) -> None:
+def test_the_command_says_the_same(world: LineWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    named_lines(monkeypatch, helpful=world.line)
     for line in ({}, {"line": world.line}):
         out = StringIO()
         call_command("label_design", stdout=out, **line)
@@ -92,5 +95,7 @@ def test_the_command_says_the_same(world: LineWorld) -> None:
 def test_the_command_names_what_cannot_be() -> None:
     with pytest.raises(CommandError, match=r"--agreement must be between 0.5 \(chance\) and 1"):
         call_command("label_design", agreement=0.3)
+    with pytest.raises(CommandError, match="There is no line 00000000-0000-0000-0000-000000000007"):
+        call_command("label_design", line=uuid.UUID(int=7))
     with pytest.raises(CommandError, match="--sample-share must be from 0 to 1"):
         call_command("label_design", sample_share=3.0)

@@ -26,6 +26,7 @@ from tests.evaluation.gates.test_design import words
 from tests.evaluation.gates.world import LineWorld
 from tests.evaluation.policy.evidence import SPLIT
 from tests.support.people import person_create
+from tests.support.registry import named_lines
 from web.access import ENGINEER, LEAD
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "results" / "label_efficiency.json"
@@ -67,7 +68,10 @@ def test_before_there_are_rounds_the_benchmark_is_named(world: LineWorld, lead: 
     assert "Labels until 70% accurate about 599 (431 to 937)" in said
 
 
-def test_a_lines_own_rounds_say_it_once_they_can(world: LineWorld, lead: Client) -> None:
+def test_a_lines_own_rounds_say_it_once_they_can(
+    world: LineWorld, lead: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named_lines(monkeypatch, helpful=world.line)
     for number, (labels, accuracy) in enumerate(((200, 0.6), (400, 0.65), (800, 0.7)), 1):
         reported(world, number, labels, accuracy)
     reported(LineWorld(world.folder), 4, 9000, 0.9)  # another line's
@@ -93,7 +97,8 @@ def test_a_lines_own_rounds_say_it_once_they_can(world: LineWorld, lead: Client)
     assert "By 3 rounds of this line" in out.getvalue()
 
 
-def test_what_votes_allow_is_said(world: LineWorld) -> None:
+def test_what_votes_allow_is_said(world: LineWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    named_lines(monkeypatch, helpful=world.line)
     out = StringIO()
     call_command("label_design", line=world.line, accuracy=0.9, agreement=0.73, stdout=out)
     assert "84% of single votes at this agreement: 90% of them no model reaches" in out.getvalue()

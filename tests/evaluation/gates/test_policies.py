@@ -97,6 +97,21 @@ def test_a_weaker_policy_counts_once_a_second_lead_confirms(
     ]
 
 
+def test_who_asked_for_a_weaker_policy_is_still_a_lead_at_the_yes(
+    world: LineWorld, leads: tuple[Any, Any]
+) -> None:
+    """A no needs nobody else; a yes by one lead alone would be one lead's."""
+    ada, bo = leads
+    asked = ask(world, ada)
+    ada.memberships.all().delete()
+    with pytest.raises(
+        GateError, match="ada, who asked for this, is no lead of this line any more"
+    ):
+        answer(asked, bo)
+    assert gate_policy_current(world.line).version == 0
+    assert answer(asked, bo, "declined") is None
+
+
 def test_who_asks_cannot_answer_and_only_they_withdraw(
     world: LineWorld, leads: tuple[Any, Any]
 ) -> None:

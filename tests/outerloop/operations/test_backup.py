@@ -283,6 +283,13 @@ def test_an_existing_target_is_never_written_over(world, tmp_path):
         backup_make(target=tmp_path / "nowhere" / "backup")
 
 
+@pytest.mark.parametrize("name", ["backup.tar.gz", "backup.TGZ", "backup.zip"])
+def test_a_name_of_a_packed_file_is_not_made_a_folder(world, tmp_path, name):
+    with pytest.raises(BackupError, match=r"one file ending in \.tar"):
+        backup_make(target=tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
 def test_two_at_once_are_kept_apart(world, tmp_path):
     with maintenance_lock("a test"), pytest.raises(BackupError, match="is under way"):
         backup_make(target=tmp_path / "backup")

@@ -21,6 +21,7 @@ from evaluation.gates.planning import decision_plan
 from evaluation.gates.policies import gate_policy_current
 from evaluation.policy import error_level
 from evaluation.statistics.design import LabellingQuestion, TooManyLabels, labelling_design
+from web.registry import line_names
 
 
 class Command(BaseCommand):
@@ -46,6 +47,8 @@ class Command(BaseCommand):
     def handle(self, **given: Any) -> None:
         names = LabellingQuestion.__dataclass_fields__.keys() - {"level"}
         line_id, wanted = given["line"], given["accuracy"]
+        if line_id and line_id not in {line.id for line in line_names()}:
+            raise CommandError(f"There is no line {line_id}; the page of a line shows its id.")
         if not 0.5 < wanted < 1:
             raise CommandError(f"--accuracy must be above 0.5 and below 1, not {wanted!r}.")
         try:

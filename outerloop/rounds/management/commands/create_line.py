@@ -112,8 +112,10 @@ def _text(path: Path) -> str:
 def _json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise CommandError(f"{path} is no JSON: {error}.") from error
     if not isinstance(document, dict):
         raise CommandError(f"{path}: the plan is a JSON object, not a {type(document).__name__}.")
     try:

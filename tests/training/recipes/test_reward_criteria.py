@@ -176,5 +176,5 @@ def test_the_evaluation_measures_each_head_on_its_own_votes(tmp_path: Any, train
     assert brief["ties"] == sum(row["criteria"]["brief"] == 4.0 for row in asked_of)
     assert brief["accuracy"]["estimate"] > 0.9
     assert kind["accuracy"]["estimate"] > 0.9
-    assert brief["mix_accuracy"]["estimate"] < 0.1  # kindness has three quarters
+    assert brief["mix_accuracy"]["estimate"] < 0.3  # kindness has three quarters
     assert kind["mix_accuracy"]["estimate"] > 0.9

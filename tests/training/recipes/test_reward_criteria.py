@@ -177,4 +177,4 @@ def test_the_evaluation_measures_each_head_on_its_own_votes(tmp_path: Any, train
     assert brief["accuracy"]["estimate"] > 0.9
     assert kind["accuracy"]["estimate"] > 0.9
     assert brief["mix_accuracy"]["estimate"] < 0.3  # kindness has three quarters
-    assert kind["mix_accuracy"]["estimate"] > 0.9
+    assert kind["mix_accuracy"]["estimate"] > 0.7

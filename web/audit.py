@@ -79,6 +79,7 @@ SENTENCES = {
     "override_request": "asked for an override in {}",
     "published guidelines": "published guidelines for {}",
     "released pair": "released a held pair of {}",
+    "pushed model": "ordered the push of {}",
     "removed artifacts": "removed artifacts that retention no longer keeps",
     "restored backup": "restored a backup",
     "released gate labels": "let the gate labels of {} into training",
@@ -97,6 +98,8 @@ SENTENCES = {
     "deleted webhook": "deleted {} with its log",
     "made webhook": "made {}",
     "renewed webhook secret": "gave {} a new secret",
+    "shadow_end": "ended the shadow {}",
+    "shadow_start": "let {} answer a share of the requests unseen, as a shadow",
     "sent event again": "sent an event to {} again",
     "tested webhook": "sent a test event to {}",
     "unsettled pair": "let the votes on a pair of {} count again",
@@ -123,10 +126,11 @@ DETAILS = {
     "max_age_hours": "longest wait for labels (hours)",
     "max_labels": "most labels in a round",
     "rounds": "rounds kept",
+    "requests_share": "percent of the requests",
     "share": "percent of the users",
 }
 # Keys of the machine: they say nothing that the sentence and its link do not.
-UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job", "sha256"}
+UNSAID = {"artifact_sha256", "deployment", "evidence_sha256", "job", "push", "sha256"}
 _WORD = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -149,7 +149,9 @@ def test_a_campaign_that_asks_for_more_takes_votes_as_usual_and_says_so(visit, a
 
 def test_the_setting_is_reached_by_keyboard_from_the_name_and_takes_effect(visit, campaign):
     bob = person_create("bob", "annotator", line=LINE)
-    page = _open(visit, bob, campaign)  # the page moves the focus once, when its first pair is there
+    page = _open(
+        visit, bob, campaign
+    )  # the page moves the focus once, when its first pair is there
     page.get_by_role("link", name="bob").focus()
     page.keyboard.press("Enter")
     page.get_by_label("Vote with one key").focus()

@@ -52,7 +52,7 @@ def shadow_start(*, line_id: UUID, version_id: UUID, share: int, actor: Actor) -
             verb="shadow_start",
             target=version.name,
             line=line_id,
-            detail={"share": share},
+            detail={"requests_share": share},
         )
     found = shadow_running(line_id)
     assert found is not None

@@ -46,7 +46,7 @@ from web.models import Notice
 ALARMS = {
     "evaluation/gates/canary_judging.py": 2,
     "evaluation/gates/notices.py": 1,
-    "evaluation/gates/serving/notices.py": 2,
+    "evaluation/gates/serving/notices.py": 3,
     "evaluation/judges/notices.py": 1,
     "outerloop/rounds/alarms.py": 5,
     "outerloop/rounds/overriding.py": 1,
@@ -182,6 +182,19 @@ def test_a_canary_that_cannot_be_served(canary, heard):
     duty = CanaryDuty(canary.line_id)
     found = heard(Supervisor(canary.line_id, fail, mock.Mock(), duty=duty).step)
     assert told(found, "The canary cannot be served: The server ended") == {"lea", "eve"}
+
+
+def test_a_canary_whose_server_has_ended(canary, heard):
+    serving = mock.Mock(size=1)
+    serving.alive.return_value = True
+    serving.last_words.return_value = "Its server ended by itself (SIGKILL) and is started again."
+    supervisor = Supervisor(
+        canary.line_id, lambda artifact: serving, mock.Mock(), duty=CanaryDuty(canary.line_id)
+    )
+    supervisor.step()
+    serving.alive.return_value = False
+    found = heard(supervisor.step)
+    assert told(found, "The canary is away: Its server ended by itself (SIGKILL)") == {"lea", "eve"}
 
 
 def test_a_judge_that_cannot_be_asked(loop, behave, evidence, heard, people, settings):

@@ -98,6 +98,7 @@ def test_each_sweeper_has_one_task_however_often_it_is_asked_for():
         "comparisons.sweep_leases",
         "exchange.sweep",
         "operations.retention",
+        "publishing.sweep",
         "quality.measure_again",
         "rounds.sweep",
         "webhooks.send",

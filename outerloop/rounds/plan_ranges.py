@@ -70,16 +70,16 @@ PPO: dict[str, Range] = {
         "updates prompts_per_update completions_per_prompt epochs mini_batches micro_batch_size"
         " policy_learning_rate value_learning_rate clip_range value_clip_range max_grad_norm"
         " max_prompt_tokens checkpoint_every evaluate_every ptx_batch_size pessimism_temperature"
-        " reference_completions shaping_slope verifier_seconds verifier_megabytes",
+        " reference_completions shaping_slope verifier_seconds verifier_megabytes gradient_probe",
     ),
     **_of(
         "policy.", NOT_NEGATIVE,
         "warmup_updates value_coefficient missing_eos_penalty variance_weight early_stop_update_kl"
-        " exact_kl_rollouts held_out_patience ptx_coefficient outlier_texts",
+        " exact_kl_rollouts held_out_patience ptx_coefficient outlier_texts gradient_penalty",
     ),
     **_of("policy.", SHARE, "gamma gae_lambda"),
     **_of("policy.", LEVEL, "outlier_quantile"),
-    **_of("policy.", ONE, "importance_cap"),
+    **_of("policy.", ONE, "importance_cap pair_ratio_cap"),
     **_of("policy.kl.", NOT_NEGATIVE, "beta budget"),
     **_of("policy.kl.", TOP_P, "reference_decay"),
     **_alarms("policy.alarms."),
@@ -89,9 +89,9 @@ DPO: dict[str, Range] = {
     **_of(
         "dpo.", ABOVE_ZERO,
         "pessimism_temperature beta epochs batch_size micro_batch_size learning_rate max_grad_norm"
-        " max_length checkpoint_every log_every",
+        " max_length checkpoint_every log_every desirable_weight undesirable_weight",
     ),
-    **_of("dpo.", NOT_NEGATIVE, "simpo_margin variance_weight"),
+    **_of("dpo.", NOT_NEGATIVE, "simpo_margin variance_weight exploration"),
     **_of("dpo.", PART, "held_out_share warmup_share"),
     **_measured("dpo.measure."),
 }  # fmt: skip

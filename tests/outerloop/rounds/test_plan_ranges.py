@@ -78,7 +78,7 @@ def test_settings_of_an_optimiser_that_is_not_used_are_left_alone():
     ("where", "above_zero", "not_negative"),
     [
         ("policy", settings_check._POSITIVE, settings_check._NOT_NEGATIVE),
-        ("dpo", tuning._DPO_POSITIVE, ("simpo_margin",)),
+        ("dpo", tuning._DPO_POSITIVE, ("simpo_margin", "exploration")),
         ("best_of_n", tuning._BEST_OF_N_POSITIVE, ("missing_eos_penalty", "variance_weight")),
     ],
 )

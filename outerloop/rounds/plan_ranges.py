@@ -115,8 +115,8 @@ FRESH = _of(
 ALWAYS: dict[str, Range] = {
     **_of("", NOT_NEGATIVE, "seed minimum_fresh_labels next_pairs snapshot.recency_half_life_days"),
     **_of("", SHARE, "minimum_reward_accuracy"),
-    **_of("reward_model.", ABOVE_ZERO, "learning_rate max_length max_grad_norm"),
-    **_of("reward_model.", NOT_NEGATIVE, "weight_decay micro_batch_size"),
+    **_of("reward_model.", ABOVE_ZERO, "learning_rate max_length max_grad_norm gradient_probe"),
+    **_of("reward_model.", NOT_NEGATIVE, "weight_decay micro_batch_size gradient_penalty"),
     **_of("reward_model.", PART, "warmup_share"),
     **_of("evaluate_reward_model.", ABOVE_ZERO, "batch_size bins length_buckets"),
     **_of("evaluate_reward_model.", NOT_NEGATIVE, "null_resamples minimum_slice"),

@@ -23,7 +23,7 @@ from evaluation.gates.serving.pair import ServingPair
 from evaluation.gates.serving.relay import Relay
 from evaluation.gates.serving.shadowing import Shadowing
 from evaluation.gates.serving.supervisor import STOP_DRAIN_SECONDS
-from web.arguments import port
+from web.arguments import whole_number
 
 POLL_SECONDS = 1.0
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--line", type=UUID, help="The line's id; default: deployed last.")
         parser.add_argument("--name", default="policy", help="The model name that clients see.")
         parser.add_argument("--host", default=settings.POLICY_SERVER_HOST)
-        parser.add_argument("--port", type=port, default=settings.POLICY_SERVER_PORT)
+        parser.add_argument("--port", type=whole_number(0, 65_535), default=settings.POLICY_SERVER_PORT)
         parser.add_argument(
             "--replicas",
             type=int,

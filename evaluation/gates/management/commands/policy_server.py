@@ -41,7 +41,9 @@ class Command(BaseCommand):
         parser.add_argument("--line", type=UUID, help="The line's id; default: deployed last.")
         parser.add_argument("--name", default="policy", help="The model name that clients see.")
         parser.add_argument("--host", default=settings.POLICY_SERVER_HOST)
-        parser.add_argument("--port", type=whole_number(0, 65_535), default=settings.POLICY_SERVER_PORT)
+        parser.add_argument(
+            "--port", type=whole_number(0, 65_535), default=settings.POLICY_SERVER_PORT
+        )
         parser.add_argument(
             "--replicas",
             type=int,

@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .chromium import ADVICE, chromium_find
 
@@ -31,6 +31,9 @@ ARGUMENTS = [
 ]
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 360, "height": 740}
+# Of what hangs, not of what is slow: other tests share the processors.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def visit(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     def open_page(user: Any, address: str, **options: Any) -> Page:
         options.setdefault("viewport", DESKTOP)
         context = browser.new_context(base_url=live_server.url, locale="en-GB", **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         if user is not None:
             context.add_cookies([session_cookie(user, live_server.url)])

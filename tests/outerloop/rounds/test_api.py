@@ -117,7 +117,10 @@ def test_a_report_comes_in_the_spelling_that_its_digest_is_of(eve, world):
     assert hashlib.sha256(answer.content).hexdigest() == row["sha256"]
     assert answer["ETag"] == f'"{row["sha256"]}"'
     assert answer.json()["state"] == "CLOSED"
-    assert "There is no report of such a round" in refused(eve.get(f"lines/{world.line.id}/reports/2"), 404)["detail"]
+    assert (
+        "There is no report of such a round"
+        in refused(eve.get(f"lines/{world.line.id}/reports/2"), 404)["detail"]
+    )
 
 
 def test_deployments_tell_the_current_one_and_every_move(eve, world):

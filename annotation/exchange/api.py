@@ -20,11 +20,11 @@ from web.api.idempotency import once
 from web.api.listing import Cursor, Listing, listed
 from web.api.problems import Problem, field_refused
 from web.api.requests import Body
+from web.jobs import job_cancel
 from web.tokens import EXPORT, IMPORT, READ
 
 from .export_options import ExportOptions
 from .forms import ENDINGS
-from .jobs import job_cancel
 from .models import ExportJob, ImportJob, ImportRejection
 from .records import ImportOptions
 from .shapes import ALIASES, SHAPES

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import reverse
 
 from web.events import Event, event_tell
+from web.jobs import JobState
 from web.registry import EventKind
 
-from .models import FileJob, ImportJob, JobState
+from .models import FileJob, ImportJob
 
 KINDS = (
     EventKind("import.finished", "A file was taken in; rows that were not are counted.", 30),

@@ -13,10 +13,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.contracts import AnnotationError
 from web.access import STAFF, require_role
+from web.jobs import JobState
 from web.tokens import EXPORT, token_required
 
 from .export_options import ExportOptions
-from .models import ExportJob, JobState
+from .models import ExportJob
 from .views import export_for, export_ordered
 
 LARGEST_BODY = 10_000

@@ -11,11 +11,11 @@ from pathlib import Path
 from django.db import DataError, IntegrityError, transaction
 
 from annotation.comparisons import digests
+from web.jobs import job_heard
 
 from .collecting import collector_paused
 from .destination import answers_for_import, campaign_for_import
 from .golds import golds_store
-from .jobs import job_heard
 from .models import ImportJob, ImportRejection
 from .naming import job_source
 from .raters import Intake

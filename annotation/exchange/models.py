@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
-from django.utils import timezone
+
+from web.jobs import SiteJob
 
 
-class JobState(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+class FileJob(SiteJob):
+    """What an import and an export have alike, beside what every job has."""
 
-
-class FileJob(models.Model):
-    """What an import and an export have alike: whose it is, how far it is, what came of it."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    line = models.UUIDField(db_index=True)
     options = models.JSONField(default=dict)
-    state = models.CharField(max_length=9, choices=JobState.choices, default=JobState.QUEUED)
-    cancel_requested = models.BooleanField(default=False)
     rows_done = models.BigIntegerField(default=0)
     counts = models.JSONField(default=dict)
-    error = models.TextField(blank=True)
-    actor = models.CharField(max_length=100, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
+    class Meta(SiteJob.Meta):
         abstract = True
-        ordering = ["-created_at"]
 
 
 class ImportJob(FileJob):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from .models import ExportJob, ImportJob, JobState
+from web.jobs import JobState
+
+from .models import ExportJob, ImportJob
 
 FOLDERS = ("uploads", "exports")
 

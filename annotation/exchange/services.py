@@ -16,6 +16,7 @@ from django.db import transaction
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
 from web.history import history_read
+from web.jobs import job_heard
 from web.services import audit_record
 from web.storage import storage_sentence
 from web.texts import storable
@@ -23,7 +24,7 @@ from web.texts import storable
 from . import exporting, importing
 from .destination import LONGEST_NAME as LONGEST_CAMPAIGN
 from .export_options import JOB_ENDINGS, ExportCounts, ExportOptions
-from .jobs import job_heard, job_run
+from .jobs import job_run
 from .models import ExportJob, ImportJob, ImportRejection
 from .reading import size_of
 from .records import ImportFailed, ImportOptions, printable

@@ -12,12 +12,13 @@ from django.views.decorators.http import require_http_methods
 
 from annotation.campaigns.selectors import campaign_of_line
 from web.access import STAFF, require_role, role_required
+from web.jobs import JOB_MEANING
 from web.setting_up import step_context
 
 from .forms import PromptsForm
 from .models import ImportJob
 from .setting_up import UNDER_WAY, prompts_step
-from .views import MEANING, import_ordered
+from .views import import_ordered
 
 JOBS_SHOWN = 5
 
@@ -47,7 +48,7 @@ def set_up(request: HttpRequest, line_id: uuid.UUID) -> HttpResponse:
         "form": form,
         "campaign": campaign,
         "state": prompts_step(line_id),
-        "jobs": [{"job": job, "meaning": MEANING[job.state]} for job in jobs],
+        "jobs": [{"job": job, "meaning": JOB_MEANING[job.state]} for job in jobs],
         "live": "2s" if any(job.state in UNDER_WAY for job in jobs) else "",
     }
     return render(request, "exchange/set_up.html", context)

@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from annotation.comparisons.models import Prompt, Split
 from web.access import ENGINEER, LEAD
+from web.jobs import JobState
 from web.registry import SetUpStep, StepState
 
-from .models import ImportJob, JobState
+from .models import ImportJob
 
 MOST_COUNTED = 10_000
 UNDER_WAY = (JobState.QUEUED, JobState.RUNNING)

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from celery import shared_task
 
+from web.jobs import jobs_waiting
+
 from . import services
-from .jobs import jobs_waiting
 from .models import ExportJob, ImportJob
 
 

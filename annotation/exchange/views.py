@@ -28,6 +28,7 @@ from kombu.exceptions import OperationalError
 from annotation.campaigns.models import Campaign
 from annotation.contracts import AnnotationError
 from web.access import STAFF, lines_of, require_role, role_required
+from web.jobs import JOB_MEANING, job_cancel
 from web.paging import page_by_key
 from web.registry import line_name, line_names
 from web.services import audit_record
@@ -36,7 +37,7 @@ from web.tokens import EXPORT, takes_tokens
 from . import services, tasks
 from .export_options import CONTENTS, EXPORT_COUNT_NAMES, JOB_ENDINGS, ExportOptions
 from .forms import ExportForm, ImportForm
-from .jobs import JobT, job_cancel
+from .jobs import JobT
 from .models import ExportJob, ImportJob
 from .records import COUNT_NAMES, ImportOptions
 from .selectors import fields_unused, job_share, rejections_of
@@ -44,13 +45,6 @@ from .tables import rejections_csv
 
 log = logging.getLogger(__name__)
 REJECTIONS_SHOWN = 100
-MEANING = {
-    "queued": "waiting",
-    "running": "running",
-    "done": "good",
-    "failed": "bad",
-    "cancelled": "neutral",
-}
 
 
 def import_for(request: HttpRequest, job_id: uuid.UUID) -> ImportJob:
@@ -89,7 +83,7 @@ def data(request: HttpRequest) -> HttpResponse:
 
 
 def _listed(job: ImportJob | ExportJob, names: Mapping[uuid.UUID, str]) -> dict[str, Any]:
-    return {"job": job, "line": names.get(job.line, ""), "meaning": MEANING[job.state]}
+    return {"job": job, "line": names.get(job.line, ""), "meaning": JOB_MEANING[job.state]}
 
 
 @require_http_methods(["GET", "POST"])
@@ -179,7 +173,7 @@ def _watched(job: ImportJob | ExportJob) -> dict[str, Any]:
     return {
         "job": job,
         "line": line_name(job.line),
-        "meaning": MEANING[job.state],
+        "meaning": JOB_MEANING[job.state],
         "live": "1s" if job.state in ("queued", "running") else "",
         "counts": [(label, job.counts[key]) for key, label in names.items() if job.counts.get(key)],
     }

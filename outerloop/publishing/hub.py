@@ -17,10 +17,10 @@ from django.conf import settings
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from web.jobs import JobCancelled, JobFailed
 from web.outgoing import OutgoingRefused
 
 from .guarded_client import guarded_client
-from .jobs import PushCancelled, PushRefused
 from .names import CARD, files_of
 from .watching import PushWatch, WatchedFile
 
@@ -36,7 +36,7 @@ class HubPush:
     title: str
 
     def sent(self, watch: PushWatch) -> str:
-        """The commit that the repository stands at. Raises `PushRefused` with a sentence, `PushCancelled`."""
+        """The commit that the repository stands at. Raises `JobFailed` with a sentence, `JobCancelled`."""
         try:
             return self._sent(watch)
         except Exception as error:
@@ -71,17 +71,17 @@ def _told(error: Exception, name: str) -> Exception:
     """What a person can mend as a sentence, without the token and the addresses of storage."""
     causes = list(_causes(error))
     for cause in causes:
-        if isinstance(cause, PushCancelled):
+        if isinstance(cause, JobCancelled):
             return cause
         if isinstance(cause, OutgoingRefused):
-            return PushRefused(str(cause))
+            return JobFailed(str(cause))
         if isinstance(cause, HfHubHTTPError):
-            return PushRefused(_answered(cause, name))
+            return JobFailed(_answered(cause, name))
     for cause in causes:
         if type(cause).__name__ == "ConnectError":
-            return PushRefused(f"The hub was not reached: {cause}")
+            return JobFailed(f"The hub was not reached: {cause}")
         if isinstance(cause, ValueError | LookupError | TypeError):
-            return PushRefused(f"The hub's answer is not understood: {_plain(str(cause))}")
+            return JobFailed(f"The hub's answer is not understood: {_plain(str(cause))}")
     return error
 
 

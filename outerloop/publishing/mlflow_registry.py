@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from web.jobs import JobFailed
 from web.outgoing import OutgoingFailed, OutgoingRefused, address_check
 
-from .jobs import PushRefused
 from .names import CARD, files_of
 from .watching import PushWatch
 
@@ -53,12 +53,12 @@ class RegistryPush:
     metrics: Mapping[str, float]
 
     def sent(self, watch: PushWatch) -> str:
-        """The number of the registered version. Raises `PushRefused` with a sentence, `PushCancelled`."""
+        """The number of the registered version. Raises `JobFailed` with a sentence, `JobCancelled`."""
         if settings.OUTERLOOP_MLFLOW.startswith("http"):
             try:
                 address_check(settings.OUTERLOOP_MLFLOW)
             except (OutgoingRefused, OutgoingFailed) as error:
-                raise PushRefused(str(error)) from error
+                raise JobFailed(str(error)) from error
         os.environ.update(ENVIRONMENT)
         # A large extra, which only a worker that pushes to a registry loads.
         from mlflow import MlflowClient
@@ -69,7 +69,7 @@ class RegistryPush:
             return self._registered(MlflowClient(tracking_uri=where, registry_uri=where), watch)
         except MlflowException as error:
             said = " ".join(re.sub(r"https?://\S+", "(address)", str(error)).split())[:200]
-            raise PushRefused(f"MLflow refused: {said}") from error
+            raise JobFailed(f"MLflow refused: {said}") from error
 
     def _registered(self, client: MlflowClient, watch: PushWatch) -> str:
         run = self._run(client)

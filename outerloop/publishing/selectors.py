@@ -6,7 +6,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from .models import Destination, Push, PushState
+from web.jobs import JobState
+
+from .models import Destination, Push
 
 SHOWN = 20
 
@@ -23,7 +25,7 @@ def push_share(push: Push) -> float | None:
 
 def push_address(push: Push) -> str:
     """Where a person finds the result; empty where there is none, or no page shows it."""
-    if push.state != PushState.DONE:
+    if push.state != JobState.DONE:
         return ""
     if push.destination == Destination.HUB:
         return f"{settings.OUTERLOOP_HUB.rstrip('/')}/{push.name}"

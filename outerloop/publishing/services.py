@@ -15,11 +15,11 @@ from django.db import connections, transaction
 from training import facade as training
 from training.digests import DigestError, artifact_verify
 from training.facade import ModelVersionRecord
+from web.jobs import JobFailed, job_carried
 from web.outgoing import OutgoingRefused, target_of
 from web.services import audit_record
 
 from .cards import card_of, story_of
-from .jobs import PushRefused, push_carried
 from .mlflow_registry import MISSING, RegistryPush, is_installed
 from .models import Destination, Push
 from .names import files_of, name_problem
@@ -50,11 +50,11 @@ def push_create(
     private: bool = True,
     actor: str = "command",
 ) -> Push:
-    """Order a push, and write into the audit log who did. Raises `PushRefused` before anything is sent."""
+    """Order a push, and write into the audit log who did. Raises `JobFailed` before anything is sent."""
     version = _version(version_id)
     problem = destination_problem(destination) or name_problem(destination, name)
     if problem:
-        raise PushRefused(problem)
+        raise JobFailed(problem)
     push = Push.objects.create(
         line=version.line_id,
         version=version.id,
@@ -74,14 +74,14 @@ def push_create(
 
 
 def push_run(*, push_id: UUID) -> Push | None:
-    """Claim a push and carry it out, as `push_carried` says."""
-    return push_carried(push_id, _pushed)
+    """Claim a push and carry it out, as `job_carried` says."""
+    return job_carried(Push, push_id, _pushed)
 
 
 def _pushed(push: Push) -> dict[str, Any]:
     problem = destination_problem(push.destination)
     if problem:
-        raise PushRefused(problem)
+        raise JobFailed(problem)
     watch = PushWatch()
     reference = watched(push, watch, _sending(push, _version(push.version)))
     return {
@@ -116,16 +116,16 @@ def _sending(push: Push, version: ModelVersionRecord) -> Sending:
 
 @contextmanager
 def _held(stored: training.StoredArtifact) -> Iterator[Path]:
-    """The files on this machine, fetched and verified. Raises `PushRefused`."""
+    """The files on this machine, fetched and verified. Raises `JobFailed`."""
     try:
         held = training.artifact_hold(stored)
     except training.ArtifactMismatch as error:
-        raise PushRefused(str(error)) from error
+        raise JobFailed(str(error)) from error
     try:
         artifact_verify(held.path, stored.sha256)
         yield held.path
     except DigestError as error:
-        raise PushRefused(f"{stored.name}: {error}") from error
+        raise JobFailed(f"{stored.name}: {error}") from error
     finally:
         held.release()
         connections.close_all()  # those of this thread: the store's cache asks what is in use
@@ -135,4 +135,4 @@ def _version(version_id: UUID) -> ModelVersionRecord:
     try:
         return training.model_version_get(version_id)
     except ObjectDoesNotExist as error:
-        raise PushRefused(f"There is no model version {version_id}.") from error
+        raise JobFailed(f"There is no model version {version_id}.") from error

@@ -8,8 +8,10 @@ from uuid import UUID
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from web.jobs import jobs_waiting
+
 from . import services
-from .jobs import pushes_waiting
+from .models import Push
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ def push_run(push_id: str) -> None:
 @shared_task(name="publishing.sweep")
 def sweep() -> None:
     """Take up pushes that wait for nobody; claiming makes a second sweep harmless."""
-    for push_id in pushes_waiting():
+    for push_id in jobs_waiting(Push):
         push_run.delay(str(push_id))
 
 

@@ -17,23 +17,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from training import facade as training
 from training.facade import ModelVersionRecord
 from web.access import STAFF, require_role
+from web.jobs import JOB_MEANING, JobFailed, JobState, job_cancel
 from web.registry import line_name
 
 from . import services
 from .cards import KINDS
 from .forms import PushForm
-from .jobs import PushRefused, push_cancel
-from .models import Push, PushState
+from .models import Push
 from .selectors import push_address, push_share, pushes_of
 from .tasks import push_enqueue
-
-MEANING = {
-    PushState.QUEUED: "waiting",
-    PushState.RUNNING: "running",
-    PushState.DONE: "good",
-    PushState.FAILED: "bad",
-    PushState.CANCELLED: "neutral",
-}
 
 
 def version_for(request: HttpRequest, version_id: UUID) -> ModelVersionRecord:
@@ -66,7 +58,7 @@ def push_new(request: HttpRequest, version_id: UUID) -> HttpResponse:
         "line": line_name(version.line_id),
         "form": form,
         "problems": [why for why in form.problems.values() if why],
-        "pushes": [(push, MEANING[PushState(push.state)]) for push in pushes_of(version.id)],
+        "pushes": [(push, JOB_MEANING[push.state]) for push in pushes_of(version.id)],
     }
     return render(request, "publishing/new.html", context)
 
@@ -79,7 +71,7 @@ def _ordered(request: HttpRequest, version: ModelVersionRecord, form: PushForm) 
                 version_id=version.id, actor=str(request.user.pk), **form.cleaned_data
             )
             transaction.on_commit(partial(push_enqueue, push.pk))
-    except PushRefused as refusal:
+    except JobFailed as refusal:
         form.add_error(None, str(refusal))
         return None
     return push
@@ -95,8 +87,8 @@ def push_page(request: HttpRequest, push_id: UUID) -> HttpResponse:
         "push": push,
         "name": training.model_version_names({push.version}).get(push.version, ""),
         "line": line_name(push.line),
-        "meaning": MEANING[PushState(push.state)],
-        "live": "1s" if push.state in (PushState.QUEUED, PushState.RUNNING) else "",
+        "meaning": JOB_MEANING[push.state],
+        "live": "1s" if push.state in (JobState.QUEUED, JobState.RUNNING) else "",
         "percent": round(share * 100) if share is not None else None,
         "address": push_address(push),
     }
@@ -107,6 +99,6 @@ def push_page(request: HttpRequest, push_id: UUID) -> HttpResponse:
 @require_POST
 def push_stop(request: HttpRequest, push_id: UUID) -> HttpResponse:
     push = push_for(request, push_id)
-    if push_cancel(push):
+    if job_cancel(push):
         messages.info(request, "The push stops; files that arrived may stay at the other side.")
     return redirect("publishing:push", push.pk)

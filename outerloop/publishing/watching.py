@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from .jobs import PushCancelled, push_heard
+from web.jobs import JobCancelled, job_heard
+
 from .models import Push
 
 LOOK_SECONDS = 1.0
@@ -20,7 +21,7 @@ Sending = Callable[["PushWatch"], str]
 
 @dataclass
 class PushWatch:
-    """`done` of `total` bytes have been sent; `stopped`, the next piece that is read raises `PushCancelled`."""
+    """`done` of `total` bytes have been sent; `stopped`, the next piece that is read raises `JobCancelled`."""
 
     done: int = 0
     total: int = 0
@@ -28,7 +29,7 @@ class PushWatch:
 
     def at(self, done: int) -> None:
         if self.stopped.is_set():
-            raise PushCancelled
+            raise JobCancelled
         self.done = done
 
 
@@ -48,7 +49,7 @@ class WatchedFile(io.BufferedReader):
 def watched(push: Push, watch: PushWatch, sending: Sending) -> str:
     """Let `sending` work in a thread, which touches no database, and write down every second how far it is.
 
-    Returns what it returns. `PushCancelled` when the push was asked to stop; what is on its way ends first.
+    Returns what it returns. `JobCancelled` when the push was asked to stop; what is on its way ends first.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="push") as pool:
         future = pool.submit(sending, watch)
@@ -59,7 +60,7 @@ def watched(push: Push, watch: PushWatch, sending: Sending) -> str:
                 except NotYet:
                     if future.done():
                         raise
-                    push_heard(push, bytes_done=watch.done, bytes_total=watch.total)
+                    job_heard(push, bytes_done=watch.done, bytes_total=watch.total)
         except BaseException:
             watch.stopped.set()
             raise

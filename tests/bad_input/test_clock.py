@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from annotation.comparisons.models import Assignment, Comparison
 from annotation.comparisons.services import leases_release_expired
-from annotation.exchange.jobs import jobs_waiting
 from annotation.exchange.models import ImportJob
 from annotation.exchange.services import import_create, import_run
 from outerloop.rounds.claims import step_claim, step_heartbeat
@@ -23,6 +22,7 @@ from training.runs.claims import RunBusy, run_claim
 from training.runs.models import Run
 from training.runs.services import run_create
 from web.clock import database_now
+from web.jobs import jobs_waiting
 
 pytestmark = pytest.mark.django_db
 OFF = [timedelta(hours=-5), timedelta(hours=5)]

@@ -24,7 +24,6 @@ from annotation.comparisons.models import (
     Prompt,
 )
 from annotation.exchange import importing
-from annotation.exchange.jobs import job_cancel, jobs_waiting
 from annotation.exchange.models import ImportJob
 from annotation.exchange.records import ImportFailed, ImportOptions
 from annotation.exchange.selectors import empty_splits, job_share, rejections_of
@@ -37,6 +36,7 @@ from annotation.exchange.trying import import_try
 from annotation.exchange.votes import VoteBook
 from tests.annotation.factories import an_annotator, label_next
 from tests.support.documented import assert_said
+from web.jobs import job_cancel, jobs_waiting
 
 pytestmark = pytest.mark.django_db
 

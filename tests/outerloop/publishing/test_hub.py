@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from outerloop.publishing.hub import HubPush
-from outerloop.publishing.jobs import PushCancelled, PushRefused
 from outerloop.publishing.watching import PushWatch
 from tests.support.hub_stand_in import TOKEN, Hub
+from web.jobs import JobCancelled, JobFailed
 
 CARD = "---\nlibrary_name: transformers\n---\n\n# policy v7\n"
 WEIGHTS = bytes(range(256)) * 4_000
@@ -74,7 +74,7 @@ def test_a_stopped_push_ends_between_two_pieces_and_commits_nothing(
     watch = PushWatch()
     the_hub.on_put = watch.stopped.set
     (folder / "model.safetensors").write_bytes(bytes(32_000_000))  # more than sockets hold
-    with pytest.raises(PushCancelled):
+    with pytest.raises(JobCancelled):
         push(folder).sent(watch)
     assert not the_hub.repositories["team/policy"].commits
     assert watch.done < 32_000_000
@@ -84,7 +84,7 @@ def test_a_wrong_token_is_said_in_a_sentence_without_it(
     the_hub: Hub, folder: Path, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.OUTERLOOP_HUB_TOKEN = "hf_an-old-one"
-    with caplog.at_level(logging.DEBUG), pytest.raises(PushRefused) as refused:
+    with caplog.at_level(logging.DEBUG), pytest.raises(JobFailed) as refused:
         push(folder).sent(PushWatch())
     assert "does not take the token of OUTERLOOP_HUB_TOKEN" in str(refused.value)
     assert "hf_an-old-one" not in str(refused.value) + caplog.text
@@ -103,7 +103,7 @@ def test_what_a_hub_refuses_is_said_in_a_sentence(
 ) -> None:
     the_hub.status = status
     the_hub.location = "http://169.254.169.254/" if status == 307 else ""
-    with pytest.raises(PushRefused, match=says):
+    with pytest.raises(JobFailed, match=says):
         push(folder).sent(PushWatch())
 
 
@@ -121,13 +121,13 @@ def test_storage_inside_is_refused_as_every_address_is(
 ) -> None:
     """A hub may name any address for large files; one that the operator did not allow is not asked."""
     the_hub.storage = "http://10.1.2.3:9000"
-    with pytest.raises(PushRefused, match=r"10\.1\.2\.3, which is no public address"):
+    with pytest.raises(JobFailed, match=r"10\.1\.2\.3, which is no public address"):
         push(folder).sent(PushWatch())
     settings.OUTERLOOP_OUTGOING_ALLOW = []
-    with pytest.raises(PushRefused, match=r"127\.0\.0\.1, which is no public address"):
+    with pytest.raises(JobFailed, match=r"127\.0\.0\.1, which is no public address"):
         push(folder).sent(PushWatch())
     settings.OUTERLOOP_OUTGOING_HTTP = False
-    with pytest.raises(PushRefused, match="OUTERLOOP_OUTGOING_HTTP"):
+    with pytest.raises(JobFailed, match="OUTERLOOP_OUTGOING_HTTP"):
         push(folder).sent(PushWatch())
 
 
@@ -135,5 +135,5 @@ def test_a_hub_that_is_away_is_said_in_a_sentence(
     the_hub: Hub, folder: Path, settings: Any
 ) -> None:
     settings.OUTERLOOP_HUB = "http://127.0.0.1:1025"
-    with pytest.raises(PushRefused, match=r"The hub was not reached: 127\.0\.0\.1 takes no conn"):
+    with pytest.raises(JobFailed, match=r"The hub was not reached: 127\.0\.0\.1 takes no conn"):
         push(folder).sent(PushWatch())

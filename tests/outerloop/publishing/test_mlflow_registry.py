@@ -65,9 +65,9 @@ def test_what_mlflow_refuses_ends_the_push_with_a_sentence(
 def test_without_mlflow_nothing_is_ordered(
     version: ModelVersionRecord, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from outerloop.publishing.jobs import PushRefused
+    from web.jobs import JobFailed
 
     settings.OUTERLOOP_MLFLOW = "https://mlflow.example.org"
     monkeypatch.setattr("outerloop.publishing.services.is_installed", lambda: False)
-    with pytest.raises(PushRefused, match=r"outerloop\[mlflow\]"):
+    with pytest.raises(JobFailed, match=r"outerloop\[mlflow\]"):
         push_create(version_id=version.id, destination="mlflow", name="Help desk")

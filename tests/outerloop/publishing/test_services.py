@@ -11,13 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from outerloop.publishing import tasks
-from outerloop.publishing.jobs import SILENCE, push_cancel, pushes_waiting
 from outerloop.publishing.models import Push
 from outerloop.publishing.services import destination_problem, push_create, push_run
 from outerloop.publishing.watching import PushWatch, watched
 from tests.support.hub_stand_in import TOKEN, Hub
 from training.facade import ModelVersionRecord
 from web.clock import database_now
+from web.jobs import SILENCE, job_cancel, jobs_waiting
 from web.models import AuditEvent
 
 
@@ -58,7 +58,7 @@ def test_a_push_whose_worker_was_killed_goes_on_and_sends_no_file_twice(
     Push.objects.filter(pk=push.pk).update(
         state="running", heartbeat_at=database_now(), reference="", finished_at=None
     )
-    assert not pushes_waiting()
+    assert not jobs_waiting(Push)
     Push.objects.filter(pk=push.pk).update(heartbeat_at=long_ago)
     tasks.sweep()
     assert hints == [str(push.pk)]
@@ -70,12 +70,12 @@ def test_a_push_whose_worker_was_killed_goes_on_and_sends_no_file_twice(
 
 def test_a_push_that_waits_is_cancelled_at_once(the_hub: Hub, version: ModelVersionRecord) -> None:
     push = ordered(version)
-    assert push_cancel(push)
+    assert job_cancel(push)
     assert push_run(push_id=push.pk) is None
     assert not the_hub.repositories
     push.refresh_from_db()
     assert push.state == "cancelled"
-    assert not push_cancel(push)
+    assert not job_cancel(push)
 
 
 def test_a_running_push_is_stopped_where_it_is(
@@ -190,6 +190,6 @@ def test_a_push_is_heard_of_while_it_works(the_hub: Hub, version: ModelVersionRe
         seen.append(done["bytes_done"])
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("outerloop.publishing.watching.push_heard", heard)
+        patched.setattr("outerloop.publishing.watching.job_heard", heard)
         assert watched(push, PushWatch(), sending) == "sent"
     assert seen[0] == 5

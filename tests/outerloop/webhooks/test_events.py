@@ -17,7 +17,6 @@ from annotation.campaigns.services import (
 )
 from annotation.comparisons.tasks import sweep_leases
 from annotation.exchange import services as exchange
-from annotation.exchange.jobs import job_cancel
 from evaluation import facade as evaluation
 from evaluation.gates.models import Deployment, LinePointer
 from evaluation.gates.services import rollback
@@ -38,6 +37,7 @@ from tests.annotation.factories import some_pairs
 from tests.outerloop.rounds.world import LoopWorld, StubSteps, bare_line, known, policy_import
 from tests.outerloop.webhooks.world import a_webhook
 from tests.support.people import person_create
+from web.jobs import job_cancel
 from web.services import notice_send
 
 

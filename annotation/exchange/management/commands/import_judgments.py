@@ -16,11 +16,12 @@ from rich.table import Table
 
 from annotation.comparisons.digests import split_drawn
 from annotation.contracts import AnnotationError
-from annotation.exchange.models import ImportJob, JobState
+from annotation.exchange.models import ImportJob
 from annotation.exchange.records import COUNT_NAMES, ImportCounts, ImportOptions
 from annotation.exchange.selectors import empty_splits, fields_unused, rejections_of
 from annotation.exchange.services import import_create, import_run
 from annotation.exchange.shapes import ALIASES, SHAPES
+from web.jobs import JobState
 
 SHOWN_REJECTIONS = 20
 

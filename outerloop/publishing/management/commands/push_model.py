@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from outerloop.publishing.jobs import PushRefused
-from outerloop.publishing.models import Destination, PushState
+from outerloop.publishing.models import Destination
 from outerloop.publishing.selectors import push_address
 from outerloop.publishing.services import push_create, push_run
+from web.jobs import JobFailed, JobState
 
 
 class Command(BaseCommand):
@@ -33,11 +33,11 @@ class Command(BaseCommand):
                 name=given["name"],
                 private=not given["public"],
             )
-        except PushRefused as refusal:
+        except JobFailed as refusal:
             raise CommandError(str(refusal)) from refusal
         push_run(push_id=push.pk)
         push.refresh_from_db()
-        if push.state != PushState.DONE:
+        if push.state != JobState.DONE:
             raise CommandError(push.error or f"The push {push.pk} was {push.state}.")
         where = push_address(push) or push.name
         self.stdout.write(f"Pushed {push.bytes_total:,} bytes to {where} ({push.reference}).")

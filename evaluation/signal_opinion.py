@@ -7,15 +7,9 @@ erasing would have to find.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from django.conf import settings
 
 from evaluation.contracts import SignalOpinion
 from training import facade as training
@@ -24,7 +18,6 @@ __all__ = ["signal_opinion_ask"]
 
 PROGRAM = "evaluation.recipes.signal_opinion"
 PATIENCE = 1_800.0
-POLL = 0.2
 LONGEST = 300
 
 
@@ -42,41 +35,12 @@ def signal_opinion_ask(
         "preferences": str(preferences),
         "examples": list(examples),
     }
-    with (
-        tempfile.TemporaryFile() as asked,
-        tempfile.TemporaryFile() as said,
-        tempfile.TemporaryFile() as log,
-    ):
-        asked.write(json.dumps(order).encode())
-        asked.seek(0)
-        program = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM],
-            stdin=asked,
-            stdout=said,
-            stderr=log,
-            cwd=settings.BASE_DIR,
-            env=training.child_environment(),
-        )
-        try:
-            code = _ended(program, beat)
-        finally:
-            if program.poll() is None:
-                program.kill()
-                program.wait()
-        said.seek(0)
-        log.seek(0)
-        if code == 0:
-            return SignalOpinion.from_json(json.loads(said.read()))
-        return SignalOpinion(_why(code, log.read().decode(errors="replace")))
-
-
-def _ended(program: subprocess.Popen[bytes], beat: Callable[[], None]) -> int | None:
-    """The exit code; None where it has not ended in its time."""
-    until = time.monotonic() + PATIENCE
-    while (code := program.poll()) is None and time.monotonic() < until:
-        beat()
-        time.sleep(POLL)
-    return code
+    found = training.program_ask(
+        PROGRAM, given=json.dumps(order).encode(), beat=beat, seconds=PATIENCE
+    )
+    if found.code == 0:
+        return SignalOpinion.from_json(json.loads(found.output))
+    return SignalOpinion(_why(found.code, found.log.decode(errors="replace")))
 
 
 def _why(code: int | None, log: str) -> str:

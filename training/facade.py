@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from training.chat_templates import control_pattern, messages_controls_broken
 from training.model_files import ModelFilesError, model_folder_check
+from training.runs.asking import program_ask
 from training.runs.backends import SchedulerAway, job_order
 from training.runs.backends.kubernetes_check import cluster_check
 from training.runs.backends.slurm import slurm_partitions
@@ -151,6 +152,7 @@ __all__ = [
     "phase_words",
     "policies_kept",
     "policies_present",
+    "program_ask",
     "removable_artifacts",
     "run_cancel",
     "run_create",

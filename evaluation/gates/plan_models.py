@@ -10,7 +10,7 @@ from evaluation.gates.actors import ACTOR_LENGTH
 
 
 class LabelPlan(models.Model):
-    """One plan, append-only (migration 0010): labelling from `kept_at` on is held against it.
+    """One plan, append-only (migration 0012): labelling from `kept_at` on is held against it.
 
     `accuracy` is what the learning curve said of the reward model with all labels of the plan, None where it said
     nothing; `cost` None where no cost of a label was planned with.

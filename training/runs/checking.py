@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from django.conf import settings
-
-from .launching import child_environment
+from .asking import program_ask
 
 MODULE = "training.recipes.check_model"
 FITS, FITS_NOT = 0, 2
 PATIENCE = 1_800.0
 LONGEST = 8_000
-POLL = 0.2
 
 
 class ModelUnfit(ValueError):
@@ -30,24 +23,12 @@ def model_check(folder: Path, *, length: int, beat: Callable[[], None]) -> str:
     Takes seconds to minutes, in a program of its own; `beat` is called meanwhile, and what it raises ends
     the program. Raises `ModelUnfit`, also where the program was ended from outside.
     """
-    command = [sys.executable, "-m", MODULE, str(folder), "--length", str(length)]
-    with tempfile.TemporaryFile() as said:
-        program = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            cwd=settings.BASE_DIR,
-            env=child_environment(),
-        )
-        try:
-            code = _ended(program, beat)
-        finally:
-            if program.poll() is None:
-                program.kill()
-                program.wait()
-        said.seek(0)
-        text = said.read().decode(errors="replace").replace("\0", "")
+    words = [str(folder), "--length", str(length)]
+    found = program_ask(MODULE, words, beat=beat, seconds=PATIENCE)
+    code = found.code
+    if code is None:
+        raise ModelUnfit(f"The check had not ended after {PATIENCE / 60:.0f} minutes.")
+    text = (found.output + found.log).decode(errors="replace").replace("\0", "")
     checks = [line for line in text.splitlines() if line.startswith(("ok   ", "BAD  "))]
     if code == FITS:
         return "\n".join(checks)
@@ -61,14 +42,3 @@ def model_check(folder: Path, *, length: int, beat: Callable[[], None]) -> str:
         )
     last = text.strip().splitlines()[-1:] or ["it said nothing"]
     raise ModelUnfit(f"The check of {folder} broke off: {last[0][:LONGEST]}")
-
-
-def _ended(program: subprocess.Popen[bytes], beat: Callable[[], None]) -> int:
-    """The exit code; the program is given half an hour."""
-    until = time.monotonic() + PATIENCE
-    while (code := program.poll()) is None:
-        if time.monotonic() > until:
-            raise ModelUnfit(f"The check had not ended after {PATIENCE / 60:.0f} minutes.")
-        beat()
-        time.sleep(POLL)
-    return code

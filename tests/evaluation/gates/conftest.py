@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
 
 from tests.evaluation.gates.world import LineWorld
+from tests.support.people import person_create
 
 
 @pytest.fixture
@@ -19,3 +22,13 @@ def artifacts(settings: Any, tmp_path: Path) -> Path:
 @pytest.fixture
 def world(db: None, artifacts: Path) -> LineWorld:
     return LineWorld(artifacts)
+
+
+@pytest.fixture
+def sign_in(client: Client, world: LineWorld) -> Any:
+    def enter(role: str) -> Client:
+        known = get_user_model().objects.filter(username=f"{role}-person").first()
+        client.force_login(known or person_create(f"{role}-person", role, line=world.line))
+        return client
+
+    return enter

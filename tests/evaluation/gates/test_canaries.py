@@ -9,9 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -39,16 +37,6 @@ def world(db: None, artifacts: Path) -> LineWorld:
     made.deploy_first()
     made.decide()
     return made
-
-
-@pytest.fixture
-def sign_in(client: Client, world: LineWorld) -> Any:
-    def enter(role: str) -> Client:
-        known = get_user_model().objects.filter(username=f"{role}-person").first()
-        client.force_login(known or person_create(f"{role}-person", role, line=world.line))
-        return client
-
-    return enter
 
 
 def started(world: LineWorld, *, ago: float = 3, share: int = 25) -> CanaryRecord:

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.contrib.auth import get_user_model
-from django.test import Client
 from django.urls import reverse
 
 from evaluation import facade
@@ -20,7 +18,6 @@ from evaluation.gates.shadow_models import Shadow, ShadowDay
 from evaluation.gates.shadow_pages import refusal_difference
 from evaluation.statistics.paired import paired_difference_interval
 from tests.evaluation.gates.world import TOO_LONG, LineWorld, policy_create
-from tests.support.people import person_create
 from web.models import AuditEvent
 
 
@@ -30,16 +27,6 @@ def world(db: None, artifacts: Path) -> LineWorld:
     made.deploy_first()
     made.decide(**TOO_LONG)  # what the gate holds back may be looked at all the same
     return made
-
-
-@pytest.fixture
-def sign_in(client: Client, world: LineWorld) -> Any:
-    def enter(role: str) -> Client:
-        known = get_user_model().objects.filter(username=f"{role}-person").first()
-        client.force_login(known or person_create(f"{role}-person", role, line=world.line))
-        return client
-
-    return enter
 
 
 def started(world: LineWorld, **how: Any) -> ShadowRecord:

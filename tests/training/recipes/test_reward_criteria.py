@@ -76,17 +76,16 @@ def test_the_reward_is_the_weighted_sum_of_the_heads(trained: Any) -> None:
     model = reward_model_load(trained / "reward_model")
     texts = [(ASKED, text) for text in ("Use the kill command.", "I can't help.", "Kill it.")]
     encoded = model.encode(texts)
-    raw, scaled = [], []
+    scaled = []
     for member in model.settings.members:
         loaded = classifier_load_path(trained / "reward_model" / member.path)
         scores = member_scores(loaded, encoded)
-        raw.append(scores)
         scaled.append((scores - member.mean) / member.std)
     found = model.score(texts)
     for row, (brief, kind) in enumerate(((0, 2), (1, 3))):
-        torch.testing.assert_close(found.raw[row], 0.25 * raw[brief] + 0.75 * raw[kind])
         paid = 0.25 * scaled[brief] + 0.75 * scaled[kind]
         torch.testing.assert_close(found.normalised[row], paid)
+        torch.testing.assert_close(found.raw[row], paid)  # what is measured is what is paid
     torch.testing.assert_close(found.combined(), found.normalised.mean(0))
     told = model.by_name("reward_model", found)
     assert set(told[0]) == {"reward_model", "reward_model/log_odds_0", "reward_model/log_odds_1"}
@@ -155,6 +154,20 @@ def test_a_row_says_what_was_judged_on_one_criterion() -> None:
         PreferenceRow("1", "g", (), ("a", "b"), 1.0, criteria={"kind": 8.0})
 
 
+def mix_agrees(trained: Any, rows: list[dict[str, Any]], criterion: str) -> float:
+    """How often the reward is higher where the test votes on this criterion are; ties left out."""
+    model = reward_model_load(trained / "reward_model")
+    agreed: list[bool] = []
+    for row in rows:
+        step = row["criteria"].get(criterion, 4.0)
+        if row["split"] == "test" and step != 4.0:
+            first, second = model.score(
+                [(row["messages"], text) for text in row["completions"]]
+            ).combined()
+            agreed.append(bool(first > second) == (step < 4))
+    return sum(agreed) / len(agreed)
+
+
 def test_the_evaluation_measures_each_head_on_its_own_votes(tmp_path: Any, trained: Any) -> None:
     from evaluation.recipes import evaluate_reward_model
 
@@ -176,5 +189,8 @@ def test_the_evaluation_measures_each_head_on_its_own_votes(tmp_path: Any, train
     assert brief["ties"] == sum(row["criteria"]["brief"] == 4.0 for row in asked_of)
     assert brief["accuracy"]["estimate"] > 0.9
     assert kind["accuracy"]["estimate"] > 0.9
-    assert brief["mix_accuracy"]["estimate"] < 0.3  # kindness has three quarters
-    assert kind["mix_accuracy"]["estimate"] > 0.7
+    assert brief["mix_accuracy"]["estimate"] == pytest.approx(mix_agrees(trained, rows, "brief"))
+    assert kind["mix_accuracy"]["estimate"] == pytest.approx(mix_agrees(trained, rows, "kind"))
+    # kindness has three quarters of the mix, and brevity asks for the other answer
+    assert brief["mix_accuracy"]["estimate"] < 0.1
+    assert kind["mix_accuracy"]["estimate"] > 0.9

@@ -214,7 +214,7 @@ def _together(
     config: RewardModelConfig,
     measured: Sequence[_Measured],
 ) -> Ensemble:
-    """The mean of raw differences, and of tie parameters, with a temperature of its own."""
+    """The mean of raw differences, or of those of the mixes, and of tie parameters, with a temperature of its own."""
     ties = ties_mean(config.ties, [m.settings.tie_parameter for m in measured])
     reference = measured[0].reference
     settings = EnsembleSettings(
@@ -227,7 +227,7 @@ def _together(
         tie_parameter=ties.parameter,
     )
     checked, tests = (
-        (settings.mixing() @ found if settings.criteria else found).mean(0)
+        (settings.mixing() @ (found / settings.scales()) if settings.criteria else found).mean(0)
         for found in (
             torch.stack([m.validation for m in measured]),
             torch.stack([m.test for m in measured]),

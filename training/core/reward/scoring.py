@@ -69,7 +69,7 @@ class MemberSettings(JsonContract):
 @dataclass(frozen=True)
 class EnsembleSettings(JsonContract):
     """`temperature` and `tie_parameter` are for the mean of the members' raw score differences, of a mix of
-    criteria for the weighted mean."""
+    criteria for that of the mixes."""
 
     members: tuple[MemberSettings, ...]
     max_length: int
@@ -86,8 +86,13 @@ class EnsembleSettings(JsonContract):
         """The criteria of the mix, in the order of the members; empty where all learned the overall votes."""
         return tuple(dict.fromkeys(m.criterion for m in self.members if m.criterion))
 
+    def scales(self) -> Tensor:
+        """(M, 1): the standard deviation of each member's scores on reference texts."""
+        return torch.tensor([[m.std] for m in self.members])
+
     def mixing(self) -> Tensor:
-        """(R, M): the mixes that M members make, each row the weights of one, which sum to 1.
+        """(R, M): the mixes that M members make of their normalised scores, each row the weights of one, which
+        sum to 1. Raw scores of heads that learned different votes have scales of their own.
 
         Mix r is of the r-th member of every criterion: sum_k w_k r_k / sum_k w_k (Wu 2023, equation 2, with the
         weights on a common scale, so that a KL coefficient means what it does without criteria).
@@ -107,7 +112,8 @@ class MemberScores:
     """raw (K, N) and normalised (K, N), K members by N texts, on the CPU; texts cut for length.
 
     `states`, where they were asked for: one (N, d) a member, what its head made the scores of. Of a mix of
-    criteria the K rows are the mixes, and `heads` (M, N) the raw scores of the M members that they are made of.
+    criteria the K rows of both are the mixes, so that what is measured is what is paid, and `heads` (M, N) are
+    the raw scores of the M members that they are made of.
     """
 
     raw: Tensor
@@ -190,13 +196,12 @@ class RewardModel:
         found = [read(m, encoded, batch_size=batch_size, packed=packed) for m in self.members]
         raw = torch.stack([member.scores for member in found])
         mean = torch.tensor([[m.mean] for m in self.settings.members])
-        std = torch.tensor([[m.std] for m in self.settings.members])
         kept = tuple(member.states for member in found) if states else ()
-        cut, normalised = sum(e.cut for e in encoded), (raw - mean) / std
+        cut, normalised = sum(e.cut for e in encoded), (raw - mean) / self.settings.scales()
         if not self.settings.criteria:
             return MemberScores(raw, normalised, cut, kept)
-        mixing = self.settings.mixing()
-        return MemberScores(mixing @ raw, mixing @ normalised, cut, kept, heads=raw)
+        mixed = self.settings.mixing() @ normalised
+        return MemberScores(mixed, mixed, cut, kept, heads=raw)
 
     def by_name(self, name: str, scores: MemberScores) -> list[dict[str, float]]:
         """For each of N texts: NAME, the normalised combination; NAME/log_odds_k, member k's calibrated score

@@ -6,7 +6,6 @@ import json
 import uuid
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from annotation import facade
@@ -22,6 +21,7 @@ from annotation.comparisons.services import (
 )
 from annotation.contracts import AnnotationError, SnapshotRecipe
 from annotation.exchange import services as exchange
+from annotation.exchange.storing import tables_analyze
 from annotation.quality.disagreements import disagreements
 from annotation.quality.services import exclusion_drawn, exclusion_make
 from tests.annotation.factories import (
@@ -84,8 +84,7 @@ def divided(tmp_path, line, number, votes):
 def test_many_disagreements_have_pages_by_key_and_a_search(tmp_path):
     line = uuid.uuid4()
     campaign = divided(tmp_path, line, 140, lambda n: (1, 7) if n % 3 else (1, 2, 6))
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # as autovacuum does soon after an import, and cannot in a test
+    tables_analyze()  # as a larger import does
     waiting = disagreements(campaign=campaign)
     assert waiting.count() > 100  # of evaluation prompts there are none
     lead = signed_in(person_create("lea", "lead", line=line))

@@ -176,6 +176,19 @@ def test_a_request_that_ends_engines_ends_no_more_than_two(relay: Relay, served:
     assert sum(chats(engine) for engine in served.engines) == 2
 
 
+@pytest.mark.django_db
+def test_nor_does_one_of_a_canary_s_user(relay: Relay, served: Served) -> None:
+    """One of the canary's, and of the deployed policy's the one that answers in its place."""
+    relay.point(served.fleet("old", 2), version=OLD)
+    relay.routes.split(CanarySplit(uuid.UUID(int=4), 100))
+    relay.routes.point_beside(served.fleet("canary", 2), None, CANARY)
+    body = {"messages": [{"role": "user", "content": "die"}], "user": "ann"}
+    status, document = asked(relay, "POST", "/v1/chat/completions", body)
+    assert (status, document["error"]["code"]) == (502, "engine_error")
+    died = [engine.name for engine in served.engines if chats(engine)]
+    assert sorted(died) == ["canary", "old"]
+
+
 def test_a_stream_that_has_begun_is_not_begun_again(relay: Relay, served: Served) -> None:
     """What was passed on was of one server; that it broke off is said in the stream."""
     relay.point(served.fleet("old", 2))

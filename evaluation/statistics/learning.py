@@ -27,14 +27,10 @@ __all__ = [
 ]
 
 LEVEL = 0.95
-FEWEST, SPREAD = (
-    3,
-    2.0,
-)  # rounds, and the most labels over the fewest, without which no curve is fitted
-FAR, NEAR = (
-    10.0,
-    2.0,
-)  # times the most labels measured, or the fewest divided: further out it says nothing
+# Without so many rounds, and so many times the labels of the least in the most, no curve is fitted.
+FEWEST, SPREAD = 3, 2.0
+# Beyond so many times the most labels measured, or a part of the fewest, it says nothing.
+FAR, NEAR = 10.0, 2.0
 
 
 @dataclass(frozen=True)

@@ -292,6 +292,25 @@ def test_a_phone_shows_one_side_at_a_time_and_nothing_runs_off_the_page(visit, c
     wait_until_sent(page, 1)
 
 
+def test_on_a_phone_a_long_name_keeps_its_place_beside_the_tools(visit, campaign, ann):
+    page = visit(ann, f"/compare/{campaign.pk}/", viewport=PHONE, has_touch=True, is_mobile=True)
+    guidelines_read(page)
+    page.evaluate(
+        """() => {
+          document.querySelector(".compare-bar__what a").textContent = "Answers of the help desk, winter";
+          document.getElementById("progress").textContent = "1,048 of 1,500 today";
+          document.getElementById("ask").hidden = false;
+          document.getElementById("parked-count").textContent = "(12)";
+        }"""
+    )
+    name, tools = (
+        page.locator(f".compare-bar__{part}").bounding_box() for part in ("what", "tools")
+    )
+    assert name["width"] >= 96
+    assert name["x"] + name["width"] <= tools["x"]
+    assert tools["x"] + tools["width"] <= 360
+
+
 def test_right_to_left_text_runs_right_to_left(visit, campaign, ann):
     (prompt,) = prompts_ensure(
         line_id=LINE, prompts=[NewPrompt(messages=({"role": "user", "content": "מה השעה?"},))]

@@ -71,7 +71,7 @@ class RoundPlan(JsonContract):
 
     seed: int = 7
     candidate: Literal["trained", "incumbent", "again"] = "trained"
-    init: StartFrom = "base"
+    init: StartFrom = "incumbent"
     reference: StartFrom = "base"
     minimum_fresh_labels: int = 200
     minimum_reward_accuracy: float = (

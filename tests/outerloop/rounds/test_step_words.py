@@ -106,6 +106,13 @@ def test_each_step_says_what_it_read_wrote_and_did(loop, behave, evidence):
         "3 new pairs wait for labels, chosen 1 at random, 2 by disagreement.",
     )
     assert candidate.meta == {"round": round_.number, "optimizer": "ppo"}
+    models = {"reference", "reward_model", "held_out_reward_model", "prompts"}
+    for state, names in (
+        (State.REWARD_TRAINING, {"policy", "preferences"}),
+        (State.POLICY_TRAINING, {"policy", *models}),
+        (State.POLICY_EVALUATION, {"candidate", "incumbent", *models}),
+    ):
+        assert set(run_of(round_, state).spec["inputs"]) == names
 
 
 def test_what_an_earlier_step_left_out_is_named(loop):

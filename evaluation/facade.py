@@ -56,10 +56,17 @@ from evaluation.reports.services import report_store
 from evaluation.reward_suites import reward_suite_read
 from evaluation.signal_opinion import signal_opinion_ask
 from evaluation.suite_files import SuiteError, suite_read, suite_write
-from evaluation.task_suites import task_library, task_library_missing, task_suite_read
+from evaluation.task_suites import (
+    TASK_CHECK_MINUTES,
+    task_library,
+    task_library_missing,
+    task_suite_check,
+    task_suite_read,
+)
 
 __all__ = [
     "CANARY_SHARES",
+    "TASK_CHECK_MINUTES",
     "GateError",
     "GateInForce",
     "JudgedRound",
@@ -114,6 +121,7 @@ __all__ = [
     "suite_write",
     "task_library",
     "task_library_missing",
+    "task_suite_check",
     "task_suite_read",
     "versions_referred",
 ]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +20,15 @@ from evaluation.suite_files import BYTES_MOST, ITEMS_MOST, SuiteError
 from training import facade as training
 from training.contracts import EXIT_USER
 
-__all__ = ["task_library", "task_library_missing", "task_suite_read"]
+__all__ = [
+    "TASK_CHECK_MINUTES",
+    "task_library",
+    "task_library_missing",
+    "task_suite_check",
+    "task_suite_read",
+]
 
-CHECK_SECONDS = 100
+TASK_CHECK_MINUTES = 10
 FILES_MOST = 200
 PROGRAM = "evaluation.recipes.check_task_suite"
 _TASK_FILE = re.compile(r"^(task|group):", re.MULTILINE)
@@ -45,8 +50,8 @@ def task_library_missing() -> str:
 
 
 def task_suite_read(*, name: str, task: str, metric: str, limit: int, chat: bool) -> TaskSuite:
-    """The task, by its name in the library or by the path of its folder or YAML file, as it can be
-    attached; `SuiteError` says in a sentence why it cannot. Takes some seconds."""
+    """The task, by its name in the library or by the path of its folder or YAML file, with its files as
+    they are now, unchecked; `SuiteError` says in a sentence why it cannot be attached."""
     missing = task_library_missing()
     if missing:
         raise SuiteError(missing)
@@ -56,7 +61,7 @@ def task_suite_read(*, name: str, task: str, metric: str, limit: int, chat: bool
     if "/" in task:
         file = _task_file(_allowed(Path(task)))
         task, files = file.name, _folder_files(file.parent)
-    return _checked(TaskSuite(name, task, metric, limit, chat, files=files))
+    return TaskSuite(name, task, metric, limit, chat, files=files)
 
 
 def _allowed(path: Path) -> Path:
@@ -117,27 +122,22 @@ def _text(path: Path) -> str:
         raise SuiteError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _checked(suite: TaskSuite) -> TaskSuite:
-    """What the program makes of the suite, run without the site's secrets."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", PROGRAM],
-            input=json.dumps(suite.to_json()),
-            capture_output=True,
-            text=True,
-            cwd=settings.BASE_DIR,
-            env=training.child_environment(),
-            timeout=CHECK_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
+def task_suite_check(suite: TaskSuite, *, beat: Callable[[], None]) -> TaskSuite:
+    """The suite as it can be attached, by a program without the site's secrets; `SuiteError` says why it cannot.
+
+    Takes seconds to minutes; `beat` is called meanwhile, and what it raises ends the program.
+    """
+    given = json.dumps(suite.to_json()).encode()
+    said = training.program_ask(PROGRAM, given=given, beat=beat, seconds=TASK_CHECK_MINUTES * 60)
+    if said.code is None:
         raise SuiteError(
-            f"Checking {suite.task} took more than {CHECK_SECONDS} seconds: set fewer items, or look at what"
+            f"Checking {suite.task} took more than {TASK_CHECK_MINUTES} minutes: set fewer items, or look at what"
             " the task does."
-        ) from error
-    if done.returncode not in (0, EXIT_USER):
-        said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise SuiteError(f"{suite.task} could not be checked: {said}")
-    answer = json.loads(done.stdout)
-    if done.returncode == EXIT_USER:
+        )
+    if said.code not in (0, EXIT_USER):
+        last = (said.log.decode(errors="replace").strip() or "it said nothing").splitlines()[-1]
+        raise SuiteError(f"{suite.task} could not be checked: {last}")
+    answer = json.loads(said.output)
+    if said.code == EXIT_USER:
         raise SuiteError(answer["error"])
     return TaskSuite.from_json(answer)

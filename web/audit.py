@@ -53,6 +53,7 @@ SENTENCES = {
     "deployment_rollback": "rolled back to {}",
     "downloaded export": "downloaded {}",
     "made line": "made the line {}",
+    "ordered check of suite": "ordered the check of the suite {}",
     "ordered base policy": "ordered the base policy from {}",
     "set the judge": "set the LLM judge of {}",
     "switched the judge off": "switched the LLM judge of {} off",

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from web.jobs import SiteJob
+
 
 class State(models.TextChoices):
     """The order is the order of a round; CLOSED, FAILED and CANCELLED are ends."""
@@ -225,6 +227,19 @@ class LineSuite(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TaskCheck(SiteJob):
+    """A task of lm-evaluation-harness that is checked by a worker and then attached under `name`."""
+
+    name = models.CharField(max_length=60)
+    task = models.CharField(max_length=500)
+    metric = models.CharField(max_length=100, blank=True)
+    limit = models.PositiveIntegerField()
+    chat = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.task})"
 
 
 class BaseState(models.TextChoices):

@@ -24,6 +24,7 @@ __all__ = [
     "suites_of_reward_models",
     "suites_words",
     "task_attach",
+    "task_read",
     "tasks_unmeasurable",
 ]
 
@@ -63,18 +64,23 @@ def suite_attach(
     return _attached(line, suite, kind, len(suite.items), actor)
 
 
-def task_attach(
-    *, line: PolicyLine, name: str, task: str, metric: str, limit: int, chat: bool, actor: str
-) -> LineSuite:
-    """Check a task of lm-evaluation-harness, which takes some seconds, and attach it."""
+def task_read(
+    *, line: PolicyLine, name: str, task: str, metric: str, limit: int, chat: bool
+) -> TaskSuite:
+    """A task of lm-evaluation-harness as its files are now, unchecked; SuiteRefused says why it cannot be
+    attached as `name`."""
     if line.suites.filter(name=name, detached_at__isnull=True).exists():
         raise SuiteRefused(_taken(name))
     try:
-        suite = evaluation.task_suite_read(
+        return evaluation.task_suite_read(
             name=name, task=task, metric=metric, limit=limit, chat=chat
         )
     except evaluation.SuiteError as error:
         raise SuiteRefused(str(error)) from error
+
+
+def task_attach(*, line: PolicyLine, suite: TaskSuite, actor: str) -> LineSuite:
+    """Attach a task that was checked."""
     return _attached(line, suite, TASK, suite.items, actor)
 
 

@@ -12,12 +12,13 @@ from kombu.exceptions import OperationalError
 
 from annotation import facade as annotation
 from evaluation import facade as evaluation
-from outerloop.rounds import alarms, bases, schedule, services, signal_watch
-from outerloop.rounds.models import ENDS, Round, State
+from outerloop.rounds import alarms, bases, schedule, services, signal_watch, task_checks
+from outerloop.rounds.models import ENDS, Round, State, TaskCheck
 from outerloop.rounds.record import record_refresh
 from outerloop.rounds.selectors import rounds_just_ended, rounds_without_worker
 from outerloop.rounds.steps import LEARNING
 from training import facade as training
+from web.jobs import jobs_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,19 @@ def base_enqueue(order_id: UUID) -> None:
 @shared_task(name="rounds.base_take")
 def base_take(order_id: str) -> None:
     bases.base_take(UUID(order_id))
+
+
+def task_check_enqueue(check_id: UUID) -> None:
+    """Ask a worker to check a task; after commit, as above."""
+    try:
+        task_check.delay(str(check_id))
+    except OperationalError as error:  # the sweep finds the check once the broker is back
+        logger.warning("check of a task %s: no message could be sent: %s", check_id, error)
+
+
+@shared_task(name="rounds.task_check")
+def task_check(check_id: str) -> None:
+    task_checks.task_check_run(check_id=UUID(check_id))
 
 
 @shared_task(name="rounds.advance")
@@ -86,6 +100,8 @@ def sweep() -> None:
         advance_enqueue(round_.id, round_.state)
     for order_id in bases.orders_free():
         base_enqueue(order_id)
+    for check_id in jobs_waiting(TaskCheck):
+        task_check_enqueue(check_id)
     for round_ in rounds_just_ended(TOLD_WITHIN):
         _end_tell(round_)
     alarms.queue_alarms()

@@ -18,6 +18,16 @@ urlpatterns = [
     path("lines/<slug:slug>/suites/", suite_views.suites_page, name="suites"),
     path("lines/<slug:slug>/suites/task/", suite_views.suite_task, name="suite_task"),
     path(
+        "lines/<slug:slug>/suites/task/<uuid:check_id>/",
+        suite_views.suite_check,
+        name="suite_check",
+    ),
+    path(
+        "lines/<slug:slug>/suites/task/<uuid:check_id>/stop/",
+        suite_views.suite_check_stop,
+        name="suite_check_stop",
+    ),
+    path(
         "lines/<slug:slug>/suites/<int:suite_id>/detach/",
         suite_views.suite_detach,
         name="suite_detach",

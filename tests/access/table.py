@@ -74,6 +74,8 @@ RULES: dict[str, Rule] = {
     "rounds:plan": Rule(get=STAFF, post=ENGINEERS),
     "rounds:suites": both(STAFF),
     "rounds:suite_task": Rule(post=STAFF),
+    "rounds:suite_check": Rule(get=STAFF),
+    "rounds:suite_check_stop": Rule(post=STAFF),
     "rounds:suite_detach": Rule(post=LEADS),
     "rounds:optimizer": Rule(post=ENGINEERS, body={"optimizer": "ppo", "adapter": "none"}),
     "rounds:jobs": Rule(post=ENGINEERS, body={"backend": "local"}),

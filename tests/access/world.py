@@ -30,7 +30,7 @@ from annotation.exchange import services as exchange
 from annotation.quality.services import exclusion_drawn, exclusion_make
 from evaluation.reports.services import report_store
 from outerloop.publishing.models import Push
-from outerloop.rounds.models import PolicyLine, State
+from outerloop.rounds.models import PolicyLine, State, TaskCheck
 from outerloop.webhooks import services as webhooks
 from outerloop.webhooks.claims import delivery_claim
 from outerloop.webhooks.models import Delivery
@@ -131,6 +131,9 @@ def house_build(folder: Path) -> House:
         "shadow_id": uuid.uuid4(),
         "request_id": uuid.uuid4(),
         "suite_id": safety_suite(line).pk,
+        "check_id": TaskCheck.objects.create(
+            line=line.pk, name="sums", task="house_sums", limit=1000
+        ).pk,
         "campaign_id": campaign.pk,
         "rater_id": rater.pk,
         "assignment_id": asked.pk,

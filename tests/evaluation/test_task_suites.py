@@ -1,14 +1,15 @@
 """What a lead may name as a task, checked by the real program."""
 
-import subprocess
-
 import pytest
 
 from evaluation import task_suites
 from evaluation.contracts import TaskSuite
 from evaluation.suite_files import SuiteError
-from evaluation.task_suites import task_library_missing, task_suite_read
+from evaluation.task_suites import task_library_missing, task_suite_check, task_suite_read
 from tests.support.lm_eval_tasks import library_provided, task_folder
+from training.runs import asking
+from training.runs.asking import ProgramSaid
+from training.runs.launching import child_environment
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,9 +26,9 @@ def folder(settings, tmp_path):
 
 
 def read(task, **fields):
-    return task_suite_read(
-        **{"name": "house", "task": str(task), "metric": "", "limit": 5, "chat": False, **fields}
-    )
+    """Read, and checked by the program."""
+    asked = {"name": "house", "task": str(task), "metric": "", "limit": 5, "chat": False, **fields}
+    return task_suite_check(task_suite_read(**asked), beat=lambda: None)
 
 
 def refused(task, **fields):
@@ -81,28 +82,45 @@ def test_what_the_program_refuses_is_the_sentence(folder):
 
 
 def test_a_check_that_takes_too_long_is_given_up(folder, monkeypatch):
-    monkeypatch.setattr(task_suites, "CHECK_SECONDS", 0.01)
-    assert "took more than 0.01 seconds" in refused(folder / "pick.yaml")
+    monkeypatch.setattr(task_suites, "TASK_CHECK_MINUTES", 0.001)
+    assert "took more than 0.001 minutes" in refused(folder / "pick.yaml")
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_what_the_beat_raises_ends_the_program(folder):
+    def beat() -> None:
+        raise Stopped
+
+    suite = task_suite_read(
+        name="house", task=str(folder / "pick.yaml"), metric="", limit=5, chat=False
+    )
+    with pytest.raises(Stopped):
+        task_suite_check(suite, beat=beat)
 
 
 def test_a_program_that_breaks_down_is_quoted(folder, monkeypatch):
-    def run(argv, **options):
-        return subprocess.CompletedProcess(argv, 1, "", "Traceback ...\nMemoryError\n")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    assert refused(folder / "pick.yaml") == "pick.yaml could not be checked: MemoryError"
+    for log, quoted in (
+        (b"Traceback ...\nMemoryError\n", "MemoryError"),
+        (b"", "it said nothing"),
+    ):
+        said = ProgramSaid(1, b"", log)
+        monkeypatch.setattr("training.facade.program_ask", lambda *_, said=said, **__: said)
+        assert refused(folder / "pick.yaml") == f"pick.yaml could not be checked: {quoted}"
 
 
 def test_the_program_has_no_secret_of_the_site(folder, monkeypatch):
-    given = {}
-    real = subprocess.run
+    given: dict[str, str] = {}
+    real = child_environment
 
-    def run(argv, **options):
-        given.update(options["env"])
-        return real(argv, **options)
+    def environment():
+        given.update(real())
+        return given
 
     monkeypatch.setenv("OUTERLOOP_SECRET_KEY", "x" * 40)
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(asking, "child_environment", environment)
     read(folder / "pick.yaml")
     assert "OUTERLOOP_SECRET_KEY" not in given
     assert given["HF_HUB_OFFLINE"] == "1"
@@ -110,6 +128,6 @@ def test_the_program_has_no_secret_of_the_site(folder, monkeypatch):
 
 def test_without_the_library_nothing_is_started(folder, monkeypatch):
     monkeypatch.setattr(task_suites, "find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr("training.facade.program_ask", None)
     assert task_library_missing() == refused(folder / "pick.yaml")
     assert "pip install 'outerloop[lm-eval]'" in task_library_missing()

@@ -37,7 +37,7 @@ from evaluation.gates.services import (
 from evaluation.judges.models import JudgeRun, LineJudge
 from evaluation.reports.services import report_store
 from outerloop.publishing.models import Push
-from outerloop.rounds.models import BaseOrder, Round, State
+from outerloop.rounds.models import BaseOrder, Round, State, TaskCheck
 from outerloop.rounds.runs import judged_round
 from outerloop.webhooks.models import Webhook
 from tests.access.table import RULES
@@ -103,6 +103,7 @@ class EveryPage:
         self._shadow(folder)
         self._webhooks()
         self._pushes()
+        self._task_checks()
         self._set_up()
         token_issue(user=self.boss, name="nightly report", days=1, scopes=["read", "export"])
         notice_send(users=[self.boss], topic="t", level="info", text="A round waits.", url="/")
@@ -217,6 +218,16 @@ class EveryPage:
         for ended in (done, failed):
             push = Push.objects.create(destination="hub", **asked, **ended)
             self._add("publishing:push", push.pk)
+
+    def _task_checks(self) -> None:
+        """A task of lm-evaluation-harness that waits for its check, and one that was refused."""
+        slug = self.house.arguments["slug"]
+        asked = {"line": self.house.line, "name": "house sums", "task": "house_sums", "limit": 1000}
+        failed = {"state": "failed", "error": "house_sums has no score 'bleu'; it has acc,none."}
+        for ended in ({}, failed):
+            check = TaskCheck.objects.create(**asked, **ended)
+            self._add("rounds:suite_check", slug, check.pk)
+        self.further.append(f"{reverse('rounds:suites', args=[slug])}?check={check.pk}")
 
     def _set_up(self) -> None:
         """A line of which nothing is there, and whose model did not fit."""

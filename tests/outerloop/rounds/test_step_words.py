@@ -109,8 +109,10 @@ def test_each_step_says_what_it_read_wrote_and_did(loop, behave, evidence):
     models = {"reference", "reward_model", "held_out_reward_model", "prompts"}
     for state, names in (
         (State.REWARD_TRAINING, {"policy", "preferences"}),
+        (State.REWARD_EVALUATION, {"reward_model", "held_out_reward_model", "preferences"}),
         (State.POLICY_TRAINING, {"policy", *models}),
         (State.POLICY_EVALUATION, {"candidate", "incumbent", *models}),
+        (State.SAMPLING_PAIRS, {"policy", "prompts", "reward_model"}),
     ):
         assert set(run_of(round_, state).spec["inputs"]) == names
 
@@ -149,6 +151,9 @@ def test_prompts_that_are_missing_are_asked_for_by_their_split(loop):
     found = context.prompts_file(here, "none.jsonl", splits=("validation", "test"), limit=None)
     (row,) = (training.input_local(found)).read_text().splitlines()
     assert json.loads(row)["messages"][0]["content"].endswith("of test?")
+    loop.prompts("validation", 3)
+    few = context.prompts_file(here, "few.jsonl", splits=("validation", "test"), limit=2)
+    assert len(training.input_local(few).read_text().splitlines()) == 2
 
 
 def test_a_file_of_a_step_is_written_once_in_a_fixed_form(loop):

@@ -4,7 +4,7 @@
 
 One first policy a seed. In each round the deployed policy answers training prompts twice, simulated annotators
 compare the answers, and reward model and PPO learn anew from all labels so far, from the first policy on, as a line
-of the demo does. The arms differ in what becomes of the candidate:
+whose plan says `init: base` does. The arms differ in what becomes of the candidate:
 
 gate        the default gate policy decides, on fresh prompts and people's labels, with the line's error control;
             its labels train the rounds that follow, as a line with enough prompts releases them

@@ -167,6 +167,7 @@ def test_without_labels_the_gate_s_pairs_are_offered_once_and_the_round_waits(
     pair = Comparison.objects.filter(round_id=round_.id, purpose="gate")[0]
     sides = {slot.completion.model_version for slot in pair.slots.all()}
     assert sides == {round_.candidate, round_.incumbent}
+    assert (pair.strategy, pair.probability) == ("gate", 1.0)  # as exports say how it was chosen
 
     evidence.changes = {}  # the labels came
     round_ = advance_through(round_)

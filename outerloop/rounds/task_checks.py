@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from evaluation import facade as evaluation
@@ -44,8 +45,9 @@ def task_check_run(*, check_id: UUID) -> TaskCheck | None:
 
 def checks_shown(line: PolicyLine) -> list[TaskCheck]:
     """What the page of suites names: checks under way, and what failed lately."""
-    checks = TaskCheck.objects.filter(line=line.pk, created_at__gt=timezone.now() - SHOWN)
-    return list(checks.filter(state__in=(JobState.QUEUED, JobState.RUNNING, JobState.FAILED)))
+    under_way = Q(state__in=(JobState.QUEUED, JobState.RUNNING))
+    failed = Q(state=JobState.FAILED, finished_at__gt=timezone.now() - SHOWN)
+    return list(TaskCheck.objects.filter(under_way | failed, line=line.pk))
 
 
 def _checked(check: TaskCheck) -> dict[str, str]:

@@ -223,7 +223,8 @@ class EveryPage:
         """A task of lm-evaluation-harness that waits for its check, and one that was refused."""
         slug = self.house.arguments["slug"]
         asked = {"line": self.house.line, "name": "house sums", "task": "house_sums", "limit": 1000}
-        failed = {"state": "failed", "error": "house_sums has no score 'bleu'; it has acc,none."}
+        error = "house_sums has no score 'bleu'; it has acc,none."
+        failed = {"state": "failed", "finished_at": timezone.now(), "error": error}
         for ended in ({}, failed):
             check = TaskCheck.objects.create(**asked, **ended)
             self._add("rounds:suite_check", slug, check.pk)

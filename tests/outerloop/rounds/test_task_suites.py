@@ -128,7 +128,7 @@ def test_what_the_check_refuses_is_said_on_its_page_and_asked_again_from_there(t
     for value in (task, "bleu", "7", "house"):
         assert f'value="{value}"' in form
     assert "Checks of tasks" in form
-    TaskCheck.objects.update(created_at=timezone.now() - SHOWN)
+    TaskCheck.objects.update(finished_at=timezone.now() - SHOWN)
     assert "Checks of tasks" not in lead.get(again).content.decode()
 
 
@@ -147,6 +147,9 @@ def test_a_check_that_waits_is_stopped_at_once_and_attaches_nothing(task):
     lead = lead_of(line)
     check = order(line, task)
     shown = reverse("rounds:suite_check", args=[line.slug, check.pk])
+    TaskCheck.objects.update(created_at=timezone.now() - 2 * SHOWN)  # however long it waits
+    suites = reverse("rounds:suites", args=[line.slug])
+    assert f'href="{shown}"' in lead.get(suites).content.decode()
     page = lead.get(shown).content.decode()
     assert "waits for a worker" in page
     assert 'hx-trigger="every 1s"' in page

@@ -70,7 +70,7 @@ STEPS = {
     "measuring": "measuring",
     "asking": "step_words offering releasing",
     "context": "step_words steps step_faults",
-    "deploying": "step_words steps step_faults",
+    "deploying": "step_words steps step_faults canaries",
     "judging": "step_words steps offering judge step_faults",
     "learning": "step_words steps optimisers suites reproduce signal_opinion",
     "past": "past",

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
+        "outerloop.rounds.steps.judging.x_evaluate_policy",
+        '-            for name, side in zip(("candidate", "incumbent"), sides, strict=True)\n'
+        '+            for name, side in zip(("candidate", "incumbent"), sides, strict=False)',
+    ): "there are two sides, written one line above",
+    (
         "annotation.comparisons.services.queue.x_queue_lease",
         '-    rows = list(mine.select_for_update(of=("self",)).values_list("pk", flat=True))\n'
         '+    rows = list(mine.select_for_update(of=("self",)).values_list(flat=True))',

@@ -14,7 +14,7 @@ from outerloop.rounds.record import record_refresh
 from outerloop.rounds.services import round_start
 from outerloop.rounds.tasks import sweep
 from tests.outerloop.rounds.pages import text, url
-from tests.outerloop.rounds.world import LoopWorld, advance_through, known
+from tests.outerloop.rounds.world import LoopWorld, advance_through, known, step_of
 from web.models import AuditEvent
 
 
@@ -44,6 +44,8 @@ def test_the_next_round_judges_against_what_is_deployed_and_waits_for_the_canary
     second = advance_through(round_start(line=cautious.line, trigger="person", forced=True))
     assert second.incumbent == cautious.base.id
     assert second.state == State.DEPLOYING
+    waits = "A canary is under way: a lead widens it or takes it back first."
+    assert step_of(second).note == waits
     canary = known(evaluation.canary_running(cautious.line.id))
     canary_take_back(line_id=cautious.line.id, canary_id=canary.id, actor="ada")
     second = advance_through(second)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation.campaigns.models import Campaign
 from annotation.comparisons.models import Completion, Conversation, Judgment, Prompt
@@ -169,6 +169,28 @@ def test_a_conversation_from_its_first_word_to_its_last(visit, ann, campaign, po
     assert Judgment.objects.filter(active=True, surplus=False).count() == 4
     assert set(Completion.objects.values_list("model_version", flat=True)) == {policy.version}
     assert Completion.objects.count() == 8
+
+
+def test_no_tab_takes_the_pair_that_another_one_is_waiting_for(visit, ann, campaign, policy):
+    page = visit(ann, f"/compare/{campaign.pk}/")
+    expect(page.locator("#talk")).to_be_visible()
+    tab = page.context.new_page()
+    tab.goto(f"/compare/{campaign.pk}/")
+    expect(tab.locator("#talk")).to_be_visible()
+
+    def looked_in_meanwhile(route: Route) -> None:
+        answer = route.fetch()  # the server has made the pair, and the tab has not heard of it yet
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        page.wait_for_timeout(1000)
+        route.fulfill(response=answer)
+
+    tab.route("**/say/", looked_in_meanwhile)
+    tab.locator("#talk-text").fill("How do bees find home?")
+    tab.locator("#talk-send").click()
+    expect(tab.locator("#item")).to_be_visible()
+    expect(page.locator("#item")).to_be_hidden()
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.locator("#empty-says")).to_contain_text("open in another tab of yours")
 
 
 def test_what_the_device_keeps_is_sent_before_the_conversation_goes_on(

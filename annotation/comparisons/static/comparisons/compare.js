@@ -89,7 +89,7 @@ const ahead = new Ahead({
   },
 });
 
-const tabs = new Tabs(`${own}tab:`, () => ahead.ids(current, []));
+const tabs = new Tabs(`${own}tab:`, { holds: () => ahead.ids(current, []), writing: () => Boolean(talk?.writing) });
 
 const countdown = new Countdown({ box: $("undo-clock"), words: $("undo-says"), over: () => outbox.release() });
 
@@ -98,6 +98,7 @@ const talk = config.converses
       key: `${own}say`,
       urls: config.urls,
       text,
+      working: () => tabs.tell(),
       arrived: turnArrived,
       moved: (says) => refill().then(() => says && talk.shown && talk.say(says)),
       signedOut: signedOutShow,
@@ -458,9 +459,9 @@ addEventListener("focus", lookIn);
 setInterval(lookIn, LOOK_AGAIN_MS);
 
 // Whoever comes back may have signed in again meanwhile, in another tab.
-function lookIn() {
+async function lookIn() {
   // Another tab may have gone on with the conversation.
-  if (talk?.shown && !talk.writing) refill();
+  if (talk?.shown && !talk.writing && !(await tabs.othersWrite())) refill();
   if (page.alertKind() !== "signed out") return;
   outbox.flush();
   refill();

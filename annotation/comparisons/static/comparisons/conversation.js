@@ -6,10 +6,10 @@ import { element as $, threadRow } from "./page.js";
 import { read, write } from "./storage.js";
 
 export class Conversation {
-  // `arrived` gets the server's last word on a message, `moved` is called where the conversation is not where
+  // `working` is called as the policy begins and ends to write, `arrived` gets the server's last word on a message, `moved` is called where the conversation is not where
   // this page saw it, `signedOut` with the error.
-  constructor({ key, urls, text, arrived, moved, signedOut }) {
-    Object.assign(this, { key, urls, text, arrived, moved, signedOut });
+  constructor({ key, urls, text, working, arrived, moved, signedOut }) {
+    Object.assign(this, { key, urls, text, working, arrived, moved, signedOut });
     this.state = null;
     this.writing = false;
     this.kept = true;
@@ -132,6 +132,7 @@ export class Conversation {
 
   #working(on) {
     this.writing = on;
+    this.working();
     this.box.readOnly = on;
     for (const id of ["talk-send", "talk-end", "talk-undo"]) $(id).disabled = on;
     $("talk-answers").setAttribute("aria-busy", String(on));

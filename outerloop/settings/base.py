@@ -187,20 +187,20 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # What takes as long as its file is large, or a program, has a queue and a worker of its own: no sweep waits for it.
-LONG_TASKS = (
+JOB_TASKS = (
     "exchange.import_run",
     "exchange.export_run",
     "publishing.push_run",
     "rounds.task_check",
-    "operations.retention",
 )
+LONG_TASKS = (*JOB_TASKS, "operations.retention")
 # A receiver of webhooks may be slow: nothing else waits behind it.
 CELERY_TASK_ROUTES = {
     **{name: {"queue": "files"} for name in LONG_TASKS},
     "webhooks.send": {"queue": "webhooks"},
 }
 # The sweep sends a waiting job's message again and again; those that nobody took meanwhile go.
-CELERY_TASK_ANNOTATIONS = {name: {"expires": 60} for name in (*LONG_TASKS[:4], "webhooks.send")}
+CELERY_TASK_ANNOTATIONS = {name: {"expires": 60} for name in (*JOB_TASKS, "webhooks.send")}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
